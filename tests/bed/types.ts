@@ -1,0 +1,66 @@
+import type { ServerProgram } from './servers.ts';
+
+export type Backend = 'docker' | 'unpacked' | 'path';
+
+/** Real servers for a test. All of them are gone after `close()`, and when the process ends in any way. */
+export interface Bed extends AsyncDisposable {
+  readonly backend: Backend;
+  readonly server: Omit<ServerProgram, 'path'>;
+  /** Starts servers on free ports and resolves when every one of them answers PING. */
+  start(count: number, options?: StartOptions): Promise<ServerNode[]>;
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Lines for the configuration file, written as they are, over the bed's own. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** @default true */
+  readonly cluster?: boolean;
+  readonly password?: string;
+  /** Speaks TLS only, also between the nodes, with a certificate made for the occasion. */
+  readonly tls?: boolean;
+  /** Puts a relay before each node, for `cutOff()` and `setDelay()`. Linux only, and not with `host`. */
+  readonly relay?: boolean;
+  /** Listens on a Unix socket too. */
+  readonly unixSocket?: boolean;
+  /** The loopback address to listen on. @default '127.0.0.1' */
+  readonly host?: string;
+}
+
+/** What a client needs to speak TLS with a node; the node takes the same pair as a client certificate. */
+export interface TlsFiles {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ServerNode {
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, with an IPv6 address in brackets. */
+  readonly address: string;
+  readonly busPort: number;
+  readonly dir: string;
+  /** Undefined while the server does not run, and where it runs in a container. */
+  readonly pid: number | undefined;
+  readonly password: string | undefined;
+  readonly unixSocket: string | undefined;
+  /** PEM texts. */
+  readonly tls: TlsFiles | undefined;
+  /** SIGKILL; resolves when the server is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves when the server is gone. */
+  stop(): Promise<void>;
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Stops the server if it runs, and starts it on the same ports with the same files. */
+  restart(options?: { readonly nodesConf?: 'keep' | 'empty' }): Promise<void>;
+  /** Holds everything to and from the node, as a network that drops packets. Needs `relay`. */
+  cutOff(): void;
+  /** Delivers what was held, and everything after. */
+  reconnect(): void;
+  /** Adds a one-way delay to what clients and the node say to each other; other nodes are not affected. Needs `relay`. */
+  setDelay(delayMs: number): void;
+  /** The text of the server's log, of all its runs. */
+  log(): Promise<string>;
+}
