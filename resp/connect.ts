@@ -1,0 +1,134 @@
+import { Buffer } from 'node:buffer';
+import * as net from 'node:net';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { Connection } from './connection.ts';
+import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
+import { errorCode, onAbort, reasonOf } from './request.ts';
+import type { Command, Encoding, Limits } from './types.ts';
+
+export interface ConnectOptions extends Limits {
+  /** Name or IP address of the node. @default '127.0.0.1' */
+  host?: string;
+  /** @default 6379 */
+  port?: number;
+  /** Path of a Unix socket, instead of host and port. */
+  path?: string;
+  /** Version of IP to use where the host has both. @default either */
+  family?: 4 | 6;
+  /** User to authenticate as, with the password. @default the default user */
+  username?: string;
+  /** Shown in no error. @default no authentication */
+  password?: string;
+  /** Name of the connection in `CLIENT LIST`. */
+  clientName?: string;
+  /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
+  tls?: boolean | TlsOptions;
+  /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
+  connectTimeout?: number;
+  /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
+  commandTimeout?: number;
+  /**
+   * `'latin1'` makes strings hold bytes, one a char, both ways: keys of any bytes survive. A command with a
+   * char above 0xff is then refused with a TypeError. Username, password and client name are text always.
+   * @default 'utf8'
+   */
+  encoding?: Encoding;
+  /** Gives up connecting; of no effect afterwards. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Opens a connection, authenticates and names it, and makes sure that a Redis server answers. Rejects with the
+ * server's own ReplyError when it refuses, else a ConnectionError or ProtocolError, or the signal's reason.
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Connection> {
+  const { signal, connectTimeout = 5000 } = options;
+  signal?.throwIfAborted();
+  const address = addressOf(options);
+  const socket = await openSocket(options);
+  const connection = new Connection(socket, { ...options, address });
+  const timer =
+    connectTimeout > 0
+      ? setTimeout(() => {
+          const reason = `no answer within ${connectTimeout} ms`;
+          connection.destroy(new ConnectionError(reason, { code: 'TIMEOUT', address }));
+        }, connectTimeout)
+      : undefined;
+  const unwatch = signal && onAbort(signal, () => connection.destroy());
+  try {
+    signal?.throwIfAborted();
+    await shakeHands(connection, options);
+    return connection;
+  } catch (error) {
+    connection.destroy();
+    throw signal?.aborted ? signal.reason : cannotConnect(error as Error, address);
+  } finally {
+    clearTimeout(timer);
+    unwatch?.();
+  }
+}
+
+async function openSocket(options: ConnectOptions): Promise<net.Socket> {
+  const { host = '127.0.0.1', port = 6379, path, family } = options;
+  const target = path === undefined ? { host, port, ...(family && { family }) } : { path };
+  // Node's 250 ms for each address of a host with several are too few for a node far away.
+  const settings = { ...target, noDelay: true, keepAlive: true, autoSelectFamilyAttemptTimeout: 1000 };
+  if (!options.tls) return net.connect(settings as net.NetConnectOpts);
+  const tls = await import('node:tls');
+  const servername = path === undefined && net.isIP(host) === 0 ? { servername: host } : {};
+  return tls.connect({
+    ...servername,
+    ...(options.tls === true ? {} : options.tls),
+    ...settings,
+  } as TlsOptions);
+}
+
+/** One round trip at least: a refusal that the server sends on its own is then in hand. */
+async function shakeHands(connection: Connection, options: ConnectOptions): Promise<void> {
+  const { username, password, clientName, encoding } = options;
+  const text = (value: string): string | Buffer => (encoding === 'latin1' ? Buffer.from(value) : value);
+  const commands: Command[] = [];
+  if (password !== undefined) {
+    commands.push(
+      username === undefined ? ['AUTH', text(password)] : ['AUTH', text(username), text(password)],
+    );
+  }
+  if (clientName !== undefined) commands.push(['CLIENT', 'SETNAME', text(clientName)]);
+  if (commands.length === 0) commands.push(['PING']);
+  try {
+    // One by one and not as a pipeline: the server may answer the first with a refusal, and close.
+    await Promise.all(commands.map((command) => connection.command(command, { timeout: 0 })));
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    if (password) error.message = error.message.replaceAll(password, '***');
+    if (isRefusal(error)) throw error;
+  }
+}
+
+/** A server that is loading, or short of something, answers PING with an error and is there all the same. */
+function isRefusal({ command, code, message }: ReplyError): boolean {
+  if (command !== 'PING' || code === 'DENIED' || code === 'NOAUTH') return true;
+  return code === 'ERR' && !message.startsWith('ERR unknown command');
+}
+
+function cannotConnect(error: Error, address: string): Error {
+  if (error instanceof ReplyError) return error;
+  const cause = error.cause instanceof Error ? error.cause : error;
+  const message = `Cannot connect to ${address}: ${explain(cause)}`;
+  if (cause instanceof ProtocolError) {
+    return new ProtocolError(message, { code: cause.code, offset: cause.offset, address, cause });
+  }
+  return new ConnectionError(message, { code: errorCode(cause), address, cause });
+}
+
+function explain(cause: Error): string {
+  if (errorCode(cause) === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'the peer does not answer in TLS';
+  // A host with several addresses fails with one error for each, and no text of its own.
+  if (cause instanceof AggregateError) return cause.errors.map((error: Error) => error.message).join(', ');
+  return reasonOf(cause);
+}
+
+function addressOf({ host = '127.0.0.1', port = 6379, path }: ConnectOptions): string {
+  if (path !== undefined) return path;
+  return net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}

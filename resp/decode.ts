@@ -1,0 +1,405 @@
+import { Buffer, constants } from 'node:buffer';
+import { createReplyError, ProtocolError, type ProtocolErrorCode } from './errors.ts';
+import type { Encoding, Limits, Reply, ReplyForm } from './types.ts';
+import { describeUnknownType } from './unknown-type.ts';
+
+const LF = 10;
+const CR = 13;
+const PLUS = 43;
+const MINUS = 45;
+const COLON = 58;
+const DOLLAR = 36;
+const STAR = 42;
+
+/** Digits of which every number is exact as a double. */
+const SAFE_DIGITS = 15;
+/** Digits of the largest 64 bit integer. */
+const MAX_DIGITS = 19;
+/** A declared length is only a promise: never allocate more of an array than this ahead of its elements. */
+const MAX_PREALLOCATED = 1024;
+/** Up to here a string is quicker built from char codes than by a call into C++. */
+const TINY = 4;
+/** A line cut off by the end of a chunk is read again with each chunk while no longer than this. */
+const SHORT_LINE = 64;
+/** Above this a bulk string gets memory of its own, which the system commits as it fills. */
+const POOLED = 4096;
+
+/** The slice primitives under `toString()`: half the price, and in Node, Bun and Deno alike. */
+interface Bytes extends Buffer {
+  utf8Slice(start: number, end: number): string;
+  latin1Slice(start: number, end: number): string;
+}
+
+export interface DecoderOptions extends Limits {
+  /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
+  onReply: (reply: Reply) => void;
+  /** How strings are read. @default 'utf8' */
+  encoding?: Encoding;
+  /** Whether strings come as JavaScript strings or as Buffers. @default 'string' */
+  as?: ReplyForm;
+}
+
+/**
+ * Turns bytes into RESP2 replies, in chunks of any size. It never looks at a byte twice but in a short line
+ * cut off by the end of a chunk, never recurses, and never allocates on the word of a declared length, save
+ * for a bulk string, which is filled in place.
+ *
+ * What is not RESP2 to the letter, or passes a limit, throws a {@link ProtocolError} out of `write()`, and so
+ * does every later `write()`: after a fault there is no telling where the next reply begins.
+ *
+ * A Buffer is a view of the chunk it came in where it lies in one: copy it to keep a few bytes for long.
+ */
+export class Decoder {
+  /** Form of the replies that begin from here on; one that has begun keeps its own. */
+  as: ReplyForm;
+
+  readonly #onReply: (reply: Reply) => void;
+  readonly #latin1: boolean;
+  readonly #maxBulkLength: number;
+  readonly #maxArrayLength: number;
+  readonly #maxDepth: number;
+  readonly #maxLineLength: number;
+
+  // The array being filled, and those around it by depth.
+  #depth = 0;
+  #list: Reply[] = [];
+  #index = 0;
+  #size = 0;
+  readonly #lists: Reply[][] = [];
+  readonly #indexes: number[] = [];
+  readonly #sizes: number[] = [];
+
+  // A bulk string that ran past its chunk, with its CRLF.
+  #bulk: Bytes | undefined;
+  #filled = 0;
+
+  // A line that ran past its chunk, and where in the stream it began.
+  #line: Bytes | undefined;
+  #lineLength = 0;
+  #lineOffset = 0;
+
+  #asBuffer: boolean;
+  #offset = 0;
+  /** Place in the stream of the first byte of what `#decode()` is looking at. */
+  #base = 0;
+  #busy = false;
+  #failure: unknown;
+
+  constructor({
+    onReply,
+    encoding = 'utf8',
+    as = 'string',
+    maxBulkLength = 512 * 1024 * 1024,
+    maxArrayLength = 2 ** 32 - 1,
+    maxDepth = 128,
+    maxLineLength = 64 * 1024,
+  }: DecoderOptions) {
+    this.#onReply = onReply;
+    this.#latin1 = encoding === 'latin1';
+    this.as = as;
+    this.#asBuffer = as === 'buffer';
+    this.#maxBulkLength = maxBulkLength;
+    this.#maxArrayLength = maxArrayLength;
+    this.#maxDepth = maxDepth;
+    this.#maxLineLength = maxLineLength;
+  }
+
+  /** Whether a reply has begun and not ended. */
+  get midReply(): boolean {
+    return this.#depth > 0 || this.#bulk !== undefined || this.#line !== undefined;
+  }
+
+  /** Bytes taken in so far. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Decodes a chunk, calling `onReply` for each reply that it completes. */
+  write(chunk: Uint8Array): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#busy) throw new Error('Cannot write to a decoder from its onReply callback');
+    const bytes = (
+      Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    ) as Bytes;
+    this.#busy = true;
+    if (!this.midReply) this.#asBuffer = this.as === 'buffer';
+    try {
+      let position = 0;
+      while (position < bytes.length) {
+        if (this.#bulk !== undefined) position = this.#fillBulk(this.#bulk, bytes, position);
+        else if (this.#line !== undefined) position = this.#joinLine(this.#line, bytes, position);
+        else {
+          this.#base = this.#offset;
+          position = this.#decode(bytes, position, undefined);
+        }
+      }
+      this.#offset += bytes.length;
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Decodes from `position` to the end, after putting a `value` that is already decoded in its place. */
+  #decode(bytes: Bytes, position: number, value: Reply | undefined): number {
+    const end = bytes.length;
+    const latin1 = this.#latin1;
+    let asBuffer = this.#asBuffer;
+    let depth = this.#depth;
+    let list = this.#list;
+    let index = this.#index;
+    let size = this.#size;
+    let start = position;
+
+    decoding: for (;;) {
+      if (value === undefined) {
+        start = position;
+        if (start >= end) break;
+        const type = bytes[start] as number;
+        if (type === COLON || type === DOLLAR || type === STAR) {
+          // A number: digits only, no plus, no leading zero, at least one.
+          let byte = 0;
+          let number = 0;
+          position++;
+          const negative = position < end && bytes[position] === MINUS;
+          if (negative) position++;
+          const first = position;
+          while (position < end) {
+            byte = (bytes[position] as number) - 48;
+            if (byte < 0 || byte > 9) break;
+            number = number * 10 + byte;
+            position++;
+          }
+          const digits = position - first;
+          if (digits > MAX_DIGITS || (digits > 1 && bytes[first] === 48))
+            throw this.#badNumber(bytes, start, position);
+          if (position + 1 >= end) {
+            if (position < end && (digits === 0 || bytes[position] !== CR))
+              throw this.#badNumber(bytes, start, position);
+            break;
+          }
+          if (digits === 0 || bytes[position] !== CR) throw this.#badNumber(bytes, start, position);
+          if (bytes[position + 1] !== LF) throw this.#badTerminator('a line', position + 1);
+          position += 2;
+
+          if (type === COLON) {
+            if (digits > SAFE_DIGITS) value = this.#longInteger(bytes, first, digits, negative, start);
+            else value = negative && number !== 0 ? -number : number;
+            if (negative && number === 0) throw this.#badNumber(bytes, start, first);
+          } else if (negative) {
+            if (number !== 1) throw this.#badNumber(bytes, start, first);
+            value = null;
+          } else if (type === DOLLAR) {
+            if (number > this.#maxBulkLength)
+              throw this.#pastLimit(`A bulk string of ${number} bytes`, start);
+            const stop = position + number;
+            if (stop + 2 > end) {
+              this.#startBulk(bytes, position, number);
+              start = end;
+              break;
+            }
+            if (bytes[stop] !== CR || bytes[stop + 1] !== LF)
+              throw this.#badTerminator('a bulk string', stop);
+            value = asBuffer ? view(bytes, position, stop) : read(bytes, position, stop, latin1);
+            position = stop + 2;
+          } else if (number === 0) {
+            value = [];
+          } else {
+            if (number > this.#maxArrayLength) throw this.#pastLimit(`An array of ${number} elements`, start);
+            if (depth >= this.#maxDepth) throw this.#pastLimit(`An array ${depth + 1} deep`, start);
+            this.#lists[depth] = list;
+            this.#indexes[depth] = index;
+            this.#sizes[depth] = size;
+            depth++;
+            list = new Array<Reply>(Math.min(number, MAX_PREALLOCATED));
+            index = 0;
+            size = number;
+            continue;
+          }
+        } else if (type === PLUS || type === MINUS) {
+          position++;
+          if (
+            type === PLUS &&
+            !asBuffer &&
+            position + 3 < end &&
+            bytes[position] === 79 &&
+            bytes[position + 1] === 75 &&
+            bytes[position + 2] === CR &&
+            bytes[position + 3] === LF
+          ) {
+            value = 'OK';
+            position += 4;
+          } else {
+            const first = position;
+            let byte = 0;
+            while (position < end) {
+              byte = bytes[position] as number;
+              if (byte === CR || byte === LF) break;
+              position++;
+            }
+            if (position - first > this.#maxLineLength) throw this.#pastLimit('A line', start);
+            if (position < end && byte === LF) throw this.#badTerminator('a line', position);
+            if (position + 1 >= end) break;
+            if (bytes[position + 1] !== LF) throw this.#badTerminator('a line', position + 1);
+            if (type === MINUS) value = createReplyError(read(bytes, first, position, latin1) as string);
+            else value = asBuffer ? view(bytes, first, position) : read(bytes, first, position, latin1);
+            position += 2;
+          }
+        } else {
+          throw this.#unknownType(bytes, start);
+        }
+      }
+
+      while (depth > 0) {
+        list[index++] = value;
+        if (index < size) {
+          value = undefined;
+          continue decoding;
+        }
+        value = list;
+        depth--;
+        list = this.#lists[depth] as Reply[];
+        index = this.#indexes[depth] as number;
+        size = this.#sizes[depth] as number;
+      }
+      this.#onReply(value);
+      value = undefined;
+      asBuffer = this.as === 'buffer';
+    }
+
+    this.#asBuffer = asBuffer;
+    this.#depth = depth;
+    this.#list = list;
+    this.#index = index;
+    this.#size = size;
+    if (start < end) this.#startLine(bytes, start);
+    return end;
+  }
+
+  #startLine(bytes: Bytes, start: number): void {
+    this.#lineLength = bytes.length - start;
+    this.#lineOffset = this.#base + start;
+    this.#line = Buffer.allocUnsafe(this.#lineLength + SHORT_LINE) as Bytes;
+    bytes.copy(this.#line, 0, start);
+  }
+
+  /**
+   * Adds to the line up to its LF. A short one is then read again from its start, to see a fault as soon as
+   * it is there; a long one only when its end is there, so that one byte at a time is not quadratic.
+   */
+  #joinLine(line: Bytes, bytes: Bytes, position: number): number {
+    const lf = bytes.indexOf(LF, position);
+    const stop = lf === -1 ? bytes.length : lf + 1;
+    const before = this.#lineLength;
+    const length = before + stop - position;
+    if (length > this.#maxLineLength + 3) throw this.#pastLimit('A line', this.#lineOffset - this.#base);
+    if (length > line.length) {
+      this.#line = Buffer.allocUnsafe(length * 2) as Bytes;
+      line.copy(this.#line, 0, 0, before);
+      line = this.#line;
+    }
+    bytes.copy(line, before, position, stop);
+    this.#lineLength = length;
+    if (lf !== -1 || length <= SHORT_LINE || line[before - 1] === CR) {
+      this.#line = undefined;
+      this.#base = this.#lineOffset;
+      this.#decode(line.subarray(0, length) as Bytes, 0, undefined);
+    }
+    return stop;
+  }
+
+  #startBulk(bytes: Bytes, position: number, length: number): void {
+    this.#bulk = (
+      length < POOLED ? Buffer.allocUnsafe(length + 2) : Buffer.allocUnsafeSlow(length + 2)
+    ) as Bytes;
+    this.#filled = bytes.copy(this.#bulk, 0, position);
+  }
+
+  #fillBulk(bulk: Bytes, bytes: Bytes, position: number): number {
+    const length = bulk.length - 2;
+    const stop = Math.min(bytes.length, position + bulk.length - this.#filled);
+    bytes.copy(bulk, this.#filled, position, stop);
+    this.#filled += stop - position;
+    this.#base = this.#offset + stop - this.#filled;
+    if (this.#filled > length && bulk[length] !== CR) throw this.#badTerminator('a bulk string', length);
+    if (this.#filled < bulk.length) return stop;
+    if (bulk[length + 1] !== LF) throw this.#badTerminator('a bulk string', length + 1);
+    this.#bulk = undefined;
+    this.#base = this.#offset;
+    return this.#decode(
+      bytes,
+      stop,
+      this.#asBuffer ? view(bulk, 0, length) : read(bulk, 0, length, this.#latin1),
+    );
+  }
+
+  /** An integer whose value as a double may not be exact. */
+  #longInteger(
+    bytes: Bytes,
+    first: number,
+    digits: number,
+    negative: boolean,
+    start: number,
+  ): number | bigint {
+    const magnitude = BigInt(bytes.latin1Slice(first, first + digits));
+    const exact = negative ? -magnitude : magnitude;
+    if (BigInt.asIntN(64, exact) !== exact) throw this.#badNumber(bytes, start, first + digits);
+    return magnitude <= Number.MAX_SAFE_INTEGER ? Number(exact) : exact;
+  }
+
+  #badNumber(bytes: Bytes, start: number, position: number): ProtocolError {
+    const text = JSON.stringify(bytes.latin1Slice(start, Math.min(position + 1, start + 24, bytes.length)));
+    return this.#error('RESP_NUMBER', `Not a length or 64 bit integer: ${text}`, start);
+  }
+
+  #badTerminator(what: string, position: number): ProtocolError {
+    return this.#error('RESP_TERMINATOR', `Expected CRLF at the end of ${what}`, position);
+  }
+
+  #pastLimit(what: string, position: number): ProtocolError {
+    return this.#error('RESP_LIMIT', `${what} is past the limit`, position);
+  }
+
+  #unknownType(bytes: Bytes, start: number): ProtocolError {
+    const { code, message } = describeUnknownType(bytes.subarray(start, start + 4));
+    return this.#error(code, message, start);
+  }
+
+  #error(code: ProtocolErrorCode, message: string, position: number): ProtocolError {
+    return new ProtocolError(message, { code, offset: this.#base + position });
+  }
+}
+
+/** `subarray()` without its species look-up. */
+function view(bytes: Bytes, start: number, stop: number): Buffer {
+  return bytes.subarray(start, stop);
+}
+
+function read(bytes: Bytes, start: number, stop: number, latin1: boolean): string | Reply {
+  const length = stop - start;
+  if (length <= TINY) {
+    let text = '';
+    for (; start < stop; start++) {
+      const byte = bytes[start] as number;
+      if (byte > 127) break;
+      text += String.fromCharCode(byte);
+    }
+    if (start === stop) return text;
+    start = stop - length;
+  }
+  if (length > constants.MAX_STRING_LENGTH) return readHuge(bytes, start, stop, latin1);
+  return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
+}
+
+/** What is too long for a string fails the command that asked for it and nothing else. */
+function readHuge(bytes: Bytes, start: number, stop: number, latin1: boolean): Reply {
+  try {
+    return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
+  } catch {
+    return createReplyError(
+      `STRINGTOOLONG A bulk of ${stop - start} bytes is longer than a string can be: ask for a Buffer`,
+    );
+  }
+}

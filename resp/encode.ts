@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer';
+import type { Argument, Command, Encoding } from './types.ts';
+
+/**
+ * A command as it goes on the wire: a binary string (one char per byte, to be written as `'latin1'`) or,
+ * where long byte arrays are among the arguments, such strings and those arrays in turn. A string costs
+ * less to build than a Buffer, and many of them join into one write.
+ */
+export type Encoded = string | readonly (string | Uint8Array)[];
+
+/** Byte arrays up to this length are cheaper copied into the string than written as a piece of their own. */
+const INLINE_BYTES = 2048;
+
+/** V8 knows which strings hold no char above 0xff and answers for those without looking at them. */
+const WIDE = /[\u0100-\uffff]/;
+
+/** Encodes one command. Throws a TypeError for what cannot be sent; byte arrays are not copied. */
+export function encodeCommand(command: Command, encoding: Encoding = 'utf8'): Encoded {
+  if (command.length === 0) throw new TypeError('Cannot encode a command: it is empty');
+  let text = `*${command.length}\r\n`;
+  let pieces: (string | Uint8Array)[] | undefined;
+  for (let index = 0; index < command.length; index++) {
+    const argument = command[index] as Argument;
+    if (typeof argument === 'string') {
+      if (encoding === 'latin1' || Buffer.byteLength(argument) === argument.length) {
+        text += `$${argument.length}\r\n${argument}\r\n`;
+        continue;
+      }
+    } else if (typeof argument === 'number' || typeof argument === 'bigint') {
+      const digits = `${argument}`;
+      text += `$${digits.length}\r\n${digits}\r\n`;
+      continue;
+    }
+    const bytes = toBytes(argument, index);
+    text += `$${bytes.length}\r\n`;
+    if (bytes.length <= INLINE_BYTES) {
+      text += `${bytes.latin1Slice(0, bytes.length)}\r\n`;
+    } else {
+      pieces ??= [];
+      pieces.push(checked(text, encoding), bytes);
+      text = '\r\n';
+    }
+  }
+  checked(text, encoding);
+  if (pieces === undefined) return text;
+  pieces.push(text);
+  return pieces;
+}
+
+/** Encodes many commands into as few pieces as there can be. */
+export function encodeCommands(commands: readonly Command[], encoding: Encoding = 'utf8'): Encoded {
+  let text = '';
+  let pieces: (string | Uint8Array)[] | undefined;
+  for (const command of commands) {
+    const encoded = encodeCommand(command, encoding);
+    if (typeof encoded === 'string') {
+      text += encoded;
+      continue;
+    }
+    pieces ??= [];
+    pieces.push(text + encoded[0], ...encoded.slice(1, -1));
+    text = encoded.at(-1) as string;
+  }
+  if (pieces === undefined) return text;
+  pieces.push(text);
+  return pieces;
+}
+
+function checked(text: string, encoding: Encoding): string {
+  if (encoding === 'latin1' && WIDE.test(text)) {
+    throw new TypeError('Cannot encode a command as latin1: an argument has a char above 0xff');
+  }
+  return text;
+}
+
+interface Bytes extends Uint8Array {
+  latin1Slice(start: number, end: number): string;
+}
+
+function toBytes(argument: Argument, index: number): Bytes {
+  if (typeof argument === 'string') return Buffer.from(argument) as unknown as Bytes;
+  if (Buffer.isBuffer(argument)) return argument as unknown as Bytes;
+  if (argument instanceof Uint8Array) {
+    return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength) as unknown as Bytes;
+  }
+  const type = argument === null ? 'null' : typeof argument;
+  throw new TypeError(
+    `Cannot encode argument ${index} of a command: it is ${type}, not a string, number or bytes`,
+  );
+}

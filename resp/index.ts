@@ -1,0 +1,14 @@
+export { type ConnectOptions, connect } from './connect.ts';
+export { Connection, type ConnectionOptions } from './connection.ts';
+export { Decoder, type DecoderOptions } from './decode.ts';
+export { type Encoded, encodeCommand, encodeCommands } from './encode.ts';
+export {
+  ConnectionError,
+  type ConnectionErrorOptions,
+  ProtocolError,
+  type ProtocolErrorCode,
+  type ProtocolErrorOptions,
+  ReplyError,
+} from './errors.ts';
+export type { CommandOptions } from './request.ts';
+export type { Argument, Command, Encoding, Limits, Reply, ReplyForm } from './types.ts';
