@@ -200,8 +200,8 @@ export class Decoder {
               start = end;
               break;
             }
-            if (bytes[stop] !== CR || bytes[stop + 1] !== LF)
-              throw this.#badTerminator('a bulk string', stop);
+            if (bytes[stop] !== CR) throw this.#badTerminator('a bulk string', stop);
+            if (bytes[stop + 1] !== LF) throw this.#badTerminator('a bulk string', stop + 1);
             value = asBuffer ? view(bytes, position, stop) : read(bytes, position, stop, latin1);
             position = stop + 2;
           } else if (number === 0) {
