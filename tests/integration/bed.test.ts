@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { connect as connectSocket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { after, before, describe, it } from 'node:test';
+import { connect } from '../../resp/index.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+async function startOne(options?: Parameters<Bed['start']>[1]): Promise<ServerNode> {
+  const [node] = await bed.start(1, options);
+  assert.ok(node);
+  return node;
+}
+
+const info = async (node: ServerNode, section = 'server') => String(await ask(node, 'INFO', section));
+const view = async (node: ServerNode) => String(await ask(node, 'CLUSTER', 'NODES'));
+
+function isRefused({ host, port }: Pick<ServerNode, 'host' | 'port'>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectSocket({ host, port });
+    socket.on('connect', () => resolve(false));
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    socket.on('close', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+}
+
+async function formCluster(nodes: readonly ServerNode[]): Promise<void> {
+  const [first] = nodes;
+  assert.ok(first);
+  for (const [index, node] of nodes.entries()) {
+    const slots = Array.from({ length: 16384 }, (_, slot) => slot).filter(
+      (slot) => slot % nodes.length === index,
+    );
+    await ask(node, 'CLUSTER', 'ADDSLOTS', ...slots.map(String));
+    if (node !== first) await ask(first, 'CLUSTER', 'MEET', node.host, String(node.port));
+  }
+  for (const node of nodes) await eventually(`${node.address} says ok`, () => isOk(node));
+}
+
+async function isOk(node: ServerNode): Promise<boolean> {
+  return String(await ask(node, 'CLUSTER', 'INFO')).startsWith('cluster_state:ok');
+}
+
+describe('openBed()', () => {
+  it('says what the server says of its version', async () => {
+    const text = await info(await startOne());
+    const field = bed.server.kind === 'valkey' ? 'valkey_version' : 'redis_version';
+    assert.match(text, new RegExp(`^${field}:${bed.server.version.replaceAll('.', '\\.')}\\r$`, 'm'));
+    assert.equal(bed.server.name, `${bed.server.kind}-${bed.server.major}.${bed.server.minor}`);
+  });
+
+  it('ends all servers of a process that is killed, frozen ones too', async () => {
+    const script = `
+      import { openBed } from ${JSON.stringify(new URL('../bed/index.ts', import.meta.url).href)};
+      const bed = await openBed();
+      const nodes = await bed.start(2);
+      await nodes[0].freeze();
+      console.log(JSON.stringify(nodes.map(({ host, port, dir }) => ({ host, port, dir }))));
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(createInterface(child.stdout), 'line');
+    child.kill('SIGKILL');
+    for (const node of JSON.parse(line) as { host: string; port: number; dir: string }[]) {
+      await eventually(`port ${node.port} is free`, () => isRefused(node));
+      await eventually('the folder is gone', () =>
+        access(node.dir).then(
+          () => false,
+          () => true,
+        ),
+      );
+    }
+  });
+
+  it('leaves nothing behind after `close()`', async () => {
+    const other = await openBed();
+    const nodes = await other.start(2);
+    await other.close();
+    for (const node of nodes) {
+      assert.ok(await isRefused(node));
+      await assert.rejects(access(node.dir));
+    }
+  });
+});
+
+describe('start()', () => {
+  it('resolves when every node answers, with cluster bus ports open', async () => {
+    const nodes = await bed.start(3);
+    assert.equal(new Set(nodes.map((node) => node.port)).size, 3);
+    for (const node of nodes) {
+      assert.match(await info(node, 'cluster'), /cluster_enabled:1/);
+      assert.equal(await isRefused({ host: node.host, port: node.busPort }), false);
+      assert.match(await node.log(), /ready to accept connections/i);
+    }
+  });
+
+  it('takes configuration over its own', async () => {
+    const node = await startOne({
+      config: { 'cluster-node-timeout': '4321', 'maxmemory-policy': 'allkeys-lru' },
+    });
+    assert.deepEqual(await ask(node, 'CONFIG', 'GET', 'cluster-node-timeout'), [
+      'cluster-node-timeout',
+      '4321',
+    ]);
+    assert.deepEqual(await ask(node, 'CONFIG', 'GET', 'maxmemory-policy'), [
+      'maxmemory-policy',
+      'allkeys-lru',
+    ]);
+  });
+
+  it('names the server that does not start, with its reason', async () => {
+    await assert.rejects(
+      bed.start(1, { config: { 'no-such-option': '1' } }),
+      /Cannot start a server.*no-such-option/s,
+    );
+  });
+
+  it('sets a password', async () => {
+    const node = await startOne({ password: 'with "quotes" and \\' });
+    assert.equal(await ask(node, 'PING'), 'PONG');
+    await assert.rejects(connect({ host: node.host, port: node.port }), { code: 'NOAUTH' });
+  });
+
+  it('starts a server without cluster mode', async () => {
+    assert.match(await info(await startOne({ cluster: false }), 'cluster'), /cluster_enabled:0/);
+  });
+
+  it('listens on a Unix socket', async () => {
+    const { unixSocket } = await startOne({ unixSocket: true });
+    assert.ok(unixSocket);
+    const connection = await connect({ path: unixSocket });
+    assert.equal(await connection.command(['PING']), 'PONG');
+    connection.destroy();
+  });
+
+  it('listens on another loopback address', async () => {
+    const node = await startOne({ host: '::1' });
+    assert.equal(node.address, `[::1]:${node.port}`);
+    assert.equal(await ask(node, 'PING'), 'PONG');
+  });
+
+  it('speaks TLS', async () => {
+    const node = await startOne({ tls: true });
+    assert.equal(await ask(node, 'PING'), 'PONG');
+  });
+});
+
+describe('a node', () => {
+  it('is gone after `kill()` and comes back as itself', async () => {
+    const node = await startOne();
+    const id = await ask(node, 'CLUSTER', 'MYID');
+    await node.kill();
+    assert.ok(await isRefused(node));
+    await node.restart();
+    assert.equal(await ask(node, 'CLUSTER', 'MYID'), id);
+  });
+
+  it('saves what it is told to before `stop()` ends it', async () => {
+    const node = await startOne({ config: { save: '3600 1' } });
+    await ask(node, 'CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16384 }, (_, slot) => String(slot)));
+    await eventually('the cluster is ok', () => isOk(node));
+    await ask(node, 'SET', 'key', 'value');
+    await node.stop();
+    assert.ok(await isRefused(node));
+    await node.restart();
+    await eventually('the cluster is ok', () => isOk(node));
+    assert.equal(await ask(node, 'GET', 'key'), 'value');
+  });
+
+  it('is another node after a restart with an empty nodes.conf', async () => {
+    const node = await startOne();
+    const id = await ask(node, 'CLUSTER', 'MYID');
+    await node.restart({ nodesConf: 'empty' });
+    assert.notEqual(await ask(node, 'CLUSTER', 'MYID'), id);
+  });
+
+  it('does not answer while frozen, and answers late', async () => {
+    const node = await startOne();
+    const connection = await connectTo(node);
+    await node.freeze();
+    let isAnswered = false;
+    const answer = connection.command(['PING']).finally(() => {
+      isAnswered = true;
+    });
+    // Nothing can be awaited that is not to happen
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(isAnswered, false);
+    await node.thaw();
+    assert.equal(await answer, 'PONG');
+    connection.destroy();
+  });
+
+  it('can be stopped while frozen', async () => {
+    const node = await startOne();
+    await node.freeze();
+    await node.stop();
+    assert.ok(await isRefused(node));
+  });
+});
+
+describe('relay: true', { skip: process.platform !== 'linux' && 'needs loopback addresses of Linux' }, () => {
+  it('cuts a node off, which others then see as failed, and reconnects it', async () => {
+    const nodes = await bed.start(3, { relay: true });
+    await formCluster(nodes);
+    const [lost, ...others] = nodes;
+    assert.ok(lost);
+    const id = String(await ask(lost, 'CLUSTER', 'MYID'));
+    lost.cutOff();
+    for (const node of others) {
+      await eventually('others say that it failed', async () =>
+        new RegExp(`^${id} \\S+ master,fail `, 'm').test(await view(node)),
+      );
+    }
+    lost.reconnect();
+    for (const node of nodes) await eventually(`${node.address} says ok`, () => isOk(node));
+    for (const node of nodes) assert.doesNotMatch(await view(node), /fail/);
+  });
+
+  it('holds what a client says to a node that is cut off', async () => {
+    const node = await startOne({ relay: true });
+    const connection = await connectTo(node);
+    node.cutOff();
+    await assert.rejects(connection.command(['PING'], { timeout: 200 }), { code: 'TIMEOUT' });
+    node.reconnect();
+    assert.equal(await ask(node, 'PING'), 'PONG');
+  });
+
+  it('delays clients and not the nodes between them', async () => {
+    const [source, target] = await bed.start(2, { relay: true, cluster: false });
+    assert.ok(source && target);
+    await ask(source, 'SET', 'key', 'value');
+    const connection = await connectTo(source);
+    source.setDelay(50);
+    const start = performance.now();
+    assert.equal(await connection.command(['PING']), 'PONG');
+    const roundTrip = performance.now() - start;
+    assert.ok(roundTrip >= 100, `${roundTrip} ms`);
+    source.setDelay(0);
+    target.setDelay(500);
+    assert.equal(
+      await connection.command(['MIGRATE', target.host, String(target.port), 'key', '0', '900']),
+      'OK',
+    );
+    assert.ok(performance.now() - start < 500 + roundTrip);
+    connection.destroy();
+  });
+});
