@@ -1,3 +1,4 @@
+import { openDocker } from './docker.ts';
 import { fetchServer } from './fetch.ts';
 import { type Launch, launchProcess } from './process.ts';
 import {
@@ -26,6 +27,7 @@ export async function openBackend(
   const wanted = name ?? defaultServer;
   const reasons: string[] = [];
   const attempts: readonly [Backend, () => Promise<OpenBackend | undefined>][] = [
+    ['docker', () => openDocker(name, reasons)],
     ['unpacked', () => openFetched(name)],
     ['path', () => openPath(name, reasons)],
     ['unpacked', () => openFetching(wanted, reasons)],

@@ -75,9 +75,15 @@ export async function findFetched(name: ServerName): Promise<ServerProgram | und
 }
 
 export async function findOnPath(kind: 'redis' | 'valkey'): Promise<ServerProgram | undefined> {
-  for (const folder of (process.env.PATH ?? '').split(':')) {
-    const path = join(folder, `${kind}-server`);
-    if (folder !== '' && existsSync(path)) return readProgram(path);
-  }
-  return undefined;
+  const path = findProgram(`${kind}-server`);
+  return path === undefined ? undefined : readProgram(path);
+}
+
+/** Looks for a program on PATH. */
+export function findProgram(name: string): string | undefined {
+  return (process.env.PATH ?? '')
+    .split(':')
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path));
 }
