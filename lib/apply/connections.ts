@@ -1,0 +1,74 @@
+import { type Command, type CommandOptions, type Connection, connect, type Reply } from '../../resp/index.ts';
+import { type Address, formatAddress } from '../model/address.ts';
+import type { ConnectionOptions } from '../options.ts';
+
+/** Name that connections of this tool carry in CLIENT LIST. */
+export const CLIENT_NAME = 'redis-trib';
+
+/**
+ * One connection a node, opened when first asked for and kept until closed. A connection that broke is opened anew by
+ * the next request; no command is ever sent twice.
+ *
+ * Strings are binary strings here: one character a byte, so that keys of any bytes survive.
+ */
+export class Connections {
+  readonly #options: ConnectionOptions;
+  readonly #open = new Map<string, Promise<Connection>>();
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
+  async get(address: Address): Promise<Connection> {
+    const key = formatAddress(address);
+    const known = await this.#open.get(key);
+    if (known && !known.closed) return known;
+    if (this.#closed) throw new Error(`Cannot connect to ${key}: the cluster handle is closed`);
+    const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
+    const opening = connect({
+      host: address.host,
+      port: address.port,
+      clientName: CLIENT_NAME,
+      encoding: 'latin1',
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(tls === undefined ? {} : { tls }),
+      ...(connectTimeout === undefined ? {} : { connectTimeout }),
+      ...(commandTimeout === undefined ? {} : { commandTimeout }),
+    });
+    this.#open.set(key, opening);
+    opening.catch(() => {
+      if (this.#open.get(key) === opening) this.#open.delete(key);
+    });
+    return opening;
+  }
+
+  /** Sends one command. Rejects with ReplyError where the node answers with an error. */
+  async ask(address: Address, command: Command, options?: CommandOptions): Promise<Reply> {
+    const connection = await this.get(address);
+    return connection.command(command, options);
+  }
+
+  /** Sends commands in one write. Error replies are values of the array. */
+  async askAll(address: Address, commands: readonly Command[], options?: CommandOptions): Promise<Reply[]> {
+    const connection = await this.get(address);
+    return connection.pipeline(commands, options);
+  }
+
+  /** Waits for replies under way, then ends every connection. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const opening = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.allSettled(opening.map(async (connection) => (await connection).close()));
+  }
+}
+
+/** The username and password that MIGRATE has to give the target. */
+export function migrateAuth({ username, password }: ConnectionOptions): string[] {
+  if (password === undefined) return [];
+  const bytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+  return username === undefined ? ['AUTH', bytes(password)] : ['AUTH2', bytes(username), bytes(password)];
+}

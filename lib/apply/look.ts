@@ -1,0 +1,81 @@
+import { ReplyError } from '../../resp/index.ts';
+import { ClusterError } from '../errors.ts';
+import { type Address, formatAddress } from '../model/address.ts';
+import { isInHandshake, type NodeRecord, parseClusterNodes } from '../model/node.ts';
+import { type ClusterView, mergeReports, type NodeReport, parseClusterInfo } from '../model/view.ts';
+import type { Connections } from './connections.ts';
+import { inParallel } from './parallel.ts';
+
+/** Asks one node what it knows of its cluster. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server. */
+export async function askNode(connections: Connections, address: Address): Promise<NodeReport> {
+  const [nodes, info] = await connections.askAll(address, [
+    ['CLUSTER', 'NODES'],
+    ['CLUSTER', 'INFO'],
+  ]);
+  for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
+  const records = parseClusterNodes(String(nodes)).filter((record) => !isInHandshake(record));
+  const myself = records.find((record) => record.flags.includes('myself'));
+  if (!myself) {
+    throw new ClusterError(
+      'NODES_DISAGREE',
+      `Node ${formatAddress(address)} does not list itself in CLUSTER NODES`,
+      {
+        address: formatAddress(address),
+      },
+    );
+  }
+  return { address, myself, records, info: parseClusterInfo(String(info)) };
+}
+
+function refusal(reply: ReplyError, address: Address): Error {
+  if (!reply.message.includes('cluster support disabled')) return reply;
+  return new ClusterError('NOT_CLUSTER_ENABLED', `Node ${formatAddress(address)} is not cluster enabled`, {
+    address: formatAddress(address),
+    hint: 'Set "cluster-enabled yes" in its configuration and restart it',
+    cause: reply,
+  });
+}
+
+/** Asks one node for the others, then all of them at once. Rejects only where the first gives no answer. */
+export async function look(connections: Connections, seed: Address): Promise<ClusterView> {
+  const first = await askNode(connections, seed);
+  const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
+  const unreachable = new Map<string, Error>();
+  const asked = new Set([first.myself.id]);
+  let ahead = toAsk(first, asked);
+  while (ahead.length > 0) {
+    const found = await inParallel(ahead, async (record) => {
+      try {
+        return await askMember(connections, record);
+      } catch (error) {
+        unreachable.set(record.id, error as Error);
+        return undefined;
+      }
+    });
+    for (const report of found) if (report) reports.set(report.myself.id, report);
+    // A node may be known to some only, so each answer is searched for more.
+    ahead = found.flatMap((report) => (report ? toAsk(report, asked) : []));
+  }
+  return mergeReports(seed, first.myself.id, reports, unreachable);
+}
+
+function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
+  return report.records.filter((record) => !asked.has(record.id) && asked.add(record.id));
+}
+
+async function askMember(connections: Connections, record: NodeRecord): Promise<NodeReport> {
+  const { host, port } = record.address;
+  if (host === '' || port === 0) {
+    throw new ClusterError('NODE_UNREACHABLE', `No address is known for node ${record.id}`);
+  }
+  const report = await askNode(connections, record.address);
+  if (report.myself.id !== record.id) {
+    const address = formatAddress(record.address);
+    throw new ClusterError(
+      'NODES_DISAGREE',
+      `Node ${record.id} is listed at ${address}, where node ${report.myself.id} answers`,
+      { address, hint: 'It was reset or replaced: forget the old node id on every node' },
+    );
+  }
+  return report;
+}

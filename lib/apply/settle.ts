@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClusterError, messageOf } from '../errors.ts';
+import type { Address } from '../model/address.ts';
+import { disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
+import { formatSlots } from '../model/slot.ts';
+import { type ClusterView, nodeName } from '../model/view.ts';
+import { agreeTimeout, type Context } from './context.ts';
+import { look } from './look.ts';
+
+const PAUSE_MS = 100;
+/** Gossip carries a change to every node of a large cluster in a few node timeouts at most. */
+const LONGEST_WAIT_MS = 20_000;
+
+/**
+ * Looks until the nodes that answer agree about members and slot owners: an operation that has just ended may still be
+ * on its way by gossip. Rejects with ClusterError `NODES_DISAGREE` when they do not agree in time.
+ * `ignore` is the id of a node that the others may or may not know.
+ */
+export async function lookSettled(context: Context, seed: Address, ignore?: string): Promise<ClusterView> {
+  const deadline = performance.now() + Math.min(LONGEST_WAIT_MS, agreeTimeout(context));
+  for (;;) {
+    context.signal?.throwIfAborted();
+    const view = await look(context.connections, seed);
+    const [first] = disagreements(view, ignore);
+    if (!first) return view;
+    if (performance.now() >= deadline) {
+      throw new ClusterError('NODES_DISAGREE', `The nodes do not agree: ${first.message}`, {
+        ...(first.nodes[0] ? { address: first.nodes[0] } : {}),
+        hint: 'Nothing was changed. If it lasts, see what is wrong with: redis-trib check',
+      });
+    }
+    await sleep(PAUSE_MS);
+  }
+}
+
+/** Throws unless every slot is served, and every node answers that the others do not hold for failed. */
+export function requireServing(view: ClusterView, what: string): void {
+  requireAnswers(view, what);
+  const uncovered = uncoveredSlots(view);
+  if (uncovered.length > 0) {
+    throw new ClusterError(
+      'SLOTS_UNCOVERED',
+      `Cannot ${what}: ${uncovered.length} slots are not served by any node: ${formatSlots(uncovered)}`,
+      {
+        hint: 'Bring their master back, fail over to its replica, or give them to a new node with: redis-trib rescue',
+      },
+    );
+  }
+}
+
+/** Throws where a node gives no answer that the others do not hold for failed: it could not be told of the change. */
+export function requireAnswers(view: ClusterView, what: string): void {
+  const failed = new Set(failedNodes(view));
+  for (const [id, error] of view.unreachable) {
+    if (failed.has(id)) continue;
+    const name = nodeName(view, id);
+    throw new ClusterError(
+      'NODE_UNREACHABLE',
+      `Cannot ${what}: ${name} gives no answer: ${messageOf(error)}`,
+      {
+        address: name,
+        hint: 'Nothing was changed. Bring it back, or wait until the cluster holds it for failed',
+        cause: error,
+      },
+    );
+  }
+}

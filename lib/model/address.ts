@@ -1,0 +1,51 @@
+/** Where a node answers clients. `busPort` is known only where a node has told it. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly busPort?: number;
+}
+
+/** An address as callers may write it: `'host:port'`, `'[v6]:port'`, or its parts. */
+export type AddressLike = string | Address;
+
+/** The cluster bus listens this far above the client port unless configured otherwise. */
+const BUS_PORT_OFFSET = 10000;
+
+/**
+ * Reads `host:port`, `[v6]:port`, or `host:port@busport`.
+ * A bare IPv6 address is cut at its last colon, as redis-cli does.
+ * Throws a TypeError for anything else.
+ */
+export function parseAddress(text: AddressLike): Address {
+  if (typeof text !== 'string') {
+    if (typeof text?.host === 'string' && text.host !== '' && isPort(text.port)) return text;
+    throw new TypeError('Not an address: expected "host:port" or { host, port }');
+  }
+  const match = /^(?:\[([^\]]+)\]|([^@\s]+)):(\d{1,5})(?:@(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  const busPort = match?.[4] === undefined ? undefined : Number(match[4]);
+  if (host === undefined || !isPort(port) || (busPort !== undefined && !isPort(busPort))) {
+    throw new TypeError(`Not an address: "${text}" (expected host:port)`);
+  }
+  return busPort === undefined ? { host, port } : { host, port, busPort };
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port > 0 && port <= 65535;
+}
+
+/** `host:port`, with brackets around an IPv6 host. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The same host and port, as text: two names of one machine are not told apart here. */
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
+/** True if the cluster bus port is the one servers assume when they are not told. */
+export function hasDefaultBusPort({ port, busPort }: Address): boolean {
+  return busPort === undefined || busPort === port + BUS_PORT_OFFSET;
+}

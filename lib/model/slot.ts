@@ -1,0 +1,89 @@
+/** Number of hash slots in a cluster; slots are numbered 0 to 16383. */
+export const SLOT_COUNT = 16384;
+
+/** Slots from the first to the last number, both included. */
+export type SlotRange = readonly [first: number, last: number];
+
+/** What a caller may write where slots are wanted: numbers and inclusive `[first, last]` pairs. */
+export type SlotsLike = Iterable<number | SlotRange>;
+
+// CRC16-CCITT (XModem), the variant of the Redis Cluster specification, appendix A.
+const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc;
+});
+
+/**
+ * Slot of a key: CRC16 of the key, or of its hash tag, modulo 16384.
+ * A string is taken as UTF-8 text; give bytes for a key that is not text.
+ * Source: Redis Cluster specification, "Hash tags".
+ */
+export function keySlot(key: string | Uint8Array): number {
+  const bytes = typeof key === 'string' ? new TextEncoder().encode(key) : key;
+  const open = bytes.indexOf(0x7b);
+  const close = open < 0 ? -1 : bytes.indexOf(0x7d, open + 1);
+  const tagged = close > open + 1;
+  const end = tagged ? close : bytes.length;
+  let crc = 0;
+  for (let at = tagged ? open + 1 : 0; at < end; at++) {
+    crc = ((crc << 8) ^ (crcTable[((crc >> 8) ^ (bytes[at] ?? 0)) & 0xff] ?? 0)) & 0xffff;
+  }
+  return crc % SLOT_COUNT;
+}
+
+/** True for a whole number from 0 to 16383. */
+export function isSlot(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < SLOT_COUNT;
+}
+
+/**
+ * Every slot of a list of numbers and inclusive pairs, in the order given, each once.
+ * Throws a RangeError for anything that is not a slot or a pair out of order.
+ */
+export function expandSlots(slots: SlotsLike): number[] {
+  const seen = new Set<number>();
+  for (const item of slots) {
+    const [first, last] = typeof item === 'number' ? [item, item] : item;
+    if (!isSlot(first) || !isSlot(last) || first > last) {
+      const shown = first === last ? `${first}` : `${first}-${last}`;
+      throw new RangeError(`Not a slot or slot range: "${shown}" (slots are 0 to ${SLOT_COUNT - 1})`);
+    }
+    for (let slot = first; slot <= last; slot++) seen.add(slot);
+  }
+  return [...seen];
+}
+
+/** The fewest ranges that hold exactly these slots, in ascending order. */
+export function toRanges(slots: Iterable<number>): SlotRange[] {
+  const ranges: [number, number][] = [];
+  for (const slot of Array.from(slots).sort((a, b) => a - b)) {
+    const current = ranges.at(-1);
+    if (current && slot <= current[1] + 1) current[1] = slot;
+    else ranges.push([slot, slot]);
+  }
+  return ranges;
+}
+
+/** `0-5 7 9-10`, as CLUSTER NODES writes it. */
+export function formatRanges(ranges: Iterable<SlotRange>): string {
+  return Array.from(ranges, ([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(' ');
+}
+
+/** `0-5 7 9-10` for slots in any order; long lists are cut after `most` ranges. */
+export function formatSlots(slots: Iterable<number>, most = 8): string {
+  const ranges = toRanges(slots);
+  const shown = formatRanges(ranges.slice(0, most));
+  return ranges.length > most ? `${shown} and ${ranges.length - most} more ranges` : shown;
+}
+
+/** Reads `7` or `0-5`. Throws a RangeError for anything else. */
+export function parseSlotRange(text: string): SlotRange {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  const first = Number(match?.[1] ?? Number.NaN);
+  const last = Number(match?.[2] ?? first);
+  if (!isSlot(first) || !isSlot(last) || first > last) {
+    throw new RangeError(`Not a slot or slot range: "${text}" (slots are 0 to ${SLOT_COUNT - 1})`);
+  }
+  return [first, last];
+}

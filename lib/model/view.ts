@@ -1,0 +1,153 @@
+import { type Address, formatAddress, sameAddress } from './address.ts';
+import { isInHandshake, type NodeRecord, type OpenSlot, slotsOf } from './node.ts';
+import { SLOT_COUNT } from './slot.ts';
+
+/** The fields of CLUSTER INFO that operations rest on. */
+export interface ClusterInfo {
+  readonly state: 'ok' | 'fail';
+  readonly slotsAssigned: number;
+  readonly knownNodes: number;
+  readonly currentEpoch: number;
+}
+
+/** What one node answered when it was asked about the cluster. */
+export interface NodeReport {
+  /** The address the node answered at. */
+  readonly address: Address;
+  /** The node that answered: its own line. */
+  readonly myself: NodeRecord;
+  /** Every node it knows, itself included, those in handshake left out. */
+  readonly records: readonly NodeRecord[];
+  readonly info: ClusterInfo;
+}
+
+/** The cluster as each of its nodes sees it, at one moment. */
+export interface ClusterView {
+  /** The address that was asked first. */
+  readonly seed: Address;
+  /** Node id of the node at `seed`. */
+  readonly seedId: string;
+  /**
+   * Every node that any reachable node knows: its own line where it answered, else the line of the first that
+   * knows it. `address` is where it can be asked.
+   */
+  readonly nodes: readonly NodeRecord[];
+  /** By node id: the answers. */
+  readonly reports: ReadonlyMap<string, NodeReport>;
+  /** By node id: why there is no answer. */
+  readonly unreachable: ReadonlyMap<string, Error>;
+}
+
+/** A slot that somebody has open, as one node sees it. */
+export interface OpenSlotOfNode extends OpenSlot {
+  readonly nodeId: string;
+}
+
+/** Reads the reply of CLUSTER INFO. */
+export function parseClusterInfo(text: string): ClusterInfo {
+  const field = (name: string): string | undefined =>
+    new RegExp(`^cluster_${name}:([^\\r\\n]*)`, 'm').exec(text)?.[1];
+  return {
+    state: field('state') === 'ok' ? 'ok' : 'fail',
+    slotsAssigned: Number(field('slots_assigned') ?? 0),
+    knownNodes: Number(field('known_nodes') ?? 0),
+    currentEpoch: Number(field('current_epoch') ?? 0),
+  };
+}
+
+/** Puts the answers of the nodes together. `seedId` must be among the reports. */
+export function mergeReports(
+  seed: Address,
+  seedId: string,
+  reports: ReadonlyMap<string, NodeReport>,
+  unreachable: ReadonlyMap<string, Error>,
+): ClusterView {
+  const nodes = new Map<string, NodeRecord>();
+  for (const report of reports.values()) {
+    nodes.set(report.myself.id, {
+      ...report.myself,
+      address: { ...report.myself.address, ...report.address },
+    });
+  }
+  for (const report of reports.values()) {
+    for (const record of report.records) if (!nodes.has(record.id)) nodes.set(record.id, record);
+  }
+  return { seed, seedId, nodes: [...nodes.values()], reports, unreachable };
+}
+
+/** The node of this id, or undefined. */
+export function nodeById(view: ClusterView, id: string): NodeRecord | undefined {
+  return view.nodes.find((node) => node.id === id);
+}
+
+/** The node that answers at this address, by the address it was asked at or the one others know. */
+export function nodeByAddress(view: ClusterView, address: Address): NodeRecord | undefined {
+  return (
+    view.nodes.find((node) => sameAddress(node.address, address)) ??
+    view.nodes.find((node) => knownAddresses(view, node.id).some((known) => sameAddress(known, address)))
+  );
+}
+
+function knownAddresses(view: ClusterView, id: string): Address[] {
+  return [...view.reports.values()].flatMap((report) =>
+    report.records.filter((record) => record.id === id).map((record) => record.address),
+  );
+}
+
+/** How `observerId` sees `id`, or undefined where it does not know it or gave no answer. */
+export function recordSeenBy(view: ClusterView, observerId: string, id: string): NodeRecord | undefined {
+  return view.reports.get(observerId)?.records.find((record) => record.id === id);
+}
+
+/** Masters that answered. */
+export function reachableMasters(view: ClusterView): NodeRecord[] {
+  return view.nodes.filter((node) => node.role === 'master' && view.reports.has(node.id));
+}
+
+/** Replicas of a master, answering or not. */
+export function replicasOf(view: ClusterView, masterId: string): NodeRecord[] {
+  return view.nodes.filter((node) => node.role === 'replica' && node.masterId === masterId);
+}
+
+/** By slot: the id of its owner, or undefined. Where several claim it, the highest config epoch wins, as among servers. */
+export function slotOwners(view: ClusterView): (string | undefined)[] {
+  const owners: (NodeRecord | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
+  for (const node of view.nodes) {
+    if (node.role !== 'master') continue;
+    for (const slot of slotsOf(node)) {
+      const rival = owners[slot];
+      if (!rival || outranks(node, rival)) owners[slot] = node;
+    }
+  }
+  return owners.map((owner) => owner?.id);
+}
+
+// Two masters with one config epoch settle it by node id: the smaller keeps the epoch, the other takes a higher one
+// (clusterHandleConfigEpochCollision), so the one that will win is the greater id.
+function outranks(a: NodeRecord, b: NodeRecord): boolean {
+  return a.configEpoch === b.configEpoch ? a.id > b.id : a.configEpoch > b.configEpoch;
+}
+
+/** Every open slot that a reachable node tells of, by slot. */
+export function openSlotsOf(view: ClusterView): Map<number, OpenSlotOfNode[]> {
+  const open = new Map<number, OpenSlotOfNode[]>();
+  for (const report of view.reports.values()) {
+    for (const item of report.myself.openSlots) {
+      const found = open.get(item.slot) ?? [];
+      found.push({ ...item, nodeId: report.myself.id });
+      open.set(item.slot, found);
+    }
+  }
+  return new Map([...open].sort(([a], [b]) => a - b));
+}
+
+/** Node name for people: its address, or its id where the address is unknown. */
+export function nodeName(view: ClusterView, id: string): string {
+  const node = nodeById(view, id);
+  return node && node.address.host !== '' ? formatAddress(node.address) : id;
+}
+
+/** The lines of CLUSTER NODES that stand for members: nodes still in handshake have no final id. */
+export function members(records: readonly NodeRecord[]): NodeRecord[] {
+  return records.filter((record) => !isInHandshake(record));
+}

@@ -1,0 +1,152 @@
+import type { Context } from '../apply/context.ts';
+import { nodeError } from '../apply/context.ts';
+import {
+  alreadyInCluster,
+  askNewcomer,
+  isAcquainted,
+  isFresh,
+  type Newcomer,
+  requireFresh,
+  requireNoKeys,
+} from '../apply/newcomer.ts';
+import { lookSettled, requireServing } from '../apply/settle.ts';
+import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { ClusterNode } from '../model/cluster-node.ts';
+import { type Expectation, unmet } from '../model/expectation.ts';
+import { isFailed } from '../model/node.ts';
+import { type ClusterView, nodeById } from '../model/view.ts';
+import type { OperationOptions } from '../options.ts';
+import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
+import { mastersOf, pickSlots } from '../plan/moves.ts';
+import { type MoveStep, type NodeRef, nodeRef, type Plan, type Step } from '../plan/plan.ts';
+import { finishOpenSlots } from './finish-open-slots.ts';
+import { carryOut, type OperationResult } from './result.ts';
+import { type ClusterLike, seedOf, withContext } from './run.ts';
+
+export interface JoinOptions extends OperationOptions {
+  /**
+   * Says how much of the slots each master gets, or, by `balancePlan`, who gives how many to whom.
+   * @default every master alike
+   */
+  readonly balancer?: Partial<Balancer>;
+}
+
+/**
+ * Adds a node to a cluster as a master and moves slots to it, until every master has its share.
+ * Resolves when every node knows the new owners. Rejects with ClusterError before anything is changed where the node is
+ * no fresh one or the cluster is not well; what was interrupted is finished by the same call.
+ */
+export function joinCluster(
+  cluster: ClusterLike,
+  node: AddressLike,
+  options: JoinOptions = {},
+): Promise<OperationResult> {
+  return withContext(cluster, options, async (context) => {
+    const joining = await lookAtBoth(context, cluster, node, true);
+    const moves = planBalance(joining, options.balancer);
+    if (!joining.isNew && moves.length === 0 && joining.isSettled) throw alreadyInCluster(joining.newcomer);
+    return carryOut(context, planJoin('join', joining, moves), expectationOf(joining, moves));
+  });
+}
+
+/** Adds a node to a cluster as a master without slots. Otherwise like `joinCluster`. */
+export function joinNoLoad(
+  cluster: ClusterLike,
+  node: AddressLike,
+  options: OperationOptions = {},
+): Promise<OperationResult> {
+  return withContext(cluster, options, async (context) => {
+    const joining = await lookAtBoth(context, cluster, node, false);
+    if (!joining.isNew && joining.isSettled) throw alreadyInCluster(joining.newcomer);
+    return carryOut(context, planJoin('join_no_load', joining, []), expectationOf(joining, []));
+  });
+}
+
+/** A cluster and a node that is to become, or by an earlier attempt has become, one of its members. */
+export interface Joining {
+  readonly view: ClusterView;
+  readonly newcomer: Newcomer;
+  readonly node: NodeRef;
+  /** False if the node knows the cluster, or the cluster the node, already. */
+  readonly isNew: boolean;
+  /** True if every member knows the node and serves. */
+  readonly isSettled: boolean;
+}
+
+/** Looks at a cluster and at a node that is to join it. Rejects with ClusterError where it cannot. */
+export async function lookAtBoth(
+  context: Context,
+  cluster: ClusterLike,
+  node: AddressLike,
+  finishOpen: boolean,
+): Promise<Joining> {
+  const [seed, address] = [seedOf(cluster), parseAddress(node)];
+  const newcomer = await askNewcomer(context, address);
+  const { myself } = newcomer.report;
+  const name = formatAddress(address);
+  let view = await lookSettled(context, seed, myself.id);
+  if (view.seedId === myself.id) throw nodeError('SAME_NODE', name, `Same node: ${name} cannot join itself`);
+  requireMember(view);
+  requireServing(view, `add ${name}`);
+  const isNew = !isAcquainted(newcomer, view);
+  if (isNew) requireFresh(newcomer);
+  if (isFresh(newcomer) || myself.slots.length === 0) if (myself.role === 'master') requireNoKeys(newcomer);
+  if (!isNew && finishOpen) view = await finishOpenSlots(context, view);
+  const ref = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
+  const joining = { view, newcomer, node: ref, isNew, isSettled: false };
+  return {
+    ...joining,
+    isSettled: !isNew && unmet({ members: membersOf(joining) }, view.reports).length === 0,
+  };
+}
+
+/** Throws unless the node that was asked first is in a cluster. */
+export function requireMember(view: ClusterView): void {
+  const report = view.reports.get(view.seedId);
+  if (report && (report.info.state === 'ok' || report.info.slotsAssigned > 0)) return;
+  const name = formatAddress(view.seed);
+  throw nodeError('NOT_IN_CLUSTER', name, `Node ${name} is not in a cluster`, {
+    hint: 'Start one with: redis-trib start',
+  });
+}
+
+/** The members that answer, the joining node last. */
+export function membersOf({ view, node }: Pick<Joining, 'view' | 'node'>): NodeRef[] {
+  return [...othersOf({ view, node }), node];
+}
+
+function othersOf({ view, node }: Pick<Joining, 'view' | 'node'>): NodeRef[] {
+  return view.nodes.filter(({ id }) => view.reports.has(id) && id !== node.id).map(nodeRef);
+}
+
+function planJoin(operation: string, joining: Joining, moves: readonly MoveStep[]): Plan {
+  const { view, node } = joining;
+  const meet: Step = { type: 'meet', nodes: [node], to: othersOf(joining), serving: true };
+  const masters = [...mastersOf(view).filter(({ id }) => id !== node.id), node];
+  return { version: 1, operation, masters, steps: [...(joining.isSettled ? [] : [meet]), ...moves] };
+}
+
+function planBalance(joining: Joining, balancer: Partial<Balancer> = {}): MoveStep[] {
+  const { view, newcomer, node } = joining;
+  const records = view.nodes.filter(
+    ({ id, role }) => id !== node.id && role === 'master' && view.reports.has(id),
+  );
+  const nodes = [
+    ...records.filter((record) => !isFailed(record)),
+    nodeById(view, node.id) ?? newcomer.report.myself,
+  ].map((record) => new ClusterNode(record, parseAddress(node.address).host));
+  const full: Balancer = hasWeight(balancer) ? balancer : Object.assign(new BaseBalancer(), balancer);
+  const moves: readonly BalanceMove[] = full.balancePlan
+    ? full.balancePlan(nodes, full)
+    : baseBalancePlan(nodes, full);
+  return pickSlots(moves, new Map([...mastersOf(view), node].map((ref) => [ref.id, ref])));
+}
+
+function hasWeight(balancer: Partial<Balancer>): balancer is Balancer {
+  return balancer.weight !== undefined;
+}
+
+function expectationOf(joining: Joining, moves: readonly MoveStep[]): Expectation {
+  const owners = moves.map(({ target, slots }) => ({ id: target.id, slots }));
+  return { members: membersOf(joining), owners };
+}

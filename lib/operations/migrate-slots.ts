@@ -1,0 +1,121 @@
+import { nodeError } from '../apply/context.ts';
+import { askNode } from '../apply/look.ts';
+import { lookSettled, requireServing } from '../apply/settle.ts';
+import { type AddressLike, formatAddress, parseAddress, sameAddress } from '../model/address.ts';
+import { type NodeRecord, slotsOf } from '../model/node.ts';
+import { expandSlots, formatSlots, type SlotsLike, toRanges } from '../model/slot.ts';
+import { type ClusterView, nodeById, openSlotsOf, slotOwners } from '../model/view.ts';
+import type { OperationOptions } from '../options.ts';
+import { mastersOf } from '../plan/moves.ts';
+import { nodeRef } from '../plan/plan.ts';
+import { finishOpenSlots } from './finish-open-slots.ts';
+import { carryOut, type OperationResult } from './result.ts';
+import { type ClusterLike, seedOf, withContext } from './run.ts';
+
+export interface MigrateOptions extends OperationOptions {
+  /**
+   * Takes slots that the target holds already for moved: for a run that follows an interrupted one. Without it such slots are
+   * an error, unless the cluster still shows the interrupted move by an open slot.
+   * @default false
+   */
+  readonly resume?: boolean;
+}
+
+/**
+ * Moves slots, numbers and inclusive `[first, last]` pairs, from one master to another.
+ * Rejects with ClusterError `SAME_NODE`, `SLOTS_NOT_HELD`, `NOT_SAME_CLUSTER`, `NOT_A_MASTER` or `SLOTS_UNCOVERED` before
+ * anything is changed; later with `MIGRATE_FAILED` or `KEY_CONFLICT`, which say which slots stay open.
+ */
+export function migrateSlots(
+  source: ClusterLike,
+  target: AddressLike,
+  slots: SlotsLike,
+  options: MigrateOptions = {},
+): Promise<OperationResult> {
+  return withContext(source, options, async (context) => {
+    const wanted = expandSlots(slots);
+    const [from, to] = [seedOf(source), parseAddress(target)];
+    if (sameAddress(from, to))
+      throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(from)} is source and target`);
+    let view = await lookSettled(context, from);
+    const before = slotOwners(view);
+    const targetId = (await askNode(context.connections, to)).myself.id;
+    if (targetId === view.seedId)
+      throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(to)} is ${formatAddress(from)}`);
+    const isResumed = options.resume || wanted.some((slot) => isBetween(view, slot, targetId));
+    requireHeld(view, wanted, before, isResumed ? targetId : undefined);
+    const record = nodeById(view, targetId);
+    requireTarget(view, record, formatAddress(to));
+    requireServing(view, `move slots to ${formatAddress(to)}`);
+    if (openSlotsOf(view).size > 0) view = await finishOpenSlots(context, view);
+
+    const now = slotOwners(view);
+    const left = wanted.filter((slot) => now[slot] === view.seedId);
+    const [sourceRecord, targetRecord] = [nodeById(view, view.seedId), record];
+    if (!sourceRecord || !targetRecord)
+      throw nodeError('NODES_DISAGREE', from, 'The cluster changed while it was looked at');
+    const ends = {
+      source: nodeRef(sourceRecord),
+      target: { ...nodeRef(targetRecord), address: formatAddress(to) },
+    };
+    const steps = left.length === 0 ? [] : [{ type: 'move-slots' as const, ...ends, slots: toRanges(left) }];
+    const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
+    return carryOut(
+      context,
+      { version: 1, operation: 'migrate_slots', masters: mastersOf(view), steps },
+      { members, owners: [{ id: targetId, slots: toRanges(wanted) }] },
+    );
+  });
+}
+
+// The trace of an interrupted move: the slot is open from here to there.
+function isBetween(view: ClusterView, slot: number, targetId: string): boolean {
+  return (openSlotsOf(view).get(slot) ?? []).some(
+    ({ nodeId, peer }) =>
+      (nodeId === view.seedId && peer === targetId) || (nodeId === targetId && peer === view.seedId),
+  );
+}
+
+function requireHeld(
+  view: ClusterView,
+  wanted: readonly number[],
+  owners: readonly (string | undefined)[],
+  targetId: string | undefined,
+): void {
+  const missing = wanted.filter(
+    (slot) => owners[slot] !== view.seedId && (targetId === undefined || owners[slot] !== targetId),
+  );
+  if (missing.length === 0) return;
+  const name = formatAddress(view.seed);
+  const held = new Set(nodeById(view, view.seedId) ? slotsOf(nodeById(view, view.seedId) as NodeRecord) : []);
+  const rest = wanted.filter((slot) => held.has(slot));
+  throw nodeError(
+    'SLOTS_NOT_HELD',
+    name,
+    `Not all slot held by ${name}: it does not hold ${formatSlots(missing)}`,
+    {
+      hint:
+        rest.length > 0
+          ? `Of these it holds ${formatSlots(rest)}. To go on after an interrupted run, use --resume`
+          : `See who holds them with: redis-trib list ${name}`,
+    },
+  );
+}
+
+function requireTarget(view: ClusterView, record: NodeRecord | undefined, name: string): void {
+  if (!record) {
+    throw nodeError(
+      'NOT_SAME_CLUSTER',
+      name,
+      `Two nodes are not in the same cluster: ${formatAddress(view.seed)} does not know ${name}`,
+      {
+        hint: `Add it first with: redis-trib join_no_load ${formatAddress(view.seed)} ${name}`,
+      },
+    );
+  }
+  if (record.role !== 'master') {
+    throw nodeError('NOT_A_MASTER', name, `Cannot move slots to ${name}: it is a replica`, {
+      hint: 'Name its master as the target',
+    });
+  }
+}

@@ -1,0 +1,94 @@
+import { nodeError } from '../apply/context.ts';
+import { askNewcomer, isAcquainted, requireFresh, requireNoKeys } from '../apply/newcomer.ts';
+import { lookSettled } from '../apply/settle.ts';
+import { messageOf } from '../errors.ts';
+import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { failedNodes } from '../model/findings.ts';
+import { type ClusterView, nodeName, replicasOf, slotOwners } from '../model/view.ts';
+import type { OperationOptions } from '../options.ts';
+import { nodeRef } from '../plan/plan.ts';
+import { planRescue } from '../plan/rescue.ts';
+import { carryOut, type OperationResult } from './result.ts';
+import { type ClusterLike, seedOf, withContext } from './run.ts';
+
+export interface RescueOptions extends OperationOptions {
+  /**
+   * Counts masters as lost that give no answer though the cluster has not declared them failed, as where too few masters
+   * live to declare it. Their keys are lost for good.
+   * @default false
+   */
+  readonly force?: boolean;
+}
+
+/**
+ * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost; nothing is done where
+ * every slot is served. Rejects with ClusterError before anything is changed where a master is only slow (`NODE_UNREACHABLE`)
+ * or has a living replica that holds its keys (`HAS_REPLICAS`).
+ */
+export function rescueCluster(
+  cluster: ClusterLike,
+  node: AddressLike,
+  options: RescueOptions = {},
+): Promise<OperationResult> {
+  return withContext(cluster, options, async (context) => {
+    const seed = seedOf(cluster);
+    const newcomer = await askNewcomer(context, parseAddress(node));
+    const { myself } = newcomer.report;
+    const name = formatAddress(parseAddress(node));
+    const view = await lookSettled(context, seed, myself.id);
+    if (view.seedId === myself.id)
+      throw nodeError('SAME_NODE', name, `Same node: ${name} cannot rescue itself`);
+    const lost = new Set(options.force ? view.unreachable.keys() : failedNodes(view));
+    if (!options.force) requireCertainty(view, lost);
+    requireNoLivingReplica(view, lost);
+    const taker = nodeRef({ id: myself.id, address: { ...myself.address, ...parseAddress(node) } });
+    const plan = planRescue(view, taker, lost);
+    if (plan.steps.length === 0) return carryOut(context, plan, undefined);
+    if (!isAcquainted(newcomer, view)) {
+      requireFresh(newcomer);
+      requireNoKeys(newcomer);
+    }
+    const members = [
+      ...view.nodes.filter(({ id }) => view.reports.has(id) && id !== taker.id).map(nodeRef),
+      taker,
+    ];
+    const owners = plan.steps.flatMap((step) =>
+      step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
+    );
+    return carryOut(context, plan, { members, owners });
+  });
+}
+
+function requireCertainty(view: ClusterView, lost: ReadonlySet<string>): void {
+  for (const [id, error] of view.unreachable) {
+    if (lost.has(id)) continue;
+    const name = nodeName(view, id);
+    throw nodeError(
+      'NODE_UNREACHABLE',
+      name,
+      `Cannot rescue: ${name} gives no answer, but the cluster does not hold it for failed: ${messageOf(error)}`,
+      {
+        hint: 'It may only be slow. Wait until it is declared failed; if too few masters live to declare it, use --force: its keys are lost then',
+        cause: error,
+      },
+    );
+  }
+}
+
+// A replica that has not taken over yet holds the keys that a rescue would give up.
+function requireNoLivingReplica(view: ClusterView, lost: ReadonlySet<string>): void {
+  const owners = new Set(slotOwners(view));
+  for (const id of lost) {
+    const replica = owners.has(id) ? replicasOf(view, id).find((one) => view.reports.has(one.id)) : undefined;
+    if (!replica) continue;
+    const [name, master] = [formatAddress(replica.address), nodeName(view, id)];
+    throw nodeError(
+      'HAS_REPLICAS',
+      name,
+      `Cannot rescue: ${name}, a replica of ${master}, is alive and holds its keys`,
+      {
+        hint: `Wait for its failover, or force it there with: CLUSTER FAILOVER TAKEOVER`,
+      },
+    );
+  }
+}

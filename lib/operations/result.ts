@@ -1,0 +1,33 @@
+import { waitForAgreement } from '../apply/agree.ts';
+import { applyPlan } from '../apply/apply.ts';
+import type { Context } from '../apply/context.ts';
+import type { Expectation } from '../model/expectation.ts';
+import type { Plan } from '../plan/plan.ts';
+
+/** What an operation did, or, after a dry run, would do. */
+export interface OperationResult {
+  readonly plan: Plan;
+  /** False after a dry run. */
+  readonly applied: boolean;
+  /** Slots that were moved. */
+  readonly slots: number;
+  /** Keys that were moved. */
+  readonly keys: number;
+  readonly elapsedMs: number;
+}
+
+/** Applies a plan, unless this is a dry run, and waits until every member says what is expected. */
+export async function carryOut(
+  context: Context,
+  plan: Plan,
+  expectation: Expectation | undefined,
+): Promise<OperationResult> {
+  const started = performance.now();
+  if (context.options.dryRun) {
+    context.emit({ type: 'plan', plan });
+    return { plan, applied: false, slots: 0, keys: 0, elapsedMs: performance.now() - started };
+  }
+  const moved = await applyPlan(context, plan);
+  if (expectation) await waitForAgreement(context, expectation, 'every node to agree');
+  return { plan, applied: true, ...moved, elapsedMs: performance.now() - started };
+}

@@ -1,0 +1,110 @@
+import type { NodeRecord } from '../model/node.ts';
+import { toRanges } from '../model/slot.ts';
+import {
+  type ClusterView,
+  nodeById,
+  nodeName,
+  type OpenSlotOfNode,
+  openSlotsOf,
+  slotOwners,
+} from '../model/view.ts';
+import { nodeRef, type Step } from './plan.ts';
+
+/** An open slot that cannot be closed without guessing. */
+export interface Undecided {
+  readonly slot: number;
+  readonly reason: string;
+}
+
+/** How to close the open slots of a cluster. */
+export interface FixPlan {
+  readonly steps: readonly Step[];
+  readonly undecided: readonly Undecided[];
+}
+
+type SlotStep = Extract<Step, { type: 'move-slots' | 'close-slots' }>;
+type Decision = { readonly steps: readonly SlotStep[] } | { readonly reason: string };
+
+/**
+ * Closes every open slot by the word of its owner, the master that claims it with the highest config epoch, and never by
+ * who holds more keys: a move that its owner has begun, or that a node began with its owner, is finished; what else is
+ * open is closed, and its keys are handed to the owner.
+ */
+export function planFix(view: ClusterView): FixPlan {
+  const owners = slotOwners(view);
+  const steps: SlotStep[] = [];
+  const undecided: Undecided[] = [];
+  for (const [slot, items] of openSlotsOf(view)) {
+    const decision = decide(view, slot, owners[slot], items);
+    if ('reason' in decision) undecided.push({ slot, reason: decision.reason });
+    else steps.push(...decision.steps);
+  }
+  return { steps: mergeSteps(steps), undecided };
+}
+
+function decide(
+  view: ClusterView,
+  slot: number,
+  ownerId: string | undefined,
+  items: readonly OpenSlotOfNode[],
+): Decision {
+  const owner = ownerId === undefined ? undefined : nodeById(view, ownerId);
+  if (!owner) return { reason: 'no master owns it' };
+  if (!view.reports.has(owner.id)) return { reason: `its owner ${nodeName(view, owner.id)} gives no answer` };
+
+  const begun = items.find(({ nodeId, direction }) => nodeId === owner.id && direction === 'migrating');
+  const importers = items.filter(
+    ({ nodeId, direction, peer }) => nodeId !== owner.id && direction === 'importing' && peer === owner.id,
+  );
+  const targetId = begun ? begun.peer : importers.length === 1 ? importers[0]?.nodeId : undefined;
+  const target = targetId === undefined ? undefined : nodeById(view, targetId);
+  const steps: SlotStep[] = [];
+  let finalOwner: NodeRecord = owner;
+  if (target && target.role === 'master') {
+    if (!view.reports.has(target.id))
+      return { reason: `${nodeName(view, target.id)}, which takes it, gives no answer` };
+    steps.push({
+      type: 'move-slots',
+      source: nodeRef(owner),
+      target: nodeRef(target),
+      slots: [[slot, slot]],
+    });
+    finalOwner = target;
+  } else if (begun) {
+    steps.push(closing(owner, owner, slot));
+  }
+  for (const { nodeId, direction } of items) {
+    const node = nodeById(view, nodeId);
+    if (
+      !node ||
+      (node.id === finalOwner.id && steps.length > 0) ||
+      (node.id === owner.id && direction === 'migrating')
+    )
+      continue;
+    steps.push(closing(node, finalOwner, slot));
+  }
+  return { steps };
+}
+
+function closing(node: NodeRecord, owner: NodeRecord, slot: number): SlotStep {
+  return { type: 'close-slots', node: nodeRef(node), owner: nodeRef(owner), slots: [[slot, slot]] };
+}
+
+/** Joins steps on the same nodes; moves come before closings, since a closing may name a move's target as the owner. */
+function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
+  const merged = new Map<string, { step: SlotStep; slots: number[] }>();
+  for (const step of steps) {
+    const key =
+      step.type === 'move-slots'
+        ? `${step.type} ${step.source.id} ${step.target.id}`
+        : `${step.type} ${step.node.id} ${step.owner.id}`;
+    const known = merged.get(key) ?? { step, slots: [] };
+    known.slots.push(...step.slots.map(([slot]) => slot));
+    merged.set(key, known);
+  }
+  const joined = [...merged.values()].map(({ step, slots }) => ({ ...step, slots: toRanges(slots) }));
+  return [
+    ...joined.filter(({ type }) => type === 'move-slots'),
+    ...joined.filter(({ type }) => type !== 'move-slots'),
+  ];
+}

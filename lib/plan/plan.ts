@@ -1,0 +1,109 @@
+import { formatAddress, hasDefaultBusPort } from '../model/address.ts';
+import type { NodeRecord } from '../model/node.ts';
+import { formatRanges, type SlotRange } from '../model/slot.ts';
+
+/** A node as a plan names it. The id is its identity; the address says where to reach it. */
+export interface NodeRef {
+  readonly id: string;
+  /** `host:port`. */
+  readonly address: string;
+  /** Cluster bus port, where it is not the client port + 10000. */
+  readonly busPort?: number;
+}
+
+/** One thing to do. Each is safe to repeat and safe to die in the middle of. */
+export type Step =
+  /** ADDSLOTS on a node that knows nobody yet, and its config epoch. */
+  | {
+      readonly type: 'assign-slots';
+      readonly node: NodeRef;
+      readonly slots: readonly SlotRange[];
+      readonly configEpoch: number;
+      /** Most slots in one ADDSLOTS. */
+      readonly maxSlots: number;
+    }
+  /** Make every one of `nodes` known to every one of `to`, and wait until they agree and, if `serving`, say cluster_state:ok. */
+  | {
+      readonly type: 'meet';
+      readonly nodes: readonly NodeRef[];
+      readonly to: readonly NodeRef[];
+      readonly serving: boolean;
+    }
+  | { readonly type: 'replicate'; readonly replica: NodeRef; readonly master: NodeRef }
+  | MoveStep
+  /** Close slots that are open on `node`; keys of them that lie there go to `owner`. */
+  | {
+      readonly type: 'close-slots';
+      readonly node: NodeRef;
+      readonly slots: readonly SlotRange[];
+      readonly owner: NodeRef;
+    }
+  /** A node takes slots whose owner has failed, the keys being lost. */
+  | {
+      readonly type: 'take-slots';
+      readonly node: NodeRef;
+      readonly slots: readonly SlotRange[];
+      readonly from: readonly NodeRef[];
+    }
+  /** Every one of `by` forgets the node. */
+  | { readonly type: 'forget'; readonly node: NodeRef; readonly by: readonly NodeRef[] }
+  /** The node forgets everything and takes a new id. */
+  | { readonly type: 'reset'; readonly node: NodeRef };
+
+export interface MoveStep {
+  readonly type: 'move-slots';
+  readonly source: NodeRef;
+  readonly target: NodeRef;
+  readonly slots: readonly SlotRange[];
+}
+
+/** What an operation is going to do, as plain data. */
+export interface Plan {
+  readonly version: 1;
+  /** The command it was made by. */
+  readonly operation: string;
+  readonly steps: readonly Step[];
+  /** Masters that are told of new slot owners. */
+  readonly masters: readonly NodeRef[];
+}
+
+/** The reference a plan uses for a node. */
+export function nodeRef(node: Pick<NodeRecord, 'id' | 'address'>): NodeRef {
+  const { address, id } = node;
+  const ref = { id, address: formatAddress(address) };
+  return address.busPort === undefined || hasDefaultBusPort(address)
+    ? ref
+    : { ...ref, busPort: address.busPort };
+}
+
+/** A step as a sentence, for a dry run. */
+export function describeStep(step: Step): string {
+  switch (step.type) {
+    case 'assign-slots':
+      return `Assign slots ${formatRanges(step.slots)} to ${step.node.address} (config epoch ${step.configEpoch})`;
+    case 'meet':
+      return `Introduce ${list(step.nodes)} to ${list(step.to)}`;
+    case 'replicate':
+      return `Make ${step.replica.address} a replica of ${step.master.address}`;
+    case 'move-slots':
+      return `Move ${count(step.slots)} slots from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}`;
+    case 'close-slots':
+      return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them`;
+    case 'take-slots':
+      return `Give slots ${formatRanges(step.slots)} of ${list(step.from) || 'nobody'} to ${step.node.address}`;
+    case 'forget':
+      return `Forget ${step.node.address} on ${list(step.by)}`;
+    case 'reset':
+      return `Reset ${step.node.address}`;
+  }
+}
+
+function list(nodes: readonly NodeRef[]): string {
+  const shown = nodes.slice(0, 6).map((node) => node.address);
+  if (nodes.length > shown.length) shown.push(`${nodes.length - shown.length} more`);
+  return shown.join(', ');
+}
+
+function count(slots: readonly SlotRange[]): number {
+  return slots.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}
