@@ -8,33 +8,33 @@ import type { Command, Encoding, Limits } from './types.ts';
 
 export interface ConnectOptions extends Limits {
   /** Name or IP address of the node. @default '127.0.0.1' */
-  host?: string;
+  host?: string | undefined;
   /** @default 6379 */
-  port?: number;
+  port?: number | undefined;
   /** Path of a Unix socket, instead of host and port. */
-  path?: string;
+  path?: string | undefined;
   /** Version of IP to use where the host has both. @default either */
-  family?: 4 | 6;
+  family?: 4 | 6 | undefined;
   /** User to authenticate as, with the password. @default the default user */
-  username?: string;
+  username?: string | undefined;
   /** Shown in no error. @default no authentication */
-  password?: string;
+  password?: string | undefined;
   /** Name of the connection in `CLIENT LIST`. */
-  clientName?: string;
+  clientName?: string | undefined;
   /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
-  tls?: boolean | TlsOptions;
+  tls?: boolean | TlsOptions | undefined;
   /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
-  connectTimeout?: number;
+  connectTimeout?: number | undefined;
   /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
-  commandTimeout?: number;
+  commandTimeout?: number | undefined;
   /**
    * `'latin1'` makes strings hold bytes, one a char, both ways: keys of any bytes survive. A command with a
    * char above 0xff is then refused with a TypeError. Username, password and client name are text always.
    * @default 'utf8'
    */
-  encoding?: Encoding;
+  encoding?: Encoding | undefined;
   /** Gives up connecting; of no effect afterwards. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -58,10 +58,15 @@ export async function connect(options: ConnectOptions = {}): Promise<Connection>
   try {
     signal?.throwIfAborted();
     await shakeHands(connection, options);
+    // Its answer may have come with more than was asked for.
+    const broken = connection.closed && (await connection.whenClosed);
+    if (broken) throw broken;
     return connection;
   } catch (error) {
     connection.destroy();
-    throw signal?.aborted ? signal.reason : cannotConnect(error as Error, address);
+    throw signal?.aborted
+      ? signal.reason
+      : cannotConnect(error as Error, address, !options.tls && socket.bytesRead === 0);
   } finally {
     clearTimeout(timer);
     unwatch?.();
@@ -111,10 +116,12 @@ function isRefusal({ command, code, message }: ReplyError): boolean {
   return code === 'ERR' && !message.startsWith('ERR unknown command');
 }
 
-function cannotConnect(error: Error, address: string): Error {
+function cannotConnect(error: Error, address: string, unanswered: boolean): Error {
   if (error instanceof ReplyError) return error;
   const cause = error.cause instanceof Error ? error.cause : error;
-  const message = `Cannot connect to ${address}: ${explain(cause)}`;
+  // All that a server which expects TLS does, when it is not TLS that comes.
+  const hint = unanswered && errorCode(cause) === 'CLOSED' ? ' without an answer (it may expect TLS)' : '';
+  const message = `Cannot connect to ${address}: ${explain(cause)}${hint}`;
   if (cause instanceof ProtocolError) {
     return new ProtocolError(message, { code: cause.code, offset: cause.offset, address, cause });
   }
@@ -122,7 +129,8 @@ function cannotConnect(error: Error, address: string): Error {
 }
 
 function explain(cause: Error): string {
-  if (errorCode(cause) === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'the peer does not answer in TLS';
+  // OpenSSL's words for bytes that are not TLS; the code that comes with them differs by version of Node.
+  if (cause.message.includes('wrong version number')) return 'the peer does not answer in TLS';
   // A host with several addresses fails with one error for each, and no text of its own.
   if (cause instanceof AggregateError) return cause.errors.map((error: Error) => error.message).join(', ');
   return reasonOf(cause);

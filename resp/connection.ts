@@ -22,9 +22,9 @@ export interface ConnectionOptions extends Limits {
   /** Name of the peer in errors: `host:port` or a path. */
   address: string;
   /** How string arguments are written and string replies read. @default 'utf8' */
-  encoding?: Encoding;
+  encoding?: Encoding | undefined;
   /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
-  commandTimeout?: number;
+  commandTimeout?: number | undefined;
 }
 
 /**
@@ -51,6 +51,7 @@ export class Connection {
   #closing = false;
   #failure: Error | undefined;
 
+  #answered = false;
   // When the head of the queue began to wait; the timer may be early, never late.
   #since = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -214,7 +215,7 @@ export class Connection {
     }
     if (this.#failure !== undefined) return;
     if (this.#decoder.midReply && !isDue(this.#queue[this.#head])) this.#fail(this.#unrequested());
-    else this.#onProgress();
+    else if (this.#answered) this.#onProgress();
   }
 
   #onReply(reply: Reply): void {
@@ -226,6 +227,7 @@ export class Connection {
     }
     if (reply instanceof ReplyError)
       locateReplyError(reply, request.commands[request.received], this.address);
+    this.#answered = true;
     if (request.replies !== undefined) request.replies.push(reply);
     if (++request.received < request.total) return;
     this.#shift();
@@ -241,6 +243,7 @@ export class Connection {
 
   /** After replies came in, or a request was given up: tidies the queue and times its new head. */
   #onProgress(): void {
+    this.#answered = false;
     this.#since = performance.now();
     if (this.#head === this.#queue.length) {
       this.#queue = [];
@@ -266,8 +269,11 @@ export class Connection {
       return;
     }
     const index = this.#queue.indexOf(request, this.#head);
-    if (index === this.#head) this.#shift();
-    else this.#queue.splice(index, 1);
+    if (index > this.#head) {
+      this.#queue.splice(index, 1);
+      return;
+    }
+    this.#shift();
     this.#onProgress();
   }
 

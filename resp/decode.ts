@@ -34,9 +34,9 @@ export interface DecoderOptions extends Limits {
   /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
   onReply: (reply: Reply) => void;
   /** How strings are read. @default 'utf8' */
-  encoding?: Encoding;
+  encoding?: Encoding | undefined;
   /** Whether strings come as JavaScript strings or as Buffers. @default 'string' */
-  as?: ReplyForm;
+  as?: ReplyForm | undefined;
 }
 
 /**

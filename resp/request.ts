@@ -4,15 +4,15 @@ import type { Command, Reply, ReplyForm } from './types.ts';
 
 export interface CommandOptions {
   /** Whether bulk and simple strings come back as strings or as Buffers. @default 'string' */
-  as?: ReplyForm;
+  as?: ReplyForm | undefined;
   /**
    * Milliseconds the node may take over this command, from when all before it are answered; 0 for no limit.
    * When they pass the connection is destroyed, for a reply that comes late would be taken for the next one's.
    * @default the connection's commandTimeout
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Stops waiting for the reply, which is dropped when it comes; what is not sent by then never is. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What one call is waiting for: a command, or the commands of a pipeline. */

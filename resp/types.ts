@@ -25,11 +25,11 @@ export type Reply = string | Buffer | number | bigint | null | ReplyError | read
 /** What a peer may ask of us before it is taken for broken or hostile. */
 export interface Limits {
   /** Longest bulk string, in bytes. @default 536870912 */
-  maxBulkLength?: number;
+  maxBulkLength?: number | undefined;
   /** Most elements in one array. @default 4294967295 */
-  maxArrayLength?: number;
+  maxArrayLength?: number | undefined;
   /** Deepest nesting of arrays. @default 128 */
-  maxDepth?: number;
+  maxDepth?: number | undefined;
   /** Longest simple string or error line, in bytes. @default 65536 */
-  maxLineLength?: number;
+  maxLineLength?: number | undefined;
 }

@@ -1,0 +1,559 @@
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import * as net from 'node:net';
+import { describe, test } from 'node:test';
+import { inspect } from 'node:util';
+import {
+  type Command,
+  type Connection,
+  ConnectionError,
+  type ConnectOptions,
+  connect,
+  Decoder,
+  ProtocolError,
+  type Reply,
+  ReplyError,
+} from '../../resp/index.ts';
+
+/** Answers with what it returns, if that is a string. */
+type Handler = (command: string[], socket: net.Socket) => unknown;
+
+interface Peer {
+  /** Commands received, of all connections. */
+  readonly commands: string[][];
+  /** Chunks received. */
+  readonly chunks: Buffer[];
+  readonly sockets: net.Socket[];
+  connect(options?: ConnectOptions): Promise<Connection>;
+}
+
+/** A peer that answers each command as told, PING with PONG, and stays silent when told nothing. */
+async function withPeer(handler: Handler, body: (peer: Peer) => Promise<void>): Promise<void> {
+  const commands: string[][] = [];
+  const chunks: Buffer[] = [];
+  const sockets: net.Socket[] = [];
+  const server = net.createServer((socket) => {
+    sockets.push(socket);
+    const decoder = new Decoder({
+      encoding: 'latin1',
+      onReply: (reply: Reply) => {
+        const command = reply as string[];
+        commands.push(command);
+        const answer = command[0] === 'PING' ? '+PONG\r\n' : handler(command, socket);
+        if (typeof answer === 'string') socket.write(answer, 'latin1');
+      },
+    });
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      decoder.write(chunk);
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const open: Connection[] = [];
+  try {
+    await body({
+      commands,
+      chunks,
+      sockets,
+      async connect(options) {
+        const connection = await connect({ port, ...options });
+        open.push(connection);
+        return connection;
+      },
+    });
+  } finally {
+    for (const connection of open) connection.destroy();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+const echo: Handler = ([name, argument = '']) => {
+  if (name === 'ECHO') return `$${argument.length}\r\n${argument}\r\n`;
+  if (name === 'FAIL') return `-${argument}\r\n`;
+  return undefined;
+};
+
+async function failureOf(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof Error);
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'Expected a rejection' });
+}
+
+describe('Connection.command()', () => {
+  test('resolves to the reply, matched in order', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const replies = await Promise.all(['a', 'b', 'c'].map((text) => connection.command(['ECHO', text])));
+      assert.deepEqual(replies, ['a', 'b', 'c']);
+    }));
+
+  test('joins what is issued in one tick into one write', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const before = peer.chunks.length;
+      await Promise.all([
+        connection.command(['ECHO', 'a']),
+        connection.pipeline([
+          ['ECHO', 'b'],
+          ['ECHO', Buffer.from('c')],
+        ]),
+        connection.command(['ECHO', 'd']),
+      ]);
+      assert.equal(peer.chunks.length, before + 1);
+    }));
+
+  test('gives strings or Buffers, as each command asks', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const forms = ['buffer', 'string', 'buffer', undefined, 'string'] as const;
+      const replies = await Promise.all(forms.map((as) => connection.command(['ECHO', 'x'], { as })));
+      assert.deepEqual(replies, [Buffer.from('x'), 'x', Buffer.from('x'), 'x', 'x']);
+      assert.deepEqual(await connection.command(['ECHO', 'y'], { as: 'buffer' }), Buffer.from('y'));
+      assert.deepEqual(await connection.pipeline([['ECHO', 'y']]), ['y']);
+    }));
+
+  test('keeps any bytes as they are in latin1', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect({ encoding: 'latin1' });
+      const key = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)).toString('latin1');
+      assert.equal(await connection.command(['ECHO', key]), key);
+    }));
+
+  test('rejects with the ReplyError of the node, and goes on', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const [failed, good] = await Promise.allSettled([
+        connection.command(['FAIL', 'MOVED 42 127.0.0.1:7001']),
+        connection.command(['ECHO', 'a']),
+      ]);
+      assert.equal(failed.status, 'rejected');
+      assert.ok(failed.reason instanceof ReplyError);
+      const { code, command, address, message } = failed.reason;
+      assert.deepEqual(
+        { code, command, address, message },
+        { code: 'MOVED', command: 'FAIL', address: connection.address, message: 'MOVED 42 127.0.0.1:7001' },
+      );
+      assert.deepEqual(good, { status: 'fulfilled', value: 'a' });
+    }));
+
+  test('cuts arguments off what the node says of an unknown command', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const text = "ERR unknown command 'MIGRATE', with args beginning with: 'h' 'secret'";
+      const error = await failureOf(connection.command(['FAIL', text]));
+      assert.equal(error.message, "ERR unknown command 'MIGRATE'");
+      assert.ok(!inspect(error).includes('secret'));
+    }));
+
+  test('rejects what cannot be encoded, and only that', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect({ encoding: 'latin1' });
+      const outcomes = await Promise.allSettled([
+        connection.command(['ECHO', 'a']),
+        connection.command(['ECHO', '\u20ac']),
+        connection.command([]),
+        connection.command(['ECHO', undefined as unknown as string]),
+        connection.command(['ECHO', 'b']),
+      ]);
+      assert.deepEqual(
+        outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.reason.name)),
+        ['a', 'TypeError', 'TypeError', 'TypeError', 'b'],
+      );
+    }));
+});
+
+describe('Connection.pipeline()', () => {
+  test('resolves to all replies with errors among them', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const replies = await connection.pipeline([
+        ['ECHO', 'a'],
+        ['FAIL', 'ERR no'],
+        ['ECHO', 'c'],
+      ]);
+      assert.equal(replies[0], 'a');
+      assert.ok(replies[1] instanceof ReplyError);
+      assert.equal(replies[1].command, 'FAIL');
+      assert.equal(replies[2], 'c');
+    }));
+
+  test('resolves to nothing for no commands', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      assert.deepEqual(await connection.pipeline([]), []);
+    }));
+
+  test('sends a hundred thousand commands and keeps their order', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const commands = Array.from({ length: 100_000 }, (_, index): Command => ['ECHO', index]);
+      const replies = await connection.pipeline(commands);
+      assert.ok(replies.every((reply, index) => reply === String(index)));
+    }));
+
+  test('writes long byte arrays among text in order', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const bodies = Array.from({ length: 50 }, (_, index) => Buffer.alloc(index * 1000, index));
+      const replies = await connection.pipeline(
+        bodies.map((body) => ['ECHO', body]),
+        { as: 'buffer' },
+      );
+      // The peer counts chars and writes utf8, so only bytes below 0x80 come back as they are.
+      assert.deepEqual(replies, bodies);
+    }));
+});
+
+describe('Connection, when the peer', () => {
+  const breaks: [string, Handler, object][] = [
+    ['resets', (_, socket) => socket.resetAndDestroy(), { code: 'ECONNRESET' }],
+    ['ends', (_, socket) => socket.end(), { code: 'CLOSED' }],
+    [
+      'ends in the middle of a bulk',
+      (_, socket) => socket.end('$10\r\nabc'),
+      { message: /in the middle of a reply/ },
+    ],
+  ];
+  for (const [name, handler, expected] of breaks) {
+    test(`${name}, rejects what is in flight, naming command and address alone`, () =>
+      withPeer(handler, async (peer) => {
+        const connection = await peer.connect();
+        const pending = [
+          connection.command(['SET', 'key', 'secret']),
+          connection.pipeline([
+            ['GET', 'secret'],
+            ['TTL', 'secret'],
+          ]),
+        ];
+        for (const [index, command] of ['SET', 'GET'].entries()) {
+          const error = await failureOf(pending[index] as Promise<unknown>);
+          assert.ok(error instanceof ConnectionError);
+          assert.equal(error.command, command);
+          assert.equal(error.address, connection.address);
+          assert.equal(error.sent, true);
+          assert.ok(error.cause instanceof Error);
+          assert.ok(error.message.includes(command) && error.message.includes(connection.address));
+          assert.ok(!inspect(error).includes('secret'));
+          assert.throws(() => {
+            throw error;
+          }, expected);
+        }
+        assert.ok((await connection.whenClosed) instanceof Error);
+        assert.equal(connection.closed, true);
+        const late = await failureOf(connection.command(['PING']));
+        assert.ok(late instanceof ConnectionError);
+        assert.equal(late.sent, false);
+        assert.equal(peer.sockets.length, 1);
+        assert.equal(peer.commands.filter(([command]) => command === 'SET').length, 1);
+      }));
+  }
+
+  test('closes while nothing is asked, tells through whenClosed', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      peer.sockets[0]?.end();
+      const error = await connection.whenClosed;
+      assert.ok(error instanceof ConnectionError);
+      assert.equal(error.code, 'CLOSED');
+    }));
+
+  test('sends garbage, rejects all with ProtocolErrors', () =>
+    withPeer(
+      () => '+OK\r\nwhat?\r\n',
+      async (peer) => {
+        const connection = await peer.connect();
+        const [first, second, third] = await Promise.allSettled([
+          connection.command(['GET', 'a']),
+          connection.command(['GET', 'b']),
+          connection.command(['TTL', 'c']),
+        ]);
+        assert.deepEqual(first, { status: 'fulfilled', value: 'OK' });
+        for (const outcome of [second, third]) {
+          assert.equal(outcome.status, 'rejected');
+          assert.ok(outcome.reason instanceof ProtocolError);
+          assert.equal(outcome.reason.code, 'RESP_TYPE');
+          assert.equal(outcome.reason.address, connection.address);
+          assert.ok(outcome.reason.cause instanceof ProtocolError);
+        }
+        assert.ok((await connection.whenClosed) instanceof ProtocolError);
+      },
+    ));
+
+  const extras: [string, string][] = [
+    ['a whole reply', '+OK\r\n+OK\r\n'],
+    ['half a reply', '+OK\r\n+O'],
+    ['an error', '+OK\r\n-ERR idle\r\n'],
+  ];
+  for (const [name, wire] of extras) {
+    test(`sends ${name} too many, breaks`, () =>
+      withPeer(
+        () => wire,
+        async (peer) => {
+          const connection = await peer.connect();
+          assert.equal(await connection.command(['GET', 'a']), 'OK');
+          const error = await connection.whenClosed;
+          assert.ok(error instanceof ProtocolError);
+          assert.equal(error.code, 'RESP_UNREQUESTED');
+          if (wire.includes('-ERR')) assert.match(error.message, /ERR idle/);
+        },
+      ));
+  }
+
+  test('sends a reply while nothing is asked, breaks', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      peer.sockets[0]?.write('+');
+      const error = await connection.whenClosed;
+      assert.ok(error instanceof ProtocolError);
+      assert.equal(error.code, 'RESP_UNREQUESTED');
+    }));
+
+  test('passes a limit, rejects', () =>
+    withPeer(
+      () => '$100\r\n',
+      async (peer) => {
+        const connection = await peer.connect({ maxBulkLength: 99 });
+        await assert.rejects(connection.command(['GET', 'a']), { name: 'ProtocolError', code: 'RESP_LIMIT' });
+      },
+    ));
+
+  test('does not read, holds back what it cannot take, and sends it once it can', () =>
+    withPeer(
+      () => '+OK\r\n',
+      async (peer) => {
+        const connection = await peer.connect();
+        const body = Buffer.alloc(100_000);
+        peer.sockets[0]?.pause();
+        const pending = Array.from({ length: 300 }, () => connection.command(['SET', 'k', body]));
+        const { signal, abort } = abortable();
+        const last = connection.command(['SET', 'unsent', 'x'], { signal });
+        await new Promise(setImmediate);
+        // Far more than kernels hold, so the last cannot have left.
+        abort();
+        await assert.rejects(last, { name: 'AbortError' });
+        peer.sockets[0]?.resume();
+        assert.deepEqual(new Set(await Promise.all(pending)), new Set(['OK']));
+        assert.ok(!peer.commands.some(([, key]) => key === 'unsent'));
+      },
+    ));
+
+  test('does not read, says of each command whether it was sent', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      peer.sockets[0]?.pause();
+      const body = Buffer.alloc(100_000);
+      const pending = Array.from({ length: 300 }, () => failureOf(connection.command(['SET', 'k', body])));
+      await new Promise(setImmediate);
+      connection.destroy();
+      const errors = (await Promise.all(pending)) as ConnectionError[];
+      assert.equal(errors[0]?.sent, true);
+      assert.equal(errors.at(-1)?.sent, false);
+    }));
+});
+
+describe('Connection, with a timeout,', () => {
+  test('rejects a command that has no reply by then, and what waits behind it', () =>
+    withPeer(
+      () => {},
+      async (peer) => {
+        const connection = await peer.connect();
+        const slow = failureOf(connection.command(['SILENT', 'secret'], { timeout: 30 }));
+        const behind = failureOf(connection.command(['ECHO', 'a']));
+        const error = await slow;
+        assert.ok(error instanceof ConnectionError);
+        assert.equal(error.code, 'TIMEOUT');
+        assert.equal(error.sent, true);
+        assert.match(error.message, /SILENT.*30 ms/);
+        assert.ok((await behind) instanceof ConnectionError);
+        assert.equal(((await connection.whenClosed) as ConnectionError).code, 'TIMEOUT');
+      },
+    ));
+
+  test('takes the default from the connection', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect({ commandTimeout: 30 });
+      await assert.rejects(connection.command(['SILENT']), { code: 'TIMEOUT' });
+    }));
+
+  test('is not fooled by a slow drip', () =>
+    withPeer(
+      (_, socket) => {
+        const timer = setInterval(() => socket.write('x'), 5);
+        socket.on('close', () => clearInterval(timer));
+        return '+';
+      },
+      async (peer) => {
+        const connection = await peer.connect();
+        await assert.rejects(connection.command(['GET', 'a'], { timeout: 60 }), { code: 'TIMEOUT' });
+      },
+    ));
+
+  test('counts from when a command is the oldest, and anew for each of a pipeline', () =>
+    withPeer(
+      (_, socket) => setTimeout(() => socket.write('+OK\r\n'), 40 * peerDelay++),
+      async (peer) => {
+        peerDelay = 1;
+        const connection = await peer.connect();
+        const pipeline = connection.pipeline([['A'], ['B'], ['C']], { timeout: 100 });
+        const after = connection.command(['D'], { timeout: 100 });
+        assert.deepEqual(await pipeline, ['OK', 'OK', 'OK']);
+        assert.equal(await after, 'OK');
+      },
+    ));
+
+  test('fires for a short one behind a long one, and behind one without', () =>
+    withPeer(
+      ([name], socket) => name === 'SLOW' && setTimeout(() => socket.write('+OK\r\n'), 20),
+      async (peer) => {
+        for (const timeout of [5000, 0]) {
+          const connection = await peer.connect();
+          const slow = connection.command(['SLOW'], { timeout });
+          const short = failureOf(connection.command(['SILENT'], { timeout: 30 }));
+          assert.equal(await slow, 'OK');
+          assert.equal(((await short) as ConnectionError).code, 'TIMEOUT');
+        }
+      },
+    ));
+
+  test('spares a reply that came while the process was busy', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect({ commandTimeout: 20 });
+      const { spawn } = await import('node:child_process');
+      // Someone else has to answer, for this process is busy.
+      const child = spawn(process.execPath, ['-e', answerer], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const [port] = await once(child.stdout, 'data');
+      const other = await connect({ port: Number(port), commandTimeout: 20 });
+      const reply = other.command(['GET', 'a']);
+      await new Promise(process.nextTick);
+      const until = performance.now() + 60;
+      while (performance.now() < until);
+      assert.equal(await reply, 'PONG');
+      await other.close();
+      child.kill();
+      assert.equal(connection.closed, false);
+    }));
+});
+
+let peerDelay = 1;
+
+const answerer = `
+  const server = require('node:net').createServer((socket) => socket.on('data', () => socket.write('+PONG\\r\\n')));
+  server.listen(0, '127.0.0.1', () => process.stdout.write(String(server.address().port)));
+`;
+
+function abortable(): { signal: AbortSignal; abort: (reason?: unknown) => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: (reason) => controller.abort(reason) };
+}
+
+describe('Connection, with a signal,', () => {
+  test('rejects at once when it is aborted already', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const reason = new Error('enough');
+      const signal = AbortSignal.abort(reason);
+      assert.equal(await failureOf(connection.command(['ECHO', 'a'], { signal })), reason);
+      assert.equal(await connection.command(['ECHO', 'b']), 'b');
+      assert.deepEqual(peer.commands, [['PING'], ['ECHO', 'b']]);
+    }));
+
+  test('never sends what is aborted before its turn', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const { signal, abort } = abortable();
+      const aborted = failureOf(connection.command(['ECHO', 'a'], { signal }));
+      const other = connection.command(['ECHO', 'b']);
+      abort();
+      assert.equal((await aborted).name, 'AbortError');
+      assert.equal(await other, 'b');
+      assert.deepEqual(peer.commands, [['PING'], ['ECHO', 'b']]);
+    }));
+
+  test('drops the reply of what is aborted in flight', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const { signal, abort } = abortable();
+      const reason = new Error('enough');
+      const aborted = [
+        failureOf(connection.command(['ECHO', 'a'], { signal })),
+        failureOf(
+          connection.pipeline(
+            [
+              ['ECHO', 'b'],
+              ['FAIL', 'ERR c'],
+            ],
+            { signal },
+          ),
+        ),
+      ];
+      await new Promise(process.nextTick);
+      abort(reason);
+      assert.deepEqual(await Promise.all(aborted), [reason, reason]);
+      assert.equal(await connection.command(['ECHO', 'd']), 'd');
+      assert.equal(peer.commands.length, 5);
+    }));
+
+  test('takes one signal for many commands, and lets go of it', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const { signal, abort } = abortable();
+      let warning: Error | undefined;
+      const onWarning = (w: Error): void => {
+        warning = w;
+      };
+      process.on('warning', onWarning);
+      await Promise.all(Array.from({ length: 50 }, () => connection.command(['ECHO', 'a'], { signal })));
+      abort();
+      await new Promise(setImmediate);
+      process.off('warning', onWarning);
+      assert.equal(warning, undefined);
+      assert.equal(await connection.command(['ECHO', 'a']), 'a');
+    }));
+});
+
+describe('Connection.close()', () => {
+  test('waits for replies that are due, and takes no more commands', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const reply = connection.command(['ECHO', 'a']);
+      const closing = connection.close();
+      assert.equal(connection.closed, true);
+      await assert.rejects(connection.command(['ECHO', 'b']), { code: 'CLOSED', sent: false });
+      assert.equal(await reply, 'a');
+      await closing;
+      await connection.close();
+      assert.equal(await connection.whenClosed, undefined);
+    }));
+
+  test('is what `await using` calls', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      await connection[Symbol.asyncDispose]();
+      assert.equal(connection.closed, true);
+    }));
+});
+
+describe('Connection.destroy()', () => {
+  test('rejects what is pending with the error given as the cause', () =>
+    withPeer(echo, async (peer) => {
+      const connection = await peer.connect();
+      const pending = failureOf(connection.command(['SILENT']));
+      await new Promise(process.nextTick);
+      const cause = new Error('enough');
+      connection.destroy(cause);
+      const error = await pending;
+      assert.ok(error instanceof ConnectionError);
+      assert.equal(error.code, 'CLOSED');
+      assert.equal(error.cause, cause);
+      assert.equal(await connection.whenClosed, cause);
+      connection.destroy();
+    }));
+});
