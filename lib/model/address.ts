@@ -45,6 +45,11 @@ export function sameAddress(a: Address, b: Address): boolean {
   return a.host === b.host && a.port === b.port;
 }
 
+/** Orders addresses: by host as text, then by port as a number. */
+export function compareAddresses(a: Address, b: Address): number {
+  return a.host === b.host ? a.port - b.port : a.host < b.host ? -1 : 1;
+}
+
 /** True if the cluster bus port is the one servers assume when they are not told. */
 export function hasDefaultBusPort({ port, busPort }: Address): boolean {
   return busPort === undefined || busPort === port + BUS_PORT_OFFSET;

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, sameAddress } from './address.ts';
+import { type Address, compareAddresses, formatAddress, sameAddress } from './address.ts';
 import { isInHandshake, type NodeRecord, type OpenSlot, slotsOf } from './node.ts';
 import { SLOT_COUNT } from './slot.ts';
 
@@ -72,7 +72,11 @@ export function mergeReports(
   for (const report of reports.values()) {
     for (const record of report.records) if (!nodes.has(record.id)) nodes.set(record.id, record);
   }
-  return { seed, seedId, nodes: [...nodes.values()], reports, unreachable };
+  // In one order, whoever is asked: plans made of a view have to come out the same.
+  const sorted = [...nodes.values()].sort(
+    (a, b) => compareAddresses(a.address, b.address) || (a.id < b.id ? -1 : 1),
+  );
+  return { seed, seedId, nodes: sorted, reports, unreachable };
 }
 
 /** The node of this id, or undefined. */

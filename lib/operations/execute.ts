@@ -1,7 +1,6 @@
 import { type Argument, ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
 import { look } from '../apply/look.ts';
 import { inParallel } from '../apply/parallel.ts';
-import { formatAddress } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -37,11 +36,10 @@ export function execute(
     const chosen = view.nodes.filter(({ role }) =>
       role === 'master' ? !options.replicasOnly || options.mastersOnly : !options.mastersOnly,
     );
-    const sorted = chosen.sort((a, b) => (formatAddress(a.address) < formatAddress(b.address) ? -1 : 1));
     const bytes = command.map((argument) =>
       typeof argument === 'string' ? Buffer.from(argument, 'utf8') : argument,
     );
-    return inParallel(sorted, async (record): Promise<ExecuteResult> => {
+    return inParallel(chosen, async (record): Promise<ExecuteResult> => {
       const node = new ClusterNode(record, view.seed.host);
       const lost = view.unreachable.get(record.id);
       if (lost) return { node, result: null, error: lost };

@@ -1,5 +1,5 @@
 import { askNode } from '../apply/look.ts';
-import { formatAddress } from '../model/address.ts';
+import { compareAddresses } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -28,9 +28,7 @@ export function listNodes(cluster: ClusterLike, options: ListOptions = {}): Prom
     const { defaultHost = seed.host, filter = () => true } = options;
     const all = records.map((record) => new ClusterNode(record, defaultHost));
     const own = all.find(({ nodeId }) => nodeId === myself.id) ?? new ClusterNode(myself, defaultHost);
-    const byAddress = (a: ClusterNode, b: ClusterNode): number =>
-      compareText(formatAddress(a), formatAddress(b));
-    return { nodes: all.filter(filter).sort(byAddress), myself: own };
+    return { nodes: all.filter(filter).sort(compareAddresses), myself: own };
   });
 }
 
@@ -38,8 +36,4 @@ export function listNodes(cluster: ClusterLike, options: ListOptions = {}): Prom
 export function listMasters(cluster: ClusterLike, options: ListOptions = {}): Promise<NodeList> {
   const { filter = () => true } = options;
   return listNodes(cluster, { ...options, filter: (node) => node.master && filter(node) });
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

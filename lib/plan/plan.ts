@@ -82,7 +82,7 @@ export function describeStep(step: Step): string {
     case 'assign-slots':
       return `Assign slots ${formatRanges(step.slots)} to ${step.node.address} (config epoch ${step.configEpoch})`;
     case 'meet':
-      return `Introduce ${list(step.nodes)} to ${list(step.to)}`;
+      return `Introduce ${list(step.nodes)} to ${list(step.to) || 'one another'}`;
     case 'replicate':
       return `Make ${step.replica.address} a replica of ${step.master.address}`;
     case 'move-slots':

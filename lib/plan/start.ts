@@ -29,7 +29,7 @@ export function planStart(nodes: readonly NodeRef[], maxSlots: number = SLOT_COU
         configEpoch: index + 1,
         maxSlots,
       })),
-      { type: 'meet', nodes, to: [], serving: true },
+      ...(nodes.length > 1 ? [{ type: 'meet' as const, nodes, to: [], serving: true }] : []),
     ],
   };
 }

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { EXIT, main } from './lib/cli/main.ts';
+
+const stop = new AbortController();
+
+// The first signal stops the operation where it leaves nothing half done, the second stops it here.
+function onSignal(): void {
+  if (stop.signal.aborted) process.exit(EXIT.interrupted);
+  process.stderr.write('\nStopping at a safe point; once more to stop at once\n');
+  stop.abort();
+}
+process.on('SIGINT', onSignal);
+process.on('SIGTERM', onSignal);
+
+// A reader that has seen enough, such as head, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(process.exitCode ?? EXIT.done);
+});
+
+function askSecret(prompt: string): Promise<string> {
+  if (!process.stdin.isTTY)
+    return Promise.reject(new Error('Cannot ask for the password: there is no terminal'));
+  process.stderr.write(prompt);
+  const muted = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: muted, terminal: true });
+  return new Promise((resolve, reject) => {
+    lines.once('SIGINT', () => reject(stop.signal.reason));
+    lines.once('line', resolve);
+  }).finally(() => {
+    lines.close();
+    process.stderr.write('\n');
+  }) as Promise<string>;
+}
+
+process.exitCode = await main(process.argv.slice(2), {
+  stdout: (text) => process.stdout.write(text),
+  stderr: (text) => process.stderr.write(text),
+  env: process.env,
+  isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+  columns: () => process.stderr.columns ?? 80,
+  askSecret,
+  signal: stop.signal,
+});
+process.off('SIGINT', onSignal);
+process.off('SIGTERM', onSignal);

@@ -1,0 +1,35 @@
+import type { Reply } from '../../resp/index.ts';
+import type { ExecuteResult } from '../operations/execute.ts';
+import type { Outcome } from './outcome.ts';
+
+/** Outcome of `execute`: `ADDRESS +reply` or `ADDRESS -error`, a node after the other. */
+export function executed(results: readonly ExecuteResult[]): Outcome {
+  return {
+    ok: results.every(({ error }) => error === null),
+    text: results
+      .map(({ node, result, error }) => `${node.addr()} ${error ? `-${error.message}` : `+${show(result)}`}`)
+      .join('\n'),
+    data: {
+      results: results.map(({ node, result, error }) => ({
+        node: node.addr(),
+        nodeId: node.nodeId,
+        role: node.roleInCluster,
+        ...(error ? { error: error.message } : { result: toJson(result) }),
+      })),
+    },
+  };
+}
+
+function show(reply: Reply): string {
+  if (reply === null) return '(nil)';
+  if (typeof reply === 'string') return reply.trimEnd();
+  return typeof reply === 'object' ? JSON.stringify(toJson(reply)) : String(reply);
+}
+
+// JSON has neither bytes nor integers beyond 2^53.
+function toJson(reply: Reply): unknown {
+  if (reply instanceof Error) return { error: reply.message };
+  if (reply instanceof Uint8Array) return { base64: Buffer.from(reply).toString('base64') };
+  if (typeof reply === 'bigint') return reply.toString();
+  return Array.isArray(reply) ? reply.map(toJson) : reply;
+}

@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { messageOf } from '../errors.ts';
+import type { ConnectionOptions } from '../options.ts';
+import { type Io, UsageError } from './io.ts';
+
+/** An option as `parseArgs` of node:util takes it, with what help says of it. */
+export interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly short?: string;
+  /** What stands for the value in help. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
+export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+
+export const connectionFlags: Flags = {
+  user: { type: 'string', value: 'NAME', help: 'ACL user' },
+  pass: {
+    type: 'string',
+    short: 'a',
+    value: 'PASSWORD',
+    help: 'Password; others can see it: prefer REDISCLI_AUTH',
+  },
+  'pass-file': { type: 'string', value: 'FILE', help: 'Read the password from the first line of a file' },
+  askpass: { type: 'boolean', help: 'Ask for the password' },
+  tls: { type: 'boolean', help: 'Connect by TLS' },
+  cacert: { type: 'string', value: 'FILE', help: 'Certificates to trust, PEM' },
+  cert: { type: 'string', value: 'FILE', help: 'Client certificate, PEM' },
+  key: { type: 'string', value: 'FILE', help: 'Key of the client certificate, PEM' },
+  sni: { type: 'string', value: 'NAME', help: 'Server name for TLS' },
+  insecure: { type: 'boolean', help: 'Do not verify certificates' },
+  'connect-timeout': { type: 'string', value: 'MS', help: 'Time for connecting to a node (5000)' },
+  'command-timeout': { type: 'string', value: 'MS', help: 'Time for a node to answer (10000)' },
+};
+
+export const outputFlags: Flags = {
+  json: { type: 'boolean', help: 'Print one JSON document' },
+  help: { type: 'boolean', short: 'h', help: 'Show this help' },
+};
+
+export const changeFlags: Flags = {
+  'dry-run': { type: 'boolean', help: 'Show what would be done, change nothing' },
+  'agree-timeout': {
+    type: 'string',
+    value: 'MS',
+    help: 'Time for the nodes to agree with what was done (60000)',
+  },
+  yes: { type: 'boolean', short: 'y', help: 'Never ask' },
+};
+
+export const moveFlags: Flags = {
+  timeout: { type: 'string', value: 'MS', help: 'Time a MIGRATE may be without progress (10000)' },
+};
+
+/** Reads a whole number. Throws a UsageError for anything else. */
+export function numberFlag(values: FlagValues, name: string, least = 1): number | undefined {
+  const value = values[name];
+  if (value === undefined) return undefined;
+  if (
+    typeof value === 'string' &&
+    /^\d+$/.test(value) &&
+    Number(value) >= least &&
+    Number(value) <= 0x7fffffff
+  ) {
+    return Number(value);
+  }
+  throw new UsageError(`Not a number from ${least} up for --${name}: "${value}"`);
+}
+
+/** How to reach the nodes, from options and the environment. A password never comes into an error. */
+export async function connectionOptions(values: FlagValues, io: Io): Promise<ConnectionOptions> {
+  const password = await findPassword(values, io);
+  const username = text(values, 'user');
+  if (username !== undefined && password === undefined) {
+    throw new UsageError('--user needs a password: set REDISCLI_AUTH, or use --pass-file or --askpass');
+  }
+  const tls = tlsOptions(values);
+  const connectTimeout = numberFlag(values, 'connect-timeout');
+  const commandTimeout = numberFlag(values, 'command-timeout');
+  return {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(connectTimeout === undefined ? {} : { connectTimeout }),
+    ...(commandTimeout === undefined ? {} : { commandTimeout }),
+  };
+}
+
+async function findPassword(values: FlagValues, io: Io): Promise<string | undefined> {
+  if (values.askpass) return io.askSecret('Password: ');
+  const file = text(values, 'pass-file');
+  if (file !== undefined) return readText(file, 'pass-file').split(/\r?\n/, 1)[0] ?? '';
+  return text(values, 'pass') ?? (io.env.REDISCLI_AUTH || undefined);
+}
+
+function tlsOptions(values: FlagValues): NonNullable<ConnectionOptions['tls']> | undefined {
+  const [ca, cert, key, servername] = ['cacert', 'cert', 'key', 'sni'].map((name) => text(values, name));
+  if (!values.tls) {
+    const stray = ['cacert', 'cert', 'key', 'sni', 'insecure'].find((name) => values[name] !== undefined);
+    if (stray) throw new UsageError(`--${stray} needs --tls`);
+    return undefined;
+  }
+  return {
+    ...(ca === undefined ? {} : { ca: readText(ca, 'cacert') }),
+    ...(cert === undefined ? {} : { cert: readText(cert, 'cert') }),
+    ...(key === undefined ? {} : { key: readText(key, 'key') }),
+    ...(servername === undefined ? {} : { servername }),
+    ...(values.insecure ? { rejectUnauthorized: false } : {}),
+  };
+}
+
+function text(values: FlagValues, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function readText(path: string, flag: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`Cannot read the file of --${flag}: ${messageOf(error)}`);
+  }
+}

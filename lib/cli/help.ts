@@ -1,0 +1,60 @@
+import { type Command, commands } from './commands.ts';
+import { connectionFlags, type Flags, outputFlags } from './flags.ts';
+
+const EXIT_CODES = 'Exit codes: 0 done and verified, 1 failed or not well, 2 wrong usage, 130 interrupted.';
+
+/** What `redis-trib --help` prints. */
+export function generalHelp(): string {
+  const width = Math.max(...commands.map(({ name, usage }) => name.length + Math.min(usage.length, 22)));
+  return [
+    'Usage: redis-trib COMMAND [OPTION...] ARGUMENT...',
+    '',
+    'Create, grow, shrink, rebalance, check and repair Redis and Valkey clusters.',
+    'NODE, CLUSTER, NEW, SOURCE, TARGET: host:port; CLUSTER is any node of it. IPv6: [::1]:7000.',
+    '',
+    'Commands (dashes or underscores):',
+    ...commands.map(({ name, usage, summary }) => {
+      const words = `${name} ${usage.length > 22 ? `${usage.slice(0, 19)}...` : usage}`;
+      return `  ${words.padEnd(width + 2)} ${summary}`;
+    }),
+    '',
+    'Connection options:',
+    ...flagLines(connectionFlags),
+    '',
+    'Other options:',
+    ...flagLines(outputFlags),
+    '      --version                Show the version',
+    '',
+    'The password is best given in the environment variable REDISCLI_AUTH.',
+    'Help of one command: redis-trib COMMAND --help',
+    EXIT_CODES,
+  ].join('\n');
+}
+
+/** What `redis-trib COMMAND --help` prints. */
+export function commandHelp(command: Command): string {
+  return [
+    `Usage: redis-trib ${command.name} [OPTION...] ${command.usage}`,
+    '',
+    `${command.summary}.`,
+    ...(command.details ? [command.details] : []),
+    '',
+    'Example:',
+    `  redis-trib ${command.name} ${command.example}`,
+    '',
+    'Options:',
+    ...flagLines({ ...command.flags, ...outputFlags }),
+    '',
+    'Connection options:',
+    ...flagLines(connectionFlags),
+    '',
+    EXIT_CODES,
+  ].join('\n');
+}
+
+function flagLines(flags: Flags): string[] {
+  return Object.entries(flags).map(([name, { short, value, help }]) => {
+    const words = `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
+    return `  ${words.padEnd(28)} ${help}`;
+  });
+}

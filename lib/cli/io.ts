@@ -1,0 +1,24 @@
+/** What a command needs of the world. The command line gives the real one; nothing else knows of processes. */
+export interface Io {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** True where stderr is a terminal: then progress is shown there. */
+  readonly isTerminal: boolean;
+  /** Width of the terminal in characters. */
+  readonly columns: () => number;
+  /** Asks for a line on the terminal, unseen. Rejects where there is none. */
+  readonly askSecret: (prompt: string) => Promise<string>;
+  readonly signal: AbortSignal;
+}
+
+/** The user wrote something that cannot be understood: exit code 2. */
+export class UsageError extends Error {
+  /** Name of the command whose help would help, if one was recognised. */
+  readonly command: string | undefined;
+
+  constructor(message: string, command?: string) {
+    super(message);
+    this.command = command;
+  }
+}

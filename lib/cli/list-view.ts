@@ -1,0 +1,48 @@
+import { formatAddress } from '../model/address.ts';
+import type { ClusterNode } from '../model/cluster-node.ts';
+import { formatRanges, toRanges } from '../model/slot.ts';
+import type { NodeList } from '../operations/list-nodes.ts';
+import type { Outcome } from './outcome.ts';
+
+/** Outcome of `list`, line for line as redis-trib.py prints it. */
+export function listed({ nodes, myself }: NodeList): Outcome {
+  const masters = nodes.filter((node) => node.master);
+  const failed = nodes.filter((node) => node.fail).length;
+  const known = new Set(masters.map(({ nodeId }) => nodeId));
+  const strays = nodes.filter((node) => node.slave && !known.has(node.masterId ?? ''));
+  const lines = [
+    `Total ${nodes.length} nodes, ${masters.length} masters, ${failed} fail`,
+    ...masters.flatMap((master) => [
+      masterLine(master),
+      ...nodes
+        .filter((node) => node.slave && node.masterId === master.nodeId)
+        .map((node) => replicaLine(node, master.addr())),
+    ]),
+    ...strays.map((node) => replicaLine(node, node.masterId ?? '-')),
+  ];
+  return { ok: true, text: lines.join('\n'), data: { myself: myself.nodeId, nodes: nodes.map(toJson) } };
+}
+
+function masterLine(node: ClusterNode): string {
+  const open = node.slotsMigrating ? ' [migrating]' : '';
+  return `M  ${node.addr()} ${node.flags.join(',')} ${node.assignedSlots.length}${open}`;
+}
+
+function replicaLine(node: ClusterNode, master: string): string {
+  return ` S ${node.addr()} ${node.flags.join(',')} ${master}`;
+}
+
+function toJson(node: ClusterNode): Record<string, unknown> {
+  return {
+    nodeId: node.nodeId,
+    address: formatAddress(node),
+    role: node.roleInCluster,
+    flags: node.flags,
+    masterId: node.masterId,
+    configEpoch: node.configEpoch,
+    slots: formatRanges(toRanges(node.assignedSlots)),
+    slotCount: node.assignedSlots.length,
+    slotsMigrating: node.slotsMigrating,
+    fail: node.fail,
+  };
+}

@@ -1,0 +1,167 @@
+import { parseArgs } from 'node:util';
+import { messageOf } from '../errors.ts';
+import { parseAddress } from '../model/address.ts';
+import type { OperationOptions } from '../options.ts';
+import { type Command, findCommand } from './commands.ts';
+import {
+  changeFlags,
+  connectionFlags,
+  connectionOptions,
+  type FlagValues,
+  numberFlag,
+  outputFlags,
+} from './flags.ts';
+import { type Io, UsageError } from './io.ts';
+import type { Outcome } from './outcome.ts';
+import { ProgressView } from './progress.ts';
+
+/** The form of JSON documents; raised when a field changes its meaning or goes. */
+const JSON_VERSION = 1;
+
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** Runs a command line, `argv` without the program's name, and resolves to the exit code. */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    return await dispatch(argv, io);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const help = error.command ? `redis-trib ${error.command} --help` : 'redis-trib --help';
+    io.stderr(`${error.message}\nSee: ${help}\n`);
+    return EXIT.usage;
+  }
+}
+
+async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+  const [word, ...rest] = argv;
+  if (word === '--version' || word === '-V') {
+    const { VERSION } = await import('../version.ts');
+    io.stdout(`${VERSION}\n`);
+    return EXIT.done;
+  }
+  if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
+    const { commandHelp, generalHelp } = await import('./help.ts');
+    const asked = rest[0] === undefined ? undefined : findCommand(rest[0]);
+    if (rest[0] !== undefined && !asked) throw new UsageError(`Unknown command: "${rest[0]}"`);
+    (word === undefined ? io.stderr : io.stdout)(`${asked ? commandHelp(asked) : generalHelp()}\n`);
+    return word === undefined ? EXIT.usage : EXIT.done;
+  }
+  const command = findCommand(word);
+  if (!command) {
+    throw new UsageError(
+      word.startsWith('-') ? `The command comes before its options: "${word}"` : `Unknown command: "${word}"`,
+    );
+  }
+  const { positionals, values } = parse(command, rest);
+  if (values.help) {
+    const { commandHelp } = await import('./help.ts');
+    io.stdout(`${commandHelp(command)}\n`);
+    return EXIT.done;
+  }
+  requireArguments(command, positionals);
+  return runCommand(command, positionals, values, io);
+}
+
+function parse(command: Command, args: readonly string[]): { positionals: string[]; values: FlagValues } {
+  // --yes is accepted everywhere, so that a script may say it to all commands alike.
+  const options = { ...connectionFlags, ...outputFlags, yes: changeFlags.yes, ...command.flags } as Record<
+    string,
+    { type: 'string' | 'boolean' }
+  >;
+  const own = command.takesCommand ? endOfOwn(args, options) : args.length;
+  try {
+    const { positionals, values } = parseArgs({
+      args: args.slice(0, own),
+      options,
+      allowPositionals: true,
+      strict: true,
+    });
+    return { positionals: [...positionals, ...args.slice(own)], values: values as FlagValues };
+  } catch (error) {
+    // The message of node:util says what is wrong, then advice on "--" that does not help here.
+    throw new UsageError(messageOf(error).split(/\. |\n/)[0] ?? '', command.name);
+  }
+}
+
+// Where somebody else's command begins: at the second positional, or after "--".
+function endOfOwn(args: readonly string[], options: Record<string, { type: 'string' | 'boolean' }>): number {
+  const { tokens } = parseArgs({
+    args: [...args],
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const positionals = tokens.filter(({ kind }) => kind === 'positional');
+  return positionals[1]?.index ?? args.length;
+}
+
+function requireArguments(
+  { name, usage, arity: [least, most] }: Command,
+  positionals: readonly string[],
+): void {
+  if (positionals.length >= least && positionals.length <= most) return;
+  const few = positionals.length < least;
+  throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${usage}`, name);
+}
+
+async function runCommand(
+  command: Command,
+  positionals: readonly string[],
+  values: FlagValues,
+  io: Io,
+): Promise<number> {
+  requireAddresses(command, positionals);
+  const progress = new ProgressView(io);
+  const options = await operationOptions(values, io, progress);
+  const json = values.json === true;
+  try {
+    const outcome = await command.run({ positionals, values, options });
+    progress.clear();
+    io.stdout(json ? document(command, outcome) : `${outcome.text}\n`);
+    return outcome.ok ? EXIT.done : EXIT.failed;
+  } catch (error) {
+    progress.clear();
+    if (error instanceof UsageError) throw error;
+    const interrupted = io.signal.aborted && error === io.signal.reason;
+    const { describeError, errorData } = await import('./error-view.ts');
+    if (json) io.stdout(document(command, { ok: false, data: { error: errorData(error, interrupted) } }));
+    io.stderr(describeError(error, interrupted));
+    return interrupted ? EXIT.interrupted : EXIT.failed;
+  }
+}
+
+// Every leading argument that stands for a node has to read as an address before anything is asked.
+function requireAddresses({ usage, name }: Command, positionals: readonly string[]): void {
+  const words = usage.split(' ');
+  for (const [index, text] of positionals.entries()) {
+    const word = words[index] ?? words.at(-1) ?? '';
+    if (!/^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/.test(word)) return;
+    try {
+      parseAddress(text);
+    } catch (error) {
+      throw new UsageError(messageOf(error), name);
+    }
+  }
+}
+
+async function operationOptions(
+  values: FlagValues,
+  io: Io,
+  progress: ProgressView,
+): Promise<OperationOptions> {
+  const agreeTimeout = numberFlag(values, 'agree-timeout');
+  const migrateTimeout = numberFlag(values, 'timeout');
+  return {
+    ...(await connectionOptions(values, io)),
+    ...(agreeTimeout === undefined ? {} : { agreeTimeout }),
+    ...(migrateTimeout === undefined ? {} : { migrateTimeout }),
+    dryRun: values['dry-run'] === true,
+    onEvent: progress.onEvent,
+    signal: io.signal,
+  };
+}
+
+function document({ name }: Command, { ok, data }: Pick<Outcome, 'ok' | 'data'>): string {
+  return `${JSON.stringify({ version: JSON_VERSION, command: name, ok, ...data })}\n`;
+}
