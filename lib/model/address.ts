@@ -21,7 +21,7 @@ export function parseAddress(text: AddressLike): Address {
     if (typeof text?.host === 'string' && text.host !== '' && isPort(text.port)) return text;
     throw new TypeError('Not an address: expected "host:port" or { host, port }');
   }
-  const match = /^(?:\[([^\]]+)\]|([^@\s]+)):(\d{1,5})(?:@(\d{1,5}))?$/.exec(text);
+  const match = /^(?:\[([^\]]+)\]|([^@\s[\]]+)):(\d{1,5})(?:@(\d{1,5}))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   const busPort = match?.[4] === undefined ? undefined : Number(match[4]);

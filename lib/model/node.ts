@@ -55,8 +55,10 @@ function parseLine(line: string): NodeRecord {
       openSlots.push({ slot: Number(slot), direction: arrow === '<' ? 'importing' : 'migrating', peer });
       continue;
     }
-    const [first, last = first] = range.split('-').map(Number);
-    if (first === undefined || last === undefined || !isSlot(first) || !isSlot(last)) {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(range);
+    const first = Number(match?.[1] ?? Number.NaN);
+    const last = Number(match?.[2] ?? first);
+    if (!isSlot(first) || !isSlot(last) || first > last) {
       throw new TypeError(`Cannot read a line of CLUSTER NODES: "${line.slice(0, 200)}"`);
     }
     slots.push([first, last]);
