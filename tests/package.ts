@@ -1,0 +1,89 @@
+// Packs the package as it would be published, installs it in another folder and uses it there: `npm run test:package`.
+import assert from 'node:assert/strict';
+import { execFileSync, type ExecFileSyncOptions } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { openBed } from './bed/index.ts';
+
+const PUBLINT = 'publint@0.3.25';
+const ATTW = '@arethetypeswrong/cli@0.18.5';
+const MOST_PACKED = 80_000;
+const MOST_UNPACKED = 400_000;
+
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+function run(program: string, args: readonly string[], options: ExecFileSyncOptions = {}): string {
+  return String(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options }));
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** Milliseconds that a program takes beyond bare node, as the median of interleaved runs. */
+function beyondBareNode(args: readonly string[], cwd: string): number {
+  const time = (words: readonly string[]): number => {
+    const started = performance.now();
+    run(process.execPath, words, { cwd });
+    return performance.now() - started;
+  };
+  const pairs = Array.from({ length: 15 }, () => [time(['-e', '0']), time(args)] as const);
+  return median(pairs.map(([, own]) => own)) - median(pairs.map(([bare]) => bare));
+}
+
+const work = mkdtempSync(join(tmpdir(), 'redis-trib-package-'));
+try {
+  run('npm', ['run', '--silent', 'build']);
+  const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work])) as Packed[];
+  assert.ok(packed);
+  const paths = packed.files.map(({ path }) => path);
+  const stray = paths.filter((path) => !/^(dist\/(cli|lib|resp)[^.]*\.(js|d\.ts)|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(path));
+  assert.deepEqual(stray, [], 'files that do not belong into the package');
+  for (const wanted of ['dist/cli.js', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/resp/index.js', 'README.md', 'LICENSE']) {
+    assert.ok(paths.includes(wanted), `the package lacks ${wanted}`);
+  }
+  console.log(`packed ${packed.size} B, unpacked ${packed.unpackedSize} B, ${paths.length} files`);
+  assert.ok(packed.size <= MOST_PACKED && packed.unpackedSize <= MOST_UNPACKED, 'the package has grown over its budget');
+
+  const tarball = join(work, packed.filename);
+  run('npx', ['--yes', PUBLINT, tarball, '--strict'], { stdio: 'inherit' });
+  run('npx', ['--yes', ATTW, tarball, '--profile', 'esm-only'], { stdio: 'inherit' });
+
+  writeFileSync(join(work, 'package.json'), '{ "name": "elsewhere", "private": true, "type": "module" }\n');
+  run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: work });
+  assert.deepEqual(readdirSync(join(work, 'node_modules')).filter((name) => !name.startsWith('.')), ['redis-trib']);
+  const manifest = JSON.parse(readFileSync(join(work, 'node_modules/redis-trib/package.json'), 'utf8'));
+  assert.equal(manifest.dependencies, undefined);
+
+  const uses = "if (typeof joinCluster !== 'function' || typeof connect !== 'function') process.exit(1)";
+  const imports = "import { joinCluster } from 'redis-trib'; import { connect } from 'redis-trib/resp';";
+  run(process.execPath, ['--input-type=module', '-e', `${imports} ${uses}`], { cwd: work });
+  const requires = "const { joinCluster } = require('redis-trib'); const { connect } = require('redis-trib/resp');";
+  run(process.execPath, ['--no-warnings', '--input-type=commonjs', '-e', `${requires} ${uses}`], { cwd: work });
+
+  await using bed = await openBed();
+  const [node] = await bed.start(1);
+  assert.ok(node);
+  const trib = (...args: string[]): string => run('npx', ['redis-trib', ...args], { cwd: work });
+  assert.equal(trib('--version').trim(), manifest.version);
+  assert.match(trib('start', node.address), /^Started a cluster of 1 master/);
+  assert.match(trib('list', node.address), /^Total 1 nodes, 1 masters, 0 fail\nM {2}\S+ myself,master 16384\n$/);
+  assert.equal(JSON.parse(trib('check', node.address, '--json')).ok, true);
+  console.log('installed elsewhere: import, require and npx work');
+
+  const importing = beyondBareNode(['--input-type=module', '-e', "import 'redis-trib'"], work);
+  const bare = beyondBareNode(['--input-type=module', '-e', '0'], work);
+  const version = beyondBareNode([join(work, 'node_modules/redis-trib/dist/cli.js'), '--version'], work);
+  const listing = beyondBareNode([join(work, 'node_modules/redis-trib/dist/cli.js'), 'list', node.address], work);
+  const ms = (value: number): string => `${value.toFixed(0)} ms`;
+  console.log(`over bare node: import ${ms(importing - bare)}, --version ${ms(version)}, list ${ms(listing)}`);
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
