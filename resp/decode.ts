@@ -8,6 +8,8 @@ const CR = 13;
 const PLUS = 43;
 const MINUS = 45;
 const COLON = 58;
+const ZERO = 48;
+const NINE = 57;
 const DOLLAR = 36;
 const STAR = 42;
 
@@ -23,12 +25,18 @@ const TINY = 4;
 const SHORT_LINE = 64;
 /** Above this a bulk string gets memory of its own, which the system commits as it fills. */
 const POOLED = 4096;
+/** Up to here bulk strings that become strings are gathered in one place. */
+const SCRATCH = 16 * 1024;
 
 /** The slice primitives under `toString()`: half the price, and in Node, Bun and Deno alike. */
 interface Bytes extends Buffer {
   utf8Slice(start: number, end: number): string;
   latin1Slice(start: number, end: number): string;
 }
+
+const FastBuffer = (Buffer as unknown as { [Symbol.species]: BufferConstructor })[Symbol.species];
+
+type BufferConstructor = new (memory: ArrayBufferLike, offset: number, length: number) => Buffer;
 
 export interface DecoderOptions extends Limits {
   /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
@@ -71,7 +79,9 @@ export class Decoder {
 
   // A bulk string that ran past its chunk, with its CRLF.
   #bulk: Bytes | undefined;
+  #bulkLength = 0;
   #filled = 0;
+  #scratch: Bytes | undefined;
 
   // A line that ran past its chunk, and where in the stream it began.
   #line: Bytes | undefined;
@@ -146,6 +156,7 @@ export class Decoder {
   #decode(bytes: Bytes, position: number, value: Reply | undefined): number {
     const end = bytes.length;
     const latin1 = this.#latin1;
+    const onReply = this.#onReply;
     let asBuffer = this.#asBuffer;
     let depth = this.#depth;
     let list = this.#list;
@@ -167,27 +178,29 @@ export class Decoder {
           if (negative) position++;
           const first = position;
           while (position < end) {
-            byte = (bytes[position] as number) - 48;
-            if (byte < 0 || byte > 9) break;
-            number = number * 10 + byte;
+            byte = bytes[position] as number;
+            if (byte < ZERO || byte > NINE) break;
+            number = number * 10 + (byte - ZERO);
             position++;
           }
           const digits = position - first;
-          if (digits > MAX_DIGITS || (digits > 1 && bytes[first] === 48))
-            throw this.#badNumber(bytes, start, position);
-          if (position + 1 >= end) {
-            if (position < end && (digits === 0 || bytes[position] !== CR))
-              throw this.#badNumber(bytes, start, position);
-            break;
+          if (
+            digits === 0 ||
+            digits > SAFE_DIGITS ||
+            position + 1 >= end ||
+            byte !== CR ||
+            bytes[position + 1] !== LF ||
+            bytes[first] === ZERO
+          ) {
+            this.#checkNumber(bytes, start, first, position);
+            if (position + 1 >= end) break;
           }
-          if (digits === 0 || bytes[position] !== CR) throw this.#badNumber(bytes, start, position);
-          if (bytes[position + 1] !== LF) throw this.#badTerminator('a line', position + 1);
           position += 2;
 
           if (type === COLON) {
             if (digits > SAFE_DIGITS) value = this.#longInteger(bytes, first, digits, negative, start);
-            else value = negative && number !== 0 ? -number : number;
-            if (negative && number === 0) throw this.#badNumber(bytes, start, first);
+            else if (negative) value = -number;
+            else value = number;
           } else if (negative) {
             if (number !== 1) throw this.#badNumber(bytes, start, first);
             value = null;
@@ -196,7 +209,7 @@ export class Decoder {
               throw this.#pastLimit(`A bulk string of ${number} bytes`, start);
             const stop = position + number;
             if (stop + 2 > end) {
-              this.#startBulk(bytes, position, number);
+              this.#startBulk(bytes, position, number, asBuffer);
               start = end;
               break;
             }
@@ -264,7 +277,7 @@ export class Decoder {
         index = this.#indexes[depth] as number;
         size = this.#sizes[depth] as number;
       }
-      this.#onReply(value);
+      onReply(value);
       value = undefined;
       asBuffer = this.as === 'buffer';
     }
@@ -310,21 +323,28 @@ export class Decoder {
     return stop;
   }
 
-  #startBulk(bytes: Bytes, position: number, length: number): void {
-    this.#bulk = (
-      length < POOLED ? Buffer.allocUnsafe(length + 2) : Buffer.allocUnsafeSlow(length + 2)
-    ) as Bytes;
+  /** Makes room for a bulk string that runs past its chunk: its own, or some to be used again if it becomes a string. */
+  #startBulk(bytes: Bytes, position: number, length: number, asBuffer: boolean): void {
+    this.#bulkLength = length;
+    if (asBuffer || length > SCRATCH) {
+      this.#bulk = (
+        length < POOLED ? Buffer.allocUnsafe(length + 2) : Buffer.allocUnsafeSlow(length + 2)
+      ) as Bytes;
+    } else {
+      this.#scratch ??= Buffer.allocUnsafeSlow(SCRATCH + 2) as Bytes;
+      this.#bulk = this.#scratch;
+    }
     this.#filled = bytes.copy(this.#bulk, 0, position);
   }
 
   #fillBulk(bulk: Bytes, bytes: Bytes, position: number): number {
-    const length = bulk.length - 2;
-    const stop = Math.min(bytes.length, position + bulk.length - this.#filled);
+    const length = this.#bulkLength;
+    const stop = Math.min(bytes.length, position + length + 2 - this.#filled);
     bytes.copy(bulk, this.#filled, position, stop);
     this.#filled += stop - position;
     this.#base = this.#offset + stop - this.#filled;
     if (this.#filled > length && bulk[length] !== CR) throw this.#badTerminator('a bulk string', length);
-    if (this.#filled < bulk.length) return stop;
+    if (this.#filled < length + 2) return stop;
     if (bulk[length + 1] !== LF) throw this.#badTerminator('a bulk string', length + 1);
     this.#bulk = undefined;
     this.#base = this.#offset;
@@ -333,6 +353,17 @@ export class Decoder {
       stop,
       this.#asBuffer ? view(bulk, 0, length) : read(bulk, 0, length, this.#latin1),
     );
+  }
+
+  /** Throws unless a number is well formed as far as it goes. */
+  #checkNumber(bytes: Bytes, start: number, first: number, position: number): void {
+    const digits = position - first;
+    const negative = first - start === 2;
+    const zero = bytes[first] === ZERO && (digits > 1 || negative);
+    const last = position < bytes.length && (digits === 0 || bytes[position] !== CR);
+    if (zero || last || digits > MAX_DIGITS) throw this.#badNumber(bytes, start, position);
+    if (position + 1 < bytes.length && bytes[position + 1] !== LF)
+      throw this.#badTerminator('a line', position + 1);
   }
 
   /** An integer whose value as a double may not be exact. */
@@ -374,7 +405,7 @@ export class Decoder {
 
 /** `subarray()` without its species look-up. */
 function view(bytes: Bytes, start: number, stop: number): Buffer {
-  return bytes.subarray(start, stop);
+  return new FastBuffer(bytes.buffer, bytes.byteOffset + start, stop - start);
 }
 
 function read(bytes: Bytes, start: number, stop: number, latin1: boolean): string | Reply {

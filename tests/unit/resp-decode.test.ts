@@ -193,6 +193,18 @@ describe('Decoder reads', () => {
     assert.deepEqual(reply, Buffer.from('abcdef'));
   });
 
+  test('a Buffer reply into memory of its own even when strings came before it', () => {
+    const replies: Reply[] = [];
+    const decoder = new Decoder({
+      onReply: (reply) => {
+        replies.push(reply);
+        decoder.as = 'buffer';
+      },
+    });
+    for (const chunk of ['$2\r\na', 'b\r\n$2\r\nc', 'd\r\n$2\r\ne', 'f\r\n']) decoder.write(bytes(chunk));
+    assert.deepEqual(replies, ['ab', Buffer.from('cd'), Buffer.from('ef')]);
+  });
+
   test('lines up to the limit, cut anywhere', () => {
     const line = 'x'.repeat(200);
     for (const chunks of splits(bytes(`+${line}\r\n`))) {
