@@ -127,8 +127,11 @@ function isAlive(pid: number): boolean {
 async function main(args: readonly string[]): Promise<void> {
   const names = args.length === 0 || args.includes('all') ? serverNames : args.filter(isServerName);
   const unknown = args.filter((arg) => arg !== 'all' && !isServerName(arg));
-  if (unknown.length > 0)
-    throw new Error(`No server "${unknown[0]}": choose from ${serverNames.join(', ')}, all`);
+  if (unknown.length > 0) {
+    process.stderr.write(`No server "${unknown[0]}": choose from ${serverNames.join(', ')}, all\n`);
+    process.exitCode = 2;
+    return;
+  }
   const waiting = [...names];
   const failures: unknown[] = [];
   // Two at a time: one downloads while the other unpacks

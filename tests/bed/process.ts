@@ -38,6 +38,8 @@ export function launchProcess(path: string): Launch {
       child.once('error', settle);
     });
     await log.close();
+    // A test that forgets its bed is to end all the same
+    child.unref();
     return {
       exited,
       get pid() {
@@ -47,6 +49,7 @@ export function launchProcess(path: string): Launch {
         return state.hasExited;
       },
       async signal(signal) {
+        if (signal === 'SIGKILL' || signal === 'SIGTERM') child.ref();
         child.kill(signal);
       },
     };

@@ -41,6 +41,8 @@ export function createRelayNet(): RelayNet {
     };
     const upstream = connect({ host: target.upstream, port, noDelay: true });
     client.setNoDelay(true);
+    client.unref();
+    upstream.unref();
     const wake = [forward(client, upstream, gate), forward(upstream, client, gate)];
     const wakeBoth = () => {
       for (const each of wake) each();
@@ -95,7 +97,7 @@ function listen(port: number, onClient: (client: Socket) => void): Promise<Serve
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, onClient);
     server.once('error', reject);
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(server));
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(server.unref()));
   });
 }
 
