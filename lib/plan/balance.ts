@@ -22,8 +22,9 @@ export class BaseBalancer implements Balancer {
 }
 
 /**
- * Moves that bring every master to its share: `floor(slots × weight ÷ total weight)`, where masters that are over
- * their share keep the slots that this leaves, first come first served. So a difference of one slot moves nothing.
+ * Moves that bring every master to its share: `floor(slots × weight ÷ total weight)`, or one more, where masters that are
+ * over their share are the first to keep one of the slots that this leaves. So a difference of one slot moves nothing, and
+ * a weight of 0 leaves a master empty.
  * Masters only; replicas among `nodes` are left out. Throws a RangeError for a weight that is no number from 0 up,
  * or if all are 0.
  */
@@ -43,17 +44,19 @@ export function baseBalancePlan(
   if (masters.length > 0 && totalWeight === 0) throw new RangeError('All weights are 0');
   const totalSlots = masters.reduce((sum, node) => sum + node.assignedSlots.length, 0);
 
-  const needs = masters.map((node, index) => ({
-    node,
-    need: Math.floor((totalSlots * (weights[index] ?? 0)) / totalWeight) - node.assignedSlots.length,
-  }));
-  let spare = -needs.reduce((sum, { need }) => sum + need, 0);
-  for (const giver of needs) {
-    if (giver.need >= 0) continue;
-    const kept = Math.min(spare, -giver.need);
-    giver.need += kept;
-    spare -= kept;
-  }
+  const needs = masters.map((node, index) => {
+    const weight = weights[index] ?? 0;
+    const share = Math.floor((totalSlots * weight) / totalWeight);
+    return { node, weight, need: share - node.assignedSlots.length };
+  });
+  // One slot each, and first to those that have it already: what is left over then moves as little as can be.
+  const spare = needs.reduce((sum, { need }) => sum - need, 0);
+  const inTurn = [
+    ...needs.filter(({ need }) => need < 0),
+    ...needs.filter(({ need }) => need > 0),
+    ...needs.filter(({ need }) => need === 0),
+  ].filter(({ weight }) => weight > 0);
+  for (const item of inTurn.slice(0, spare)) item.need += 1;
 
   // The one that is furthest over gives to the one that is furthest below; among equals the last taker comes first.
   const givers = needs.filter(({ need }) => need < 0).sort((a, b) => a.need - b.need);
