@@ -9,9 +9,14 @@ import { mastersOf } from '../plan/moves.ts';
 
 /**
  * Finishes the moves that an earlier attempt left open, and looks again. The cluster's own state is the journal.
+ * `ignore` is the id of a node that the others may or may not know.
  * A dry run finishes nothing: the plan is then made as if they were finished by themselves.
  */
-export async function finishOpenSlots(context: Context, view: ClusterView): Promise<ClusterView> {
+export async function finishOpenSlots(
+  context: Context,
+  view: ClusterView,
+  ignore?: string,
+): Promise<ClusterView> {
   if (openSlotsOf(view).size === 0) return view;
   const fix = planFix(view);
   requireDecided(view, fix);
@@ -21,7 +26,7 @@ export async function finishOpenSlots(context: Context, view: ClusterView): Prom
     message: `Finishing open slots first: ${formatSlots(openSlotsOf(view).keys())}`,
   });
   await applyPlan(context, { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps });
-  return lookSettled(context, view.seed);
+  return lookSettled(context, view.seed, ignore);
 }
 
 /** Throws where an open slot cannot be closed without guessing. */

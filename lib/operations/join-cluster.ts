@@ -91,7 +91,7 @@ export async function lookAtBoth(
   const isNew = !isAcquainted(newcomer, view);
   if (isNew) requireFresh(newcomer);
   if (isFresh(newcomer) || myself.slots.length === 0) if (myself.role === 'master') requireNoKeys(newcomer);
-  if (!isNew && finishOpen) view = await finishOpenSlots(context, view);
+  if (!isNew && finishOpen) view = await finishOpenSlots(context, view, myself.id);
   const ref = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
   const joining = { view, newcomer, node: ref, isNew, isSettled: false };
   return {

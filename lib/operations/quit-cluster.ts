@@ -1,4 +1,5 @@
 import { nodeError } from '../apply/context.ts';
+import { askNode } from '../apply/look.ts';
 import { lookSettled, requireAnswers, requireServing } from '../apply/settle.ts';
 import { formatAddress } from '../model/address.ts';
 import { failedNodes } from '../model/findings.ts';
@@ -23,8 +24,9 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
   return withContext(node, options, async (context) => {
     const seed = seedOf(node);
     const name = formatAddress(seed);
-    // An interrupted run may have made some of the others forget the node already.
-    let view = await lookSettled(context, seed);
+    // An interrupted run may have made some of the others, or all of them, forget the node already.
+    const { myself } = await askNode(context.connections, seed);
+    let view = await lookSettled(context, seed, myself.id);
     requireMember(view);
     let leaver = leaverOf(view);
     if (leaver.role === 'master') {

@@ -1,12 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError, type Reply, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
+import type { Address } from '../../model/address.ts';
 import { sortConflicts } from './conflict.ts';
 import { askSource, type Link } from './link.ts';
 
-/** MIGRATE is given up after this many failures in a row of one batch. */
-const ATTEMPTS = 6;
+/** A batch is given up when it has failed for this long. */
+const RETRY_FOR_MS = 30_000;
 const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1000;
+/** A node that takes longer over PING is not asked for more. */
+const PING_TIMEOUT_MS = 1000;
 /** On top of what MIGRATE may take: its timeout counts for connecting and again for the transfer. */
 const COMMAND_SLACK_MS = 10_000;
 
@@ -22,20 +26,34 @@ export async function migrateKeys(
   keys: readonly string[],
   ours: boolean,
 ): Promise<number> {
-  let replace: string[] = [];
-  for (let attempt = 1; ; attempt++) {
-    const failure = await migrateOnce(link, keys, replace.length > 0);
+  let replace = false;
+  const started = performance.now();
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    const failure = await migrateOnce(link, keys, replace);
     if (!failure) return keys.length;
-    if (isBusyKey(failure) && !ours) {
+    if (ours) {
+      replace = true;
+    } else if (isBusyKey(failure)) {
       const { same, different } = await sortConflicts(link, keys);
       if (different.length > 0) throw keyConflict(link, slot, different);
-      if (same.length > 0) replace = same;
-    } else if (ours) {
-      replace = [...keys];
+      replace = same.length > 0;
     }
-    if (attempt >= ATTEMPTS || !isWorthRetrying(failure)) throw cannotMigrate(link, slot, failure);
+    if (!isWorthRetrying(failure)) throw cannotMigrate(link, slot, failure);
     link.context.emit({ type: 'retry', node: link.source.address, slot, reason: failure.message });
-    await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1));
+    // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
+    do {
+      if (performance.now() - started > RETRY_FOR_MS) throw cannotMigrate(link, slot, failure);
+      await sleep(pause);
+    } while (!(await answers(link, link.sourceAddress)) || !(await answers(link, link.targetAddress)));
+  }
+}
+
+async function answers(link: Link, address: Address): Promise<boolean> {
+  try {
+    await link.context.connections.ask(address, ['PING'], { timeout: PING_TIMEOUT_MS });
+    return true;
+  } catch (error) {
+    return error instanceof ReplyError;
   }
 }
 
