@@ -1,0 +1,79 @@
+import { parseClusterNodes } from '../../lib/model/node.ts';
+import { type ClusterView, mergeReports, type NodeReport } from '../../lib/model/view.ts';
+
+/** Id of a node by its number: 40 hexadecimal digits that sort as the numbers do. */
+export function idOf(node: number): string {
+  return node.toString(16).padStart(40, '0');
+}
+
+/** One line of CLUSTER NODES, as one node writes it about another. */
+export interface Line {
+  readonly node: number;
+  /** @default 'master' */
+  readonly flags?: string;
+  readonly master?: number;
+  /** @default the node's number */
+  readonly epoch?: number;
+  /** @default 'connected' */
+  readonly link?: string;
+  /** As CLUSTER NODES writes them. */
+  readonly slots?: string;
+}
+
+export interface Answer {
+  readonly lines: readonly Line[];
+  /** @default 'ok' */
+  readonly state?: 'ok' | 'fail';
+}
+
+/** Port of a node by its number. */
+export function portOf(node: number): number {
+  return 7000 + node;
+}
+
+/** What CLUSTER NODES of a node says: its own line carries `myself`. */
+export function nodesText(observer: number, lines: readonly Line[]): string {
+  return lines
+    .map(({ node, flags = 'master', master, epoch = node, link = 'connected', slots = '' }) => {
+      const all = node === observer ? `myself,${flags}` : flags;
+      const masterId = master === undefined ? '-' : idOf(master);
+      const where = `127.0.0.1:${portOf(node)}@${portOf(node) + 10000}`;
+      return `${idOf(node)} ${where} ${all} ${masterId} 0 0 ${epoch} ${link} ${slots}`.trimEnd();
+    })
+    .join('\n');
+}
+
+export function reportOf(observer: number, { lines, state = 'ok' }: Answer): NodeReport {
+  const records = parseClusterNodes(nodesText(observer, lines));
+  const myself = records.find(({ flags }) => flags.includes('myself'));
+  if (!myself) throw new Error(`Node ${observer} has no line of its own`);
+  return {
+    address: { host: '127.0.0.1', port: portOf(observer) },
+    myself,
+    records,
+    info: { state, slotsAssigned: 16384, knownNodes: records.length, currentEpoch: 99 },
+  };
+}
+
+/** The cluster as the nodes that answer see it; nodes that are only in their lines give no answer. */
+export function viewOf(answers: Readonly<Record<number, Answer>>): ClusterView {
+  const reports = new Map<string, NodeReport>();
+  for (const [node, answer] of Object.entries(answers)) {
+    reports.set(idOf(Number(node)), reportOf(Number(node), answer));
+  }
+  const unreachable = new Map<string, Error>();
+  for (const { records } of reports.values()) {
+    for (const { id } of records) {
+      if (!reports.has(id)) unreachable.set(id, new Error('connect ECONNREFUSED'));
+    }
+  }
+  const [seed] = reports.values();
+  if (!seed) throw new Error('No node answers');
+  return mergeReports(seed.address, seed.myself.id, reports, unreachable);
+}
+
+/** A cluster whose nodes all say the same; `silent` ones give no answer. */
+export function agreedView(lines: readonly Line[], silent: readonly number[] = []): ClusterView {
+  const asking = lines.filter(({ node }) => !silent.includes(node));
+  return viewOf(Object.fromEntries(asking.map(({ node }) => [node, { lines }])));
+}

@@ -1,0 +1,546 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { windows } from '../../lib/apply/mover/move-slots.ts';
+import { countKeyspace } from '../../lib/apply/newcomer.ts';
+import { ClusterNode } from '../../lib/model/cluster-node.ts';
+import type { NodeRecord } from '../../lib/model/node.ts';
+import { expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
+import { nodeById, openSlotsOf, slotOwners } from '../../lib/model/view.ts';
+import { planDrain } from '../../lib/plan/drain.ts';
+import { planFix } from '../../lib/plan/fix.ts';
+import { pickSlots } from '../../lib/plan/moves.ts';
+import { describeStep, nodeRef, type Step } from '../../lib/plan/plan.ts';
+import { planRescue } from '../../lib/plan/rescue.ts';
+import { planStart, splitSlots } from '../../lib/plan/start.ts';
+import { agreedView, idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
+
+const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${portOf(node)}` });
+
+function recordOf(line: Line): NodeRecord {
+  const record = nodeById(agreedView([line]), idOf(line.node));
+  assert.ok(record);
+  return record;
+}
+
+describe('splitSlots()', () => {
+  test('gives the first master what is left over', () => {
+    assert.deepEqual(splitSlots(1), [[0, 16383]]);
+    assert.deepEqual(splitSlots(2), [
+      [0, 8191],
+      [8192, 16383],
+    ]);
+    assert.deepEqual(splitSlots(3), [
+      [0, 5461],
+      [5462, 10922],
+      [10923, 16383],
+    ]);
+  });
+
+  test('leaves no slot out and gives none twice, for any number of masters', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: SLOT_COUNT }), (masters) => {
+        const shares = splitSlots(masters);
+        assert.equal(shares.length, masters);
+        let next = 0;
+        for (const [first, last] of shares) {
+          assert.equal(first, next);
+          assert.ok(last >= first);
+          next = last + 1;
+        }
+        assert.equal(next, SLOT_COUNT);
+      }),
+    );
+  });
+
+  for (const masters of [0, -1, 1.5, Number.NaN, 16385]) {
+    test(`refuses ${masters} masters`, () =>
+      assert.throws(() => splitSlots(masters), { name: 'RangeError' }));
+  }
+});
+
+describe('planStart()', () => {
+  test('assigns slots with config epochs of their own, then introduces the nodes', () => {
+    assert.deepEqual(planStart([refOf(1), refOf(2)], 1000), {
+      version: 1,
+      operation: 'start',
+      masters: [refOf(1), refOf(2)],
+      steps: [
+        { type: 'assign-slots', node: refOf(1), slots: [[0, 8191]], configEpoch: 1, maxSlots: 1000 },
+        { type: 'assign-slots', node: refOf(2), slots: [[8192, 16383]], configEpoch: 2, maxSlots: 1000 },
+        { type: 'meet', nodes: [refOf(1), refOf(2)], to: [], serving: true },
+      ],
+    });
+  });
+});
+
+describe('pickSlots()', () => {
+  const [first, second, third] = [{ node: 1, slots: '100-109 0-9' }, { node: 2 }, { node: 3 }].map(
+    (line) => new ClusterNode(recordOf(line)),
+  );
+  assert.ok(first && second && third);
+  const refs = new Map([1, 2, 3].map((node) => [idOf(node), refOf(node)]));
+
+  test('takes the slots of a source in the order it lists them, each once', () => {
+    const moves = pickSlots(
+      [
+        [first, second, 3],
+        [first, third, 8],
+      ],
+      refs,
+    );
+    assert.deepEqual(moves, [
+      { type: 'move-slots', source: refOf(1), target: refOf(2), slots: [[100, 102]] },
+      {
+        type: 'move-slots',
+        source: refOf(1),
+        target: refOf(3),
+        slots: [
+          [0, 0],
+          [103, 109],
+        ],
+      },
+    ]);
+  });
+
+  test('leaves out moves of nothing and moves to oneself', () => {
+    assert.deepEqual(
+      pickSlots(
+        [
+          [first, second, 0],
+          [first, first, 5],
+        ],
+        refs,
+      ),
+      [],
+    );
+  });
+
+  for (const count of [21, -1, 1.5, Number.NaN]) {
+    test(`refuses to move ${count} slots of 20`, () => {
+      assert.throws(() => pickSlots([[first, second, count]], refs), { name: 'RangeError' });
+    });
+  }
+
+  test('refuses more than there is in all moves together', () => {
+    const moves = [
+      [first, second, 12],
+      [first, third, 9],
+    ] as const;
+    assert.throws(() => pickSlots(moves, refs), /Cannot move 9 slots from 127.0.0.1:7001: it has 8/);
+  });
+
+  test('refuses a node that is no master of the cluster', () => {
+    const stranger = new ClusterNode(recordOf({ node: 9, slots: '1-2' }));
+    assert.throws(() => pickSlots([[first, stranger, 1]], refs), /names a node that is no master/);
+    assert.throws(() => pickSlots([[stranger, first, 1]], refs), /names a node that is no master/);
+  });
+});
+
+describe('planDrain()', () => {
+  test('gives equal shares in order, and the last what is left over', () => {
+    const others = [2, 3, 4].map((node) => recordOf({ node }));
+    assert.deepEqual(
+      planDrain(recordOf({ node: 1, slots: '0-9' }), others).map(({ target, slots }) => [target.id, slots]),
+      [
+        [idOf(2), [[0, 2]]],
+        [idOf(3), [[3, 5]]],
+        [idOf(4), [[6, 9]]],
+      ],
+    );
+  });
+
+  test('moves nothing from a master without slots, nor to one that would get none', () => {
+    const others = [2, 3, 4].map((node) => recordOf({ node }));
+    assert.deepEqual(planDrain(recordOf({ node: 1 }), others), []);
+    assert.deepEqual(
+      planDrain(recordOf({ node: 1, slots: '7' }), others).map(({ target }) => target.id),
+      [idOf(4)],
+    );
+  });
+
+  test('moves every slot once, for any slots and any number of others', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 0, max: 16383 }), { maxLength: 300 }),
+        fc.integer({ min: 1, max: 20 }),
+        (slots, count) => {
+          const others = Array.from({ length: count }, (_, index) => recordOf({ node: index + 2 }));
+          const moves = planDrain(recordOf({ node: 1, slots: slots.join(' ') }), others);
+          const moved = moves.flatMap((move) => expandSlots(move.slots));
+          assert.deepEqual(
+            moved.toSorted((a, b) => a - b),
+            slots.toSorted((a, b) => a - b),
+          );
+          assert.equal(new Set(moves.map(({ target }) => target.id)).size, moves.length);
+        },
+      ),
+    );
+  });
+});
+
+describe('planRescue()', () => {
+  const taker = refOf(9);
+
+  test('gives the slots of each lost master, and those of nobody, to the new one', () => {
+    const view = agreedView(
+      [
+        { node: 1, slots: '0-99' },
+        { node: 2, flags: 'master,fail', slots: '100-8191' },
+        { node: 3, flags: 'master,fail', slots: '8192-16380' },
+        { node: 4, flags: 'slave', master: 1 },
+      ],
+      [2, 3],
+    );
+    const plan = planRescue(view, taker, new Set([idOf(2), idOf(3)]));
+    assert.deepEqual(plan.masters, [refOf(1)]);
+    assert.deepEqual(plan.steps, [
+      { type: 'meet', nodes: [taker], to: [refOf(1), refOf(4)], serving: false },
+      { type: 'take-slots', node: taker, slots: [[16381, 16383]], from: [] },
+      { type: 'take-slots', node: taker, slots: [[100, 8191]], from: [refOf(2)] },
+      { type: 'take-slots', node: taker, slots: [[8192, 16380]], from: [refOf(3)] },
+    ]);
+  });
+
+  test('has no steps where every slot is served', () => {
+    const view = agreedView(
+      [
+        { node: 1, slots: '0-16383' },
+        { node: 2, flags: 'master,fail' },
+      ],
+      [2],
+    );
+    assert.deepEqual(planRescue(view, taker, new Set([idOf(2)])).steps, []);
+  });
+});
+
+describe('planFix()', () => {
+  const to = (node: number, slot: number) => `[${slot}->-${idOf(node)}]`;
+  const from = (node: number, slot: number) => `[${slot}-<-${idOf(node)}]`;
+  const owns = '0-8191';
+  const rest = '8192-16383';
+  const move = (source: number, target: number, slot: number): Step => ({
+    type: 'move-slots',
+    source: refOf(source),
+    target: refOf(target),
+    slots: [[slot, slot]],
+  });
+  const close = (node: number, owner: number, slot: number): Step => ({
+    type: 'close-slots',
+    node: refOf(node),
+    owner: refOf(owner),
+    slots: [[slot, slot]],
+  });
+  const cases: [string, Line[], Step[]][] = [
+    [
+      'finishes a move that both ends tell of',
+      [
+        { node: 1, slots: `${owns} ${to(2, 5)}` },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+      ],
+      [move(1, 2, 5)],
+    ],
+    [
+      'finishes a move that only its owner tells of',
+      [
+        { node: 1, slots: `${owns} ${to(2, 5)}` },
+        { node: 2, slots: rest },
+      ],
+      [move(1, 2, 5)],
+    ],
+    [
+      'finishes a move that only the target tells of',
+      [
+        { node: 1, slots: owns },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+      ],
+      [move(1, 2, 5)],
+    ],
+    [
+      'closes what its owner has open to a node that is gone',
+      [
+        { node: 1, slots: `${owns} ${to(9, 5)}` },
+        { node: 2, slots: rest },
+      ],
+      [close(1, 1, 5)],
+    ],
+    [
+      'closes what its owner has open to a replica',
+      [
+        { node: 1, slots: `${owns} ${to(3, 5)}` },
+        { node: 2, slots: rest },
+        { node: 3, flags: 'slave', master: 1 },
+      ],
+      [close(1, 1, 5)],
+    ],
+    [
+      'closes an importing from a node that does not own the slot',
+      [
+        { node: 1, slots: owns },
+        { node: 2, slots: rest },
+        { node: 3, slots: from(2, 5) },
+      ],
+      [close(3, 1, 5)],
+    ],
+    [
+      'closes an importing from a node that is gone',
+      [
+        { node: 1, slots: owns },
+        { node: 2, slots: `${rest} ${from(9, 5)}` },
+      ],
+      [close(2, 1, 5)],
+    ],
+    [
+      'closes a migrating of a node that does not own the slot any more',
+      [
+        { node: 1, slots: `${owns} ${to(2, 9000)}` },
+        { node: 2, slots: rest },
+      ],
+      [close(1, 2, 9000)],
+    ],
+    [
+      'closes two that import from the owner, which sends to neither',
+      [
+        { node: 1, slots: owns },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+        { node: 3, slots: from(1, 5) },
+      ],
+      [close(2, 1, 5), close(3, 1, 5)],
+    ],
+    [
+      'finishes to whom the owner sends, where two import',
+      [
+        { node: 1, slots: `${owns} ${to(3, 5)}` },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+        { node: 3, slots: from(1, 5) },
+      ],
+      [move(1, 3, 5), close(2, 3, 5)],
+    ],
+    [
+      'closes an importing of the owner itself',
+      [
+        { node: 1, slots: `${owns} ${from(2, 5)}` },
+        { node: 2, slots: rest },
+      ],
+      [close(1, 1, 5)],
+    ],
+  ];
+  for (const [what, lines, steps] of cases) {
+    test(what, () => assert.deepEqual(planFix(agreedView(lines)), { steps, undecided: [] }));
+  }
+
+  test('does nothing where no slot is open', () => {
+    assert.deepEqual(planFix(agreedView([{ node: 1, slots: owns }])), { steps: [], undecided: [] });
+  });
+
+  test('joins slots between the same nodes into one step, moves first', () => {
+    const lines = [
+      { node: 1, slots: `${owns} ${to(2, 3)} ${to(2, 4)} ${to(9, 5)}` },
+      { node: 2, slots: `${rest} ${from(1, 3)} ${from(1, 6)}` },
+    ];
+    assert.deepEqual(planFix(agreedView(lines)).steps, [
+      {
+        type: 'move-slots',
+        source: refOf(1),
+        target: refOf(2),
+        slots: [
+          [3, 4],
+          [6, 6],
+        ],
+      },
+      close(1, 1, 5),
+    ]);
+  });
+
+  test('leaves a slot whose owner or target gives no answer as it is', () => {
+    const lines = [
+      { node: 1, slots: `${owns} ${to(2, 5)}` },
+      { node: 2, slots: rest },
+      { node: 3, slots: from(2, 9000) },
+    ];
+    assert.deepEqual(planFix(agreedView(lines, [2])), {
+      steps: [],
+      undecided: [
+        { slot: 5, reason: '127.0.0.1:7002, which takes it, gives no answer' },
+        { slot: 9000, reason: 'its owner 127.0.0.1:7002 gives no answer' },
+      ],
+    });
+  });
+
+  test('leaves a slot that nobody owns as it is', () => {
+    assert.deepEqual(planFix(agreedView([{ node: 1, slots: `0-4 ${from(2, 5)}` }, { node: 2 }])), {
+      steps: [],
+      undecided: [{ slot: 5, reason: 'no master owns it' }],
+    });
+  });
+
+  test('touches every open slot or names it, and gives none to anybody but its owner or the partner of it', () => {
+    const node = fc.integer({ min: 1, max: 5 });
+    const slot = fc.integer({ min: 0, max: 5 });
+    const open = fc.record({
+      on: node,
+      peer: fc.integer({ min: 1, max: 6 }),
+      slot,
+      isImporting: fc.boolean(),
+    });
+    const world = fc.record({
+      owners: fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 6, maxLength: 6 }),
+      open: fc.uniqueArray(open, {
+        maxLength: 8,
+        selector: (item) => `${item.on} ${item.slot} ${item.isImporting}`,
+      }),
+      replica: fc.option(fc.integer({ min: 2, max: 5 })),
+      silent: fc.option(fc.integer({ min: 2, max: 5 })),
+    });
+    fc.assert(
+      fc.property(world, ({ owners, open, replica, silent }) => {
+        const lines = (observer: number) =>
+          [1, 2, 3, 4, 5].map((node): Line => {
+            const slots = owners.flatMap((owner, slot) =>
+              owner === node && node !== replica ? [`${slot}`] : [],
+            );
+            const own = observer === node ? open.filter(({ on, peer }) => on === node && peer !== node) : [];
+            const marks = own.map(({ peer, slot, isImporting }) => (isImporting ? from : to)(peer, slot));
+            const role = node === replica ? { flags: 'slave', master: node === 1 ? 2 : 1 } : {};
+            return { node, slots: [...slots, ...marks].join(' '), ...role };
+          });
+        const asking = [1, 2, 3, 4, 5].filter((node) => node !== silent);
+        const view = viewOf(Object.fromEntries(asking.map((node) => [node, { lines: lines(node) }])));
+        const ownerOf = slotOwners(view);
+        const { steps, undecided } = planFix(view);
+        const decided = new Set<number>();
+        for (const step of steps) {
+          assert.ok(step.type === 'move-slots' || step.type === 'close-slots', step.type);
+          for (const slot of expandSlots(step.slots)) {
+            decided.add(slot);
+            const items = openSlotsOf(view).get(slot) ?? [];
+            const owner = ownerOf[slot];
+            const isPartner = (id: string) =>
+              items.some(
+                (item) => item.nodeId === owner && item.direction === 'migrating' && item.peer === id,
+              ) ||
+              items.some(
+                (item) => item.nodeId === id && item.direction === 'importing' && item.peer === owner,
+              );
+            if (step.type === 'move-slots') {
+              assert.equal(step.source.id, owner);
+              assert.ok(isPartner(step.target.id), 'moves to the partner');
+              assert.equal(nodeById(view, step.target.id)?.role, 'master');
+              assert.ok(view.reports.has(step.target.id));
+            } else {
+              assert.ok(step.owner.id === owner || isPartner(step.owner.id), 'closes to owner or partner');
+              assert.ok(
+                items.some(({ nodeId }) => nodeId === step.node.id),
+                'closes what is open',
+              );
+            }
+          }
+        }
+        for (const { slot } of undecided) assert.ok(!decided.has(slot));
+        assert.deepEqual(
+          [...decided, ...undecided.map(({ slot }) => slot)].toSorted((a, b) => a - b),
+          [...openSlotsOf(view).keys()],
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('windows()', () => {
+  test('keeps order and holds no more than 100 slots or 20000 keys, but always one slot', () => {
+    const sizes = (keys: number[]) =>
+      windows(
+        keys.map((_, slot) => slot),
+        keys,
+      ).map(({ length }) => length);
+    assert.deepEqual(sizes([]), []);
+    assert.deepEqual(sizes(new Array(250).fill(0)), [100, 100, 50]);
+    assert.deepEqual(sizes([20_000, 1, 19_999, 1]), [1, 2, 1]);
+    assert.deepEqual(sizes([1_000_000, 1_000_000]), [1, 1]);
+  });
+
+  test('loses no slot and opens none twice, for any numbers of keys', () => {
+    const anyKeys = fc.array(fc.oneof(fc.nat(50), fc.nat(30_000)), { maxLength: 400 });
+    fc.assert(
+      fc.property(anyKeys, (keys) => {
+        const slots = keys.map((_, index) => index * 3);
+        const cut = windows(slots, keys);
+        assert.deepEqual(cut.flat(), slots);
+        for (const window of cut) {
+          const held = window.reduce((sum, slot) => sum + (keys[slot / 3] ?? 0), 0);
+          assert.ok(window.length <= 100 && (held <= 20_000 || window.length === 1));
+        }
+      }),
+    );
+  });
+});
+
+describe('nodeRef()', () => {
+  test('carries a bus port only where servers would not assume it', () => {
+    assert.deepEqual(nodeRef({ id: 'a', address: { host: '::1', port: 7000, busPort: 17000 } }), {
+      id: 'a',
+      address: '[::1]:7000',
+    });
+    assert.deepEqual(nodeRef({ id: 'a', address: { host: 'b', port: 7000, busPort: 7777 } }), {
+      id: 'a',
+      address: 'b:7000',
+      busPort: 7777,
+    });
+  });
+});
+
+describe('describeStep()', () => {
+  const [a, b] = [refOf(1), refOf(2)];
+  const cases: [Step, string][] = [
+    [
+      { type: 'assign-slots', node: a, slots: [[0, 5]], configEpoch: 3, maxSlots: 9 },
+      'Assign slots 0-5 to 127.0.0.1:7001 (config epoch 3)',
+    ],
+    [{ type: 'meet', nodes: [a], to: [b], serving: true }, 'Introduce 127.0.0.1:7001 to 127.0.0.1:7002'],
+    [
+      { type: 'meet', nodes: [a, b], to: [], serving: true },
+      'Introduce 127.0.0.1:7001, 127.0.0.1:7002 to one another',
+    ],
+    [{ type: 'replicate', replica: b, master: a }, 'Make 127.0.0.1:7002 a replica of 127.0.0.1:7001'],
+    [
+      {
+        type: 'move-slots',
+        source: a,
+        target: b,
+        slots: [
+          [0, 5],
+          [9, 9],
+        ],
+      },
+      'Move 7 slots from 127.0.0.1:7001 to 127.0.0.1:7002: 0-5 9',
+    ],
+    [
+      { type: 'close-slots', node: a, owner: b, slots: [[9, 9]] },
+      'Close slots 9 on 127.0.0.1:7001: 127.0.0.1:7002 owns them',
+    ],
+    [
+      { type: 'take-slots', node: a, from: [b], slots: [[9, 9]] },
+      'Give slots 9 of 127.0.0.1:7002 to 127.0.0.1:7001',
+    ],
+    [{ type: 'take-slots', node: a, from: [], slots: [[9, 9]] }, 'Give slots 9 of nobody to 127.0.0.1:7001'],
+    [{ type: 'forget', node: a, by: [b] }, 'Forget 127.0.0.1:7001 on 127.0.0.1:7002'],
+    [{ type: 'reset', node: a }, 'Reset 127.0.0.1:7001'],
+  ];
+  for (const [step, text] of cases) test(`says "${text}"`, () => assert.equal(describeStep(step), text));
+
+  test('names six nodes at most', () => {
+    const by = Array.from({ length: 9 }, (_, index) => refOf(index + 2));
+    assert.match(describeStep({ type: 'forget', node: a, by }), /:7007, 3 more$/);
+  });
+});
+
+describe('countKeyspace()', () => {
+  test('counts the keys of all databases', () => {
+    assert.equal(countKeyspace('# Keyspace\r\n'), 0);
+    assert.equal(
+      countKeyspace('# Keyspace\r\ndb0:keys=12,expires=0,avg_ttl=0\r\ndb3:keys=5,expires=1,avg_ttl=9\r\n'),
+      17,
+    );
+  });
+});
