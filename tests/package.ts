@@ -44,7 +44,7 @@ try {
   const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work])) as Packed[];
   assert.ok(packed);
   const paths = packed.files.map(({ path }) => path);
-  const stray = paths.filter((path) => !/^(dist\/(cli|lib|resp)[^.]*\.(js|d\.ts)|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(path));
+  const stray = paths.filter((path) => !/^(dist\/(cli|lib|resp|chunks)[^.]*\.(js|d\.ts)|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(path));
   assert.deepEqual(stray, [], 'files that do not belong into the package');
   for (const wanted of ['dist/cli.js', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/resp/index.js', 'README.md', 'LICENSE']) {
     assert.ok(paths.includes(wanted), `the package lacks ${wanted}`);

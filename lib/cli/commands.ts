@@ -1,8 +1,11 @@
-import type { SlotRange } from '../model/slot.ts';
+import { parseSlotRange, type SlotRange } from '../model/slot.ts';
 import type { OperationOptions } from '../options.ts';
+import { checked } from './check-view.ts';
+import { executed } from './execute-view.ts';
 import { changeFlags, type Flags, type FlagValues, moveFlags, numberFlag } from './flags.ts';
 import { UsageError } from './io.ts';
-import type { Outcome } from './outcome.ts';
+import { listed } from './list-view.ts';
+import { type Outcome, operated } from './outcome.ts';
 
 /** What a command is run with. */
 export interface Invocation {
@@ -33,10 +36,9 @@ const maxSlots: Flags = {
   'max-slots': { type: 'string', value: 'N', help: 'Most slots in one ADDSLOTS (16384)' },
 };
 
-// Operations are imported when they are run: a one-off run loads no more than it needs.
+// The library is loaded when a command runs: help and refusals of wrong usage come without it.
 async function start({ positionals, options, values }: Invocation): Promise<Outcome> {
-  const { startClusterOnMulti } = await import('../operations/start-cluster.ts');
-  const { operated } = await import('./outcome.ts');
+  const { startClusterOnMulti } = await import('../index.ts');
   const limit = numberFlag(values, 'max-slots');
   const result = await startClusterOnMulti(positionals, {
     ...options,
@@ -82,8 +84,7 @@ export const commands: readonly Command[] = [
     example: '127.0.0.1:7000 127.0.0.1:7003',
     flags: { ...changeFlags, ...moveFlags },
     run: async ({ positionals: [cluster = '', node = ''], options }) => {
-      const { joinCluster } = await import('../operations/join-cluster.ts');
-      const { operated } = await import('./outcome.ts');
+      const { joinCluster } = await import('../index.ts');
       return operated(await joinCluster(cluster, node, options), `Joined ${node} to the cluster`);
     },
   },
@@ -95,8 +96,7 @@ export const commands: readonly Command[] = [
     example: '127.0.0.1:7000 127.0.0.1:7003',
     flags: changeFlags,
     run: async ({ positionals: [cluster = '', node = ''], options }) => {
-      const { joinNoLoad } = await import('../operations/join-cluster.ts');
-      const { operated } = await import('./outcome.ts');
+      const { joinNoLoad } = await import('../index.ts');
       return operated(
         await joinNoLoad(cluster, node, options),
         `Joined ${node} to the cluster, without slots`,
@@ -112,8 +112,7 @@ export const commands: readonly Command[] = [
     example: '127.0.0.1:7000 127.0.0.1:7004',
     flags: changeFlags,
     run: async ({ positionals: [master = '', replica = ''], options }) => {
-      const { replicate } = await import('../operations/replicate.ts');
-      const { operated } = await import('./outcome.ts');
+      const { replicate } = await import('../index.ts');
       const result = await replicate(master, replica, options);
       const step = result.plan.steps.find(({ type }) => type === 'replicate');
       const of = step?.type === 'replicate' ? step.master.address : master;
@@ -130,8 +129,7 @@ export const commands: readonly Command[] = [
     example: '127.0.0.1:7003',
     flags: { ...changeFlags, ...moveFlags },
     run: async ({ positionals: [node = ''], options }) => {
-      const { quitCluster } = await import('../operations/quit-cluster.ts');
-      const { operated } = await import('./outcome.ts');
+      const { quitCluster } = await import('../index.ts');
       return operated(await quitCluster(node, options), `${node} has left the cluster`);
     },
   },
@@ -147,8 +145,7 @@ export const commands: readonly Command[] = [
       'ignore-failed': { type: 'boolean', help: 'Leave failed nodes out of account' },
     },
     run: async ({ positionals: [node = ''], options, values }) => {
-      const { shutdownCluster } = await import('../operations/shutdown-cluster.ts');
-      const { operated } = await import('./outcome.ts');
+      const { shutdownCluster } = await import('../index.ts');
       const result = await shutdownCluster(node, {
         ...options,
         ignoreFailed: values['ignore-failed'] === true,
@@ -165,8 +162,7 @@ export const commands: readonly Command[] = [
     example: '127.0.0.1:7000',
     flags: { ...changeFlags, ...moveFlags },
     run: async ({ positionals: [node = ''], options }) => {
-      const { fixMigrating } = await import('../operations/fix-migrating.ts');
-      const { operated } = await import('./outcome.ts');
+      const { fixMigrating } = await import('../index.ts');
       const result = await fixMigrating(node, options);
       return operated(result, result.plan.steps.length === 0 ? 'No slot is open' : 'Every slot is closed');
     },
@@ -183,9 +179,8 @@ export const commands: readonly Command[] = [
       resume: { type: 'boolean', help: 'Take slots that TARGET holds already for moved' },
     },
     run: async ({ positionals: [source = '', target = '', ...ranges], options, values }) => {
-      const { migrateSlots } = await import('../operations/migrate-slots.ts');
-      const { operated } = await import('./outcome.ts');
-      const slots = await readRanges(ranges);
+      const { migrateSlots } = await import('../index.ts');
+      const slots = readRanges(ranges);
       const result = await migrateSlots(source, target, slots, {
         ...options,
         resume: values.resume === true,
@@ -209,8 +204,7 @@ export const commands: readonly Command[] = [
       },
     },
     run: async ({ positionals: [cluster = '', node = ''], options, values }) => {
-      const { rescueCluster } = await import('../operations/rescue-cluster.ts');
-      const { operated } = await import('./outcome.ts');
+      const { rescueCluster } = await import('../index.ts');
       const result = await rescueCluster(cluster, node, { ...options, force: values.force === true });
       const nothing = result.plan.steps.length === 0;
       return operated(result, nothing ? 'No slot is missing' : `${node} has taken the lost slots`);
@@ -223,8 +217,7 @@ export const commands: readonly Command[] = [
     summary: 'List the nodes that a node knows, each master with its replicas',
     example: '127.0.0.1:7000',
     run: async ({ positionals: [node = ''], options }) => {
-      const { listNodes } = await import('../operations/list-nodes.ts');
-      const { listed } = await import('./list-view.ts');
+      const { listNodes } = await import('../index.ts');
       return listed(await listNodes(node, options));
     },
   },
@@ -235,8 +228,7 @@ export const commands: readonly Command[] = [
     summary: 'Ask every node and tell what is wrong',
     example: '127.0.0.1:7000',
     run: async ({ positionals: [node = ''], options }) => {
-      const { check } = await import('../operations/check.ts');
-      const { checked } = await import('./check-view.ts');
+      const { check } = await import('../index.ts');
       return checked(await check(node, options));
     },
   },
@@ -253,8 +245,7 @@ export const commands: readonly Command[] = [
     },
     takesCommand: true,
     run: async ({ positionals: [node = '', ...command], options, values }) => {
-      const { execute } = await import('../operations/execute.ts');
-      const { executed } = await import('./execute-view.ts');
+      const { execute } = await import('../index.ts');
       const roles = {
         mastersOnly: values['master-only'] === true,
         replicasOnly: values['slave-only'] === true,
@@ -270,8 +261,7 @@ export function findCommand(name: string): Command | undefined {
   return commands.find((command) => command.name === wanted);
 }
 
-async function readRanges(texts: readonly string[]): Promise<SlotRange[]> {
-  const { parseSlotRange } = await import('../model/slot.ts');
+function readRanges(texts: readonly string[]): SlotRange[] {
   try {
     return texts.map(parseSlotRange);
   } catch (error) {

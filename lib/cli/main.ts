@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
+import { VERSION } from '../version.ts';
 import { type Command, findCommand } from './commands.ts';
 import {
   changeFlags,
@@ -35,7 +36,6 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
 async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   const [word, ...rest] = argv;
   if (word === '--version' || word === '-V') {
-    const { VERSION } = await import('../version.ts');
     io.stdout(`${VERSION}\n`);
     return EXIT.done;
   }
