@@ -11,6 +11,8 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** apt with a package database of its own, so that nothing is installed and no privilege is needed. */
 export interface PrivateApt {
   update(): Promise<void>;
+  /** What it knows of its index files: one line of `format` for each. */
+  targets(format: string): Promise<string>;
   /** The packages that `install` would add, dependencies included, as `name=version`. */
   closure(packages: readonly string[]): Promise<string[]>;
   /** Downloads packages and unpacks them, on top of each other, into `into`. */
@@ -31,6 +33,7 @@ export async function openApt(
   await writeFile(join(state, 'status'), '');
   const options = [
     `Dir::State=${state}`,
+    `Dir::State::lists=${join(state, 'lists')}`,
     `Dir::State::status=${join(state, 'status')}`,
     `Dir::Cache=${state}`,
     'Debug::NoLocking=true',
@@ -46,22 +49,20 @@ export async function openApt(
     const lines = suites.map((suite) => `deb ${signedBy}${archive} ${suite} main\n`);
     await writeFile(join(state, 'sources.list'), lines.join(''));
     options.push(
-      `Dir::State::lists=${join(state, 'lists')}`,
       `Dir::Etc::sourcelist=${join(state, 'sources.list')}`,
       `Dir::Etc::sourceparts=${join(state, 'none')}`,
       'Dir::Etc::preferences=/dev/null',
       `Dir::Etc::preferencesparts=${join(state, 'none')}`,
     );
-  } else {
-    options.push('Dir::State::lists=/var/lib/apt/lists');
   }
   const apt = (...args: string[]) =>
     run('apt-get', ['-q', ...options.map((option) => `-o${option}`), ...args], downloads);
 
   return {
     async update() {
-      if (suites.length > 0) await apt('update');
+      await apt('update');
     },
+    targets: (format) => apt('indextargets', '--format', format),
     async closure(packages) {
       const plan = await apt('install', '--simulate', '--no-install-recommends', ...packages);
       return [...plan.matchAll(/^Inst (\S+) \((\S+)/gm)].map(([, name, version]) => `${name}=${version}`);
@@ -77,16 +78,17 @@ export async function openApt(
 }
 
 /** The address of the Debian archive this machine uses, or undefined on another distribution. */
-export async function findDebianArchive(): Promise<string | undefined> {
-  const format = '$(REPO_URI)|$(LABEL)|$(CREATED_BY)';
-  const text = await run('apt-get', ['indextargets', '--format', format], '/');
-  const targets = text.split('\n').map((line) => line.split('|'));
-  const packages = targets.filter(([, , createdBy]) => createdBy === 'Packages');
-  // The label is known only after an update; before one the address has to do
-  const main =
-    packages.find(([, label]) => label === 'Debian') ??
-    packages.find(([uri, label]) => label === '' && uri !== undefined && /\/debian\/?$/.test(uri));
-  return main?.[0];
+export async function findDebianArchive(folder: string): Promise<string | undefined> {
+  const format = '$(LABEL)|$(CREATED_BY)|$(REPO_URI)';
+  let text = await run('apt-get', ['indextargets', '--format', format], '/');
+  if (text === '') {
+    // Nothing is known before the first update, as in a new container
+    const apt = await openApt(folder, '', []);
+    await apt.update();
+    text = await apt.targets(format);
+  }
+  const line = text.split('\n').find((each) => each.startsWith('Debian|Packages|'));
+  return line?.split('|')[2];
 }
 
 async function run(file: string, args: string[], cwd: string): Promise<string> {

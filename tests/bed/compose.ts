@@ -36,11 +36,11 @@ async function findCompose(): Promise<string | undefined> {
 }
 
 async function fetchCompose(): Promise<string> {
-  const archive = await findDebianArchive();
-  if (archive === undefined) throw new Error('Cannot fetch docker-compose: this is not Debian. Install it');
   const building = join(serversFolder(), `.docker-compose.${process.pid}`);
   await mkdir(building, { recursive: true });
   try {
+    const archive = await findDebianArchive(building);
+    if (archive === undefined) throw new Error('Cannot fetch docker-compose: this is not Debian. Install it');
     const apt = await openApt(building, archive, [suite]);
     await apt.update();
     await apt.unpack(['docker-compose'], building);

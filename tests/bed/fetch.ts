@@ -38,7 +38,7 @@ export async function fetchServer(name: ServerName): Promise<ServerProgram> {
 
 async function build(name: ServerName, folder: string): Promise<void> {
   const { kind, suite, librarySuite } = serverSources[name];
-  const archive = await findDebianArchive();
+  const archive = await findDebianArchive(folder);
   const suites = librarySuite === undefined ? [suite] : [suite, librarySuite];
   const apt = await openApt(folder, archive ?? '', archive === undefined ? [] : suites);
   await apt.update();
