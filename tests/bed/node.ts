@@ -42,6 +42,7 @@ export async function startNode(context: NodeContext, options: StartOptions): Pr
 
 async function createNode(context: NodeContext, options: StartOptions): Promise<OwnedNode> {
   const { host = '127.0.0.1', password } = options;
+  if (options.relay === true && host !== '127.0.0.1') throw new Error('A relay listens on 127.0.0.1 only');
   const port = await takePort(host);
   const dir = join(context.dir, String(port));
   await mkdir(dir);

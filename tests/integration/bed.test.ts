@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { connect as connectSocket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
@@ -247,6 +247,12 @@ describe('relay: true', { skip: process.platform !== 'linux' && 'needs loopback 
     const roundTrip = performance.now() - start;
     assert.ok(roundTrip >= 100, `${roundTrip} ms`);
     source.setDelay(0);
+    // Whose connection it is shows only to those who may look into the server's process
+    const isVisible = await access(`/proc/${source.pid}/fd`, constants.R_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!isVisible) return;
     target.setDelay(500);
     assert.equal(
       await connection.command(['MIGRATE', target.host, String(target.port), 'key', '0', '900']),
