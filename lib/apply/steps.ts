@@ -126,8 +126,9 @@ async function handOver(
 }
 
 /**
- * Takes slots whose owner has failed: IMPORTING, then NODE on the taker itself, which gives it a config epoch above the
- * lost owner's (clusterBumpConfigEpochWithoutConsensus), so that everyone, the lost owner too, will follow.
+ * Takes slots whose owner has failed. A taker that has heard of the owner by UPDATE messages needs IMPORTING and NODE, one
+ * that has not needs ADDSLOTS. BUMPEPOCH comes first: with a config epoch above the lost owner's everyone will follow, the
+ * lost owner too if it comes back; with a lower one it would take its slots back, and what was written to them with it.
  */
 export async function takeSlots(
   context: Context,
@@ -140,14 +141,17 @@ export async function takeSlots(
   const assigned = new Set(records.flatMap((record) => expandSlots(record.slots)));
   const lost = step.from[0];
   const slots = expandSlots(step.slots).filter((slot) => !owned.has(slot));
-  const commands = slots.flatMap((slot): Command[] =>
-    assigned.has(slot) && lost
-      ? [
-          ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', lost.id],
-          ['CLUSTER', 'SETSLOT', slot, 'NODE', step.node.id],
-        ]
-      : [['CLUSTER', 'ADDSLOTS', slot]],
-  );
+  const commands: Command[] = [
+    ['CLUSTER', 'BUMPEPOCH'],
+    ...slots.flatMap((slot): Command[] =>
+      assigned.has(slot) && lost
+        ? [
+            ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', lost.id],
+            ['CLUSTER', 'SETSLOT', slot, 'NODE', step.node.id],
+          ]
+        : [['CLUSTER', 'ADDSLOTS', slot]],
+    ),
+  ];
   const refused = (await context.connections.askAll(address, commands)).find(
     (reply) => reply instanceof Error,
   );
