@@ -76,7 +76,7 @@ export async function connectionOptions(values: FlagValues, io: Io): Promise<Con
   if (username !== undefined && password === undefined) {
     throw new UsageError('--user needs a password: set REDISCLI_AUTH, or use --pass-file or --askpass');
   }
-  const tls = tlsOptions(values);
+  const tls = await tlsOptions(values);
   const connectTimeout = numberFlag(values, 'connect-timeout');
   const commandTimeout = numberFlag(values, 'command-timeout');
   return {
@@ -95,20 +95,37 @@ async function findPassword(values: FlagValues, io: Io): Promise<string | undefi
   return text(values, 'pass') ?? (io.env.REDISCLI_AUTH || undefined);
 }
 
-function tlsOptions(values: FlagValues): NonNullable<ConnectionOptions['tls']> | undefined {
+async function tlsOptions(values: FlagValues): Promise<ConnectionOptions['tls']> {
   const [ca, cert, key, servername] = ['cacert', 'cert', 'key', 'sni'].map((name) => text(values, name));
   if (!values.tls) {
     const stray = ['cacert', 'cert', 'key', 'sni', 'insecure'].find((name) => values[name] !== undefined);
     if (stray) throw new UsageError(`--${stray} needs --tls`);
     return undefined;
   }
-  return {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError('--cert and --key go together');
+  }
+  const files = {
     ...(ca === undefined ? {} : { ca: readText(ca, 'cacert') }),
     ...(cert === undefined ? {} : { cert: readText(cert, 'cert') }),
     ...(key === undefined ? {} : { key: readText(key, 'key') }),
+  };
+  await requireUsable(files);
+  return {
+    ...files,
     ...(servername === undefined ? {} : { servername }),
     ...(values.insecure ? { rejectUnauthorized: false } : {}),
   };
+}
+
+async function requireUsable(files: Readonly<Partial<Record<'ca' | 'cert' | 'key', string>>>): Promise<void> {
+  const { createSecureContext } = await import('node:tls');
+  try {
+    if (files.ca !== undefined && !files.ca.includes('-----BEGIN ')) throw new Error('no certificate in it');
+    createSecureContext(files);
+  } catch (error) {
+    throw new UsageError(`Cannot use the files of --cacert, --cert and --key: ${messageOf(error)}`);
+  }
 }
 
 function text(values: FlagValues, name: string): string | undefined {
