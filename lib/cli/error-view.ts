@@ -7,8 +7,17 @@ const REPLY_HINTS: Readonly<Record<string, string>> = {
   NOPERM: 'Give the ACL user the right to run this command',
 };
 
+const NO_PASSWORD_HINT =
+  'The node asks for no password: leave out --pass, --pass-file and --askpass, and unset REDISCLI_AUTH';
+
+/** How an error came about, and what must not be shown of it. */
+export interface ErrorContext {
+  readonly interrupted: boolean;
+  readonly password: string | undefined;
+}
+
 /** An error as people read it: what happened, what is left behind, what to do next. */
-export function describeError(error: unknown, interrupted: boolean): string {
+export function describeError(error: unknown, { interrupted, password }: ErrorContext): string {
   if (interrupted) {
     return 'Interrupted: stopped at a safe point, no slot was left open. Run the same command again to go on.\n';
   }
@@ -17,7 +26,7 @@ export function describeError(error: unknown, interrupted: boolean): string {
   }
   const open = error instanceof ClusterError ? error.openSlots : [];
   return [
-    `Error: ${error.message}`,
+    `Error: ${shownMessage(error, password)}`,
     ...(open.length > 0 ? [`Slots left open: ${formatSlots(open)}`] : []),
     ...(hintOf(error) ? [`Next: ${hintOf(error)}`] : []),
     '',
@@ -25,7 +34,7 @@ export function describeError(error: unknown, interrupted: boolean): string {
 }
 
 /** An error as programs read it. */
-export function errorData(error: unknown, interrupted: boolean): Record<string, unknown> {
+export function errorData(error: unknown, { interrupted, password }: ErrorContext): Record<string, unknown> {
   if (interrupted)
     return { code: 'INTERRUPTED', message: 'Interrupted at a safe point', openSlots: [], resumable: true };
   const known = error instanceof ClusterError ? error : undefined;
@@ -33,7 +42,7 @@ export function errorData(error: unknown, interrupted: boolean): Record<string, 
   const hint = error instanceof Error ? hintOf(error) : undefined;
   return {
     code: typeof code === 'string' ? code : 'UNEXPECTED',
-    message: messageOf(error),
+    message: shownMessage(error, password),
     ...(typeof (error as { address?: unknown })?.address === 'string'
       ? { address: (error as { address: string }).address }
       : {}),
@@ -52,10 +61,37 @@ function isExpected(error: unknown): error is Error {
   );
 }
 
+// What a server says, with the node that says it. Servers repeat the arguments of a command that they do not know: those
+// of MIGRATE hold the password.
+function shownMessage(error: unknown, password: string | undefined): string {
+  const message = messageOf(error);
+  const text = isReply(error) && error.address ? `${error.address} answers: ${message}` : message;
+  return password && causes(error).some(isReply) ? text.replaceAll(password, '***') : text;
+}
+
+function causes(error: unknown): unknown[] {
+  return error instanceof Error ? [error, ...causes(error.cause)] : [];
+}
+
+function isReply(error: unknown): error is ReplyError {
+  return error instanceof ReplyError;
+}
+
 function hintOf(error: Error): string | undefined {
   if (error instanceof ClusterError) return error.hint;
-  if (error instanceof ReplyError) return REPLY_HINTS[error.code];
-  if (error instanceof ConnectionError)
-    return 'Check the address, and that the server runs; with --tls if it speaks TLS';
-  return undefined;
+  if (error instanceof ReplyError) {
+    return error.message.includes('without any password configured')
+      ? NO_PASSWORD_HINT
+      : REPLY_HINTS[error.code];
+  }
+  return error instanceof ConnectionError ? connectionHint(error) : undefined;
+}
+
+function connectionHint({ code, message }: ConnectionError): string {
+  if (message.includes('does not answer in TLS')) return 'Leave out --tls: the node does not speak it';
+  if (/CERT|ALTNAME|SIGNATURE|ISSUER/.test(code)) {
+    return "Give the authority's certificate with --cacert, and the name in the node's with --sni if it is another";
+  }
+  if (message.includes('may expect TLS')) return 'Add --tls if the node speaks TLS';
+  return 'Check the address, and that the server runs';
 }

@@ -27,8 +27,13 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     return await dispatch(argv, io);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    const help = error.command ? `redis-trib ${error.command} --help` : 'redis-trib --help';
-    io.stderr(`${error.message}\nSee: ${help}\n`);
+    const { message, command } = error;
+    const hint = `See: redis-trib ${command ? `${command} ` : ''}--help`;
+    if (argv.includes('--json')) {
+      const data = { error: { code: 'USAGE', message, hint, openSlots: [], resumable: false } };
+      io.stdout(document(command, { ok: false, data }));
+    }
+    io.stderr(`${message}\n${hint}\n`);
     return EXIT.usage;
   }
 }
@@ -49,7 +54,9 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   const command = findCommand(word);
   if (!command) {
     throw new UsageError(
-      word.startsWith('-') ? `The command comes before its options: "${word}"` : `Unknown command: "${word}"`,
+      word.startsWith('-')
+        ? `The command comes before its options: "${optionName(word)}"`
+        : `Unknown command: "${word}"`,
     );
   }
   const { positionals, values } = parse(command, rest);
@@ -60,6 +67,11 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
   }
   requireArguments(command, positionals);
   return runCommand(command, positionals, values, io);
+}
+
+// The option without its value, which may be a password.
+function optionName(word: string): string {
+  return word.startsWith('--') ? (word.split('=')[0] ?? '') : word.slice(0, 2);
 }
 
 function parse(command: Command, args: readonly string[]): { positionals: string[]; values: FlagValues } {
@@ -78,9 +90,16 @@ function parse(command: Command, args: readonly string[]): { positionals: string
     });
     return { positionals: [...positionals, ...args.slice(own)], values: values as FlagValues };
   } catch (error) {
-    // The message of node:util says what is wrong, then advice on "--" that does not help here.
-    throw new UsageError(messageOf(error).split(/\. |\n/)[0] ?? '', command.name);
+    throw new UsageError(explainParseError(error), command.name);
   }
+}
+
+// The message of node:util says what is wrong, then gives advice on "--" that helps with one error only.
+function explainParseError(error: unknown): string {
+  const message = messageOf(error);
+  const what = message.split(/\. |\.?\n/)[0] ?? '';
+  const form = /use '(--[^=]+)=-XYZ'/.exec(message)?.[1];
+  return form ? `${what}: for a value that starts with a dash write ${form}=VALUE` : what;
 }
 
 // Where somebody else's command begins: at the second positional, or after "--".
@@ -113,20 +132,23 @@ async function runCommand(
 ): Promise<number> {
   requireAddresses(command, positionals);
   const progress = new ProgressView(io);
-  const options = await operationOptions(values, io, progress);
   const json = values.json === true;
+  let password: string | undefined;
   try {
+    const options = await operationOptions(values, io, progress);
+    password = options.password;
     const outcome = await command.run({ positionals, values, options });
     progress.clear();
-    io.stdout(json ? document(command, outcome) : `${outcome.text}\n`);
+    io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
     progress.clear();
-    if (error instanceof UsageError) throw error;
+    if (error instanceof UsageError) throw new UsageError(error.message, command.name);
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError, errorData } = await import('./error-view.ts');
-    if (json) io.stdout(document(command, { ok: false, data: { error: errorData(error, interrupted) } }));
-    io.stderr(describeError(error, interrupted));
+    const data = errorData(error, { interrupted, password });
+    if (json) io.stdout(document(command.name, { ok: false, data: { error: data } }));
+    io.stderr(describeError(error, { interrupted, password }));
     return interrupted ? EXIT.interrupted : EXIT.failed;
   }
 }
@@ -137,10 +159,13 @@ function requireAddresses({ usage, name }: Command, positionals: readonly string
   for (const [index, text] of positionals.entries()) {
     const word = words[index] ?? words.at(-1) ?? '';
     if (!/^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/.test(word)) return;
+    const urlError = new UsageError('Not an address: write host:port, no URL', name);
+    if (text.includes('://')) throw urlError;
     try {
       parseAddress(text);
     } catch (error) {
-      throw new UsageError(messageOf(error), name);
+      // What stands before an @ may be a password, so it is not repeated.
+      throw text.includes('@') ? urlError : new UsageError(messageOf(error), name);
     }
   }
 }
@@ -162,6 +187,6 @@ async function operationOptions(
   };
 }
 
-function document({ name }: Command, { ok, data }: Pick<Outcome, 'ok' | 'data'>): string {
-  return `${JSON.stringify({ version: JSON_VERSION, command: name, ok, ...data })}\n`;
+function document(command: string | undefined, { ok, data }: Pick<Outcome, 'ok' | 'data'>): string {
+  return `${JSON.stringify({ version: JSON_VERSION, command: command ?? null, ok, ...data })}\n`;
 }
