@@ -2,6 +2,7 @@
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { UsageError } from './lib/cli/io.ts';
 import { EXIT, main } from './lib/cli/main.ts';
 
 const stop = new AbortController();
@@ -20,16 +21,21 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(process.exitCode ?? EXIT.done);
 });
+// Nor is one that does not want to know of progress.
+process.stderr.on('error', () => {});
 
 function askSecret(prompt: string): Promise<string> {
   if (!process.stdin.isTTY)
-    return Promise.reject(new Error('Cannot ask for the password: there is no terminal'));
+    return Promise.reject(new UsageError('Cannot ask for the password: there is no terminal'));
   process.stderr.write(prompt);
   const muted = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: muted, terminal: true });
   return new Promise((resolve, reject) => {
-    lines.once('SIGINT', () => reject(stop.signal.reason));
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
+    // The terminal is in raw mode meanwhile: Ctrl-C comes as a character, and Ctrl-D as the end.
+    lines.once('SIGINT', () => stop.abort());
     lines.once('line', resolve);
+    lines.once('close', () => reject(new UsageError('No password was given')));
   }).finally(() => {
     lines.close();
     process.stderr.write('\n');
@@ -41,7 +47,8 @@ process.exitCode = await main(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   env: process.env,
   isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
-  columns: () => process.stderr.columns ?? 80,
+  // A terminal that was never told its size says 0.
+  columns: () => process.stderr.columns || 80,
   askSecret,
   signal: stop.signal,
 });
