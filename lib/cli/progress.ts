@@ -31,7 +31,7 @@ export class ProgressView {
 
   #show(line: string | undefined): void {
     if (line === undefined) return;
-    const width = Math.max(20, this.#io.columns() - 1);
+    const width = Math.max(1, this.#io.columns() - 1);
     this.#io.stderr(`\r\u001b[K${line.length > width ? `${line.slice(0, width - 1)}…` : line}`);
     this.#shown = true;
   }
@@ -90,7 +90,8 @@ export class ProgressView {
     const rate = seconds > 0 ? Math.round(keysDone / seconds) : 0;
     const [first] = pairs;
     const who = pairs.length === 1 && first ? `${first.source} → ${first.target}` : `${pairs.length} moves`;
-    return `${who}  ${slotsDone}/${slots} slots  ${short(keysDone)}/${short(keys)} keys  ${short(rate)} keys/s  ${left} left`;
+    // The nodes come last: they are what a narrow terminal cuts off.
+    return `${slotsDone}/${slots} slots  ${short(keysDone)}/${short(keys)} keys  ${short(rate)} keys/s  ${left} left  ${who}`;
   }
 }
 
