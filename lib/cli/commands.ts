@@ -59,7 +59,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'start_multi',
-    usage: 'NODE NODE...',
+    usage: 'NODE...',
     arity: [1, MANY],
     summary: 'Make a cluster of several masters, which share the slots',
     details: 'The slots are shared in the order given; the first node gets what is left over.',
@@ -69,7 +69,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'create',
-    usage: 'NODE NODE...',
+    usage: 'NODE...',
     arity: [1, MANY],
     summary: 'The same as start_multi',
     example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
@@ -169,9 +169,10 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'migrate_slots',
-    usage: 'SOURCE TARGET SLOT|FIRST-LAST...',
+    usage: 'SOURCE TARGET SLOT...',
     arity: [3, MANY],
     summary: 'Move slots from one master to another',
+    details: 'SLOT is a number from 0 to 16383, or a range such as 4-7.',
     example: '127.0.0.1:7000 127.0.0.1:7003 0 2 4-7',
     flags: {
       ...changeFlags,
@@ -234,7 +235,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'execute',
-    usage: 'NODE COMMAND ARGUMENT...',
+    usage: 'NODE COMMAND [ARGUMENT...]',
     arity: [2, MANY],
     summary: 'Run a command on every node',
     details: 'Options come before COMMAND. Exit code 1 if any node answers with an error or not at all.',

@@ -5,7 +5,7 @@ const EXIT_CODES = 'Exit codes: 0 done and verified, 1 failed or not well, 2 wro
 
 /** What `redis-trib --help` prints. */
 export function generalHelp(): string {
-  const width = Math.max(...commands.map(({ name, usage }) => name.length + Math.min(usage.length, 22)));
+  const width = Math.max(...commands.map(({ name, usage }) => name.length + 1 + usage.length));
   return [
     'Usage: redis-trib COMMAND [OPTION...] ARGUMENT...',
     '',
@@ -14,8 +14,7 @@ export function generalHelp(): string {
     '',
     'Commands (dashes or underscores):',
     ...commands.map(({ name, usage, summary }) => {
-      const words = `${name} ${usage.length > 22 ? `${usage.slice(0, 19)}...` : usage}`;
-      return `  ${words.padEnd(width + 2)} ${summary}`;
+      return `  ${`${name} ${usage}`.padEnd(width)}  ${summary}`;
     }),
     '',
     'Connection options:',
