@@ -28,6 +28,7 @@ export const rows = Object.keys(commands);
 
 function joined(pieces, encoding) {
   if (typeof pieces === 'string') return Buffer.from(pieces, encoding);
+  if (Buffer.isBuffer(pieces)) return pieces;
   if (pieces.length === 1) return Buffer.from(pieces[0], encoding);
   return Buffer.concat(
     pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, encoding) : piece)),

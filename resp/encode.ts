@@ -14,34 +14,41 @@ const INLINE_BYTES = 2048;
 /** V8 knows which strings hold no char above 0xff and answers for those without looking at them. */
 const WIDE = /[\u0100-\uffff]/;
 
+/** The end of the line before and the length of an argument: joining fewer pieces is most of the speed. */
+const LENGTH_LINES: readonly string[] = Array.from({ length: 256 }, (_, length) => `\r\n$${length}\r\n`);
+
+function lengthLine(length: number): string {
+  return LENGTH_LINES[length] ?? `\r\n$${length}\r\n`;
+}
+
 /** Encodes one command. Throws a TypeError for what cannot be sent; byte arrays are not copied. */
 export function encodeCommand(command: Command, encoding: Encoding = 'utf8'): Encoded {
   if (command.length === 0) throw new TypeError('Cannot encode a command: it is empty');
-  let text = `*${command.length}\r\n`;
+  let text = `*${command.length}`;
   let pieces: (string | Uint8Array)[] | undefined;
   for (let index = 0; index < command.length; index++) {
     const argument = command[index] as Argument;
     if (typeof argument === 'string') {
       if (encoding === 'latin1' || Buffer.byteLength(argument) === argument.length) {
-        text += `$${argument.length}\r\n${argument}\r\n`;
+        text += lengthLine(argument.length) + argument;
         continue;
       }
     } else if (typeof argument === 'number' || typeof argument === 'bigint') {
       const digits = `${argument}`;
-      text += `$${digits.length}\r\n${digits}\r\n`;
+      text += lengthLine(digits.length) + digits;
       continue;
     }
     const bytes = toBytes(argument, index);
-    text += `$${bytes.length}\r\n`;
+    text += lengthLine(bytes.length);
     if (bytes.length <= INLINE_BYTES) {
-      text += `${bytes.latin1Slice(0, bytes.length)}\r\n`;
+      text += bytes.latin1Slice(0, bytes.length);
     } else {
       pieces ??= [];
       pieces.push(checked(text, encoding), bytes);
-      text = '\r\n';
+      text = '';
     }
   }
-  checked(text, encoding);
+  text = checked(`${text}\r\n`, encoding);
   if (pieces === undefined) return text;
   pieces.push(text);
   return pieces;
