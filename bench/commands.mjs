@@ -85,7 +85,7 @@ const openers = {
           );
           wires.set(commands.length + name, wire);
         }
-        missing = commands.length * { SET: 5, PING: 7, GET: 107 }[name];
+        missing = commands.length * { SET: 5, PING: 7, GET: 108 }[name];
         socket.write(wire);
         return new Promise((done) => {
           resolve = done;

@@ -7,7 +7,7 @@
  * machine; the ratios along a row are what counts.
  */
 import { execFileSync, fork } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -34,29 +34,13 @@ if (!existsSync(join(here, 'node_modules'))) {
   });
 }
 
-/** What is measured is what is published: JavaScript, as the compiler leaves it. */
+/** What is measured is what is published: JavaScript in one file, built as the package is. */
 function build() {
   const out = mkdtempSync(join(here, 'node_modules', '.resp-'));
-  const config = join(out, 'tsconfig.json');
-  const settings = {
-    noEmit: false,
-    noEmitOnError: false,
-    rootDir: join(here, '..'),
-    outDir: out,
-    declaration: false,
-    isolatedDeclarations: false,
-  };
-  writeFileSync(
-    config,
-    JSON.stringify({
-      extends: '../../../tsconfig.json',
-      compilerOptions: settings,
-      include: ['../../../resp'],
-    }),
-  );
-  execFileSync(process.execPath, [join(here, '../node_modules/typescript/bin/tsc'), '-p', config], {
-    stdio: 'inherit',
-  });
+  const input = join(here, '../resp/index.ts');
+  const settings = ['--bundle', '--format=esm', '--platform=node', '--target=node20', '--log-level=warning'];
+  const esbuild = join(here, '../node_modules/.bin/esbuild');
+  execFileSync(esbuild, [input, ...settings, `--outfile=${join(out, 'index.mjs')}`], { stdio: 'inherit' });
   return out;
 }
 
@@ -123,7 +107,7 @@ const bed = needServer ? await openBed() : undefined;
 try {
   const [node] = bed === undefined ? [] : await bed.start(1, { cluster: false });
   const context = {
-    resp: pathToFileURL(join(out, 'resp/index.js')).href,
+    resp: pathToFileURL(join(out, 'index.mjs')).href,
     host: node?.host,
     port: node?.port,
     cwd: here,
