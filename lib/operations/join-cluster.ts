@@ -10,6 +10,7 @@ import {
   requireNoKeys,
 } from '../apply/newcomer.ts';
 import { lookSettled, requireServing } from '../apply/settle.ts';
+import { forget, reset } from '../apply/steps.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import { type Expectation, unmet } from '../model/expectation.ts';
@@ -91,6 +92,10 @@ export async function lookAtBoth(
   const isNew = !isAcquainted(newcomer, view);
   if (isNew) requireFresh(newcomer);
   if (isFresh(newcomer) || myself.slots.length === 0) if (myself.role === 'master') requireNoKeys(newcomer);
+  if (!context.options.dryRun && isHalfForgotten(newcomer, view)) {
+    await renew(context, newcomer, view);
+    return lookAtBoth(context, cluster, node, finishOpen);
+  }
   if (!isNew && finishOpen) view = await finishOpenSlots(context, view, myself.id);
   const ref = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
   const joining = { view, newcomer, node: ref, isNew, isSettled: false };
@@ -98,6 +103,32 @@ export async function lookAtBoth(
     ...joining,
     isSettled: !isNew && unmet({ members: membersOf(joining) }, view.reports).length === 0,
   };
+}
+
+// An empty master that knows the cluster while some members do not know it: they may have been made to forget it.
+function isHalfForgotten({ report: { myself, records } }: Newcomer, view: ClusterView): boolean {
+  const isEmpty = myself.role === 'master' && myself.slots.length === 0;
+  const isUnknown = [...view.reports.values()].some(
+    (report) => !report.records.some(({ id }) => id === myself.id),
+  );
+  const hasReplicas = [...records, ...view.nodes].some(({ masterId }) => masterId === myself.id);
+  return records.length > 1 && isEmpty && isUnknown && !hasReplicas;
+}
+
+// Whoever has forgotten a node makes the others forget it too, for a minute (CLUSTERMSG_EXT_TYPE_FORGOTTEN_NODE, Redis 7.2),
+// even where they have met it again since. So it comes back under a new id.
+async function renew(context: Context, { report }: Newcomer, view: ClusterView): Promise<void> {
+  const { myself, address } = report;
+  const node = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
+  const by = [...view.reports.values()]
+    .filter(({ records }) => records.some(({ id }) => id === myself.id))
+    .flatMap((other) => nodeById(view, other.myself.id) ?? [])
+    .filter(({ id }) => id !== myself.id)
+    .map(nodeRef);
+  const message = `${node.address} is known to some members only: it is reset, and comes in under a new node id`;
+  context.emit({ type: 'warning', node: node.address, message });
+  await forget(context, { type: 'forget', node, by });
+  await reset(context, node);
 }
 
 /** Throws unless the node that was asked first is in a cluster. */
