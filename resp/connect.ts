@@ -66,7 +66,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Connection>
     connection.destroy();
     throw signal?.aborted
       ? signal.reason
-      : cannotConnect(error as Error, address, !options.tls && socket.bytesRead === 0);
+      : cannotConnect(error as Error, address, socket.bytesRead === 0, Boolean(options.tls));
   } finally {
     clearTimeout(timer);
     unwatch?.();
@@ -116,16 +116,24 @@ function isRefusal({ command, code, message }: ReplyError): boolean {
   return code === 'ERR' && !message.startsWith('ERR unknown command');
 }
 
-function cannotConnect(error: Error, address: string, unanswered: boolean): Error {
+function cannotConnect(error: Error, address: string, unanswered: boolean, tls: boolean): Error {
   if (error instanceof ReplyError) return error;
   const cause = error.cause instanceof Error ? error.cause : error;
-  // All that a server which expects TLS does, when it is not TLS that comes.
-  const hint = unanswered && errorCode(cause) === 'CLOSED' ? ' without an answer (it may expect TLS)' : '';
+  const hint = unanswered ? hintOf(errorCode(cause), tls) : '';
   const message = `Cannot connect to ${address}: ${explain(cause)}${hint}`;
   if (cause instanceof ProtocolError) {
     return new ProtocolError(message, { code: cause.code, offset: cause.offset, address, cause });
   }
   return new ConnectionError(message, { code: errorCode(cause), address, cause });
+}
+
+/**
+ * What to look at when there was not a byte in answer: a server that expects TLS closes when it is not TLS that
+ * comes, and one that does not waits for the end of what it takes for a line.
+ */
+function hintOf(code: string, tls: boolean): string {
+  if (tls) return code === 'TIMEOUT' ? ' (the peer may not speak TLS)' : '';
+  return ['CLOSED', 'ECONNRESET', 'EPIPE'].includes(code) ? ' (the peer may expect TLS)' : '';
 }
 
 function explain(cause: Error): string {
