@@ -1,4 +1,4 @@
-import type { Command, Reply } from '../../../resp/index.ts';
+import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import { askSource, askTarget, type Link } from './link.ts';
 
 /** Two reads of one key's time to live may differ by the time between them. */
@@ -12,30 +12,25 @@ export async function sortConflicts(
   link: Link,
   keys: readonly string[],
 ): Promise<{ same: string[]; different: string[] }> {
-  const [onSource, onTarget] = await Promise.all([
-    askSource(
-      link,
-      keys.flatMap((key): Command[] => [
-        ['DUMP', key],
-        ['PTTL', key],
-      ]),
-    ),
-    // The target answers for a slot it is importing only to a client that says ASKING first.
-    askTarget(
-      link,
-      keys.flatMap((key): Command[] => [['ASKING'], ['DUMP', key], ['ASKING'], ['PTTL', key]]),
-    ),
-  ]);
+  // A node answers for a slot it is importing only to a client that says ASKING first; to others that changes nothing.
+  const commands = keys.flatMap((key): Command[] => [['ASKING'], ['DUMP', key], ['ASKING'], ['PTTL', key]]);
+  const [onSource, onTarget] = await Promise.all([askSource(link, commands), askTarget(link, commands)]);
   const same: string[] = [];
   const different: string[] = [];
   for (const [index, key] of keys.entries()) {
-    const here = { dump: onSource[2 * index], ttl: onSource[2 * index + 1] };
-    const there = { dump: onTarget[4 * index + 1], ttl: onTarget[4 * index + 3] };
-    for (const reply of [here.dump, here.ttl, there.dump, there.ttl]) if (reply instanceof Error) throw reply;
+    const here = { dump: found(onSource[4 * index + 1]), ttl: found(onSource[4 * index + 3]) };
+    const there = { dump: found(onTarget[4 * index + 1]), ttl: found(onTarget[4 * index + 3]) };
     if (here.dump === null || there.dump === null) continue;
     (here.dump === there.dump && sameTtl(here.ttl, there.ttl) ? same : different).push(key);
   }
   return { same, different };
+}
+
+// A node that is giving a slot away answers ASK for keys it does not hold, such as those of a batch that were moved.
+function found(reply: Reply | undefined): Reply | undefined {
+  if (!(reply instanceof ReplyError)) return reply;
+  if (reply.code === 'ASK') return null;
+  throw reply;
 }
 
 function sameTtl(a: Reply | undefined, b: Reply | undefined): boolean {
