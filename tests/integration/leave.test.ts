@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { joinNoLoad, quitCluster, replicate, shutdownCluster, startCluster } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import {
+  assertAlone,
+  assertLayout,
+  at,
+  idOfNode,
+  snapshot,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+describe('quitCluster()', { concurrency: true }, () => {
+  it('gives the slots of a master to the others in equal shares, keys and all, and resets it', async () => {
+    const nodes = await startMasters(bed, 4);
+    const [first, second, third, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    const client = new ClusterClient(first);
+    const keys = Array.from({ length: 400 }, (_, index) => `key:${index}`);
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    const held = Number(await ask(leaver, 'DBSIZE'));
+    const id = await idOfNode(leaver);
+    const result = await quitCluster(leaver.address);
+    assert.deepEqual([result.applied, result.slots, result.keys], [true, 4096, held]);
+    await assertAlone(leaver);
+    assert.equal(await ask(leaver, 'DBSIZE'), 0);
+    assert.notEqual(await idOfNode(leaver), id);
+    const [a, b, c] = await Promise.all([first, second, third].map((node) => ask(node, 'DBSIZE')));
+    assert.equal(Number(a) + Number(b) + Number(c), keys.length);
+    const views = await Promise.all([first, second, third].map((node) => ask(node, 'CLUSTER', 'NODES')));
+    for (const view of views) {
+      assert.equal(String(view).trim().split('\n').length, 3);
+      assert.ok(!String(view).includes(id));
+    }
+    for (const key of keys) assert.equal(await client.get(key), key);
+    await client.close();
+  });
+
+  it('takes out a master without slots, and a replica', async () => {
+    const nodes = await startMasters(bed, 2, 2);
+    const [first, second, empty, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await joinNoLoad(first.address, empty.address);
+    await replicate(second.address, replica.address);
+    await tell(second, ['SET', 'foo', 'bar']);
+    await quitCluster(empty.address);
+    await assertAlone(empty);
+    await quitCluster(replica.address);
+    await assertAlone(replica);
+    assert.equal(await ask(replica, 'DBSIZE'), 0);
+    await assertLayout([
+      [first, '0-8191'],
+      [second, '8192-16383'],
+    ]);
+    assert.equal(await ask(second, 'GET', 'foo'), 'bar');
+  });
+
+  it('refuses the last master and one with replicas, and a node in no cluster, and changes nothing', async () => {
+    const nodes = await startMasters(bed, 2, 3);
+    const [first, second, replica, fresh, single] = nodes as [
+      (typeof nodes)[number],
+      (typeof nodes)[number],
+      (typeof nodes)[number],
+      (typeof nodes)[number],
+      (typeof nodes)[number],
+    ];
+    await Promise.all([replicate(first.address, replica.address), startCluster(single.address)]);
+    const before = await snapshot(nodes);
+    await assert.rejects(quitCluster(first.address), {
+      code: 'HAS_REPLICAS',
+      message: `The master still has slaves: ${replica.address}`,
+    });
+    await assert.rejects(quitCluster(single.address), {
+      code: 'LAST_NODE',
+      message: new RegExp(`^This is the last node: ${single.address}`),
+    });
+    await assert.rejects(quitCluster(fresh.address), {
+      code: 'NOT_IN_CLUSTER',
+      message: `Node ${fresh.address} is not in a cluster`,
+    });
+    const standalone = at(await bed.start(1, { cluster: false }), 0);
+    await assert.rejects(quitCluster(standalone.address), { code: 'NOT_CLUSTER_ENABLED' });
+    await assert.rejects(quitCluster('127.0.0.1:1'), { code: 'ECONNREFUSED' });
+    assert.deepEqual(await snapshot(nodes), before);
+    assert.equal((await quitCluster(second.address, { dryRun: true })).applied, false);
+    assert.deepEqual(await snapshot(nodes), before);
+  });
+});
+
+describe('shutdownCluster()', { concurrency: true }, () => {
+  it('resets the last node of a cluster', async () => {
+    const node = at(await startMasters(bed, 1), 0);
+    const before = await snapshot([node]);
+    const dry = await shutdownCluster(node.address, { dryRun: true });
+    assert.deepEqual(
+      dry.plan.steps.map(({ type }) => type),
+      ['reset'],
+    );
+    assert.deepEqual(await snapshot([node]), before);
+    const result = await shutdownCluster(node.address);
+    assert.equal(result.applied, true);
+    await assertAlone(node);
+    await startCluster(node.address);
+    await assertLayout([[node, '0-16383']]);
+  });
+
+  it('refuses where there are more nodes or keys, or no cluster, and changes nothing', async () => {
+    const nodes = await startMasters(bed, 2, 2);
+    const [first, second, full, fresh] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await startCluster(full.address);
+    await ask(full, 'SET', 'key', 'value');
+    const before = await snapshot(nodes);
+    await assert.rejects(shutdownCluster(first.address), {
+      code: 'MORE_NODES',
+      message: new RegExp(`^More than 1 nodes in cluster.*${second.address}`),
+    });
+    await assert.rejects(shutdownCluster(full.address), {
+      code: 'NODE_NOT_EMPTY',
+      message: /^Redis still contains keys/,
+    });
+    await assert.rejects(shutdownCluster(fresh.address), {
+      code: 'NOT_IN_CLUSTER',
+      message: `Node ${fresh.address} is not in a cluster`,
+    });
+    assert.deepEqual(await snapshot(nodes), before);
+    assert.equal(await ask(full, 'GET', 'key'), 'value');
+  });
+
+  it('leaves failed nodes out of account if asked to, and living ones never', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [first, second, third, empty] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await joinNoLoad(first.address, empty.address);
+    await empty.kill();
+    await eventually('it is held for failed', async () =>
+      /master,fail /.test(String(await ask(first, 'CLUSTER', 'NODES'))),
+    );
+    await assert.rejects(shutdownCluster(first.address, { ignoreFailed: true }), { code: 'MORE_NODES' });
+    await quitCluster(second.address);
+    await quitCluster(third.address);
+    await assert.rejects(shutdownCluster(first.address), { code: 'MORE_NODES' });
+    await shutdownCluster(first.address, { ignoreFailed: true });
+    await assertAlone(first);
+  });
+});

@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { type ClusterEvent, keySlot, migrateSlots, openCluster, replicate } from '../../lib/index.ts';
+import { ask, connectTo } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import {
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  snapshot,
+  startMasters,
+  tagOfSlot,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+/** What a node holds of a slot, read from that node alone. */
+async function keysAt(node: ServerNode, slot: number): Promise<string[]> {
+  const reply = (await ask(node, 'CLUSTER', 'GETKEYSINSLOT', `${slot}`, '1000000')) as string[];
+  return reply.toSorted();
+}
+
+/** What every key of a slot is worth: type, value and whether it expires. Sets and hashes have no order of their own. */
+async function contents(node: ServerNode, slot: number): Promise<Record<string, unknown[]>> {
+  const keys = await keysAt(node, slot);
+  const connection = await connectTo(node);
+  const entries = await Promise.all(
+    keys.map(async (key) => {
+      const type = String(await connection.command(['TYPE', key]));
+      const read = { set: 'SMEMBERS', hash: 'HGETALL' }[type] ?? 'DUMP';
+      const [value, ttl] = await connection.pipeline([
+        [read, key],
+        ['PTTL', key],
+      ]);
+      const flat = Array.isArray(value) ? value.map(String).toSorted() : value;
+      return [key, [type, digestOf(flat), Number(ttl) > 0]];
+    }),
+  );
+  connection.destroy();
+  return Object.fromEntries(entries);
+}
+
+const digestOf = (value: unknown) => createHash('sha1').update(JSON.stringify(value)).digest('hex');
+
+describe('migrateSlots()', { concurrency: true }, () => {
+  it('moves numbers and pairs, and tells what was moved', async () => {
+    const nodes = await startMasters(bed, 3);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    const keys = keysOfSlot(7, 250);
+    await tell(first, ...keys.map((key) => ['SET', key, key]));
+    const events: ClusterEvent[] = [];
+    const result = await migrateSlots(first.address, second.address, [7, [100, 110], 105, [0, 0]], {
+      onEvent: (event) => events.push(event),
+    });
+    await assertLayout([
+      [first, '1-6 8-99 111-5461'],
+      [second, '0 7 100-110 5462-10922'],
+      [third, '10923-16383'],
+    ]);
+    assert.deepEqual([result.applied, result.slots, result.keys], [true, 13, 250]);
+    assert.deepEqual(await keysAt(second, 7), keys.toSorted());
+    assert.deepEqual(await keysAt(first, 7), []);
+    const ends = { source: first.address, target: second.address };
+    assert.deepEqual(
+      events.filter(({ type }) => type === 'move-start'),
+      [{ type: 'move-start', ...ends, slots: 13, keys: 250 }],
+    );
+    const done = events.find(({ type }) => type === 'move-done');
+    assert.ok(done?.type === 'move-done');
+    assert.deepEqual(
+      { ...done, elapsedMs: 0 },
+      { type: 'move-done', ...ends, slots: 13, keys: 250, elapsedMs: 0 },
+    );
+    const closed = events.flatMap((event) => (event.type === 'slots-closed' ? event.slots : []));
+    assert.deepEqual(
+      closed.toSorted((a, b) => a - b),
+      [0, 7, ...Array.from({ length: 11 }, (_, index) => 100 + index)],
+    );
+    assert.ok(events.every((event) => JSON.stringify(event) !== undefined && !('toJSON' in event)));
+  });
+
+  it('moves keys of any bytes, the empty key, and keys with a hash tag', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+    const keys = [
+      '',
+      ...bytes,
+      bytes.join(''),
+      '\xff\xfe\x00\r\n$3\r\nfoo\r\n',
+      '\xc3\x28',
+      '\xed\xa0\x80',
+      'x'.repeat(3000),
+      '{}{a}',
+      '{a',
+      ...bytes.map((byte) => `${byte}{tag}${byte}`),
+    ];
+    const client = new ClusterClient(first);
+    await Promise.all(keys.map((key) => client.set(key, `value of ${key}`)));
+    const slots = new Set(keys.map((key) => keySlot(Buffer.from(key, 'latin1'))));
+    const [low, high] = [[...slots].filter((slot) => slot < 8192), [...slots].filter((slot) => slot >= 8192)];
+    await migrateSlots(first.address, second.address, low);
+    await migrateSlots(second.address, first.address, high);
+    for (const [node, mine] of [
+      [second, low],
+      [first, high],
+    ] as const) {
+      const held = await Promise.all(mine.map((slot) => keysAt(node, slot)));
+      assert.deepEqual(
+        held.flat().toSorted(),
+        keys.filter((key) => mine.includes(keySlot(Buffer.from(key, 'latin1')))).toSorted(),
+      );
+    }
+    for (const key of keys) assert.equal(await client.get(key), `value of ${key}`);
+    await client.close();
+  });
+
+  it('moves all data types, big values and times to live as they are', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const slot = 99;
+    const key = (name: string) => `${name}:{${tagOfSlot(slot)}}`;
+    const many = Array.from({ length: 2000 }, (_, index) => `member ${index} \xff\x00`);
+    await tell(
+      first,
+      ['SET', key('string'), 'x\xff\x00\r\n'],
+      ['SET', key('empty'), ''],
+      ['SET', key('number'), '12345678901234567890'],
+      ['SET', key('big'), 'b'.repeat(6_000_000)],
+      ['SET', key('short-lived'), 'x', 'PX', '600000'],
+      ['SETBIT', key('bits'), '70000', '1'],
+      ['RPUSH', key('list'), ...many],
+      ['SADD', key('set'), ...many],
+      ['SADD', key('integers'), '1', '2', '3'],
+      ['ZADD', key('sorted'), ...many.flatMap((member, index) => [`${index}.5`, member])],
+      ['HSET', key('hash'), ...many.flatMap((member) => [member, 'v'])],
+      ['HSET', key('small-hash'), 'a', 'b'],
+      ['EXPIRE', key('small-hash'), '500'],
+      ['PFADD', key('log'), ...many],
+      ['GEOADD', key('geo'), '13.361389', '38.115556', 'Palermo'],
+      ['XADD', key('stream'), '1-1', 'field', 'value'],
+      ['XGROUP', 'CREATE', key('stream'), 'group', '0'],
+      ['XREADGROUP', 'GROUP', 'group', 'me', 'STREAMS', key('stream'), '>'],
+    );
+    const before = await contents(first, slot);
+    assert.equal(Object.keys(before).length, 15);
+    const result = await migrateSlots(first.address, second.address, [slot]);
+    assert.equal(result.keys, 15);
+    assert.deepEqual(await contents(second, slot), before);
+    const ttl = Number(await ask(second, 'PTTL', key('short-lived')));
+    assert.ok(ttl > 540_000 && ttl <= 600_000, `${ttl} ms`);
+    assert.deepEqual(await keysAt(first, slot), []);
+  });
+
+  it('moves a slot whose keys expire meanwhile', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = keysOfSlot(12, 2000);
+    await tell(first, ...keys.map((key, index) => ['SET', key, 'v', 'PX', `${1 + (index % 40)}`]));
+    await migrateSlots(first.address, second.address, [12]);
+    await assertLayout([
+      [first, '0-11 13-8191'],
+      [second, '12 8192-16383'],
+    ]);
+  });
+
+  it('moves all slots of a master, which then replicates the other or stays empty', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const client = new ClusterClient(first);
+    const keys = Array.from({ length: 300 }, (_, index) => `key:${index}`);
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    await migrateSlots(first.address, second.address, [[0, 8191]]);
+    assert.deepEqual(await openSlotsAt(nodes), []);
+    assert.match(String(await ask(first, 'CLUSTER', 'NODES')), /connected 0-16383/);
+    assert.match(String(await ask(second, 'CLUSTER', 'NODES')), /myself,master .* connected 0-16383/);
+    for (const key of keys) assert.equal(await client.get(key), key);
+    await client.close();
+  });
+
+  it('takes an open cluster as the source, and leaves it open', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await using cluster = await openCluster(first.address);
+    await migrateSlots(cluster, { host: second.host, port: second.port }, [5]);
+    await migrateSlots(cluster, second.address, [6]);
+    const view = await cluster.view();
+    assert.deepEqual(view.nodes.find(({ id }) => id === view.seedId)?.slots, [
+      [0, 4],
+      [7, 8191],
+    ]);
+  });
+
+  it('goes on after an interrupted run: with resume, or where a slot of it is still open', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await migrateSlots(first.address, second.address, [[0, 9]]);
+    await assert.rejects(migrateSlots(first.address, second.address, [[0, 19]]), {
+      code: 'SLOTS_NOT_HELD',
+      message: `Not all slot held by ${first.address}: it does not hold 0-9`,
+    });
+    await migrateSlots(first.address, second.address, [[0, 19]], { resume: true });
+    const keys = keysOfSlot(25, 10);
+    await tell(first, ...keys.map((key) => ['SET', key, key]));
+    await tell(second, ['CLUSTER', 'SETSLOT', '25', 'IMPORTING', await idOfNode(first)]);
+    await tell(first, ['CLUSTER', 'SETSLOT', '25', 'MIGRATING', await idOfNode(second)]);
+    await migrateSlots(first.address, second.address, [[10, 29]]);
+    await assertLayout([
+      [first, '30-8191'],
+      [second, '0-29 8192-16383'],
+    ]);
+    assert.deepEqual(await keysAt(second, 25), keys.toSorted());
+    const again = await migrateSlots(first.address, second.address, [[0, 29]], { resume: true });
+    assert.deepEqual([again.slots, again.keys, again.plan.steps], [0, 0, []]);
+  });
+
+  it('changes nothing in a dry run', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await tell(first, ...keysOfSlot(3, 5).map((key) => ['SET', key, key]));
+    const before = await snapshot(nodes);
+    const result = await migrateSlots(first.address, second.address, [[3, 5]], { dryRun: true });
+    assert.equal(result.applied, false);
+    assert.deepEqual(result.plan.steps, [
+      {
+        type: 'move-slots',
+        source: { id: await idOfNode(first), address: first.address },
+        target: { id: await idOfNode(second), address: second.address },
+        slots: [[3, 5]],
+      },
+    ]);
+    assert.deepEqual(JSON.parse(JSON.stringify(result.plan)), result.plan);
+    assert.deepEqual(await snapshot(nodes), before);
+    assert.equal((await keysAt(first, 3)).length, 5);
+  });
+
+  it('changes nothing where it refuses, and says why', async () => {
+    const nodes = await startMasters(bed, 2, 2);
+    const [first, second, replica, stranger] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await replicate(second.address, replica.address);
+    const before = await snapshot(nodes);
+    const cases: [string, string, (number | [number, number])[], object][] = [
+      [first.address, second.address, [8192], { code: 'SLOTS_NOT_HELD', message: /^Not all slot held by / }],
+      [
+        first.address,
+        second.address,
+        [[8190, 8193]],
+        { code: 'SLOTS_NOT_HELD', message: /does not hold 8192-8193$/ },
+      ],
+      [first.address, first.address, [1], { code: 'SAME_NODE', message: /^Same node/ }],
+      [first.address, `localhost:${first.port}`, [1], { code: 'SAME_NODE', message: /^Same node/ }],
+      [
+        first.address,
+        stranger.address,
+        [1],
+        { code: 'NOT_SAME_CLUSTER', message: /^Two nodes are not in the same cluster/ },
+      ],
+      [first.address, replica.address, [1], { code: 'NOT_A_MASTER' }],
+      [replica.address, first.address, [8192], { code: 'SLOTS_NOT_HELD' }],
+      [first.address, '127.0.0.1:1', [1], { code: 'ECONNREFUSED' }],
+      ['127.0.0.1:1', first.address, [1], { code: 'ECONNREFUSED' }],
+      [first.address, second.address, [16384], { name: 'RangeError' }],
+      [first.address, second.address, [[5, 3]], { name: 'RangeError' }],
+      ['nonsense', second.address, [1], { name: 'TypeError' }],
+    ];
+    for (const [source, target, slots, expected] of cases) {
+      await assert.rejects(migrateSlots(source, target, slots), expected, `${source} ${target} ${slots}`);
+    }
+    assert.deepEqual(await snapshot(nodes), before);
+  });
+
+  it('does not overwrite a value that is found on both sides of a slot found open', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const [same = '', different = ''] = keysOfSlot(50, 2);
+    await tell(first, ['SET', same, 'one'], ['SET', different, 'owner']);
+    await tell(second, ['CLUSTER', 'SETSLOT', '50', 'IMPORTING', await idOfNode(first)]);
+    await tell(second, ['ASKING'], ['SET', same, 'one'], ['ASKING'], ['SET', different, 'stale']);
+    await tell(first, ['CLUSTER', 'SETSLOT', '50', 'MIGRATING', await idOfNode(second)]);
+    await assert.rejects(migrateSlots(first.address, second.address, [[49, 51]]), {
+      code: 'KEY_CONFLICT',
+      keys: [different],
+      openSlots: [50],
+    });
+    assert.equal(await ask(first, 'GET', different), 'owner');
+    assert.deepEqual(await openSlotsAt(nodes), [
+      `${first.address} migrating 50`,
+      `${second.address} importing 50`,
+    ]);
+    await tell(second, ['ASKING'], ['DEL', different]);
+    await migrateSlots(first.address, second.address, [[49, 51]]);
+    await assertLayout([
+      [first, '0-48 52-8191'],
+      [second, '49-51 8192-16383'],
+    ]);
+    assert.equal(await ask(second, 'GET', different), 'owner');
+    assert.equal(await ask(second, 'GET', same), 'one');
+  });
+});
