@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import * as net from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Connection } from './connection.ts';
+import { MAX_TIMER } from './deadline.ts';
 import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
 import { errorCode, onAbort, reasonOf } from './request.ts';
 import type { Command, Encoding, Limits } from './types.ts';
@@ -49,10 +50,13 @@ export async function connect(options: ConnectOptions = {}): Promise<Connection>
   const connection = new Connection(socket, { ...options, address });
   const timer =
     connectTimeout > 0
-      ? setTimeout(() => {
-          const reason = `no answer within ${connectTimeout} ms`;
-          connection.destroy(new ConnectionError(reason, { code: 'TIMEOUT', address }));
-        }, connectTimeout)
+      ? setTimeout(
+          () => {
+            const reason = `no answer within ${connectTimeout} ms`;
+            connection.destroy(new ConnectionError(reason, { code: 'TIMEOUT', address }));
+          },
+          Math.min(connectTimeout, MAX_TIMER),
+        )
       : undefined;
   const unwatch = signal && onAbort(signal, () => connection.destroy());
   try {

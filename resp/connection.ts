@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import process from 'node:process';
+import { Deadline } from './deadline.ts';
 import { Decoder } from './decode.ts';
 import { encodeCommand } from './encode.ts';
 import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
@@ -51,11 +51,9 @@ export class Connection {
   #closing = false;
   #failure: Error | undefined;
 
+  // How long the head of the queue may wait, counted from when it became that; and whether it has to be counted anew.
+  readonly #deadline: Deadline;
   #answered = false;
-  // When the head of the queue began to wait; the timer may be early, never late.
-  #since = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #timerDue = 0;
 
   /** Takes over a socket, which may still be connecting. */
   constructor(
@@ -67,6 +65,10 @@ export class Connection {
     this.#encoding = encoding;
     this.#commandTimeout = commandTimeout;
     this.#decoder = new Decoder({ ...limits, encoding, onReply: (reply) => this.#onReply(reply) });
+    this.#deadline = new Deadline(
+      () => socket.bytesRead,
+      (timeout) => this.#fail(this.#timedOut(timeout)),
+    );
     socket.on('data', (chunk: Uint8Array) => this.#onData(chunk));
     socket.on('drain', () => this.#flush());
     socket.on('error', (error) => this.#onBreak(error));
@@ -150,7 +152,7 @@ export class Connection {
     if (signal !== undefined) request.unwatch = onAbort(signal, () => this.#drop(request, signal.reason));
     if (this.#head === this.#queue.length) {
       this.#decoder.as = request.as;
-      this.#since = performance.now();
+      this.#deadline.start(request.timeout);
     }
     this.#queue.push(request);
     if (this.#flushScheduled) return;
@@ -164,7 +166,6 @@ export class Connection {
   /** Writes until nothing waits or the socket has enough; the rest follows when it has drained. */
   #flush(): void {
     while (this.#unsent < this.#queue.length && !this.#socket.writableNeedDrain) this.#writeSome();
-    this.#watchHead();
   }
 
   #writeSome(): void {
@@ -244,20 +245,21 @@ export class Connection {
   /** After replies came in, or a request was given up: tidies the queue and times its new head. */
   #onProgress(): void {
     this.#answered = false;
-    this.#since = performance.now();
-    if (this.#head === this.#queue.length) {
+    const head = this.#queue[this.#head];
+    if (head === undefined) {
       this.#queue = [];
       this.#head = 0;
       this.#unsent = 0;
+      this.#deadline.pause();
       if (this.#closing) this.#socket.destroySoon();
       return;
     }
+    this.#deadline.start(head.timeout);
     if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head);
       this.#unsent -= this.#head;
       this.#head = 0;
     }
-    this.#watchHead();
   }
 
   /** Gives a request up: what is sent of it will be answered, and that is dropped; the rest is never sent. */
@@ -277,40 +279,6 @@ export class Connection {
     this.#onProgress();
   }
 
-  /** Sees to it that the timer fires no later than the head of the queue runs out of time. */
-  #watchHead(): void {
-    const head = this.#queue[this.#head];
-    if (head === undefined || head.timeout === 0) return;
-    const due = this.#since + head.timeout;
-    if (this.#timer !== undefined && this.#timerDue <= due) return;
-    clearTimeout(this.#timer);
-    this.#timerDue = due;
-    // The socket keeps the process alive while a reply is due; the timer need not.
-    this.#timer = setTimeout(() => this.#onTimer(), due - performance.now()).unref();
-  }
-
-  #onTimer(): void {
-    this.#timer = undefined;
-    const head = this.#queue[this.#head];
-    if (head === undefined || head.timeout === 0) return;
-    if (this.#since + head.timeout > performance.now()) {
-      this.#watchHead();
-      return;
-    }
-    // A process that was busy or asleep has not looked at its sockets yet: let it do so before giving up.
-    const { bytesRead } = this.#socket;
-    const since = this.#since;
-    setImmediate(() => {
-      if (this.#failure !== undefined) return;
-      if (this.#since !== since || this.#socket.bytesRead !== bytesRead) {
-        this.#onTimer();
-        return;
-      }
-      const reason = `no reply within ${head.timeout} ms`;
-      this.#fail(new ConnectionError(reason, { code: 'TIMEOUT', address: this.address, sent: true }));
-    });
-  }
-
   /** What the socket says after a `close()` that waits for nothing more is no failure. */
   #onBreak(error: Error): void {
     this.#fail(this.#closing && this.#head === this.#queue.length ? undefined : error);
@@ -319,7 +287,7 @@ export class Connection {
   /** Ends the connection, once: rejects all that waits, and lets go of the socket. */
   #fail(error: Error | undefined): void {
     if (this.#failure !== undefined) return;
-    clearTimeout(this.#timer);
+    this.#deadline.stop();
     this.#socket.destroy();
     this.#failure = error;
     const waiting = this.#queue.slice(this.#head);
@@ -333,6 +301,11 @@ export class Connection {
 
   #brokenError(request: Request): Error {
     return brokenError(request, this.#failure ?? new Error('the connection is closed'), this.address);
+  }
+
+  #timedOut(timeout: number): Error {
+    const message = `no reply within ${timeout} ms`;
+    return new ConnectionError(message, { code: 'TIMEOUT', address: this.address, sent: true });
   }
 
   #closedByPeer(): Error {

@@ -1,7 +1,8 @@
-import { Buffer, constants } from 'node:buffer';
-import { createReplyError, ProtocolError, type ProtocolErrorCode } from './errors.ts';
+import { Buffer } from 'node:buffer';
+import { type Bytes, read, toBytes, view } from './bytes.ts';
+import { createReplyError } from './errors.ts';
+import { badNumber, badTerminator, checkNumber, longInteger, pastLimit, unknownType } from './faults.ts';
 import type { Encoding, Limits, Reply, ReplyForm } from './types.ts';
-import { describeUnknownType } from './unknown-type.ts';
 
 const LF = 10;
 const CR = 13;
@@ -15,28 +16,14 @@ const STAR = 42;
 
 /** Digits of which every number is exact as a double. */
 const SAFE_DIGITS = 15;
-/** Digits of the largest 64 bit integer. */
-const MAX_DIGITS = 19;
 /** A declared length is only a promise: never allocate more of an array than this ahead of its elements. */
 const MAX_PREALLOCATED = 1024;
-/** Up to here a string is quicker built from char codes than by a call into C++. */
-const TINY = 4;
 /** A line cut off by the end of a chunk is read again with each chunk while no longer than this. */
 const SHORT_LINE = 64;
 /** Above this a bulk string gets memory of its own, which the system commits as it fills. */
 const POOLED = 4096;
 /** Up to here bulk strings that become strings are gathered in one place. */
 const SCRATCH = 16 * 1024;
-
-/** The slice primitives under `toString()`: half the price, and in Node, Bun and Deno alike. */
-interface Bytes extends Buffer {
-  utf8Slice(start: number, end: number): string;
-  latin1Slice(start: number, end: number): string;
-}
-
-const FastBuffer = (Buffer as unknown as { [Symbol.species]: BufferConstructor })[Symbol.species];
-
-type BufferConstructor = new (memory: ArrayBufferLike, offset: number, length: number) => Buffer;
 
 export interface DecoderOptions extends Limits {
   /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
@@ -128,9 +115,7 @@ export class Decoder {
   write(chunk: Uint8Array): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#busy) throw new Error('Cannot write to a decoder from its onReply callback');
-    const bytes = (
-      Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    ) as Bytes;
+    const bytes = toBytes(chunk);
     this.#busy = true;
     if (!this.midReply) this.#asBuffer = this.as === 'buffer';
     try {
@@ -190,38 +175,39 @@ export class Decoder {
             position + 1 >= end ||
             byte !== CR ||
             bytes[position + 1] !== LF ||
-            bytes[first] === ZERO
+            (bytes[first] === ZERO && (digits > 1 || negative))
           ) {
-            this.#checkNumber(bytes, start, first, position);
+            checkNumber(bytes, start, first, position, this.#base + start);
             if (position + 1 >= end) break;
           }
           position += 2;
 
           if (type === COLON) {
-            if (digits > SAFE_DIGITS) value = this.#longInteger(bytes, first, digits, negative, start);
+            if (digits > SAFE_DIGITS) value = longInteger(bytes, start, first + digits, this.#base + start);
             else if (negative) value = -number;
             else value = number;
           } else if (negative) {
-            if (number !== 1) throw this.#badNumber(bytes, start, first);
+            if (number !== 1) throw badNumber(bytes, start, position, this.#base + start);
             value = null;
           } else if (type === DOLLAR) {
             if (number > this.#maxBulkLength)
-              throw this.#pastLimit(`A bulk string of ${number} bytes`, start);
+              throw pastLimit(`A bulk string of ${number} bytes`, this.#base + start);
             const stop = position + number;
             if (stop + 2 > end) {
               this.#startBulk(bytes, position, number, asBuffer);
               start = end;
               break;
             }
-            if (bytes[stop] !== CR) throw this.#badTerminator('a bulk string', stop);
-            if (bytes[stop + 1] !== LF) throw this.#badTerminator('a bulk string', stop + 1);
+            if (bytes[stop] !== CR) throw badTerminator('a bulk string', this.#base + stop);
+            if (bytes[stop + 1] !== LF) throw badTerminator('a bulk string', this.#base + stop + 1);
             value = asBuffer ? view(bytes, position, stop) : read(bytes, position, stop, latin1);
             position = stop + 2;
           } else if (number === 0) {
             value = [];
           } else {
-            if (number > this.#maxArrayLength) throw this.#pastLimit(`An array of ${number} elements`, start);
-            if (depth >= this.#maxDepth) throw this.#pastLimit(`An array ${depth + 1} deep`, start);
+            if (number > this.#maxArrayLength)
+              throw pastLimit(`An array of ${number} elements`, this.#base + start);
+            if (depth >= this.#maxDepth) throw pastLimit(`An array ${depth + 1} deep`, this.#base + start);
             this.#lists[depth] = list;
             this.#indexes[depth] = index;
             this.#sizes[depth] = size;
@@ -252,16 +238,16 @@ export class Decoder {
               if (byte === CR || byte === LF) break;
               position++;
             }
-            if (position - first > this.#maxLineLength) throw this.#pastLimit('A line', start);
-            if (position < end && byte === LF) throw this.#badTerminator('a line', position);
+            if (position - first > this.#maxLineLength) throw pastLimit('A line', this.#base + start);
+            if (position < end && byte === LF) throw badTerminator('a line', this.#base + position);
             if (position + 1 >= end) break;
-            if (bytes[position + 1] !== LF) throw this.#badTerminator('a line', position + 1);
+            if (bytes[position + 1] !== LF) throw badTerminator('a line', this.#base + position + 1);
             if (type === MINUS) value = createReplyError(read(bytes, first, position, latin1) as string);
             else value = asBuffer ? view(bytes, first, position) : read(bytes, first, position, latin1);
             position += 2;
           }
         } else {
-          throw this.#unknownType(bytes, start);
+          throw unknownType(bytes, start, this.#base + start);
         }
       }
 
@@ -287,6 +273,7 @@ export class Decoder {
     this.#list = list;
     this.#index = index;
     this.#size = size;
+    this.#lists.length = depth; // To let go of the arrays of replies that are done
     if (start < end) this.#startLine(bytes, start);
     return end;
   }
@@ -307,7 +294,7 @@ export class Decoder {
     const stop = lf === -1 ? bytes.length : lf + 1;
     const before = this.#lineLength;
     const length = before + stop - position;
-    if (length > this.#maxLineLength + 3) throw this.#pastLimit('A line', this.#lineOffset - this.#base);
+    if (length > this.#maxLineLength + 3) throw pastLimit('A line', this.#lineOffset);
     if (length > line.length) {
       this.#line = Buffer.allocUnsafe(length * 2) as Bytes;
       line.copy(this.#line, 0, 0, before);
@@ -343,94 +330,16 @@ export class Decoder {
     bytes.copy(bulk, this.#filled, position, stop);
     this.#filled += stop - position;
     this.#base = this.#offset + stop - this.#filled;
-    if (this.#filled > length && bulk[length] !== CR) throw this.#badTerminator('a bulk string', length);
+    if (this.#filled > length && bulk[length] !== CR)
+      throw badTerminator('a bulk string', this.#base + length);
     if (this.#filled < length + 2) return stop;
-    if (bulk[length + 1] !== LF) throw this.#badTerminator('a bulk string', length + 1);
+    if (bulk[length + 1] !== LF) throw badTerminator('a bulk string', this.#base + length + 1);
     this.#bulk = undefined;
     this.#base = this.#offset;
     return this.#decode(
       bytes,
       stop,
       this.#asBuffer ? view(bulk, 0, length) : read(bulk, 0, length, this.#latin1),
-    );
-  }
-
-  /** Throws unless a number is well formed as far as it goes. */
-  #checkNumber(bytes: Bytes, start: number, first: number, position: number): void {
-    const digits = position - first;
-    const negative = first - start === 2;
-    const zero = bytes[first] === ZERO && (digits > 1 || negative);
-    const last = position < bytes.length && (digits === 0 || bytes[position] !== CR);
-    if (zero || last || digits > MAX_DIGITS) throw this.#badNumber(bytes, start, position);
-    if (position + 1 < bytes.length && bytes[position + 1] !== LF)
-      throw this.#badTerminator('a line', position + 1);
-  }
-
-  /** An integer whose value as a double may not be exact. */
-  #longInteger(
-    bytes: Bytes,
-    first: number,
-    digits: number,
-    negative: boolean,
-    start: number,
-  ): number | bigint {
-    const magnitude = BigInt(bytes.latin1Slice(first, first + digits));
-    const exact = negative ? -magnitude : magnitude;
-    if (BigInt.asIntN(64, exact) !== exact) throw this.#badNumber(bytes, start, first + digits);
-    return magnitude <= Number.MAX_SAFE_INTEGER ? Number(exact) : exact;
-  }
-
-  #badNumber(bytes: Bytes, start: number, position: number): ProtocolError {
-    const text = JSON.stringify(bytes.latin1Slice(start, Math.min(position + 1, start + 24, bytes.length)));
-    return this.#error('RESP_NUMBER', `Not a length or 64 bit integer: ${text}`, start);
-  }
-
-  #badTerminator(what: string, position: number): ProtocolError {
-    return this.#error('RESP_TERMINATOR', `Expected CRLF at the end of ${what}`, position);
-  }
-
-  #pastLimit(what: string, position: number): ProtocolError {
-    return this.#error('RESP_LIMIT', `${what} is past the limit`, position);
-  }
-
-  #unknownType(bytes: Bytes, start: number): ProtocolError {
-    const { code, message } = describeUnknownType(bytes.subarray(start, start + 4));
-    return this.#error(code, message, start);
-  }
-
-  #error(code: ProtocolErrorCode, message: string, position: number): ProtocolError {
-    return new ProtocolError(message, { code, offset: this.#base + position });
-  }
-}
-
-/** `subarray()` without its species look-up. */
-function view(bytes: Bytes, start: number, stop: number): Buffer {
-  return new FastBuffer(bytes.buffer, bytes.byteOffset + start, stop - start);
-}
-
-function read(bytes: Bytes, start: number, stop: number, latin1: boolean): string | Reply {
-  const length = stop - start;
-  if (length <= TINY) {
-    let text = '';
-    for (; start < stop; start++) {
-      const byte = bytes[start] as number;
-      if (byte > 127) break;
-      text += String.fromCharCode(byte);
-    }
-    if (start === stop) return text;
-    start = stop - length;
-  }
-  if (length > constants.MAX_STRING_LENGTH) return readHuge(bytes, start, stop, latin1);
-  return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
-}
-
-/** What is too long for a string fails the command that asked for it and nothing else. */
-function readHuge(bytes: Bytes, start: number, stop: number, latin1: boolean): Reply {
-  try {
-    return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
-  } catch {
-    return createReplyError(
-      `STRINGTOOLONG A bulk of ${stop - start} bytes is longer than a string can be: ask for a Buffer`,
     );
   }
 }

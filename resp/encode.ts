@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { type Bytes, toBytes } from './bytes.ts';
 import type { Argument, Command, Encoding } from './types.ts';
 
 /**
@@ -38,7 +39,7 @@ export function encodeCommand(command: Command, encoding: Encoding = 'utf8'): En
       text += lengthLine(digits.length) + digits;
       continue;
     }
-    const bytes = toBytes(argument, index);
+    const bytes = bytesOf(argument, index);
     text += lengthLine(bytes.length);
     if (bytes.length <= INLINE_BYTES) {
       text += bytes.latin1Slice(0, bytes.length);
@@ -80,16 +81,9 @@ function checked(text: string, encoding: Encoding): string {
   return text;
 }
 
-interface Bytes extends Uint8Array {
-  latin1Slice(start: number, end: number): string;
-}
-
-function toBytes(argument: Argument, index: number): Bytes {
-  if (typeof argument === 'string') return Buffer.from(argument) as unknown as Bytes;
-  if (Buffer.isBuffer(argument)) return argument as unknown as Bytes;
-  if (argument instanceof Uint8Array) {
-    return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength) as unknown as Bytes;
-  }
+function bytesOf(argument: Argument, index: number): Bytes {
+  if (typeof argument === 'string') return Buffer.from(argument) as Bytes;
+  if (argument instanceof Uint8Array) return toBytes(argument);
   const type = argument === null ? 'null' : typeof argument;
   throw new TypeError(
     `Cannot encode argument ${index} of a command: it is ${type}, not a string, number or bytes`,
