@@ -13,7 +13,9 @@ export interface Bytes extends Buffer {
 
 type BufferConstructor = new (memory: ArrayBufferLike, offset: number, length: number) => Buffer;
 
-const FastBuffer = (Buffer as unknown as { [Symbol.species]: BufferConstructor })[Symbol.species];
+export const FastBuffer: BufferConstructor = (Buffer as unknown as { [Symbol.species]: BufferConstructor })[
+  Symbol.species
+];
 
 /** The same memory as a Buffer. */
 export function toBytes(array: Uint8Array): Bytes {
