@@ -23,8 +23,11 @@ export class Connections {
   /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
   async get(address: Address): Promise<Connection> {
     const key = formatAddress(address);
-    const known = await this.#open.get(key);
-    if (known && !known.closed) return known;
+    for (let known = this.#open.get(key); known; known = this.#open.get(key)) {
+      const connection = await known;
+      if (!connection.closed) return connection;
+      if (this.#open.get(key) === known) this.#open.delete(key);
+    }
     if (this.#closed) throw new Error(`Cannot connect to ${key}: the cluster handle is closed`);
     const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
     const opening = connect({
