@@ -27,6 +27,6 @@ export interface OperationOptions extends ConnectionOptions, ControlOptions {
   readonly dryRun?: boolean;
   /** Milliseconds to wait until the nodes agree with what was done. @default 60000 */
   readonly agreeTimeout?: number;
-  /** Milliseconds a MIGRATE may be without progress: its own timeout argument. @default 30000 */
+  /** Milliseconds a MIGRATE may be without progress: its own timeout argument. @default 10000 */
   readonly migrateTimeout?: number;
 }
