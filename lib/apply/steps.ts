@@ -7,7 +7,7 @@ import type { NodeReport } from '../model/view.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { agreeTimeout, type Context, nodeError } from './context.ts';
 import { askNode } from './look.ts';
-import { openLink } from './mover/link.ts';
+import { askSource, openLink } from './mover/link.ts';
 import { listKeys, migrateKeys } from './mover/migrate.ts';
 import { countKeyspace } from './newcomer.ts';
 import { inParallel } from './parallel.ts';
@@ -117,7 +117,10 @@ async function handOver(
   slots: readonly number[],
 ): Promise<void> {
   const link = await openLink(context, step.node, step.owner);
+  const open = new Set(link.sourceReport.myself.openSlots.map(({ slot }) => slot));
   for (const slot of slots) {
+    // Some servers close it by themselves when they hear of a new owner, and then refuse MIGRATE.
+    if (!open.has(slot)) await askSource(link, [['CLUSTER', 'SETSLOT', slot, 'IMPORTING', step.owner.id]]);
     for (;;) {
       const [keys = []] = await listKeys(link, [slot], 100);
       if (keys.length === 0) break;

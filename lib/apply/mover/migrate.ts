@@ -95,9 +95,14 @@ function keyConflict(link: Link, slot: number, keys: readonly string[]): Cluster
       address: link.source.address,
       keys,
       openSlots: [slot],
-      hint: `Clients see the value on ${link.source.address}. Delete the key on the side that is wrong, then run the same command again`,
+      hint: `Clients see the value on ${ownerOf(link, slot)}. Delete the key on the side that is wrong, then run the same command again`,
     },
   );
+}
+
+function ownerOf({ source, target, targetReport }: Link, slot: number): string {
+  const isTarget = targetReport.myself.slots.some(([first, last]) => first <= slot && slot <= last);
+  return isTarget ? target.address : source.address;
 }
 
 function cannotMigrate(link: Link, slot: number, cause: Error): ClusterError {
