@@ -3,7 +3,7 @@ import { ClusterError, messageOf } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import { disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
 import { formatSlots } from '../model/slot.ts';
-import { type ClusterView, nodeName } from '../model/view.ts';
+import { type ClusterView, nodeName, openSlotsOf } from '../model/view.ts';
 import { agreeTimeout, type Context } from './context.ts';
 import { look } from './look.ts';
 
@@ -21,7 +21,8 @@ export async function lookSettled(context: Context, seed: Address, ignore?: stri
   for (;;) {
     context.signal?.throwIfAborted();
     const view = await look(context.connections, seed);
-    const [first] = disagreements(view, ignore);
+    // Who owns an open slot is for those to settle who close it: some of the nodes may never hear of it before.
+    const [first] = disagreements(view, ignore, openSlotsOf(view));
     if (!first) return view;
     if (performance.now() >= deadline) {
       throw new ClusterError('NODES_DISAGREE', `The nodes do not agree: ${first.message}`, {

@@ -123,8 +123,15 @@ function unreachable(view: ClusterView): Finding[] {
   });
 }
 
-/** Where nodes that answer see members or slot owners differently. `ignore` leaves one node id out. */
-export function disagreements(view: ClusterView, ignore?: string): Finding[] {
+/**
+ * Where nodes that answer see members or slot owners differently. `ignore` leaves one node id out, `apart` the owners of
+ * some slots.
+ */
+export function disagreements(
+  view: ClusterView,
+  ignore?: string,
+  apart: Pick<ReadonlySet<number>, 'has'> = new Set<number>(),
+): Finding[] {
   const owners = slotOwners(view);
   const found: Finding[] = [];
   for (const report of view.reports.values()) {
@@ -141,7 +148,7 @@ export function disagreements(view: ClusterView, ignore?: string): Finding[] {
         nodes,
       });
     }
-    const wrong = wrongOwners(owners, report.records);
+    const wrong = wrongOwners(owners, report.records).filter((slot) => !apart.has(slot));
     if (wrong.length > 0) {
       const message = `${name} does not agree with the others who owns slots ${formatSlots(wrong)}`;
       found.push({

@@ -38,6 +38,7 @@ export function fixMigrating(cluster: ClusterLike, options: OperationOptions = {
     if (fix.steps.length > 0) {
       const owners = fix.steps.flatMap((step) => {
         if (step.type === 'move-slots') return [{ id: step.target.id, slots: step.slots }];
+        if (step.type === 'take-slots') return [{ id: step.node.id, slots: step.slots }];
         return step.type === 'close-slots' ? [{ id: step.owner.id, slots: step.slots }] : [];
       });
       const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);

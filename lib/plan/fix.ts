@@ -22,13 +22,14 @@ export interface FixPlan {
   readonly undecided: readonly Undecided[];
 }
 
-type SlotStep = Extract<Step, { type: 'move-slots' | 'close-slots' }>;
+type SlotStep = Extract<Step, { type: 'move-slots' | 'close-slots' | 'take-slots' }>;
 type Decision = { readonly steps: readonly SlotStep[] } | { readonly reason: string };
 
 /**
  * Closes every open slot by the word of its owner, the master that claims it with the highest config epoch, and never by
  * who holds more keys: a move that its owner has begun, or that a node began with its owner, is finished; what else is
- * open is closed, and its keys are handed to the owner.
+ * open is closed, and its keys are handed to the owner. A slot that its owner has given away already goes to the node that
+ * still imports it.
  */
 export function planFix(view: ClusterView): FixPlan {
   const owners = slotOwners(view);
@@ -49,7 +50,7 @@ function decide(
   items: readonly OpenSlotOfNode[],
 ): Decision {
   const owner = ownerId === undefined ? undefined : nodeById(view, ownerId);
-  if (!owner) return { reason: 'no master owns it' };
+  if (!owner) return givenAway(view, slot, items) ?? { reason: 'no master owns it' };
   if (!view.reports.has(owner.id)) return { reason: `its owner ${nodeName(view, owner.id)} gives no answer` };
 
   const begun = items.find(({ nodeId, direction }) => nodeId === owner.id && direction === 'migrating');
@@ -86,25 +87,48 @@ function decide(
   return { steps };
 }
 
+// The source closes a slot only when it holds no key of it any more, so all are where it sent them: what is left of a move
+// whose source was told first, as the predecessor did it.
+function givenAway(view: ClusterView, slot: number, items: readonly OpenSlotOfNode[]): Decision | undefined {
+  const [item] = items;
+  if (!item || items.length > 1 || item.direction !== 'importing') return undefined;
+  const [target, source] = [nodeById(view, item.nodeId), nodeById(view, item.peer)];
+  const seen = view.reports
+    .get(item.peer)
+    ?.records.find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last));
+  if (target?.role !== 'master' || !source || seen?.id !== target.id) return undefined;
+  return {
+    steps: [{ type: 'take-slots', node: nodeRef(target), from: [nodeRef(source)], slots: [[slot, slot]] }],
+  };
+}
+
 function closing(node: NodeRecord, owner: NodeRecord, slot: number): SlotStep {
   return { type: 'close-slots', node: nodeRef(node), owner: nodeRef(owner), slots: [[slot, slot]] };
 }
 
-/** Joins steps on the same nodes; moves come before closings, since a closing may name a move's target as the owner. */
+/** Joins steps on the same nodes; closings come last, since they may name a move's target as the owner. */
 function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
   const merged = new Map<string, { step: SlotStep; slots: number[] }>();
   for (const step of steps) {
-    const key =
-      step.type === 'move-slots'
-        ? `${step.type} ${step.source.id} ${step.target.id}`
-        : `${step.type} ${step.node.id} ${step.owner.id}`;
+    const key = keyOf(step);
     const known = merged.get(key) ?? { step, slots: [] };
     known.slots.push(...step.slots.map(([slot]) => slot));
     merged.set(key, known);
   }
   const joined = [...merged.values()].map(({ step, slots }) => ({ ...step, slots: toRanges(slots) }));
   return [
-    ...joined.filter(({ type }) => type === 'move-slots'),
-    ...joined.filter(({ type }) => type !== 'move-slots'),
+    ...joined.filter(({ type }) => type !== 'close-slots'),
+    ...joined.filter(({ type }) => type === 'close-slots'),
   ];
+}
+
+function keyOf(step: SlotStep): string {
+  switch (step.type) {
+    case 'move-slots':
+      return `${step.type} ${step.source.id} ${step.target.id}`;
+    case 'take-slots':
+      return `${step.type} ${step.node.id} ${step.from[0]?.id}`;
+    case 'close-slots':
+      return `${step.type} ${step.node.id} ${step.owner.id}`;
+  }
 }

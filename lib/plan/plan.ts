@@ -38,7 +38,7 @@ export type Step =
       readonly slots: readonly SlotRange[];
       readonly owner: NodeRef;
     }
-  /** A node takes slots whose owner has failed, the keys being lost. */
+  /** A node takes slots whose owner has failed, the keys being lost, or has given them to it already. */
   | {
       readonly type: 'take-slots';
       readonly node: NodeRef;

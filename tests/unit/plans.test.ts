@@ -367,6 +367,27 @@ describe('planFix()', () => {
     });
   });
 
+  test('gives a slot that its source has closed to the node that still imports it', () => {
+    const view = viewOf({
+      1: {
+        lines: [
+          { node: 1, slots: '0-4 6-99' },
+          { node: 2, slots: '5 8192-16383' },
+        ],
+      },
+      2: {
+        lines: [
+          { node: 1, slots: '0-99' },
+          { node: 2, slots: `8192-16383 ${from(1, 5)}` },
+        ],
+      },
+    });
+    assert.deepEqual(planFix(view), {
+      steps: [{ type: 'take-slots', node: refOf(2), from: [refOf(1)], slots: [[5, 5]] }],
+      undecided: [],
+    });
+  });
+
   test('leaves a slot that nobody owns as it is', () => {
     assert.deepEqual(planFix(agreedView([{ node: 1, slots: `0-4 ${from(2, 5)}` }, { node: 2 }])), {
       steps: [],
@@ -376,6 +397,10 @@ describe('planFix()', () => {
 
   test('touches every open slot or names it, and gives none to anybody but its owner or the partner of it', () => {
     const node = fc.integer({ min: 1, max: 5 });
+    const given = fc.uniqueArray(fc.record({ to: node, slot: fc.integer({ min: 0, max: 5 }) }), {
+      maxLength: 3,
+      selector: ({ slot }) => slot,
+    });
     const slot = fc.integer({ min: 0, max: 5 });
     const open = fc.record({
       on: node,
@@ -384,6 +409,7 @@ describe('planFix()', () => {
       isImporting: fc.boolean(),
     });
     const world = fc.record({
+      given,
       owners: fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 6, maxLength: 6 }),
       open: fc.uniqueArray(open, {
         maxLength: 8,
@@ -393,10 +419,16 @@ describe('planFix()', () => {
       silent: fc.option(fc.integer({ min: 2, max: 5 })),
     });
     fc.assert(
-      fc.property(world, ({ owners, open, replica, silent }) => {
+      fc.property(world, ({ owners, given, open, replica, silent }) => {
+        // What a node has given away, only itself sees with the other, who does not claim it yet
+        const seenOwners = (observer: number) =>
+          owners.map((owner, slot) => {
+            const gift = given.find((one) => one.slot === slot);
+            return gift && observer === owner ? gift.to : owner;
+          });
         const lines = (observer: number) =>
           [1, 2, 3, 4, 5].map((node): Line => {
-            const slots = owners.flatMap((owner, slot) =>
+            const slots = seenOwners(observer).flatMap((owner, slot) =>
               owner === node && node !== replica ? [`${slot}`] : [],
             );
             const own = observer === node ? open.filter(({ on, peer }) => on === node && peer !== node) : [];
@@ -410,6 +442,24 @@ describe('planFix()', () => {
         const { steps, undecided } = planFix(view);
         const decided = new Set<number>();
         for (const step of steps) {
+          if (step.type === 'take-slots') {
+            // Both ends say so, and nobody else claims it
+            for (const slot of expandSlots(step.slots)) {
+              decided.add(slot);
+              assert.equal(ownerOf[slot], undefined);
+              const [item, ...more] = openSlotsOf(view).get(slot) ?? [];
+              assert.deepEqual(
+                [item?.nodeId, item?.direction, item?.peer, more],
+                [step.node.id, 'importing', step.from[0]?.id, []],
+              );
+              const source = view.reports.get(step.from[0]?.id ?? '');
+              const seen = source?.records.find(({ slots }) =>
+                slots.some(([first, last]) => first <= slot && slot <= last),
+              );
+              assert.equal(seen?.id, step.node.id);
+            }
+            continue;
+          }
           assert.ok(step.type === 'move-slots' || step.type === 'close-slots', step.type);
           for (const slot of expandSlots(step.slots)) {
             decided.add(slot);
