@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { ClusterError, fixMigrating } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import {
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  settled,
+  snapshot,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const NOBODY = 'f'.repeat(40);
+const SLOT = 100;
+const keys = keysOfSlot(SLOT, 30);
+const whole = ['0-5461', '5462-10922', '10923-16383'] as const;
+const moved = ['0-99 101-5461', '100 5462-10922', '10923-16383'] as const;
+
+interface Three {
+  readonly nodes: readonly ServerNode[];
+  readonly owner: ServerNode;
+  readonly target: ServerNode;
+  readonly other: ServerNode;
+  readonly ids: { readonly owner: string; readonly target: string; readonly other: string };
+}
+
+/** Three masters, of which the first owns slot 100 with thirty keys. */
+async function three(): Promise<Three> {
+  const nodes = await startMasters(bed, 3);
+  const [owner, target, other] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+  const [a, b, c] = (await Promise.all(nodes.map(idOfNode))) as [string, string, string];
+  await tell(owner, ...keys.map((key) => ['SET', key, `value of ${key}`]));
+  return { nodes, owner, target, other, ids: { owner: a, target: b, other: c } };
+}
+
+const setSlot = (node: ServerNode, state: string, ...id: string[]) =>
+  ask(node, 'CLUSTER', 'SETSLOT', `${SLOT}`, state, ...id);
+
+/** Moves these keys as a reshard that died did. */
+const moveKeys = (from: ServerNode, to: ServerNode, some: readonly string[]) =>
+  ask(from, 'MIGRATE', to.host, `${to.port}`, '', '0', '5000', 'KEYS', ...some);
+
+async function assertFixed({ nodes, owner, target, other }: Three, layout: readonly string[]): Promise<void> {
+  assert.deepEqual(await openSlotsAt(nodes), []);
+  await assertLayout([owner, target, other].map((node, index) => [node, at(layout, index)] as const));
+  const holder = layout === moved ? target : owner;
+  const client = new ClusterClient(other);
+  for (const key of keys) assert.equal(await client.get(key), `value of ${key}`);
+  await client.close();
+  const counts = await Promise.all(
+    [owner, target, other].map((node) => ask(node, 'CLUSTER', 'COUNTKEYSINSLOT', `${SLOT}`)),
+  );
+  assert.deepEqual(
+    counts,
+    [owner, target, other].map((node) => (node === holder ? keys.length : 0)),
+  );
+}
+
+describe('fixMigrating()', { concurrency: 6 }, () => {
+  it('does nothing where no slot is open', async () => {
+    const world = await three();
+    const before = await snapshot(world.nodes);
+    const result = await fixMigrating(world.owner.address);
+    assert.deepEqual([result.applied, result.slots, result.keys, result.plan.steps], [true, 0, 0, []]);
+    assert.deepEqual(await snapshot(world.nodes), before);
+  });
+
+  it('finishes a move that is open on both sides, with keys on both', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys.slice(0, 11));
+    const before = await snapshot(world.nodes);
+    const dry = await fixMigrating(other.address, { dryRun: true });
+    assert.deepEqual(
+      dry.plan.steps.map(({ type }) => type),
+      ['move-slots'],
+    );
+    assert.equal(dry.applied, false);
+    assert.deepEqual(await snapshot(world.nodes), before);
+    const result = await fixMigrating(other.address);
+    assert.deepEqual([result.slots, result.keys], [1, 19]);
+    await assertFixed(world, moved);
+  });
+
+  it('finishes a move that only its owner has open', async () => {
+    const world = await three();
+    await setSlot(world.owner, 'MIGRATING', world.ids.target);
+    await fixMigrating(world.target.address);
+    await assertFixed(world, moved);
+  });
+
+  it('finishes a move that only the target has open', async () => {
+    const world = await three();
+    await setSlot(world.target, 'IMPORTING', world.ids.owner);
+    await fixMigrating(world.owner.address);
+    await assertFixed(world, moved);
+  });
+
+  it('closes what is left open on the source of a move that the target has closed', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys);
+    await setSlot(target, 'NODE', ids.target);
+    await fixMigrating(owner.address);
+    await assertFixed(world, moved);
+  });
+
+  it('closes what is left open on the target of a move that the source has closed, as the predecessor did first', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys);
+    await setSlot(owner, 'NODE', ids.target);
+    await fixMigrating(other.address);
+    await assertFixed(world, moved);
+  });
+
+  it('closes it, too, where the source and others have heard that the move is done', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys);
+    await setSlot(owner, 'NODE', ids.target);
+    await setSlot(other, 'NODE', ids.target);
+    await fixMigrating(other.address);
+    await assertFixed(world, moved);
+  });
+
+  it('gives keys back that lie on a node which imports from one that is not the owner', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys.slice(0, 7));
+    await setSlot(owner, 'STABLE');
+    await setSlot(target, 'STABLE');
+    await setSlot(target, 'IMPORTING', ids.other);
+    await fixMigrating(owner.address);
+    await assertFixed(world, whole);
+  });
+
+  it('finishes to whom the owner sends where two import, and hands over what the other holds', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(other, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.other);
+    await moveKeys(owner, other, keys.slice(0, 5));
+    await setSlot(owner, 'STABLE');
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys.slice(5, 12));
+    await fixMigrating(owner.address);
+    await assertFixed(world, moved);
+  });
+
+  it('closes two importers that the owner sends to neither of', async () => {
+    const world = await three();
+    await setSlot(world.target, 'IMPORTING', world.ids.owner);
+    await setSlot(world.other, 'IMPORTING', world.ids.owner);
+    await fixMigrating(world.owner.address);
+    await assertFixed(world, whole);
+  });
+
+  it('closes a slot whose other side is gone for good', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    const spare = at(await bed.start(1), 0);
+    const spareId = await idOfNode(spare);
+    for (const node of world.nodes) await ask(node, 'CLUSTER', 'MEET', spare.host, `${spare.port}`);
+    await eventually('all know it', async () => {
+      const views = await Promise.all(world.nodes.map((node) => ask(node, 'CLUSTER', 'NODES')));
+      return views.every((view) => String(view).includes(spareId));
+    });
+    await setSlot(owner, 'MIGRATING', spareId);
+    await tell(target, ['CLUSTER', 'SETSLOT', '10923', 'IMPORTING', spareId]);
+    await spare.kill();
+    for (const node of world.nodes) await ask(node, 'CLUSTER', 'FORGET', spareId);
+    await settled(world.nodes);
+    await fixMigrating(other.address);
+    await assertFixed(world, whole);
+    assert.ok(ids.owner);
+  });
+
+  it('opens no slot that was closed, and closes many at once', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    const slots = Array.from({ length: 300 }, (_, index) => 200 + index);
+    const all = (state: string, id: string) =>
+      slots.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, state, id]);
+    await tell(target, ...all('IMPORTING', ids.owner));
+    await tell(owner, ...all('MIGRATING', ids.target));
+    const result = await fixMigrating(other.address);
+    assert.equal(result.slots, 300);
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+    await assertLayout([
+      [owner, '0-199 500-5461'],
+      [target, '200-499 5462-10922'],
+      [other, '10923-16383'],
+    ]);
+  });
+});
+
+describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () => {
+  const [first = '', second = '', third = ''] = keys;
+
+  /** Runs it, and gives the conflict it ends in. */
+  async function conflictOf(node: ServerNode): Promise<ClusterError> {
+    const error = await fixMigrating(node.address).then(
+      () => assert.fail('it was fixed'),
+      (error: unknown) => error,
+    );
+    assert.ok(error instanceof ClusterError, String(error));
+    assert.equal(error.code, 'KEY_CONFLICT', error.message);
+    return error;
+  }
+
+  it('finishes a move where the values are the same', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(target, ['ASKING'], ['SET', first, `value of ${first}`]);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await fixMigrating(owner.address);
+    await assertFixed(world, moved);
+  });
+
+  it('keeps the value of the owner, names the key and leaves the slot open where they differ', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(
+      target,
+      ['ASKING'],
+      ['SET', first, 'stale'],
+      ['ASKING'],
+      ['SET', second, `value of ${second}`],
+    );
+    await setSlot(owner, 'MIGRATING', ids.target);
+    const error = await conflictOf(other);
+    assert.deepEqual(error.keys, [first]);
+    assert.deepEqual(error.openSlots, [SLOT]);
+    assert.ok(error.message.includes(first), error.message);
+    assert.ok(error.hint);
+    assert.deepEqual(await openSlotsAt(world.nodes), [
+      `${owner.address} migrating ${SLOT}`,
+      `${target.address} importing ${SLOT}`,
+    ]);
+    assert.equal(await ask(owner, 'GET', first), `value of ${first}`);
+    const [, stale] = await tell(target, ['ASKING'], ['GET', first]);
+    assert.equal(stale, 'stale');
+    // What the hint says cures it
+    await tell(target, ['ASKING'], ['DEL', first]);
+    await fixMigrating(other.address);
+    await assertFixed(world, moved);
+  });
+
+  it('takes values of different times to live for different', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(target, ['ASKING'], ['SET', third, `value of ${third}`, 'PX', '100000']);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    assert.deepEqual((await conflictOf(owner)).keys, [third]);
+    assert.equal(await ask(owner, 'PTTL', third), -1);
+  });
+
+  it('keeps the value of the owner where keys are to be handed back to it', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.other);
+    await tell(
+      target,
+      ['ASKING'],
+      ['SET', first, 'stale'],
+      ['ASKING'],
+      ['SET', second, `value of ${second}`],
+    );
+    const error = await conflictOf(other);
+    assert.deepEqual(error.keys, [first]);
+    assert.deepEqual(error.openSlots, [SLOT]);
+    assert.equal(await ask(owner, 'GET', first), `value of ${first}`);
+    assert.ok(error.hint?.includes(owner.address), `the value that counts is the owner's: ${error.hint}`);
+    assert.deepEqual(await openSlotsAt(world.nodes), [`${target.address} importing ${SLOT}`]);
+    await tell(target, ['ASKING'], ['DEL', first]);
+    await fixMigrating(other.address);
+    await assertFixed(world, whole);
+  });
+
+  it('closes the other slots before it gives up on one', async () => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    await tell(target, ['CLUSTER', 'SETSLOT', '99', 'IMPORTING', ids.owner]);
+    await tell(target, ['CLUSTER', 'SETSLOT', '101', 'IMPORTING', ids.owner]);
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(target, ['ASKING'], ['SET', first, 'stale']);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await tell(other, ['CLUSTER', 'SETSLOT', '5462', 'IMPORTING', NOBODY]).catch(() => undefined);
+    const error = await conflictOf(other);
+    assert.deepEqual(error.openSlots, [SLOT]);
+    assert.deepEqual(await openSlotsAt(world.nodes), [
+      `${owner.address} migrating ${SLOT}`,
+      `${target.address} importing ${SLOT}`,
+    ]);
+  });
+});
