@@ -51,6 +51,9 @@ export function requireNoKeys({ report, keys }: Newcomer): void {
   if (keys === 0) return;
   const name = formatAddress(report.address);
   throw nodeError('NODE_NOT_EMPTY', name, `Node ${name} is not empty: it still contains keys (${keys})`, {
-    hint: 'Save what is needed, then empty it with FLUSHALL',
+    hint:
+      report.myself.openSlots.length > 0
+        ? `It has slots open that an interrupted run left: finish them with: redis-trib fix ${name}`
+        : 'Save what is needed, then empty it with FLUSHALL',
   });
 }

@@ -4,7 +4,6 @@ import {
   alreadyInCluster,
   askNewcomer,
   isAcquainted,
-  isFresh,
   type Newcomer,
   requireFresh,
   requireNoKeys,
@@ -91,7 +90,9 @@ export async function lookAtBoth(
   requireServing(view, `add ${name}`);
   const isNew = !isAcquainted(newcomer, view);
   if (isNew) requireFresh(newcomer);
-  if (isFresh(newcomer) || myself.slots.length === 0) if (myself.role === 'master') requireNoKeys(newcomer);
+  // Keys of a slot that it imports are those of an interrupted run, which is finished first.
+  if (myself.role === 'master' && myself.slots.length === 0 && myself.openSlots.length === 0)
+    requireNoKeys(newcomer);
   if (!context.options.dryRun && isHalfForgotten(newcomer, view)) {
     await renew(context, newcomer, view);
     return lookAtBoth(context, cluster, node, finishOpen);
@@ -107,7 +108,7 @@ export async function lookAtBoth(
 
 // An empty master that knows the cluster while some members do not know it: they may have been made to forget it.
 function isHalfForgotten({ report: { myself, records } }: Newcomer, view: ClusterView): boolean {
-  const isEmpty = myself.role === 'master' && myself.slots.length === 0;
+  const isEmpty = myself.role === 'master' && myself.slots.length === 0 && myself.openSlots.length === 0;
   const isUnknown = [...view.reports.values()].some(
     (report) => !report.records.some(({ id }) => id === myself.id),
   );
