@@ -1,7 +1,7 @@
 // A cluster on this machine, made and changed by the command line, from nothing to nothing: `npm run demo`.
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { execute, keySlot, listMasters } from '../lib/index.ts';
 import { connect } from '../resp/index.ts';
 import { openBed } from './bed/index.ts';
@@ -17,7 +17,9 @@ function heading(text: string): void {
 async function trib(...args: string[]): Promise<void> {
   console.log(`$ redis-trib ${args.join(' ')}`);
   const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { stdio: 'inherit' });
-  const status = await new Promise((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)));
+  const status = await new Promise((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal)),
+  );
   if (status !== 0) throw new Error(`redis-trib ${args[0]} ended with ${status}`);
 }
 
@@ -48,7 +50,9 @@ heading('Starting real servers on this machine');
 await using bed = await openBed();
 const nodes = await bed.start(5);
 const [a = '', b = '', c = '', d = '', e = ''] = nodes.map(({ address }) => address);
-console.log(`5 nodes of ${bed.server.kind} ${bed.server.version}: ${nodes.map(({ port }) => port).join(', ')}`);
+console.log(
+  `5 nodes of ${bed.server.kind} ${bed.server.version}: ${nodes.map(({ port }) => port).join(', ')}`,
+);
 
 heading('Three of them become a cluster');
 await trib('create', a, b, c);
@@ -77,4 +81,6 @@ if (left !== KEYS) throw new Error(`${left} keys are left of ${KEYS}`);
 console.log(`${left} keys of ${KEYS}: all there`);
 
 await bed.close();
-heading(`Done in ${((performance.now() - started) / 1000).toFixed(0)} s; the servers are stopped and their files gone`);
+heading(
+  `Done in ${((performance.now() - started) / 1000).toFixed(0)} s; the servers are stopped and their files gone`,
+);

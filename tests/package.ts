@@ -1,6 +1,6 @@
 // Packs the package as it would be published, installs it in another folder and uses it there: `npm run test:package`.
 import assert from 'node:assert/strict';
-import { execFileSync, type ExecFileSyncOptions } from 'node:child_process';
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,9 @@ interface Packed {
 }
 
 function run(program: string, args: readonly string[], options: ExecFileSyncOptions = {}): string {
-  return String(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options }));
+  return String(
+    execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options }),
+  );
 }
 
 function median(values: readonly number[]): number {
@@ -41,16 +43,33 @@ function beyondBareNode(args: readonly string[], cwd: string): number {
 const work = mkdtempSync(join(tmpdir(), 'redis-trib-package-'));
 try {
   run('npm', ['run', '--silent', 'build']);
-  const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work])) as Packed[];
+  const [packed] = JSON.parse(
+    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work]),
+  ) as Packed[];
   assert.ok(packed);
   const paths = packed.files.map(({ path }) => path);
-  const stray = paths.filter((path) => !/^(dist\/(cli|lib|resp|chunks)[^.]*\.(js|d\.ts)|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(path));
+  const stray = paths.filter(
+    (path) =>
+      !/^(dist\/(cli|lib|resp|chunks)[^.]*\.(js|d\.ts)|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(
+        path,
+      ),
+  );
   assert.deepEqual(stray, [], 'files that do not belong into the package');
-  for (const wanted of ['dist/cli.js', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/resp/index.js', 'README.md', 'LICENSE']) {
+  for (const wanted of [
+    'dist/cli.js',
+    'dist/lib/index.js',
+    'dist/lib/index.d.ts',
+    'dist/resp/index.js',
+    'README.md',
+    'LICENSE',
+  ]) {
     assert.ok(paths.includes(wanted), `the package lacks ${wanted}`);
   }
   console.log(`packed ${packed.size} B, unpacked ${packed.unpackedSize} B, ${paths.length} files`);
-  assert.ok(packed.size <= MOST_PACKED && packed.unpackedSize <= MOST_UNPACKED, 'the package has grown over its budget');
+  assert.ok(
+    packed.size <= MOST_PACKED && packed.unpackedSize <= MOST_UNPACKED,
+    'the package has grown over its budget',
+  );
 
   const tarball = join(work, packed.filename);
   run('npx', ['--yes', PUBLINT, tarball, '--strict'], { stdio: 'inherit' });
@@ -58,15 +77,21 @@ try {
 
   writeFileSync(join(work, 'package.json'), '{ "name": "elsewhere", "private": true, "type": "module" }\n');
   run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: work });
-  assert.deepEqual(readdirSync(join(work, 'node_modules')).filter((name) => !name.startsWith('.')), ['redis-trib']);
+  assert.deepEqual(
+    readdirSync(join(work, 'node_modules')).filter((name) => !name.startsWith('.')),
+    ['redis-trib'],
+  );
   const manifest = JSON.parse(readFileSync(join(work, 'node_modules/redis-trib/package.json'), 'utf8'));
   assert.equal(manifest.dependencies, undefined);
 
   const uses = "if (typeof joinCluster !== 'function' || typeof connect !== 'function') process.exit(1)";
   const imports = "import { joinCluster } from 'redis-trib'; import { connect } from 'redis-trib/resp';";
   run(process.execPath, ['--input-type=module', '-e', `${imports} ${uses}`], { cwd: work });
-  const requires = "const { joinCluster } = require('redis-trib'); const { connect } = require('redis-trib/resp');";
-  run(process.execPath, ['--no-warnings', '--input-type=commonjs', '-e', `${requires} ${uses}`], { cwd: work });
+  const requires =
+    "const { joinCluster } = require('redis-trib'); const { connect } = require('redis-trib/resp');";
+  run(process.execPath, ['--no-warnings', '--input-type=commonjs', '-e', `${requires} ${uses}`], {
+    cwd: work,
+  });
 
   await using bed = await openBed();
   const [node] = await bed.start(1);
@@ -74,16 +99,24 @@ try {
   const trib = (...args: string[]): string => run('npx', ['redis-trib', ...args], { cwd: work });
   assert.equal(trib('--version').trim(), manifest.version);
   assert.match(trib('start', node.address), /^Started a cluster of 1 master/);
-  assert.match(trib('list', node.address), /^Total 1 nodes, 1 masters, 0 fail\nM {2}\S+ myself,master 16384\n$/);
+  assert.match(
+    trib('list', node.address),
+    /^Total 1 nodes, 1 masters, 0 fail\nM {2}\S+ myself,master 16384\n$/,
+  );
   assert.equal(JSON.parse(trib('check', node.address, '--json')).ok, true);
   console.log('installed elsewhere: import, require and npx work');
 
   const importing = beyondBareNode(['--input-type=module', '-e', "import 'redis-trib'"], work);
   const bare = beyondBareNode(['--input-type=module', '-e', '0'], work);
   const version = beyondBareNode([join(work, 'node_modules/redis-trib/dist/cli.js'), '--version'], work);
-  const listing = beyondBareNode([join(work, 'node_modules/redis-trib/dist/cli.js'), 'list', node.address], work);
+  const listing = beyondBareNode(
+    [join(work, 'node_modules/redis-trib/dist/cli.js'), 'list', node.address],
+    work,
+  );
   const ms = (value: number): string => `${value.toFixed(0)} ms`;
-  console.log(`over bare node: import ${ms(importing - bare)}, --version ${ms(version)}, list ${ms(listing)}`);
+  console.log(
+    `over bare node: import ${ms(importing - bare)}, --version ${ms(version)}, list ${ms(listing)}`,
+  );
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
