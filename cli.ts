@@ -27,9 +27,10 @@ process.stderr.on('error', () => {});
 function askSecret(prompt: string): Promise<string> {
   if (!process.stdin.isTTY)
     return Promise.reject(new UsageError('Cannot ask for the password: there is no terminal'));
-  process.stderr.write(prompt);
   const muted = new Writable({ write: (_chunk, _encoding, done) => done() });
+  // First, so that the terminal shows nothing of what is typed as soon as the prompt is there.
   const lines = createInterface({ input: process.stdin, output: muted, terminal: true });
+  process.stderr.write(prompt);
   return new Promise((resolve, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
     // The terminal is in raw mode meanwhile: Ctrl-C comes as a character, and Ctrl-D as the end.
