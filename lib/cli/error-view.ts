@@ -64,7 +64,8 @@ function isExpected(error: unknown): error is Error {
 // What a server says, with the node that says it. Servers repeat the arguments of a command that they do not know: those
 // of MIGRATE hold the password.
 function shownMessage(error: unknown, password: string | undefined): string {
-  const message = messageOf(error);
+  // OpenSSL wraps what it has to say in file names, numbers and an empty line.
+  const message = messageOf(error).replace(/[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]+):[\s\S]*/, '$1');
   const text = isReply(error) && error.address ? `${error.address} answers: ${message}` : message;
   return password && causes(error).some(isReply) ? text.replaceAll(password, '***') : text;
 }
@@ -88,7 +89,9 @@ function hintOf(error: Error): string | undefined {
 }
 
 function connectionHint({ code, message }: ConnectionError): string {
-  if (message.includes('does not answer in TLS')) return 'Leave out --tls: the node does not speak it';
+  if (/does not answer in TLS|may not speak TLS/.test(message))
+    return 'Leave out --tls: the node does not speak it';
+  if (message.includes('certificate required')) return 'Give a client certificate with --cert and --key';
   if (/CERT|ALTNAME|SIGNATURE|ISSUER/.test(code)) {
     return "Give the authority's certificate with --cacert, and the name in the node's with --sni if it is another";
   }
