@@ -5,7 +5,7 @@ import { executed } from './execute-view.ts';
 import { changeFlags, type Flags, type FlagValues, moveFlags, numberFlag } from './flags.ts';
 import { UsageError } from './io.ts';
 import { listed } from './list-view.ts';
-import { type Outcome, operated } from './outcome.ts';
+import { count, type Outcome, operated } from './outcome.ts';
 
 /** What a command is run with. */
 export interface Invocation {
@@ -268,8 +268,4 @@ function readRanges(texts: readonly string[]): SlotRange[] {
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message, 'migrate_slots') : error;
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -14,7 +14,7 @@ export function operated(result: OperationResult, done: string): Outcome {
   const { plan, applied, slots, keys, elapsedMs } = result;
   const data = { applied, slots, keys, elapsedMs: Math.round(elapsedMs), plan };
   if (!applied) return { ok: true, data, text: describePlan(result) };
-  const moved = slots > 0 ? `: ${slots} slots with ${keys} keys moved` : '';
+  const moved = slots > 0 ? `: ${count(slots, 'slot')} with ${count(keys, 'key')} moved` : '';
   return { ok: true, data, text: `${done}${moved} (${seconds(elapsedMs)})` };
 }
 
@@ -22,6 +22,11 @@ function describePlan({ plan }: OperationResult): string {
   if (plan.steps.length === 0) return 'Nothing to do';
   const steps = plan.steps.map((step, index) => `  ${index + 1}. ${describeStep(step)}`);
   return ['Would do, in this order:', ...steps, 'Nothing was changed'].join('\n');
+}
+
+/** `1 slot`, `2 slots`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 function seconds(ms: number): string {
