@@ -1,4 +1,4 @@
-import { ClusterError, messageOf } from '../../errors.ts';
+import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
 import { expandSlots } from '../../model/slot.ts';
 import type { MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
@@ -77,7 +77,9 @@ async function moveWindow(
   others: readonly NodeRef[],
   progress: Progress,
 ): Promise<void> {
-  await openSlots(link, slots);
+  await openSlots(link, slots).catch((error: unknown) => {
+    throw cannotOpen(link, slots, error);
+  });
   const unfinished = new Set(slots);
   try {
     await drain(link, slots, foundOpen, progress);
@@ -87,6 +89,22 @@ async function moveWindow(
     throw await leaveBehind(link, slots, others, error);
   }
   progress.closed(slots);
+}
+
+// Where a connection broke it is not known which slots are open.
+function cannotOpen({ source, target }: Link, slots: readonly number[], error: unknown): ClusterError {
+  if (error instanceof ClusterError) return error;
+  return new ClusterError(
+    'MIGRATE_FAILED',
+    `Cannot open slots to move them from ${source.address} to ${target.address}: ${messageOf(error)}`,
+    {
+      address: error instanceof ConnectionError ? error.address : source.address,
+      openSlots: slots,
+      resumable: true,
+      hint: 'Run the same command again when both nodes are well: it goes on where this one stopped',
+      cause: error,
+    },
+  );
 }
 
 // Slots of the window that are empty can still be closed: only those that hold keys have to stay open.
