@@ -1,12 +1,13 @@
 import { nodeError } from '../apply/context.ts';
 import { askNewcomer, isAcquainted, requireFresh, requireNoKeys } from '../apply/newcomer.ts';
 import { lookSettled } from '../apply/settle.ts';
-import { messageOf } from '../errors.ts';
+import { ClusterError, messageOf } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { failedNodes } from '../model/findings.ts';
-import { type ClusterView, nodeName, replicasOf, slotOwners } from '../model/view.ts';
+import { expandSlots, formatSlots } from '../model/slot.ts';
+import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
-import { nodeRef } from '../plan/plan.ts';
+import { nodeRef, type Plan } from '../plan/plan.ts';
 import { planRescue } from '../plan/rescue.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -44,6 +45,7 @@ export function rescueCluster(
     const taker = nodeRef({ id: myself.id, address: { ...myself.address, ...parseAddress(node) } });
     const plan = planRescue(view, taker, lost);
     if (plan.steps.length === 0) return carryOut(context, plan, undefined);
+    requireNobodys(view, plan);
     if (!isAcquainted(newcomer, view)) {
       requireFresh(newcomer);
       requireNoKeys(newcomer);
@@ -73,6 +75,19 @@ function requireCertainty(view: ClusterView, lost: ReadonlySet<string>): void {
       },
     );
   }
+}
+
+// A slot that nobody owns may be on its way, and its keys with the node that imports it.
+function requireNobodys(view: ClusterView, { steps }: Plan): void {
+  const open = openSlotsOf(view);
+  const between = steps
+    .flatMap((step) => (step.type === 'take-slots' && step.from.length === 0 ? expandSlots(step.slots) : []))
+    .filter((slot) => open.has(slot));
+  if (between.length === 0) return;
+  throw new ClusterError('OPEN_SLOT', `Cannot rescue: slots ${formatSlots(between)} are open`, {
+    openSlots: between,
+    hint: `Finish the move first with: redis-trib fix ${formatAddress(view.seed)}`,
+  });
 }
 
 // A replica that has not taken over yet holds the keys that a rescue would give up.
