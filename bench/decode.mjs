@@ -13,11 +13,14 @@ export const rows = [
 ];
 export const candidates = ['redis-trib', 'redis-trib latin1', 'redis-parser', 'node-redis', 'ioredis'];
 
+/** Has a string put its pieces together, and finds without a look at them that there is none of these chars. */
+const readable = /[\u0100-\uffff]/;
+
 /** Keeps replies from being optimised away, and reads long strings: some are only promises to join pieces. */
 let sink;
 function onReply(reply) {
   sink = reply;
-  if (typeof reply === 'string' && reply.length > 1000) reply.charCodeAt(reply.length - 1);
+  if (typeof reply === 'string' && reply.length > 1000) readable.test(reply);
 }
 
 const openers = {

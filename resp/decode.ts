@@ -8,10 +8,8 @@ const LF = 10;
 const CR = 13;
 /** A line cut off by the end of a chunk is read again with each chunk while no longer than this. */
 const SHORT_LINE = 64;
-/** Above this a bulk string gets memory of its own, which the system commits as it fills. */
-const POOLED = 4096;
-/** Up to here bulk strings that become strings are gathered in one place. */
-const SCRATCH = 16 * 1024;
+/** Memory shared by the short bulk strings that were cut in two by the end of a chunk. */
+const SLAB = 64 * 1024;
 
 export interface DecoderOptions extends Limits {
   /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
@@ -30,7 +28,7 @@ export interface DecoderOptions extends Limits {
  * What is not RESP2 to the letter, or passes a limit, throws a {@link ProtocolError} out of `write()`, and so
  * does every later `write()`: after a fault there is no telling where the next reply begins.
  *
- * A Buffer is a view of the chunk it came in where it lies in one: copy it to keep a few bytes for long.
+ * A Buffer is a view of the chunk it came in, or of a piece as large: copy it to keep a few bytes for long.
  */
 export class Decoder {
   /** Form of the replies that begin from here on; one that has begun keeps its own. */
@@ -54,9 +52,9 @@ export class Decoder {
 
   // A bulk string that ran past its chunk, with its CRLF.
   #bulk: Bytes | undefined;
-  #bulkLength = 0;
   #filled = 0;
-  #scratch: Bytes | undefined;
+  #slab: Bytes | undefined;
+  #slabUsed = 0;
 
   // A line that ran past its chunk, and where in the stream it began.
   #line: Bytes | undefined;
@@ -320,29 +318,34 @@ export class Decoder {
     return stop;
   }
 
-  /** Makes room for a bulk string that runs past its chunk: its own, or some to be used again if it becomes a string. */
+  /**
+   * Makes room for a bulk string that runs past its chunk: a long one gets memory of its own, which the system
+   * commits as it fills; a short one a piece of the slab, which is used again if it becomes a string.
+   */
   #startBulk(bytes: Bytes, position: number, length: number, asBuffer: boolean): void {
-    this.#bulkLength = length;
-    if (asBuffer || length > SCRATCH) {
-      this.#bulk = (
-        length < POOLED ? Buffer.allocUnsafe(length + 2) : Buffer.allocUnsafeSlow(length + 2)
-      ) as Bytes;
+    const room = length + 2;
+    if (room > SLAB / 4) {
+      this.#bulk = Buffer.allocUnsafeSlow(room) as Bytes;
     } else {
-      this.#scratch ??= Buffer.allocUnsafeSlow(SCRATCH + 2) as Bytes;
-      this.#bulk = this.#scratch;
+      if (this.#slab === undefined || this.#slabUsed + room > SLAB) {
+        this.#slab = Buffer.allocUnsafeSlow(SLAB) as Bytes;
+        this.#slabUsed = 0;
+      }
+      this.#bulk = view(this.#slab, this.#slabUsed, this.#slabUsed + room) as Bytes;
+      if (asBuffer) this.#slabUsed += room;
     }
     this.#filled = bytes.copy(this.#bulk, 0, position);
   }
 
   #fillBulk(bulk: Bytes, bytes: Bytes, position: number): number {
-    const length = this.#bulkLength;
-    const stop = Math.min(bytes.length, position + length + 2 - this.#filled);
+    const length = bulk.length - 2;
+    const stop = Math.min(bytes.length, position + bulk.length - this.#filled);
     bytes.copy(bulk, this.#filled, position, stop);
     this.#filled += stop - position;
     this.#base = this.#offset + stop - this.#filled;
     if (this.#filled > length && bulk[length] !== CR)
       throw badTerminator('a bulk string', this.#base + length);
-    if (this.#filled < length + 2) return stop;
+    if (this.#filled < bulk.length) return stop;
     if (bulk[length + 1] !== LF) throw badTerminator('a bulk string', this.#base + length + 1);
     this.#bulk = undefined;
     this.#base = this.#offset;
