@@ -44,16 +44,18 @@ export function rescueCluster(
     requireNoLivingReplica(view, lost);
     const taker = nodeRef({ id: myself.id, address: { ...myself.address, ...parseAddress(node) } });
     const plan = planRescue(view, taker, lost);
-    if (plan.steps.length === 0) return carryOut(context, plan, undefined);
-    requireNobodys(view, plan);
-    if (!isAcquainted(newcomer, view)) {
-      requireFresh(newcomer);
-      requireNoKeys(newcomer);
-    }
     const members = [
       ...view.nodes.filter(({ id }) => view.reports.has(id) && id !== taker.id).map(nodeRef),
       taker,
     ];
+    // An interrupted run may have given all slots already, and not seen to it that all know.
+    const isMember = isAcquainted(newcomer, view);
+    if (plan.steps.length === 0) return carryOut(context, plan, isMember ? { members } : undefined);
+    requireNobodys(view, plan);
+    if (!isMember) {
+      requireFresh(newcomer);
+      requireNoKeys(newcomer);
+    }
     const owners = plan.steps.flatMap((step) =>
       step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
     );
