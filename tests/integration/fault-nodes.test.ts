@@ -93,7 +93,7 @@ describe('a node that is frozen', { concurrency: true }, () => {
     const [first, second, frozen, fresh] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await frozen.freeze();
     const before = await snapshot([first, second, fresh]);
-    const options = { connectTimeout: 600, commandTimeout: 600, agreeTimeout: 3000 };
+    const options = { connectTimeout: 2500, commandTimeout: 2500 };
     const expected = { code: 'NODE_UNREACHABLE', address: frozen.address };
     await assert.rejects(migrateSlots(first.address, second.address, [1], options), expected);
     await assert.rejects(joinCluster(first.address, fresh.address, options), expected);

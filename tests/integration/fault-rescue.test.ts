@@ -99,7 +99,7 @@ describe('rescueCluster()', { concurrency: true }, () => {
     const [first, second, slow, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await slow.freeze();
     const before = await snapshot([first, second, taker]);
-    const options = { connectTimeout: 600, commandTimeout: 600 };
+    const options = { connectTimeout: 2500, commandTimeout: 2500 };
     await assert.rejects(rescueCluster(first.address, taker.address, options), {
       code: 'NODE_UNREACHABLE',
       address: slow.address,
