@@ -2,7 +2,6 @@ export { ConnectionError, ProtocolError, ReplyError } from '../resp/index.ts';
 
 /** Why an operation could not go on. Stable: match on this, not on the message. */
 export type ClusterErrorCode =
-  | 'INVALID_ARGUMENT'
   | 'NOT_CLUSTER_ENABLED'
   | 'ALREADY_IN_CLUSTER'
   | 'NOT_IN_CLUSTER'
@@ -12,7 +11,6 @@ export type ClusterErrorCode =
   | 'SLOTS_UNCOVERED'
   | 'OPEN_SLOT'
   | 'NODE_NOT_EMPTY'
-  | 'NODE_FAILED'
   | 'NODE_UNREACHABLE'
   | 'NOT_A_MASTER'
   | 'HAS_REPLICAS'

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterError, messageOf } from '../errors.ts';
 import type { Address } from '../model/address.ts';
-import { disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
-import { formatSlots } from '../model/slot.ts';
+import { describeUncovered, disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
 import { type ClusterView, nodeName, openSlotsOf } from '../model/view.ts';
 import { agreeTimeout, type Context } from './context.ts';
 import { look } from './look.ts';
@@ -39,13 +38,9 @@ export function requireServing(view: ClusterView, what: string): void {
   requireAnswers(view, what);
   const uncovered = uncoveredSlots(view);
   if (uncovered.length > 0) {
-    throw new ClusterError(
-      'SLOTS_UNCOVERED',
-      `Cannot ${what}: ${uncovered.length} slots are not served by any node: ${formatSlots(uncovered)}`,
-      {
-        hint: 'Bring their master back, fail over to its replica, or give them to a new node with: redis-trib rescue',
-      },
-    );
+    throw new ClusterError('SLOTS_UNCOVERED', `Cannot ${what}: ${describeUncovered(uncovered)}`, {
+      hint: 'Bring their master back, fail over to its replica, or give them to a new node with: redis-trib rescue',
+    });
   }
 }
 

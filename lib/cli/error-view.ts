@@ -19,7 +19,7 @@ export interface ErrorContext {
 /** An error as people read it: what happened, what is left behind, what to do next. */
 export function describeError(error: unknown, { interrupted, password }: ErrorContext): string {
   if (interrupted) {
-    return 'Interrupted: stopped at a safe point, no slot was left open. Run the same command again to go on.\n';
+    return 'Interrupted: stopped at a safe point, it left no slot open. Run the same command again to go on.\n';
   }
   if (!isExpected(error)) {
     return `Unexpected error, please report it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;

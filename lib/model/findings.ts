@@ -59,10 +59,16 @@ export function failedNodes(view: ClusterView): string[] {
     .map((node) => node.id);
 }
 
+/** Says that slots are not served, and which. */
+export function describeUncovered(slots: readonly number[]): string {
+  const count = slots.length === 1 ? '1 slot is' : `${slots.length} slots are`;
+  return `${count} not served by any node: ${formatSlots(slots)}`;
+}
+
 function uncovered(view: ClusterView): Finding[] {
   const slots = uncoveredSlots(view);
   if (slots.length === 0) return [];
-  const message = `${slots.length} slots are not served by any node: ${formatSlots(slots)}`;
+  const message = describeUncovered(slots);
   return [{ severity: 'error', kind: 'slots-uncovered', message, nodes: [], slots: toRanges(slots) }];
 }
 

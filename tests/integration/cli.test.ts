@@ -644,7 +644,7 @@ describe('redis-trib in the middle of a long move', () => {
     assert.deepEqual([code, stdout], [130, ''], stderr);
     assert.match(
       stderr,
-      /^\nStopping at a safe point; once more to stop at once\n(Warning: .*\n)*Interrupted: .* no slot was left open\. Run the same command again to go on\.\n$/,
+      /^\nStopping at a safe point; once more to stop at once\n(Warning: .*\n)*Interrupted: .* it left no slot open\. Run the same command again to go on\.\n$/,
     );
     assert.ok(lingeredMs < 1000);
   }
