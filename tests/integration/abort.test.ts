@@ -146,7 +146,8 @@ describe('an aborted signal', { concurrency: true }, () => {
   });
 
   it('ends the wait for nodes to agree at once', async () => {
-    const nodes = await startMasters(bed, 1, 1);
+    // A node that has joined does not serve for five seconds then
+    const nodes = await startMasters(bed, 1, 1, { config: { 'cluster-node-timeout': '15000' } });
     const { reason, ...control } = abortAt('waiting');
     let at0 = 0;
     control.signal.addEventListener('abort', () => {

@@ -31,7 +31,7 @@ before(async () => {
 });
 after(() => bed.close());
 
-const patient = { config: { 'cluster-node-timeout': '15000' } };
+const patient = { config: { 'cluster-node-timeout': '60000' } };
 
 async function heldForFailed(by: ServerNode, node: ServerNode): Promise<void> {
   await eventually('it is held for failed', async () =>

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { replicate, rescueCluster, startCluster } from '../../lib/index.ts';
+import {
+  ClusterError,
+  type OperationResult,
+  replicate,
+  rescueCluster,
+  startCluster,
+} from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -16,7 +22,6 @@ import {
   settled,
   snapshot,
   startMasters,
-  tell,
 } from '../helpers/clusters.ts';
 
 let bed: Bed;
@@ -33,7 +38,7 @@ async function heldForFailed(by: readonly ServerNode[], node: ServerNode): Promi
   }
 }
 
-const patient = { config: { 'cluster-node-timeout': '15000' } };
+const patient = { config: { 'cluster-node-timeout': '60000' } };
 
 describe('rescueCluster()', { concurrency: true }, () => {
   it('gives the slots of a failed master to a new one, which keeps them when the old one comes back', async () => {
@@ -85,7 +90,16 @@ describe('rescueCluster()', { concurrency: true }, () => {
   it('takes slots that nobody owns', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
-    for (const node of [first, second]) await tell(node, ['CLUSTER', 'DELSLOTS', '7', '8', '16000']);
+    await Promise.all([
+      ask(first, 'CLUSTER', 'DELSLOTS', '7', '8'),
+      ask(second, 'CLUSTER', 'DELSLOTS', '16000'),
+    ]);
+    // Packets that still claim them have to arrive first
+    await sleep(300);
+    await Promise.all([
+      ask(first, 'CLUSTER', 'DELSLOTS', '16000'),
+      ask(second, 'CLUSTER', 'DELSLOTS', '7', '8'),
+    ]);
     await rescueCluster(first.address, taker.address);
     await assertLayout([
       [first, '0-6 9-8191'],
@@ -196,7 +210,15 @@ describe('rescueCluster()', { concurrency: true }, () => {
     const [first, second, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await ask(second, 'CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first));
     await ask(first, 'CLUSTER', 'SETSLOT', '5', 'NODE', await idOfNode(second));
-    await assert.rejects(rescueCluster(second.address, taker.address), { code: 'OPEN_SLOT', openSlots: [5] });
+    const outcome = await rescueCluster(second.address, taker.address).catch((error: unknown) => error);
+    if (bed.server.kind === 'valkey' && !(outcome instanceof Error)) {
+      // It finishes such a move by itself, with the next packet from the source
+      assert.deepEqual((outcome as OperationResult).plan.steps, []);
+      assert.equal((await seenBy(second))[second.address], '5 8192-16383');
+    } else {
+      assert.ok(outcome instanceof ClusterError, String(outcome));
+      assert.deepEqual([outcome.code, outcome.openSlots], ['OPEN_SLOT', [5]]);
+    }
     await assertAlone(taker);
   });
 });
