@@ -23,7 +23,7 @@ async function runOn(server: string): Promise<Run> {
   const started = performance.now();
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', '--test', '--test-reporter=spec', '--test-concurrency=3', ...files],
+    ['--import', 'tsx', '--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
     { env: { ...process.env, REDIS_TRIB_TEST_SERVER: server }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let output = '';

@@ -33,10 +33,13 @@ function addressesOf(nodes: readonly ServerNode[]): string[] {
   return nodes.map(({ address }) => address);
 }
 
+// A handle that is left open keeps a process for ever; a machine with too much to do holds it up for seconds.
+const LONGEST_EXIT_MS = 10_000;
+
 /** Succeeded: code 0, nothing on stderr, and no handle that kept it from ending. */
 function assertWell(ran: Finished): void {
   assert.deepEqual([ran.code, ran.stderr], [0, ''], ran.stdout);
-  assert.ok(ran.lingeredMs < 1000, `it lingered for ${ran.lingeredMs} ms`);
+  assert.ok(ran.lingeredMs < LONGEST_EXIT_MS, `it lingered for ${ran.lingeredMs} ms`);
 }
 
 /** Failed: code 1, nothing on stdout, a line that says why and perhaps one that says what to do next. */
@@ -44,7 +47,7 @@ function assertFailed(ran: Finished, why: RegExp): void {
   assert.deepEqual([ran.code, ran.stdout], [1, ''], ran.stderr);
   assert.match(ran.stderr, /^Error: .+\n(Slots left open: .+\n)?(Next: .+\n)?$/);
   assert.match(ran.stderr, why);
-  assert.ok(ran.lingeredMs < 1000, `it lingered for ${ran.lingeredMs} ms`);
+  assert.ok(ran.lingeredMs < LONGEST_EXIT_MS, `it lingered for ${ran.lingeredMs} ms`);
 }
 
 function assertSecret({ stdout, stderr }: Finished): void {
@@ -538,7 +541,8 @@ describe('redis-trib', { concurrency: 3 }, () => {
     assert.equal(cut.code, 130);
     assert.match(ended.stdout, /^Password: \r\nNo password was given\r\nSee: redis-trib start --help\r\n$/);
     assert.equal(ended.code, 2);
-    for (const ran of [right, wrong, cut, ended]) assert.ok(ran.lingeredMs < 1000, `${ran.lingeredMs} ms`);
+    for (const ran of [right, wrong, cut, ended])
+      assert.ok(ran.lingeredMs < LONGEST_EXIT_MS, `${ran.lingeredMs} ms`);
   });
 
   test('speaks TLS with --cacert, --cert and --key, and says so where only one side does', async () => {
@@ -646,7 +650,7 @@ describe('redis-trib in the middle of a long move', () => {
       stderr,
       /^\nStopping at a safe point; once more to stop at once\n(Warning: .*\n)*Interrupted: .* it left no slot open\. Run the same command again to go on\.\n$/,
     );
-    assert.ok(lingeredMs < 1000);
+    assert.ok(lingeredMs < LONGEST_EXIT_MS);
   }
 
   test('stops at SIGINT with no slot open, and the same command goes on', async () => {
@@ -683,7 +687,7 @@ describe('redis-trib in the middle of a long move', () => {
       running.child.kill('SIGINT');
       const { code, stdout } = await running.finished;
       assert.deepEqual([code, stdout], [130, '']);
-      assert.ok(performance.now() - asked < 1000);
+      assert.ok(performance.now() - asked < LONGEST_EXIT_MS);
     } finally {
       await target.thaw();
     }
@@ -708,7 +712,7 @@ describe('redis-trib in the middle of a long move', () => {
       moves.join('\n'),
     );
     for (const line of lines) assert.ok(line.length < 80 || line.includes('Warning'), line);
-    assert.ok(lingeredMs < 1000);
+    assert.ok(lingeredMs < LONGEST_EXIT_MS);
     assert.deepEqual(await openSlotsAt(nodes), []);
     assert.equal(await keysOn(nodes), KEYS);
   });
