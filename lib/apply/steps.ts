@@ -3,9 +3,9 @@ import { type Command, ReplyError } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import { expandSlots, formatSlots } from '../model/slot.ts';
-import type { NodeReport } from '../model/view.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { agreeTimeout, type Context, nodeError } from './context.ts';
+import { hearOfEpoch } from './epoch.ts';
 import { askNode } from './look.ts';
 import { askSource, openLink } from './mover/link.ts';
 import { listKeys, migrateKeys } from './mover/migrate.ts';
@@ -140,7 +140,8 @@ export async function takeSlots(
   masters: readonly NodeRef[],
 ): Promise<void> {
   const address = parseAddress(step.node.address);
-  const { records, myself } = await hearOfEpoch(context, step.node, masters);
+  await hearOfEpoch(context, step.node, masters);
+  const { records, myself } = await askNode(context.connections, address);
   const owned = new Set(expandSlots(myself.slots));
   const assigned = new Set(records.flatMap((record) => expandSlots(record.slots)));
   const lost = step.from[0];
@@ -190,35 +191,6 @@ export async function takeSlots(
         });
       }),
   );
-}
-
-// A node takes the current epoch over with the second packet that it gets from another, not with the handshake: bumped
-// before that it would have a config epoch that others have passed. Resolves to what the node says then.
-async function hearOfEpoch(
-  context: Context,
-  node: NodeRef,
-  masters: readonly NodeRef[],
-): Promise<NodeReport> {
-  const epochOf = async ({ address }: NodeRef): Promise<number> =>
-    (await askNode(context.connections, parseAddress(address))).info.currentEpoch;
-  const epoch = Math.max(0, ...(await inParallel(masters, epochOf)));
-  const started = performance.now();
-  for (;;) {
-    context.signal?.throwIfAborted();
-    const report = await askNode(context.connections, parseAddress(node.address));
-    if (report.info.currentEpoch >= epoch) return report;
-    if (performance.now() - started > agreeTimeout(context)) {
-      throw nodeError(
-        'NOT_REACHED',
-        node.address,
-        `${node.address} does not hear of the current epoch ${epoch}`,
-        {
-          resumable: true,
-        },
-      );
-    }
-    await sleep(50);
-  }
 }
 
 /**

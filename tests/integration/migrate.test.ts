@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { type ClusterEvent, keySlot, migrateSlots, openCluster, replicate } from '../../lib/index.ts';
-import { ask, connectTo } from '../bed/client.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
@@ -11,6 +11,7 @@ import {
   idOfNode,
   keysOfSlot,
   openSlotsAt,
+  recordsOf,
   snapshot,
   startMasters,
   tagOfSlot,
@@ -49,9 +50,30 @@ async function contents(node: ServerNode, slot: number): Promise<Record<string, 
   return Object.fromEntries(entries);
 }
 
+/** The config epoch that a node gives itself. */
+async function epochOf(node: ServerNode): Promise<number> {
+  const own = (await recordsOf(node)).find(({ flags }) => flags.includes('myself'));
+  return own?.configEpoch ?? Number.NaN;
+}
+
 const digestOf = (value: unknown) => createHash('sha1').update(JSON.stringify(value)).digest('hex');
 
 describe('migrateSlots()', { concurrency: true }, () => {
+  it('gives the target a config epoch above that of a source it has not heard of lately', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await eventually('the source has the highest config epoch', async () => {
+      await ask(first, 'CLUSTER', 'BUMPEPOCH');
+      return (await epochOf(first)) > (await epochOf(second));
+    });
+    await migrateSlots(first.address, second.address, [5]);
+    assert.ok((await epochOf(second)) > (await epochOf(first)));
+    await assertLayout([
+      [first, '0-4 6-8191'],
+      [second, '5 8192-16383'],
+    ]);
+  });
+
   it('moves numbers and pairs, and tells what was moved', async () => {
     const nodes = await startMasters(bed, 3);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];

@@ -4,6 +4,7 @@ import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
+import { hearOfEpoch } from '../epoch.ts';
 import { inParallel } from '../parallel.ts';
 import { askSource, askTarget, firstRefusal, type Link } from './link.ts';
 
@@ -69,6 +70,7 @@ export async function closeSlots(
   slots: readonly number[],
   others: readonly NodeRef[],
 ): Promise<void> {
+  await hearOfEpoch(link.context, link.target, [link.source]);
   await closeOnTarget(link, slots);
   const command = (slot: number) => ['CLUSTER', 'SETSLOT', slot, 'NODE', link.target.id] as const;
   await tellOwner(link, link.source, slots.map(command));
