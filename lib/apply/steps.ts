@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, ReplyError } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
-import { parseAddress } from '../model/address.ts';
+import { type Address, parseAddress } from '../model/address.ts';
 import { expandSlots, formatSlots } from '../model/slot.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { agreeTimeout, type Context, nodeError } from './context.ts';
@@ -60,8 +60,7 @@ export async function replicateMaster(
   let told = 0;
   for (;;) {
     context.signal?.throwIfAborted();
-    const info = String(await context.connections.ask(address, ['INFO', 'replication']));
-    if (/^master_link_status:up/m.test(info)) return;
+    if (await hasCopiedMaster(context, address)) return;
     const elapsedMs = performance.now() - started;
     const lacking = `${replica.address} has not copied ${master.address} yet`;
     if (elapsedMs > agreeTimeout(context)) {
@@ -81,6 +80,11 @@ export async function replicateMaster(
     }
     await sleep(50);
   }
+}
+
+/** True of a replica that has copied its master and is connected to it. */
+export async function hasCopiedMaster({ connections }: Context, address: Address): Promise<boolean> {
+  return /^master_link_status:up/m.test(String(await connections.ask(address, ['INFO', 'replication'])));
 }
 
 /** Closes slots that were found open on a node, after handing keys that lie there to the owner. */

@@ -1,5 +1,6 @@
 import { nodeError } from '../apply/context.ts';
 import { alreadyInCluster, requireNoKeys } from '../apply/newcomer.ts';
+import { hasCopiedMaster } from '../apply/steps.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
@@ -30,8 +31,9 @@ export function replicate(
     }
     const { myself } = newcomer.report;
     const isReplica = myself.role === 'replica' && myself.masterId === record.id;
-    if (!isNew && ((isSettled && isReplica) || (myself.role === 'replica' && !isReplica)))
-      throw alreadyInCluster(newcomer);
+    // One that an interrupted run made a replica may still be copying: then there is something left to wait for.
+    const isDone = isSettled && isReplica && (await hasCopiedMaster(context, newcomer.report.address));
+    if (!isNew && (isDone || (myself.role === 'replica' && !isReplica))) throw alreadyInCluster(newcomer);
     if (!isNew && (myself.slots.length > 0 || view.nodes.some(({ masterId }) => masterId === myself.id))) {
       throw alreadyInCluster(
         newcomer,
