@@ -15,23 +15,10 @@ export type ClusterEvent =
       readonly missing: readonly string[];
     }
   | { readonly type: 'agreed'; readonly elapsedMs: number }
-  | {
-      readonly type: 'move-start';
-      readonly source: string;
-      readonly target: string;
-      readonly slots: number;
-      /** Keys in these slots when the move began. */
-      readonly keys: number;
-    }
+  | MoveStart
   | MoveProgress
-  | {
-      readonly type: 'move-done';
-      readonly source: string;
-      readonly target: string;
-      readonly slots: number;
-      readonly keys: number;
-      readonly elapsedMs: number;
-    }
+  | MoveDone
+  | MoveTotal
   | {
       readonly type: 'slots-closed';
       readonly source: string;
@@ -41,16 +28,57 @@ export type ClusterEvent =
   | { readonly type: 'retry'; readonly node: string; readonly slot: number; readonly reason: string }
   | { readonly type: 'warning'; readonly message: string; readonly node?: string };
 
-/** How far one source → target pair has come. */
-export interface MoveProgress {
-  readonly type: 'move-progress';
-  readonly source: string;
-  readonly target: string;
+/** How far a move, or all of them, has come. Bytes are estimates: the node's data shared out among its keys. */
+export interface MoveFigures {
   readonly slotsDone: number;
   readonly slots: number;
   readonly keysDone: number;
+  /** Keys in these slots when the move began. */
   readonly keys: number;
+  readonly bytesDone: number;
+  readonly bytes: number;
+  readonly keysPerSecond: number;
+  /** Milliseconds left at this pace; null while there is no pace yet. */
+  readonly etaMs: number | null;
+  /** Milliseconds the last batch held up its source, by the server's clock; 0 with atomic migration. */
+  readonly lastStallMs: number;
+  /** The longest of these. */
+  readonly longestStallMs: number;
   readonly elapsedMs: number;
+}
+
+interface Pair {
+  readonly source: string;
+  readonly target: string;
+  readonly method: 'atomic' | 'migrate';
+}
+
+/** A source → target pair begins. */
+export interface MoveStart extends Pair {
+  readonly type: 'move-start';
+  readonly slots: number;
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+/** How far one source → target pair has come. */
+export interface MoveProgress extends Pair, MoveFigures {
+  readonly type: 'move-progress';
+  /** What the servers are at, in their words, with atomic migration. */
+  readonly state?: string;
+}
+
+/** One source → target pair is done. */
+export interface MoveDone extends Pair, MoveFigures {
+  readonly type: 'move-done';
+}
+
+/** How far all the moves of a plan have come. */
+export interface MoveTotal extends MoveFigures {
+  readonly type: 'move-total';
+  /** Source → target pairs of the plan. */
+  readonly moves: number;
+  readonly movesDone: number;
 }
 
 /** Called synchronously while the operation runs: must be fast and must not throw. */

@@ -21,12 +21,41 @@ export interface ControlOptions {
   readonly onEvent?: OnEvent;
 }
 
+/** Hard limits of a move. Read before every batch: they may be changed while slots are on their way. */
+export interface MoveLimits {
+  /** Keys a second, over all nodes. @default none */
+  keysPerSecond?: number;
+  /** Bytes a second as MEMORY USAGE counts them, over all nodes. @default none */
+  bytesPerSecond?: number;
+}
+
+/** How slots are moved. */
+export interface MoveOptions {
+  /**
+   * `migrate`: key by key with MIGRATE, on every server. `atomic`: by the servers themselves, Valkey 9.0 and Redis 8.4 or newer.
+   * `auto`: atomic where both nodes can, and MIGRATE where that fails repeatedly or limits are set.
+   * @default 'auto'
+   */
+  readonly method?: 'auto' | 'atomic' | 'migrate';
+  /** Milliseconds one MIGRATE should hold up its source at most: batches are cut to that. Infinity: as many keys as go. @default 5 */
+  readonly maxStall?: number;
+  /** Moves at one time; a node takes part in one of them. @default 8 */
+  readonly concurrency?: number;
+  readonly limits?: MoveLimits;
+  /** Bytes from which on a key is looked for before the move, named in the plan and moved alone. Infinity: none is. @default 8388608 */
+  readonly bigKeySize?: number;
+  /** Milliseconds a MIGRATE may be without progress: its own timeout argument. @default 2000, and more for big keys */
+  readonly migrateTimeout?: number;
+  /** Milliseconds an atomic migration may be without progress before it is cancelled. @default 60000 */
+  readonly atomicTimeout?: number;
+}
+
 /** What every operation that changes a cluster takes. */
-export interface OperationOptions extends ConnectionOptions, ControlOptions {
+export interface OperationOptions extends ConnectionOptions, ControlOptions, MoveOptions {
   /** Look and plan only: nothing is changed. @default false */
   readonly dryRun?: boolean;
   /** Milliseconds to wait until the nodes agree with what was done. @default 60000 */
   readonly agreeTimeout?: number;
-  /** Milliseconds a MIGRATE may be without progress: its own timeout argument. @default 10000 */
-  readonly migrateTimeout?: number;
+  /** Goes on where another operator is at work on the cluster, or the target has too little memory. @default false */
+  readonly force?: boolean;
 }

@@ -1,32 +1,32 @@
 import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
 import type { Context } from './context.ts';
 import { introduce } from './introduce.ts';
-import { type Moved, moveSlots } from './mover/move-slots.ts';
+import { moveSlots } from './mover/move-slots.ts';
+import { Ledger, type Moved } from './mover/progress.ts';
+import { runDisjoint } from './schedule.ts';
 import { assignSlots, closeOpenSlots, forget, replicateMaster, reset, takeSlots } from './steps.ts';
 
+const DEFAULT_CONCURRENCY = 8;
+
 /**
- * Runs the steps of a plan in order; moves that follow one another and share no source run side by side.
+ * Runs the steps of a plan in order; moves that follow one another and share no node run side by side.
  * Every step is safe to repeat, so a plan that was interrupted can be made anew from the cluster's state and run again.
  */
 export async function applyPlan(context: Context, plan: Plan): Promise<Moved> {
   context.emit({ type: 'plan', plan });
-  const total = { slots: 0, keys: 0 };
+  const ledger = new Ledger(context.emit, plan.steps.filter(({ type }) => type === 'move-slots').length);
   for (const group of groupMoves(plan.steps)) {
     context.signal?.throwIfAborted();
-    if (!Array.isArray(group)) {
-      await applyStep(context, group as Step, plan.masters);
-      continue;
-    }
-    for (const moved of await moveAll(context, group, plan.masters)) {
-      total.slots += moved.slots;
-      total.keys += moved.keys;
-    }
+    if (!Array.isArray(group)) await applyStep(context, group, plan.masters);
+    else await moveAll(context, group, plan.masters, ledger);
   }
-  return total;
+  return ledger.moved;
 }
 
-function groupMoves(steps: readonly Step[]): (Step | MoveStep[])[] {
-  const groups: (Step | MoveStep[])[] = [];
+type OtherStep = Exclude<Step, MoveStep>;
+
+function groupMoves(steps: readonly Step[]): (OtherStep | MoveStep[])[] {
+  const groups: (OtherStep | MoveStep[])[] = [];
   for (const step of steps) {
     const last = groups.at(-1);
     if (step.type !== 'move-slots') groups.push(step);
@@ -36,7 +36,7 @@ function groupMoves(steps: readonly Step[]): (Step | MoveStep[])[] {
   return groups;
 }
 
-async function applyStep(context: Context, step: Step, masters: readonly NodeRef[]): Promise<void> {
+async function applyStep(context: Context, step: OtherStep, masters: readonly NodeRef[]): Promise<void> {
   switch (step.type) {
     case 'assign-slots':
       return assignSlots(context, step);
@@ -52,49 +52,19 @@ async function applyStep(context: Context, step: Step, masters: readonly NodeRef
       return forget(context, step);
     case 'reset':
       return reset(context, step.node);
-    case 'move-slots':
-      await moveSlots(context, step, masters);
   }
 }
 
-// A source moves to one target at a time, sources run side by side. Where one fails the others stop at their next
-// window, so that what is reported is all there is.
+// Where a move fails the others stop at their next safe point, so that what is reported is all there is.
 async function moveAll(
   context: Context,
   moves: readonly MoveStep[],
   masters: readonly NodeRef[],
-): Promise<Moved[]> {
-  const failed = new AbortController();
-  const signal = context.signal ? AbortSignal.any([context.signal, failed.signal]) : failed.signal;
-  const bySource = groupBySource(moves);
-  const results = await Promise.allSettled(
-    [...bySource.values()].map(async (queue) => {
-      const moved: Moved[] = [];
-      try {
-        for (const move of queue) {
-          const ends = new Set([move.source.id, move.target.id]);
-          moved.push(
-            await moveSlots(
-              { ...context, signal },
-              move,
-              masters.filter(({ id }) => !ends.has(id)),
-            ),
-          );
-        }
-      } catch (error) {
-        failed.abort(error);
-        throw error;
-      }
-      return moved;
-    }),
-  );
-  // The first failure is the cause; the others only stopped because of it, or were aborted with it.
-  if (failed.signal.aborted) throw failed.signal.reason;
-  return results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-}
-
-function groupBySource(moves: readonly MoveStep[]): Map<string, MoveStep[]> {
-  const groups = new Map<string, MoveStep[]>();
-  for (const move of moves) groups.set(move.source.id, [...(groups.get(move.source.id) ?? []), move]);
-  return groups;
+  ledger: Ledger,
+): Promise<void> {
+  await runDisjoint(moves, context.options.concurrency ?? DEFAULT_CONCURRENCY, (move, stop) => {
+    const signal = context.signal ? AbortSignal.any([context.signal, stop]) : stop;
+    const others = masters.filter(({ id }) => id !== move.source.id && id !== move.target.id);
+    return moveSlots({ ...context, signal }, move, others, ledger);
+  });
 }

@@ -1,10 +1,10 @@
-import type { ClusterEvent, MoveProgress, OnEvent } from '../events.ts';
+import type { ClusterEvent, MoveTotal, OnEvent } from '../events.ts';
 import type { Io } from './io.ts';
 
 /** Shows events on stderr: one steady line where it is a terminal, and warnings in any case. */
 export class ProgressView {
   readonly #io: Io;
-  readonly #pairs = new Map<string, MoveProgress>();
+  readonly #pairs = new Set<string>();
   #shown = false;
 
   constructor(io: Io) {
@@ -39,22 +39,10 @@ export class ProgressView {
   #line(event: ClusterEvent): string | undefined {
     switch (event.type) {
       case 'move-start':
-        this.#pairs.set(pairOf(event), {
-          ...event,
-          type: 'move-progress',
-          slotsDone: 0,
-          keysDone: 0,
-          elapsedMs: 0,
-        });
-        return this.#moveLine();
-      case 'move-progress':
-        this.#pairs.set(pairOf(event), event);
-        return this.#moveLine();
-      case 'move-done': {
-        const known = this.#pairs.get(pairOf(event));
-        if (known) this.#pairs.set(pairOf(event), { ...known, slotsDone: known.slots, keysDone: known.keys });
-        return this.#moveLine();
-      }
+        this.#pairs.add(`${event.source} → ${event.target}`);
+        return undefined;
+      case 'move-total':
+        return this.#moveLine(event);
       case 'waiting':
         return `Waiting for ${event.what} (${Math.round(event.elapsedMs / 1000)} s): ${event.missing[0] ?? ''}`;
       case 'node-meet':
@@ -72,31 +60,14 @@ export class ProgressView {
     }
   }
 
-  // All pairs in one line: how far, how fast, and how long it will take at this pace.
-  #moveLine(): string {
-    const pairs = [...this.#pairs.values()];
-    const sum = (pick: (pair: MoveProgress) => number): number =>
-      pairs.reduce((total, pair) => total + pick(pair), 0);
-    const [slotsDone, slots, keysDone, keys] = [
-      sum((p) => p.slotsDone),
-      sum((p) => p.slots),
-      sum((p) => p.keysDone),
-      sum((p) => p.keys),
-    ];
-    const seconds = Math.max(...pairs.map(({ elapsedMs }) => elapsedMs)) / 1000;
-    // Slots cost time as well as keys: a slot counts as much as some keys do.
-    const [work, workDone] = [keys + 20 * slots, keysDone + 20 * slotsDone];
-    const left = workDone > 0 && seconds > 0.3 ? formatTime(((work - workDone) / workDone) * seconds) : '…';
-    const rate = seconds > 0 ? Math.round(keysDone / seconds) : 0;
-    const [first] = pairs;
-    const who = pairs.length === 1 && first ? `${first.source} → ${first.target}` : `${pairs.length} moves`;
+  // All moves in one line: how far, how fast, and how long it will take at this pace.
+  #moveLine({ slotsDone, slots, keysDone, keys, keysPerSecond, etaMs, moves }: MoveTotal): string {
+    const [first = ''] = this.#pairs;
+    const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
     // The nodes come last: they are what a narrow terminal cuts off.
-    return `${slotsDone}/${slots} slots  ${short(keysDone)}/${short(keys)} keys  ${short(rate)} keys/s  ${left} left  ${who}`;
+    const who = moves === 1 ? first : `${moves} moves`;
+    return `${slotsDone}/${slots} slots  ${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  ${who}`;
   }
-}
-
-function pairOf({ source, target }: { readonly source: string; readonly target: string }): string {
-  return `${source} ${target}`;
 }
 
 function short(value: number): string {

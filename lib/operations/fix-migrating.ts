@@ -1,5 +1,6 @@
 import { waitForAgreement } from '../apply/agree.ts';
 import { applyPlan } from '../apply/apply.ts';
+import type { Moved } from '../apply/mover/progress.ts';
 import { lookSettled, requireAnswers } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { formatSlots } from '../model/slot.ts';
@@ -9,7 +10,7 @@ import { planFix } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef, type Plan } from '../plan/plan.ts';
 import { requireDecided } from './finish-open-slots.ts';
-import type { OperationResult } from './result.ts';
+import { NOTHING_MOVED, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 /**
@@ -22,7 +23,7 @@ export function fixMigrating(cluster: ClusterLike, options: OperationOptions = {
     const view = await lookSettled(context, seedOf(cluster));
     const fix = planFix(view);
     const plan: Plan = { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps };
-    const done = (applied: boolean, moved: { slots: number; keys: number }): OperationResult => ({
+    const done = (applied: boolean, moved: Moved): OperationResult => ({
       plan,
       applied,
       ...moved,
@@ -31,7 +32,7 @@ export function fixMigrating(cluster: ClusterLike, options: OperationOptions = {
     if (context.options.dryRun) {
       context.emit({ type: 'plan', plan });
       requireDecided(view, fix);
-      return done(false, { slots: 0, keys: 0 });
+      return done(false, NOTHING_MOVED);
     }
     if (fix.steps.length > 0) requireAnswers(view, 'close open slots');
     const moved = await applyPlan(context, plan);

@@ -1,6 +1,7 @@
 import { waitForAgreement } from '../apply/agree.ts';
 import { applyPlan } from '../apply/apply.ts';
 import type { Context } from '../apply/context.ts';
+import type { Moved } from '../apply/mover/progress.ts';
 import type { Expectation } from '../model/expectation.ts';
 import type { Plan } from '../plan/plan.ts';
 
@@ -13,8 +14,14 @@ export interface OperationResult {
   readonly slots: number;
   /** Keys that were moved. */
   readonly keys: number;
+  /** Bytes of these keys, an estimate. */
+  readonly bytes: number;
+  /** Milliseconds the slowest batch of keys held up its source. */
+  readonly longestStallMs: number;
   readonly elapsedMs: number;
 }
+
+export const NOTHING_MOVED: Moved = { slots: 0, keys: 0, bytes: 0, longestStallMs: 0 };
 
 /** Applies a plan, unless this is a dry run, and waits until every member says what is expected. */
 export async function carryOut(
@@ -25,7 +32,7 @@ export async function carryOut(
   const started = performance.now();
   if (context.options.dryRun) {
     context.emit({ type: 'plan', plan });
-    return { plan, applied: false, slots: 0, keys: 0, elapsedMs: performance.now() - started };
+    return { plan, applied: false, ...NOTHING_MOVED, elapsedMs: performance.now() - started };
   }
   const moved = await applyPlan(context, plan);
   if (expectation) await waitForAgreement(context, expectation, 'every node to agree');

@@ -55,6 +55,27 @@ export interface MoveStep {
   readonly source: NodeRef;
   readonly target: NodeRef;
   readonly slots: readonly SlotRange[];
+  /** What was found in these slots when the plan was made. */
+  readonly content?: MoveContent;
+}
+
+/** What is in the slots of a move. */
+export interface MoveContent {
+  readonly keys: number;
+  /** The node's data shared out among its keys, unless every key was looked at: then the sum of MEMORY USAGE. */
+  readonly bytes: number;
+  /** Keys that hold up both nodes for long: they are moved alone. Largest first. */
+  readonly bigKeys: readonly BigKey[];
+}
+
+export interface BigKey {
+  /** Bytes as latin1: one character a byte. */
+  readonly key: string;
+  readonly slot: number;
+  /** Bytes by MEMORY USAGE. */
+  readonly bytes: number;
+  /** Database, where it is not 0. */
+  readonly db?: number;
 }
 
 /** What an operation is going to do, as plain data. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { windows } from '../../lib/apply/mover/move-slots.ts';
+import { windows } from '../../lib/apply/mover/classic.ts';
 import { countKeyspace } from '../../lib/apply/newcomer.ts';
 import { ClusterNode } from '../../lib/model/cluster-node.ts';
 import type { NodeRecord } from '../../lib/model/node.ts';

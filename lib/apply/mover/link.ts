@@ -95,6 +95,13 @@ function requireKnown({ records }: NodeReport, node: NodeRef, by: NodeRef): Node
   );
 }
 
+/** Slots that either end had open when the link was made: another run has begun with them. */
+export function openAtEitherEnd({ sourceReport, targetReport }: Link): ReadonlySet<number> {
+  return new Set(
+    [...sourceReport.myself.openSlots, ...targetReport.myself.openSlots].map(({ slot }) => slot),
+  );
+}
+
 /** Asks the source. Error replies are values. */
 export function askSource(link: Link, commands: readonly Command[]): Promise<Reply[]> {
   return link.context.connections.askAll(link.sourceAddress, commands);
