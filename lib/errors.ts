@@ -18,6 +18,7 @@ export type ClusterErrorCode =
   | 'MORE_NODES'
   | 'NODES_DISAGREE'
   | 'KEY_CONFLICT'
+  | 'KEYS_IN_DOUBT'
   | 'MIGRATE_FAILED'
   | 'NOT_REACHED';
 

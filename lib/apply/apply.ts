@@ -14,7 +14,8 @@ const DEFAULT_CONCURRENCY = 8;
  */
 export async function applyPlan(context: Context, plan: Plan): Promise<Moved> {
   context.emit({ type: 'plan', plan });
-  const ledger = new Ledger(context.emit, plan.steps.filter(({ type }) => type === 'move-slots').length);
+  const moves = plan.steps.filter(({ type }) => type === 'move-slots').length;
+  const ledger = new Ledger(context.emit, moves, context.options.limits);
   for (const group of groupMoves(plan.steps)) {
     context.signal?.throwIfAborted();
     if (!Array.isArray(group)) await applyStep(context, group, plan.masters);

@@ -5,9 +5,14 @@ import type { ConnectionOptions } from '../options.ts';
 /** Name that connections of this tool carry in CLIENT LIST. */
 export const CLIENT_NAME = 'redis-trib';
 
+/** Which of several connections to one node. 0 is the one that everything uses which need not run beside others. */
+export interface LaneOptions extends CommandOptions {
+  readonly lane?: number;
+}
+
 /**
- * One connection a node, opened when first asked for and kept until closed. A connection that broke is opened anew by
- * the next request; no command is ever sent twice.
+ * Connections to nodes, one for each lane, opened when first asked for and kept until closed. A connection that broke is
+ * opened anew by the next request; no command is ever sent twice.
  *
  * Strings are binary strings here: one character a byte, so that keys of any bytes survive.
  */
@@ -21,26 +26,16 @@ export class Connections {
   }
 
   /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
-  async get(address: Address): Promise<Connection> {
-    const key = formatAddress(address);
+  async get(address: Address, lane = 0): Promise<Connection> {
+    const name = formatAddress(address);
+    const key = `${name} ${lane}`;
     for (let known = this.#open.get(key); known; known = this.#open.get(key)) {
       const connection = await known;
       if (!connection.closed) return connection;
       if (this.#open.get(key) === known) this.#open.delete(key);
     }
-    if (this.#closed) throw new Error(`Cannot connect to ${key}: the cluster handle is closed`);
-    const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
-    const opening = connect({
-      host: address.host,
-      port: address.port,
-      clientName: CLIENT_NAME,
-      encoding: 'latin1',
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
-      ...(tls === undefined ? {} : { tls }),
-      ...(connectTimeout === undefined ? {} : { connectTimeout }),
-      ...(commandTimeout === undefined ? {} : { commandTimeout }),
-    });
+    if (this.#closed) throw new Error(`Cannot connect to ${name}: the cluster handle is closed`);
+    const opening = this.#connect(address);
     this.#open.set(key, opening);
     opening.catch(() => {
       if (this.#open.get(key) === opening) this.#open.delete(key);
@@ -48,15 +43,20 @@ export class Connections {
     return opening;
   }
 
+  /** A connection that nothing else uses. It belongs to the caller, who closes it. */
+  fresh(address: Address): Promise<Connection> {
+    return this.#connect(address);
+  }
+
   /** Sends one command. Rejects with ReplyError where the node answers with an error. */
-  async ask(address: Address, command: Command, options?: CommandOptions): Promise<Reply> {
-    const connection = await this.get(address);
+  async ask(address: Address, command: Command, options: LaneOptions = {}): Promise<Reply> {
+    const connection = await this.get(address, options.lane);
     return connection.command(command, options);
   }
 
   /** Sends commands in one write. Error replies are values of the array. */
-  async askAll(address: Address, commands: readonly Command[], options?: CommandOptions): Promise<Reply[]> {
-    const connection = await this.get(address);
+  async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
+    const connection = await this.get(address, options.lane);
     return connection.pipeline(commands, options);
   }
 
@@ -66,6 +66,21 @@ export class Connections {
     const opening = [...this.#open.values()];
     this.#open.clear();
     await Promise.allSettled(opening.map(async (connection) => (await connection).close()));
+  }
+
+  #connect({ host, port }: Address): Promise<Connection> {
+    const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
+    return connect({
+      host,
+      port,
+      clientName: CLIENT_NAME,
+      encoding: 'latin1',
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(tls === undefined ? {} : { tls }),
+      ...(connectTimeout === undefined ? {} : { connectTimeout }),
+      ...(commandTimeout === undefined ? {} : { commandTimeout }),
+    });
   }
 }
 

@@ -7,8 +7,8 @@ import type { NodeRef, Step } from '../plan/plan.ts';
 import { agreeTimeout, type Context, nodeError } from './context.ts';
 import { hearOfEpoch } from './epoch.ts';
 import { askNode } from './look.ts';
+import { drainSlots } from './mover/drain.ts';
 import { askSource, openLink } from './mover/link.ts';
-import { listKeys, migrateKeys } from './mover/migrate.ts';
 import { countKeyspace } from './newcomer.ts';
 import { inParallel } from './parallel.ts';
 
@@ -125,12 +125,9 @@ async function handOver(
   for (const slot of slots) {
     // Some servers close it by themselves when they hear of a new owner, and then refuse MIGRATE.
     if (!open.has(slot)) await askSource(link, [['CLUSTER', 'SETSLOT', slot, 'IMPORTING', step.owner.id]]);
-    for (;;) {
-      const [keys = []] = await listKeys(link, [slot], 100);
-      if (keys.length === 0) break;
-      await migrateKeys(link, slot, keys, false);
-    }
   }
+  // None of these slots is ours: nothing is overwritten.
+  await drainSlots(link, slots);
 }
 
 /**

@@ -1,18 +1,11 @@
 import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
 import type { NodeRef } from '../../plan/plan.ts';
-import { countKeys, type Link, openAtEitherEnd } from './link.ts';
-import { listKeys, migrateKeys } from './migrate.ts';
+import { Drain } from './drain.ts';
+import { countAllKeys, type Link, openAtEitherEnd } from './link.ts';
+import { KeyMover } from './migrate.ts';
 import type { Progress } from './progress.ts';
 import { closeSlots, openSlots } from './set-slot.ts';
-
-/** Slots that are open at one time: enough that one config save of the server serves many. */
-const WINDOW_SLOTS = 100;
-/** Keys in the slots open at one time: a stop has to wait until these are moved. */
-const WINDOW_KEYS = 20_000;
-/** Keys in one MIGRATE. */
-const BATCH_KEYS = 100;
-/** MIGRATEs in flight: with two the source never waits for us, with more its clients wait for it. */
-const IN_FLIGHT = 2;
+import { windows } from './windows.ts';
 
 /** What a move by MIGRATE goes by. */
 export interface ClassicMove {
@@ -20,66 +13,70 @@ export interface ClassicMove {
   readonly slots: readonly number[];
   /** How many keys the source holds in each of these slots. */
   readonly keysIn: readonly number[];
+  /** Bytes of keys that are moved alone. */
+  readonly bigKeys: ReadonlyMap<string, number>;
   /** Masters that are told the new owner besides the two. */
   readonly others: readonly NodeRef[];
   readonly progress: Progress;
 }
 
 /**
- * Moves slots in windows: open, move the keys, close.
- * When the signal aborts, the window in hand is finished, so that no slot stays open, and the signal's reason is thrown.
+ * Moves slots in windows: open, move the keys, close. The next window is opened while the keys of one are moved, and the
+ * one before is closed.
+ * When the signal aborts, the windows that are open are finished, so that no slot stays open, and the signal's reason is thrown.
  */
-export async function moveByMigrate({ link, slots, keysIn, others, progress }: ClassicMove): Promise<void> {
-  const foundOpen = openAtEitherEnd(link);
-  for (const window of windows(slots, keysIn)) {
-    link.context.signal?.throwIfAborted();
-    await moveWindow(link, window, foundOpen, others, progress);
-  }
-}
+export async function moveByMigrate(move: ClassicMove): Promise<void> {
+  const { link, others, progress } = move;
+  const { context, source, target } = link;
+  const found = openAtEitherEnd(link);
+  const mover = new KeyMover(link);
+  const onMoved = progress.keysMoved.bind(progress);
+  const drain = new Drain({ ...move, mover, found, throttle: progress.throttle, onMoved });
+  const waiting = windows(move.slots, move.keysIn, context.options.limits);
+  /** Windows that may have open slots. */
+  const open = new Set<readonly number[]>();
+  let isCutShort = false;
 
-/** Cuts slots into windows that hold neither too many slots nor too many keys. */
-export function windows(slots: readonly number[], keysIn: readonly number[]): number[][] {
-  const cut: number[][] = [];
-  let keys = Number.POSITIVE_INFINITY;
-  for (const [index, slot] of slots.entries()) {
-    const count = keysIn[index] ?? 0;
-    const current = cut.at(-1);
-    if (!current || current.length >= WINDOW_SLOTS || keys + count > WINDOW_KEYS) {
-      cut.push([slot]);
-      keys = count;
-    } else {
-      current.push(slot);
-      keys += count;
-    }
-  }
-  return cut;
-}
+  const openNext = async (): Promise<readonly number[] | undefined> => {
+    const { value: window } = waiting.next();
+    isCutShort = window !== undefined && context.signal?.aborted === true;
+    if (!window || isCutShort) return undefined;
+    open.add(window);
+    await openSlots(link, window, found).catch((error: unknown) => {
+      open.delete(window);
+      throw cannotOpen(link, window, error);
+    });
+    return window;
+  };
+  const close = async (window: readonly number[]): Promise<void> => {
+    await closeSlots(link, window, others);
+    open.delete(window);
+    context.emit({ type: 'slots-closed', source: source.address, target: target.address, slots: window });
+    progress.slotsMoved(window.length);
+  };
 
-async function moveWindow(
-  link: Link,
-  slots: readonly number[],
-  foundOpen: ReadonlySet<number>,
-  others: readonly NodeRef[],
-  progress: Progress,
-): Promise<void> {
-  await openSlots(link, slots).catch((error: unknown) => {
-    throw cannotOpen(link, slots, error);
-  });
-  const unfinished = new Set(slots);
+  let opening = openNext();
+  let closing: Promise<void> = Promise.resolve();
   try {
-    await drain(link, slots, foundOpen, progress);
-    await closeSlots(link, slots, others);
-    unfinished.clear();
+    for (let window = await opening; window; window = await opening) {
+      opening = openNext();
+      await besides(drain.run(window), opening, closing);
+      closing = close(window);
+    }
+    await closing;
   } catch (error) {
-    throw await leaveBehind(link, slots, others, error);
+    await Promise.allSettled([opening, closing]);
+    throw await leaveBehind(link, [...open].flat(), others, error);
   }
-  link.context.emit({
-    type: 'slots-closed',
-    source: link.source.address,
-    target: link.target.address,
-    slots,
-  });
-  progress.slotsMoved(slots.length);
+  if (mover.inDoubt.length > 0) throw keysInDoubt(link, mover.inDoubt);
+  if (isCutShort) context.signal?.throwIfAborted();
+}
+
+// What runs in the background fails where it is awaited: until then its failure is nobody's.
+async function besides(work: Promise<void>, ...background: Promise<unknown>[]): Promise<void> {
+  for (const other of background) other.catch(() => undefined);
+  await work;
+  await background.at(-1);
 }
 
 // Where a connection broke it is not known which slots are open.
@@ -92,13 +89,15 @@ function cannotOpen({ source, target }: Link, slots: readonly number[], error: u
       address: error instanceof ConnectionError ? error.address : source.address,
       openSlots: slots,
       resumable: true,
-      hint: 'Run the same command again when both nodes are well: it goes on where this one stopped',
+      hint: RUN_AGAIN,
       cause: error,
     },
   );
 }
 
-// Slots of the window that are empty can still be closed: only those that hold keys have to stay open.
+const RUN_AGAIN = 'Run the same command again when both nodes are well: it goes on where this one stopped';
+
+// Slots that are empty can still be closed: only those that hold keys have to stay open.
 async function leaveBehind(
   link: Link,
   slots: readonly number[],
@@ -107,82 +106,43 @@ async function leaveBehind(
 ): Promise<ClusterError> {
   let open: readonly number[] = slots;
   try {
-    const left = await countKeys(link, 'source', slots);
+    const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
     if (empty.length > 0) await closeSlots(link, empty, others);
     open = slots.filter((_, index) => left[index] !== 0);
   } catch {
-    // The node that failed is the one that would have to be asked: all slots of the window may be open.
+    // The node that failed is the one that would have to be asked: all slots may be open.
   }
   const known = error instanceof ClusterError ? error : undefined;
+  const notOpened = (known?.openSlots ?? []).filter((slot) => !slots.includes(slot));
   return new ClusterError(
     known?.code ?? 'MIGRATE_FAILED',
     known?.message ??
       `Cannot move slots from ${link.source.address} to ${link.target.address}: ${messageOf(error)}`,
     {
       address: known?.address ?? link.source.address,
-      openSlots: open,
+      openSlots: [...open, ...notOpened].sort((a, b) => a - b),
       resumable: true,
       keys: known?.keys ?? [],
-      hint:
-        known?.hint ??
-        'Run the same command again when both nodes are well: it goes on where this one stopped',
+      hint: known?.hint ?? RUN_AGAIN,
       cause: known?.cause ?? error,
     },
   );
 }
 
-async function drain(
-  link: Link,
-  slots: readonly number[],
-  foundOpen: ReadonlySet<number>,
-  progress: Progress,
-): Promise<void> {
-  const ahead = await listKeys(link, slots, BATCH_KEYS);
-  const queue = slots
-    .map((slot, index) => ({ slot, keys: ahead[index] ?? [] }))
-    .filter(({ keys }) => keys.length > 0);
-  const failed = new AbortController();
-  const lane = async (): Promise<void> => {
-    for (let item = queue.shift(); item && !failed.signal.aborted; item = queue.shift()) {
-      await drainSlot(link, item.slot, item.keys, !foundOpen.has(item.slot), progress);
-    }
-  };
-  const lanes = await Promise.allSettled(
-    Array.from({ length: IN_FLIGHT }, () =>
-      lane().catch((error: unknown) => {
-        failed.abort();
-        throw error;
-      }),
-    ),
+function keysInDoubt({ source, target }: Link, keys: readonly string[]): ClusterError {
+  const shown = keys
+    .slice(0, 5)
+    .map((key) => `"${key}"`)
+    .join(', ');
+  return new ClusterError(
+    'KEYS_IN_DOUBT',
+    `The slots are moved from ${source.address} to ${target.address}, but ${keys.length} keys were deleted, or expired, ` +
+      `while the answer about them was lost, and are on the target: ${shown}`,
+    {
+      address: target.address,
+      keys,
+      hint: `Each is either an old copy or was written anew since. Look at them on ${target.address}, and delete what should be gone`,
+    },
   );
-  for (const end of lanes) if (end.status === 'rejected') throw end.reason;
-  const left = await countKeys(link, 'source', slots);
-  const full = slots.find((_, index) => left[index] !== 0);
-  if (full !== undefined) {
-    throw new ClusterError(
-      'MIGRATE_FAILED',
-      `Slot ${full} on ${link.source.address} still contains keys after all were moved`,
-      {
-        address: link.source.address,
-        openSlots: [full],
-        resumable: true,
-      },
-    );
-  }
-}
-
-async function drainSlot(
-  link: Link,
-  slot: number,
-  first: readonly string[],
-  ours: boolean,
-  progress: Progress,
-): Promise<void> {
-  let keys = first;
-  while (keys.length > 0) {
-    progress.keysMoved(await migrateKeys(link, slot, keys, ours));
-    const [next = []] = await listKeys(link, [slot], BATCH_KEYS);
-    keys = next;
-  }
 }

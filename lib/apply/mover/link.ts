@@ -19,20 +19,25 @@ export interface Link {
   readonly migrateTo: Address;
   /** `AUTH password` or `AUTH2 user password`, as MIGRATE takes it. */
   readonly auth: readonly string[];
-  /** Milliseconds: MIGRATE's own timeout argument. */
-  readonly timeoutMs: number;
   readonly sourceReport: NodeReport;
   readonly targetReport: NodeReport;
+  /** Connections to spread SETSLOT over. */
+  readonly setSlotLanes: number;
 }
 
-const DEFAULT_MIGRATE_TIMEOUT_MS = 10_000;
+/**
+ * Valkey 8.0 and newer answer SETSLOT when a replica has it, one command of a connection after the other. Redis answers at
+ * once, and saves its configuration once for all that come by one connection.
+ */
+const VALKEY_LANES = 16;
 
 /** Looks at both ends. Rejects with ClusterError where one is not what the plan took it for. */
 export async function openLink(context: Context, source: NodeRef, target: NodeRef): Promise<Link> {
   const [sourceAddress, targetAddress] = [parseAddress(source.address), parseAddress(target.address)];
-  const [sourceReport, targetReport] = await Promise.all([
+  const [sourceReport, targetReport, server] = await Promise.all([
     askNode(context.connections, sourceAddress),
     askNode(context.connections, targetAddress),
+    context.connections.ask(targetAddress, ['INFO', 'server']),
   ]);
   requireIdentity(source, sourceReport);
   requireIdentity(target, targetReport);
@@ -67,10 +72,14 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     targetAddress,
     migrateTo: { host: seen.address.host || targetAddress.host, port: seen.address.port },
     auth: migrateAuth(context.options),
-    timeoutMs: context.options.migrateTimeout ?? DEFAULT_MIGRATE_TIMEOUT_MS,
     sourceReport,
     targetReport,
+    setSlotLanes: waitsForReplicas(String(server), targetReport.records) ? VALKEY_LANES : 1,
   };
+}
+
+function waitsForReplicas(server: string, records: readonly NodeRecord[]): boolean {
+  return /^valkey_version:/m.test(server) && records.some(({ role }) => role === 'replica');
 }
 
 function requireIdentity(expected: NodeRef, { myself }: NodeReport): void {
@@ -112,22 +121,69 @@ export function askTarget(link: Link, commands: readonly Command[]): Promise<Rep
   return link.context.connections.askAll(link.targetAddress, commands);
 }
 
-/** How many keys the source or the target holds in each of these slots. */
+/** Commands that run in one database, on a connection that is used for others too. */
+export function inDatabase(db: number, commands: readonly Command[]): Command[] {
+  return db === 0 ? [...commands] : [['SELECT', db], ...commands, ['SELECT', 0]];
+}
+
+/** The replies to what `inDatabase` made of commands. */
+export function fromDatabase(db: number, replies: readonly Reply[]): Reply[] {
+  return db === 0 ? [...replies] : replies.slice(1, -1);
+}
+
+/** Asks the source in one of its databases. Error replies are values. */
+export async function askSourceIn(link: Link, db: number, commands: readonly Command[]): Promise<Reply[]> {
+  return fromDatabase(db, await askSource(link, inDatabase(db, commands)));
+}
+
+/**
+ * Sends one command for each key to an end of an open slot; replies in order, errors as values.
+ * A node answers for a slot it is importing only to a client that says ASKING first; to others that changes nothing.
+ */
+export async function askAbout(
+  { context, sourceAddress, targetAddress }: Link,
+  end: 'source' | 'target',
+  db: number,
+  words: readonly string[],
+  keys: readonly string[],
+): Promise<Reply[]> {
+  const commands = keys.flatMap((key): Command[] => [['ASKING'], [...words, key]]);
+  const address = end === 'source' ? sourceAddress : targetAddress;
+  const replies = fromDatabase(db, await context.connections.askAll(address, inDatabase(db, commands)));
+  return keys.map((_, index) => replies[2 * index + 1] as Reply);
+}
+
+/** Databases that hold keys, from the reply of INFO keyspace: more than 0 only on Valkey with `cluster-databases`. */
+export function parseDatabases(info: string): number[] {
+  return [...info.matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
+}
+
+/** How many keys the source holds in each of these slots, in these of its databases. */
 export async function countKeys(
   link: Link,
-  end: 'source' | 'target',
   slots: readonly number[],
+  databases: readonly number[],
 ): Promise<number[]> {
-  const replies = await (end === 'source' ? askSource : askTarget)(
-    link,
-    slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]),
-  );
-  return replies.map((reply) => {
-    if (typeof reply === 'number') return reply;
-    throw reply instanceof Error
-      ? reply
-      : new ClusterError('MIGRATE_FAILED', 'COUNTKEYSINSLOT gave no number');
-  });
+  const total = slots.map(() => 0);
+  for (const db of databases) {
+    const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
+    for (const [index, reply] of (await askSourceIn(link, db, commands)).entries()) {
+      total[index] = (total[index] ?? 0) + countOf(reply);
+    }
+  }
+  return total;
+}
+
+/** How many keys the source holds in each of these slots, in all of its databases. */
+export async function countAllKeys(link: Link, slots: readonly number[]): Promise<number[]> {
+  const [keyspace] = await askSource(link, [['INFO', 'keyspace']]);
+  return countKeys(link, slots, parseDatabases(String(keyspace)));
+}
+
+/** Reads the reply of COUNTKEYSINSLOT. */
+export function countOf(reply: Reply | undefined): number {
+  if (typeof reply === 'number') return reply;
+  throw reply instanceof Error ? reply : new ClusterError('MIGRATE_FAILED', 'COUNTKEYSINSLOT gave no number');
 }
 
 /** First error among replies, with the slot it is about, unless `tolerate` says that it means success. */

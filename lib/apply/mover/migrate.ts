@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConnectionError, type Reply, ReplyError } from '../../../resp/index.ts';
+import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
+import type { Batch, BatchEnd, Lane } from './batch.ts';
 import { sortConflicts } from './conflict.ts';
-import { askSource, type Link } from './link.ts';
+import { fenceTarget } from './fence.ts';
+import { Gate } from './gate.ts';
+import { sizesOf } from './key-feed.ts';
+import { askAbout, type Link } from './link.ts';
 
 /** A batch is given up when it has failed for this long. */
 const RETRY_FOR_MS = 30_000;
@@ -11,68 +15,149 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1000;
 /** A node that takes longer over PING is not asked for more. */
 const PING_TIMEOUT_MS = 1000;
-/** On top of what MIGRATE may take: its timeout counts for connecting and again for the transfer. */
-const COMMAND_SLACK_MS = 10_000;
+/** MIGRATE's timeout for a batch of small keys: a frozen target must not hold up the source for a node timeout. */
+const BASE_TIMEOUT_MS = 2000;
+/** What a node takes to restore a large key, at the least. */
+const BYTES_PER_MS = 10_000;
 
-/**
- * Moves keys of one open slot. `ours` says that this process opened the slot: then the source is the authority for every key
- * it holds, and an older copy on the target, left by a MIGRATE whose answer was lost, is replaced. In a slot that was
- * found open nothing is replaced unless both sides hold the same value.
- * Resolves to how many keys are gone from the source.
- */
-export async function migrateKeys(
-  link: Link,
-  slot: number,
-  keys: readonly string[],
-  ours: boolean,
-): Promise<number> {
-  let replace = false;
-  const started = performance.now();
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-    const failure = await migrateOnce(link, keys, replace);
-    if (!failure) return keys.length;
-    if (ours) {
-      replace = true;
-    } else if (isBusyKey(failure)) {
-      const { same, different } = await sortConflicts(link, keys);
-      if (different.length > 0) throw keyConflict(link, slot, different);
-      replace = same.length > 0;
+/** What was done with a batch. */
+export interface BatchDone {
+  /** Keys that have left the source. */
+  readonly gone: number;
+  /** Milliseconds the last attempt held up the source. */
+  readonly stallMs: number;
+}
+
+/** A batch as the mover is handed it. */
+export interface MoveBatch extends Batch {
+  /** Bytes of all keys, where they are known. */
+  readonly bytes?: number;
+  /**
+   * True of a slot that this run has opened, its target being empty: then the source is the authority for every key it
+   * holds, and what the target has of it is an older copy. In a slot that was found open nothing is replaced unless both
+   * sides hold the same value.
+   */
+  readonly ours: boolean;
+}
+
+/** Moves batches of keys over one link, whatever becomes of the single MIGRATE. */
+export class KeyMover {
+  /** Keys that were deleted on the source at a moment when the target may have had a copy, and which the target has. */
+  readonly inDoubt: string[] = [];
+  readonly #link: Link;
+  readonly #gate = new Gate();
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Resolves when none of the keys is on the source any more. Rejects with ClusterError `MIGRATE_FAILED` or `KEY_CONFLICT`. */
+  async move(lane: Lane, batch: MoveBatch): Promise<BatchDone> {
+    const started = performance.now();
+    let { keys, bytes } = batch;
+    let [replace, gone] = [false, 0];
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      const options = { replace, timeoutMs: this.#timeoutFor(bytes) };
+      const end = await this.#gate.beside(() => lane.send({ ...batch, keys }, options));
+      if (end.type === 'moved') return { gone: gone + end.gone, stallMs: end.stallMs };
+      // A client has deleted one of the keys, or all: the others still go.
+      if (end.type === 'refused' && isVanished(end.error)) {
+        keys = await this.#present(batch, keys);
+        if (keys.length === 0) return { gone, stallMs: 0 };
+        continue;
+      }
+      if (!isWorthRetrying(end.error)) throw cannotMigrate(this.#link, batch.slot, end.error);
+      if (!isBusyKey(end.error)) this.#tellRetry(batch.slot, end.error);
+      await this.#awaitBoth(batch.slot, end.error, started, pause);
+      const left = await this.#settle(lane, batch, keys, end);
+      gone += keys.length - left.length;
+      if (left.length === 0) return { gone, stallMs: 0 };
+      replace = batch.ours || (isBusyKey(end.error) && (await this.#sameOnBoth(batch, left)));
+      keys = left;
+      bytes = (await sizesOf(this.#link, batch.db, keys)).reduce((sum, size) => sum + size, 0);
     }
-    if (!isWorthRetrying(failure)) throw cannotMigrate(link, slot, failure);
-    link.context.emit({ type: 'retry', node: link.source.address, slot, reason: failure.message });
-    // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
-    do {
-      if (performance.now() - started > RETRY_FOR_MS) throw cannotMigrate(link, slot, failure);
-      await sleep(pause);
-    } while (!(await answers(link, link.sourceAddress)) || !(await answers(link, link.targetAddress)));
   }
-}
 
-async function answers(link: Link, address: Address): Promise<boolean> {
-  try {
-    await link.context.connections.ask(address, ['PING'], { timeout: PING_TIMEOUT_MS });
-    return true;
-  } catch (error) {
-    return error instanceof ReplyError;
-  }
-}
-
-async function migrateOnce(
-  link: Link,
-  keys: readonly string[],
-  replace: boolean,
-): Promise<Error | undefined> {
-  const { host, port } = link.migrateTo;
-  const options = replace ? ['REPLACE', ...link.auth] : link.auth;
-  try {
-    const connection = await link.context.connections.get(link.sourceAddress);
-    await connection.command(['MIGRATE', host, port, '', 0, link.timeoutMs, ...options, 'KEYS', ...keys], {
-      timeout: 2 * link.timeoutMs + COMMAND_SLACK_MS,
+  // What is left to move, once it is certain that no older attempt goes on.
+  async #settle(
+    lane: Lane,
+    batch: MoveBatch,
+    keys: readonly string[],
+    end: BatchEnd & { error: Error },
+  ): Promise<readonly string[]> {
+    const isOpen = end.type === 'lost' || (end.type === 'failed' && /IOERR/.test(end.error.message));
+    if (!isOpen) return end.type === 'refused' ? keys : this.#present(batch, keys);
+    return this.#gate.alone(async () => {
+      try {
+        await lane.fence();
+        await fenceTarget(this.#link);
+      } catch (error) {
+        if (error instanceof ReplyError) throw cannotFence(this.#link, batch.slot, error);
+        throw error;
+      }
+      const left = await this.#present(batch, keys);
+      // Keys leave the source in the order they are given, so those after the first `gone` were not acknowledged.
+      if (end.type === 'failed') await this.#noteDoubt(batch, keys.slice(end.gone), new Set(left));
+      return left;
     });
-    return undefined;
-  } catch (error) {
-    return error as Error;
   }
+
+  async #noteDoubt(
+    batch: Batch,
+    unacknowledged: readonly string[],
+    left: ReadonlySet<string>,
+  ): Promise<void> {
+    const vanished = unacknowledged.filter((key) => !left.has(key));
+    if (vanished.length === 0) return;
+    const replies = await askAbout(this.#link, 'target', batch.db, ['EXISTS'], vanished);
+    this.inDoubt.push(...vanished.filter((_, index) => replies[index] === 1));
+  }
+
+  async #present(batch: Batch, keys: readonly string[]): Promise<string[]> {
+    const replies = await askAbout(this.#link, 'source', batch.db, ['EXISTS'], keys);
+    for (const reply of replies) if (reply instanceof ReplyError && reply.code !== 'ASK') throw reply;
+    return keys.filter((_, index) => replies[index] === 1);
+  }
+
+  // A copy on the target that is the same may be overwritten; one that is not is for people to decide on.
+  async #sameOnBoth(batch: MoveBatch, keys: readonly string[]): Promise<boolean> {
+    const { same, different } = await sortConflicts(this.#link, batch.db, keys);
+    if (different.length > 0) throw keyConflict(this.#link, batch.slot, different);
+    return same.length > 0;
+  }
+
+  // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
+  async #awaitBoth(slot: number, failure: Error, started: number, pause: number): Promise<void> {
+    const { sourceAddress, targetAddress } = this.#link;
+    do {
+      if (performance.now() - started > RETRY_FOR_MS) throw cannotMigrate(this.#link, slot, failure);
+      if (!isBusyKey(failure)) await sleep(pause);
+    } while (!(await this.#answers(sourceAddress)) || !(await this.#answers(targetAddress)));
+  }
+
+  async #answers(address: Address): Promise<boolean> {
+    try {
+      await this.#link.context.connections.ask(address, ['PING'], { timeout: PING_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      return error instanceof ReplyError;
+    }
+  }
+
+  #timeoutFor(bytes = 0): number {
+    const given = this.#link.context.options.migrateTimeout;
+    return given ?? BASE_TIMEOUT_MS + Math.ceil(bytes / BYTES_PER_MS);
+  }
+
+  #tellRetry(slot: number, { message }: Error): void {
+    const { context, source } = this.#link;
+    context.emit({ type: 'retry', node: source.address, slot, reason: message });
+  }
+}
+
+// Some of the keys of a transaction are not there, or none is.
+function isVanished({ code, message }: ReplyError): boolean {
+  return code === 'ASK' || (code === 'TRYAGAIN' && message.includes('Multiple keys'));
 }
 
 function isBusyKey(error: Error): boolean {
@@ -113,17 +198,16 @@ function cannotMigrate(link: Link, slot: number, cause: Error): ClusterError {
   );
 }
 
-/** Reads the reply of GETKEYSINSLOT. */
-export function readKeys(reply: Reply | undefined): string[] {
-  if (Array.isArray(reply)) return reply.map(String);
-  throw reply instanceof Error ? reply : new TypeError('GETKEYSINSLOT gave no list');
-}
-
-/** Keys the source still holds in these slots, at most `most` each. */
-export async function listKeys(link: Link, slots: readonly number[], most: number): Promise<string[][]> {
-  const replies = await askSource(
-    link,
-    slots.map((slot) => ['CLUSTER', 'GETKEYSINSLOT', slot, most]),
+function cannotFence(link: Link, slot: number, cause: ReplyError): ClusterError {
+  return new ClusterError(
+    'MIGRATE_FAILED',
+    `Cannot make sure that no earlier MIGRATE of slot ${slot} is still on its way from ${link.source.address} to ${link.target.address}: ${cause.message}`,
+    {
+      address: cause.address ?? link.target.address,
+      cause,
+      openSlots: [slot],
+      resumable: true,
+      hint: 'The user needs CLIENT LIST and CLIENT KILL on both nodes. Wait until both answer, then run the same command again',
+    },
   );
-  return replies.map(readKeys);
 }

@@ -2,7 +2,7 @@ import { expandSlots } from '../../model/slot.ts';
 import type { MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
 import { moveByMigrate } from './classic.ts';
-import { countKeys, openLink } from './link.ts';
+import { countAllKeys, openLink } from './link.ts';
 import type { Ledger } from './progress.ts';
 
 /**
@@ -20,7 +20,7 @@ export async function moveSlots(
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
-  const keysIn = await countKeys(link, 'source', slots);
+  const keysIn = await countAllKeys(link, slots);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
   const progress = ledger.begin(step, 'migrate', slots.length, {
     bytes: 0,
@@ -28,6 +28,7 @@ export async function moveSlots(
     ...step.content,
     keys,
   });
-  await moveByMigrate({ link, slots, keysIn, others, progress });
+  const bigKeys = new Map(step.content?.bigKeys.map(({ key, bytes }) => [key, bytes]));
+  await moveByMigrate({ link, slots, keysIn, bigKeys, others, progress });
   progress.done();
 }

@@ -1,5 +1,7 @@
 import type { ClusterEvent, MoveFigures } from '../../events.ts';
+import type { MoveLimits } from '../../options.ts';
 import type { MoveContent, MoveStep } from '../../plan/plan.ts';
+import { Throttle } from './throttle.ts';
 
 const REPORT_EVERY_MS = 100;
 /** A slot costs time even where it is empty: as much as some keys do. */
@@ -15,16 +17,18 @@ export interface Moved {
   readonly longestStallMs: number;
 }
 
-/** Counts what the moves of a plan have done, and tells of it a few times a second. */
+/** Counts what the moves of a plan have done, holds them to their limits, and tells of it a few times a second. */
 export class Ledger {
   readonly #emit: (event: ClusterEvent) => void;
   readonly #moves: number;
+  readonly #throttle: Throttle;
   readonly #total = new Tally();
   #movesDone = 0;
 
-  constructor(emit: (event: ClusterEvent) => void, moves: number) {
+  constructor(emit: (event: ClusterEvent) => void, moves: number, limits?: MoveLimits) {
     this.#emit = emit;
     this.#moves = moves;
+    this.#throttle = new Throttle(limits);
   }
 
   /** Begins a move, of which the source and the target are known to be there. */
@@ -33,7 +37,7 @@ export class Ledger {
     const size = { slots, keys: content.keys, bytes: content.bytes };
     this.#total.add(size);
     this.#emit({ type: 'move-start', ...pair, ...size });
-    return new Progress(size, this.#total, {
+    return new Progress(size, this.#total, this.#throttle, {
       tell: (figures, state) => {
         this.#emit({ type: 'move-progress', ...pair, ...figures, ...(state === undefined ? {} : { state }) });
         this.#tellTotal();
@@ -64,13 +68,16 @@ interface Teller {
 
 /** How far one move has come. */
 export class Progress {
+  /** Shared by all moves of a plan. */
+  readonly throttle: Throttle;
   readonly #own = new Tally();
   readonly #total: Tally;
   readonly #teller: Teller;
   #state: string | undefined;
   #toldMs = 0;
 
-  constructor(size: Size, total: Tally, teller: Teller) {
+  constructor(size: Size, total: Tally, throttle: Throttle, teller: Teller) {
+    this.throttle = throttle;
     this.#own.add(size);
     this.#total = total;
     this.#teller = teller;

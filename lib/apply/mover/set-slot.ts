@@ -5,42 +5,95 @@ import { parseAddress } from '../../model/address.ts';
 import { formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch } from '../epoch.ts';
+import { askNode } from '../look.ts';
 import { inParallel } from '../parallel.ts';
-import { askSource, askTarget, firstRefusal, type Link } from './link.ts';
+import { askTarget, firstRefusal, type Link } from './link.ts';
+
+const CLOSE_ATTEMPTS = 5;
+const CLOSE_PAUSE_MS = 300;
+/** Slots that are not worth another connection. */
+const MIN_SHARE = 8;
 
 /**
  * Opens slots: IMPORTING on the target, then MIGRATING on the source. From then on the source answers for the keys it
  * has and sends clients to the target for those it has not.
  * Where either refuses, the slots that only the target has opened are closed again: nobody was sent there yet.
+ * Rejects with ClusterError `NODE_NOT_EMPTY` where the target holds keys of a slot which is not in `found`, the slots that
+ * were open before: they would come back to life, or stand in the way of newer values.
  */
-export async function openSlots(link: Link, slots: readonly number[]): Promise<void> {
+export async function openSlots(
+  link: Link,
+  slots: readonly number[],
+  found: ReadonlySet<number>,
+): Promise<void> {
   const { source, target } = link;
-  const importing = await askTarget(
-    link,
-    slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id]),
-  );
-  const refusedByTarget = firstRefusal(slots, importing);
-  if (refusedByTarget) {
-    await askTarget(
-      link,
-      slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'STABLE']),
-    );
-    throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error);
+  const fresh = slots.filter((slot) => !found.has(slot));
+  const [refusedByTarget, strange] = await Promise.all([
+    setSlots(link, target, slots, ['IMPORTING', source.id]),
+    firstWithKeys(link, fresh),
+  ]);
+  if (refusedByTarget || strange !== undefined) {
+    await setSlots(link, target, slots, ['STABLE']);
+    if (refusedByTarget) throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error);
+    throw hasStrangeKeys(link, strange ?? -1);
   }
-  const migrating = await askSource(
-    link,
-    slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id]),
-  );
-  const refusedBySource = firstRefusal(slots, migrating);
-  if (refusedBySource) {
-    const opened = slots.filter((_, index) => !(migrating[index] instanceof Error));
-    const unopened = slots.filter((_, index) => migrating[index] instanceof Error);
-    await askTarget(
+  const refused = await setSlots(link, source, slots, ['MIGRATING', target.id]);
+  if (refused) {
+    const { openSlots: open } = (await askNode(link.context.connections, link.sourceAddress)).myself;
+    const opened = new Set(open.map(({ slot }) => slot));
+    await setSlots(
       link,
-      unopened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'STABLE']),
+      target,
+      slots.filter((slot) => !opened.has(slot)),
+      ['STABLE'],
     );
-    throw cannotOpen(link, refusedBySource.slot, source, refusedBySource.error, opened);
+    const left = slots.filter((slot) => opened.has(slot));
+    throw cannotOpen(link, refused.slot, source, refused.error, left);
   }
+}
+
+async function firstWithKeys(link: Link, slots: readonly number[]): Promise<number | undefined> {
+  const counts = await askTarget(
+    link,
+    slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]),
+  );
+  return slots.find((_, index) => typeof counts[index] === 'number' && counts[index] > 0);
+}
+
+function hasStrangeKeys({ target, source }: Link, slot: number): ClusterError {
+  return new ClusterError(
+    'NODE_NOT_EMPTY',
+    `Cannot move slot ${slot} from ${source.address} to ${target.address}: the target holds keys of it already, though it does not own it`,
+    {
+      address: target.address,
+      hint: `Nothing of it was moved. See them with CLUSTER GETKEYSINSLOT ${slot} 10 on ${target.address}, save what is needed, and delete them there`,
+    },
+  );
+}
+
+interface Refusal {
+  readonly slot: number;
+  readonly error: ReplyError;
+}
+
+/** SETSLOT for many slots of one node. Resolves to the first refusal. */
+async function setSlots(
+  { context, setSlotLanes }: Link,
+  node: NodeRef,
+  slots: readonly number[],
+  words: readonly string[],
+  tolerate?: (error: ReplyError) => boolean,
+): Promise<Refusal | undefined> {
+  const address = parseAddress(node.address);
+  const share = Math.max(MIN_SHARE, Math.ceil(slots.length / setSlotLanes));
+  const shares = Array.from({ length: Math.ceil(slots.length / share) }, (_, index) =>
+    slots.slice(index * share, (index + 1) * share),
+  );
+  const refusals = await inParallel(shares, async (part, lane) => {
+    const commands = part.map((slot) => ['CLUSTER', 'SETSLOT', slot, ...words]);
+    return firstRefusal(part, await context.connections.askAll(address, commands, { lane }), tolerate);
+  });
+  return refusals.find((refusal) => refusal !== undefined);
 }
 
 function cannotOpen(
@@ -57,9 +110,6 @@ function cannotOpen(
   );
 }
 
-const CLOSE_ATTEMPTS = 5;
-const CLOSE_PAUSE_MS = 300;
-
 /**
  * Closes slots that hold no key on the source any more: SETSLOT NODE on the target, which takes a new config epoch for
  * it, then on the source, then on the other masters. In another order a crash would leave a slot that nobody owns.
@@ -72,19 +122,15 @@ export async function closeSlots(
 ): Promise<void> {
   await hearOfEpoch(link.context, link.target, [link.source]);
   await closeOnTarget(link, slots);
-  const command = (slot: number) => ['CLUSTER', 'SETSLOT', slot, 'NODE', link.target.id] as const;
-  await tellOwner(link, link.source, slots.map(command));
-  await inParallel(others, (other) => tellOwner(link, other, slots.map(command)));
+  await tellOwner(link, link.source, slots);
+  await inParallel(others, (other) => tellOwner(link, other, slots));
 }
 
 async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void> {
   // SETSLOT NODE is safe to repeat, so a lost answer is simply asked for again.
   for (let attempt = 1; ; attempt++) {
-    const failure = await askTarget(
-      link,
-      slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', link.target.id]),
-    ).then(
-      (replies) => firstRefusal(slots, replies)?.error,
+    const failure = await setSlots(link, link.target, slots, ['NODE', link.target.id]).then(
+      (refusal) => refusal?.error,
       (error: Error) => error,
     );
     if (!failure) return;
@@ -99,19 +145,12 @@ async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void
   }
 }
 
-async function tellOwner(
-  link: Link,
-  node: NodeRef,
-  commands: Parameters<Link['context']['connections']['askAll']>[1],
-): Promise<void> {
-  const { connections, emit } = link.context;
+async function tellOwner(link: Link, node: NodeRef, slots: readonly number[]): Promise<void> {
   try {
-    const refused = (await connections.askAll(parseAddress(node.address), commands)).find(
-      (reply) => reply instanceof Error && !isReplicaNow(reply),
-    );
-    if (refused) throw refused;
+    const refused = await setSlots(link, node, slots, ['NODE', link.target.id], isReplicaNow);
+    if (refused) throw refused.error;
   } catch (error) {
-    emit({
+    link.context.emit({
       type: 'warning',
       node: node.address,
       message: `${node.address} was not told the new owner of some slots and will hear of it from the others: ${messageOf(error)}`,

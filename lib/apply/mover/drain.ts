@@ -1,0 +1,129 @@
+import type { Command } from '../../../resp/index.ts';
+import { ClusterError } from '../../errors.ts';
+import { Lane } from './batch.ts';
+import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
+import { askSource, countKeys, countOf, type Link, parseDatabases } from './link.ts';
+import { KeyMover } from './migrate.ts';
+import { Pacer } from './pacer.ts';
+import { Throttle } from './throttle.ts';
+
+/** With two batches under way the source never waits for us, with many its clients wait for it. */
+const LEAST_LANES = 2;
+/** Enough for an operator who is many batches away from the source. */
+const MOST_LANES = 32;
+const DEFAULT_MAX_STALL_MS = 5;
+
+export interface DrainOptions {
+  readonly link: Link;
+  readonly mover: KeyMover;
+  /** Bytes of keys that are moved alone. */
+  readonly bigKeys: ReadonlyMap<string, number>;
+  readonly throttle: Throttle;
+  /** Slots that were open before this run: nothing is overwritten in them. */
+  readonly found: ReadonlySet<number>;
+  /** Keys have left the source, which that held up for so long. */
+  readonly onMoved?: (keys: number, stallMs: number) => void;
+}
+
+/** Moves the keys of open slots. */
+export class Drain {
+  readonly #options: DrainOptions;
+  readonly #pacer: Pacer;
+  readonly #lanes: Lane[] = [];
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+    this.#pacer = new Pacer(options.link.context.options.maxStall ?? DEFAULT_MAX_STALL_MS);
+  }
+
+  /** Resolves when the source holds no key of these slots any more. */
+  async run(slots: readonly number[]): Promise<void> {
+    const { link } = this.#options;
+    for (let before = Number.POSITIVE_INFINITY; ; ) {
+      const contents = await contentsOf(link, slots);
+      const keys = contents.reduce((sum, { count }) => sum + count, 0);
+      const [first] = contents;
+      if (!first) return;
+      if (keys >= before) throw stillHasKeys(link, first.slot);
+      before = keys;
+      await this.#pass(contents);
+    }
+  }
+
+  // Lanes are added while the source has to wait for us.
+  async #pass(contents: readonly SlotContent[]): Promise<void> {
+    const { link, bigKeys, throttle } = this.#options;
+    const wantsSizes = () => this.#pacer.wantsSizes || throttle.limitsBytes;
+    const feed = new KeyFeed(link, contents, bigKeys, wantsSizes);
+    const running: Promise<void>[] = [];
+    let failure: { readonly reason: unknown } | undefined;
+    const run = async (lane: Lane): Promise<void> => {
+      for (;;) {
+        const { keys, bytes } = this.#pacer.size;
+        const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
+        if (!batch || failure) return;
+        await throttle.admit(batch.keys.length, batch.bytes ?? 0);
+        if (failure) return;
+        const stallMs = await this.#move(lane, batch);
+        if (running.length < this.#lanesFor(lane.roundTripMs, stallMs)) start();
+      }
+    };
+    const start = (): void => {
+      const lane = this.#laneAt(running.length);
+      running.push(
+        run(lane).catch((reason: unknown) => {
+          failure ??= { reason };
+        }),
+      );
+    };
+    while (running.length < LEAST_LANES) start();
+    // It may get longer while it is waited for.
+    for (let at = 0; at < running.length; at++) await running[at];
+    if (failure) throw failure.reason;
+  }
+
+  async #move(lane: Lane, batch: SizedBatch): Promise<number> {
+    const { mover, found, onMoved } = this.#options;
+    const { gone, stallMs } = await mover.move(lane, { ...batch, ours: !found.has(batch.slot) });
+    this.#pacer.measured(gone, batch.bytes, stallMs);
+    onMoved?.(gone, stallMs);
+    return stallMs;
+  }
+
+  #lanesFor(roundTripMs: number, stallMs: number): number {
+    if (stallMs <= 0) return LEAST_LANES;
+    return Math.min(MOST_LANES, Math.max(LEAST_LANES, 1 + Math.ceil(roundTripMs / stallMs)));
+  }
+
+  // Lane 0 of the connections is for everything else.
+  #laneAt(index: number): Lane {
+    this.#lanes[index] ??= new Lane(this.#options.link, index + 1);
+    return this.#lanes[index] as Lane;
+  }
+}
+
+/** Moves the keys of slots that were found open, and overwrites nothing. */
+export async function drainSlots(link: Link, slots: readonly number[]): Promise<void> {
+  const throttle = new Throttle(link.context.options.limits);
+  const options = { link, mover: new KeyMover(link), bigKeys: new Map(), throttle, found: new Set(slots) };
+  await new Drain(options).run(slots);
+}
+
+async function contentsOf(link: Link, slots: readonly number[]): Promise<SlotContent[]> {
+  const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
+  const [keyspace, ...counts] = await askSource(link, [['INFO', 'keyspace'], ...commands]);
+  const contents = slots.map((slot, index) => ({ slot, db: 0, count: countOf(counts[index]) }));
+  for (const db of parseDatabases(String(keyspace)).filter((db) => db !== 0)) {
+    const more = await countKeys(link, slots, [db]);
+    contents.push(...slots.map((slot, index) => ({ slot, db, count: more[index] ?? 0 })));
+  }
+  return contents.filter(({ count }) => count > 0);
+}
+
+function stillHasKeys({ source }: Link, slot: number): ClusterError {
+  return new ClusterError(
+    'MIGRATE_FAILED',
+    `Slot ${slot} on ${source.address} still contains keys after all were moved`,
+    { address: source.address, openSlots: [slot], resumable: true },
+  );
+}

@@ -1,0 +1,124 @@
+import type { Command } from '../../../resp/index.ts';
+import type { Batch } from './batch.ts';
+import { askAbout, askSourceIn, type Link } from './link.ts';
+import type { BatchSize } from './pacer.ts';
+
+/** Keys that one round of GETKEYSINSLOT lists: it holds up the source as well. */
+const LIST_KEYS = 2000;
+
+/** What is known of a slot before its keys are listed. */
+export interface SlotContent {
+  readonly slot: number;
+  readonly db: number;
+  readonly count: number;
+}
+
+/** A batch, with what its keys weigh where that was asked for. */
+export interface SizedBatch extends Batch {
+  /** Bytes by MEMORY USAGE. */
+  readonly bytes?: number;
+}
+
+interface Listed {
+  readonly slot: number;
+  readonly db: number;
+  readonly keys: readonly string[];
+  readonly sizes: readonly number[] | undefined;
+  from: number;
+}
+
+/** Lists the keys of open slots ahead of those who move them, and cuts them into batches. */
+export class KeyFeed {
+  readonly #link: Link;
+  readonly #unlisted: SlotContent[];
+  readonly #bigKeys: ReadonlyMap<string, number>;
+  readonly #wantsSizes: () => boolean;
+  readonly #listed: Listed[] = [];
+  #keysAhead = 0;
+  #listing: Promise<void> | undefined;
+
+  /** `bigKeys`: bytes of keys that go alone. `wantsSizes`: whether sizes are to be asked for. */
+  constructor(
+    link: Link,
+    slots: readonly SlotContent[],
+    bigKeys: ReadonlyMap<string, number>,
+    wantsSizes: () => boolean,
+  ) {
+    this.#link = link;
+    this.#unlisted = [...slots];
+    this.#bigKeys = bigKeys;
+    this.#wantsSizes = wantsSizes;
+  }
+
+  /** The next keys to move, of one slot; undefined when all are taken. Slots may have got longer than was listed of them. */
+  async next(size: BatchSize): Promise<SizedBatch | undefined> {
+    if (this.#keysAhead < LIST_KEYS / 2) void this.#list().catch(() => undefined);
+    while (this.#listed.length === 0) {
+      if (this.#unlisted.length === 0 && this.#listing === undefined) return undefined;
+      await this.#list();
+    }
+    const listed = this.#listed[0] as Listed;
+    const batch = this.#cut(listed, size);
+    if (listed.from >= listed.keys.length) this.#listed.shift();
+    return batch;
+  }
+
+  #cut(listed: Listed, { keys: mostKeys, bytes: mostBytes }: BatchSize): SizedBatch {
+    const { slot, db, keys, sizes } = listed;
+    const first = listed.from;
+    let [end, bytes] = [first, 0];
+    while (end < keys.length && end - first < mostKeys) {
+      const big = this.#bigKeys.get(keys[end] as string);
+      const size = big ?? sizes?.[end] ?? 0;
+      if (end > first && (big !== undefined || bytes + size > mostBytes)) break;
+      bytes += size;
+      end += 1;
+      if (big !== undefined) break;
+    }
+    listed.from = end;
+    this.#keysAhead -= end - first;
+    const isSized = sizes !== undefined || bytes > 0;
+    return { slot, db, keys: keys.slice(first, end), ...(isSized ? { bytes } : {}) };
+  }
+
+  #list(): Promise<void> {
+    this.#listing ??= this.#listSome().finally(() => {
+      this.#listing = undefined;
+    });
+    return this.#listing;
+  }
+
+  async #listSome(): Promise<void> {
+    const [first] = this.#unlisted;
+    if (!first) return;
+    const group: SlotContent[] = [];
+    for (let [at, keys] = [0, 0]; at < this.#unlisted.length && keys < LIST_KEYS; at++) {
+      const item = this.#unlisted[at] as SlotContent;
+      if (item.db !== first.db) break;
+      group.push(item);
+      keys += Math.max(1, item.count);
+    }
+    this.#unlisted.splice(0, group.length);
+    const commands = group.map(({ slot }): Command => ['CLUSTER', 'GETKEYSINSLOT', slot, LIST_KEYS]);
+    const replies = await askSourceIn(this.#link, first.db, commands);
+    for (const [index, { slot, db }] of group.entries()) {
+      const keys = readKeys(replies[index]);
+      if (keys.length === 0) continue;
+      const sizes = this.#wantsSizes() ? await sizesOf(this.#link, db, keys) : undefined;
+      this.#listed.push({ slot, db, keys, sizes, from: 0 });
+      this.#keysAhead += keys.length;
+    }
+  }
+}
+
+/** Bytes of keys by MEMORY USAGE; 0 for one that is gone. */
+export async function sizesOf(link: Link, db: number, keys: readonly string[]): Promise<number[]> {
+  const replies = await askAbout(link, 'source', db, ['MEMORY', 'USAGE'], keys);
+  return replies.map((reply) => (typeof reply === 'number' ? reply : 0));
+}
+
+/** Reads the reply of GETKEYSINSLOT. */
+export function readKeys(reply: unknown): string[] {
+  if (Array.isArray(reply)) return reply.map(String);
+  throw reply instanceof Error ? reply : new TypeError('GETKEYSINSLOT gave no list');
+}

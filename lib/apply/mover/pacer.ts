@@ -1,0 +1,57 @@
+/** Keys in one MIGRATE where its time is held down: more make it hardly faster, and longer for others. */
+const MOST_KEYS = 100;
+/** Where it is not. */
+const MOST_KEYS_UNPACED = 1000;
+/** Nothing is known of the keys when the first batch is sent. */
+const FIRST_KEYS = 10;
+/** The weight of the newest batch in the estimate. */
+const WEIGHT = 0.3;
+/** A key that takes longer than this is large enough for its size to be asked for. */
+const SIZES_FROM_MS = 0.05;
+
+/** How much may go into one batch. */
+export interface BatchSize {
+  readonly keys: number;
+  /** Infinity where sizes play no part. */
+  readonly bytes: number;
+}
+
+/** Cuts batches so that one holds up its source for `maxStallMs` at most, by the time that those before it took. */
+export class Pacer {
+  readonly #maxStallMs: number;
+  #msPerKey: number | undefined;
+  #msPerByte: number | undefined;
+
+  constructor(maxStallMs: number) {
+    this.#maxStallMs = maxStallMs;
+  }
+
+  /** True where keys are so large that batches go by bytes. */
+  get wantsSizes(): boolean {
+    return Number.isFinite(this.#maxStallMs) && (this.#msPerKey ?? 0) > SIZES_FROM_MS;
+  }
+
+  get size(): BatchSize {
+    if (!Number.isFinite(this.#maxStallMs)) {
+      return { keys: MOST_KEYS_UNPACED, bytes: Number.POSITIVE_INFINITY };
+    }
+    const { wantsSizes } = this;
+    const bytes =
+      wantsSizes && this.#msPerByte !== undefined ? this.#maxStallMs / this.#msPerByte : undefined;
+    // Where sizes are known they say how many keys go; the average would be too few of the small ones.
+    if (bytes !== undefined) return { keys: MOST_KEYS, bytes };
+    const keys = this.#msPerKey === undefined ? FIRST_KEYS : this.#maxStallMs / this.#msPerKey;
+    return { keys: Math.min(MOST_KEYS, Math.max(1, Math.floor(keys))), bytes: Number.POSITIVE_INFINITY };
+  }
+
+  /** Takes into account how long a batch took. `bytes` where the sizes of its keys were known. */
+  measured(keys: number, bytes: number | undefined, stallMs: number): void {
+    if (keys <= 0) return;
+    this.#msPerKey = mix(this.#msPerKey, stallMs / keys);
+    if (bytes !== undefined && bytes > 0) this.#msPerByte = mix(this.#msPerByte, stallMs / bytes);
+  }
+}
+
+function mix(known: number | undefined, next: number): number {
+  return known === undefined ? next : known + WEIGHT * (next - known);
+}

@@ -1,0 +1,30 @@
+import type { MoveLimits } from '../../options.ts';
+
+/** Slots that are open at one time: enough that one config save of the server serves many. */
+const WINDOW_SLOTS = 100;
+/** Keys in the slots open at one time: a stop has to wait until these are moved. */
+const WINDOW_KEYS = 20_000;
+/** Seconds that moving these may take where the rate is limited. */
+const WINDOW_SECONDS = 2;
+
+/**
+ * Cuts slots into windows that hold neither too many slots nor too many keys. A slot with more keys than that is a window
+ * of its own. Limits are read when a window is cut: they may be changed meanwhile.
+ */
+export function* windows(
+  slots: readonly number[],
+  keysIn: readonly number[],
+  limits: MoveLimits = {},
+): Generator<number[], void> {
+  for (let from = 0; from < slots.length; ) {
+    const most = Math.min(WINDOW_KEYS, WINDOW_SECONDS * (limits.keysPerSecond ?? Number.POSITIVE_INFINITY));
+    let [end, keys] = [from, 0];
+    while (end < slots.length && end - from < WINDOW_SLOTS) {
+      keys += keysIn[end] ?? 0;
+      if (end > from && keys > most) break;
+      end += 1;
+    }
+    yield slots.slice(from, end);
+    from = end;
+  }
+}
