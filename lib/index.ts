@@ -1,5 +1,13 @@
 export { ClusterError, type ClusterErrorCode, ConnectionError, ProtocolError, ReplyError } from './errors.ts';
-export type { ClusterEvent, MoveProgress, OnEvent } from './events.ts';
+export type {
+  ClusterEvent,
+  MoveDone,
+  MoveFigures,
+  MoveProgress,
+  MoveStart,
+  MoveTotal,
+  OnEvent,
+} from './events.ts';
 export { type Address, type AddressLike, formatAddress, parseAddress } from './model/address.ts';
 export { ClusterNode } from './model/cluster-node.ts';
 export type { Finding } from './model/findings.ts';
@@ -19,6 +27,20 @@ export type { OperationResult } from './operations/result.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';
 export { type ShutdownOptions, shutdownCluster } from './operations/shutdown-cluster.ts';
 export { type StartOptions, startCluster, startClusterOnMulti } from './operations/start-cluster.ts';
-export type { ConnectionOptions, ControlOptions, OperationOptions } from './options.ts';
+export type {
+  ConnectionOptions,
+  ControlOptions,
+  MoveLimits,
+  MoveOptions,
+  OperationOptions,
+} from './options.ts';
 export { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from './plan/balance.ts';
-export { describeStep, type MoveStep, type NodeRef, type Plan, type Step } from './plan/plan.ts';
+export {
+  type BigKey,
+  describeStep,
+  type MoveContent,
+  type MoveStep,
+  type NodeRef,
+  type Plan,
+  type Step,
+} from './plan/plan.ts';

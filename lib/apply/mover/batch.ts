@@ -27,8 +27,8 @@ export interface BatchOptions {
   readonly timeoutMs: number;
 }
 
-/** On top of what MIGRATE may take: its timeout counts for connecting and again for the transfer. */
-const COMMAND_SLACK_MS = 10_000;
+/** What a node may take for a command, where nothing is said. */
+const DEFAULT_COMMAND_TIMEOUT_MS = 10_000;
 
 /** A connection to the source on which one batch is under way at a time. */
 export class Lane {
@@ -50,7 +50,7 @@ export class Lane {
    * they are given, so where it stops, the count says which it has not.
    */
   async send({ slot, db, keys }: Batch, { replace, timeoutMs }: BatchOptions): Promise<BatchEnd> {
-    const { migrateTo, auth } = this.#link;
+    const { migrateTo, auth, context } = this.#link;
     const migrate = [
       ...['MIGRATE', migrateTo.host, migrateTo.port, '', db, timeoutMs],
       ...(replace ? ['REPLACE'] : []),
@@ -61,7 +61,9 @@ export class Lane {
     // imports the slot, holds until EXEC.
     const commands = [['TIME'], ['ASKING'], ['MULTI'], count, migrate, count, ['EXEC'], ['TIME']];
     try {
-      const replies = await this.#ask(inDatabase(db, commands), 2 * timeoutMs + COMMAND_SLACK_MS);
+      // The timeout of MIGRATE counts for connecting and again for the transfer.
+      const slack = context.options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT_MS;
+      const replies = await this.#ask(inDatabase(db, commands), 2 * timeoutMs + slack);
       return readEnd(fromDatabase(db, replies));
     } catch (error) {
       if (error instanceof ReplyError) return { type: 'refused', error };

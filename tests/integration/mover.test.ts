@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import {
+  type ClusterError,
+  type ClusterEvent,
+  fixMigrating,
+  type MoveLimits,
+  migrateSlots,
+  replicate,
+} from '../../lib/index.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode, type StartOptions } from '../bed/index.ts';
+import {
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  quick,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const SLOTS = 40;
+const KEYS_PER_SLOT = 50;
+const method = 'migrate' as const;
+/** Nothing fails over while a node is frozen. */
+const patient = { config: { 'cluster-node-timeout': '60000' } };
+
+/** Slots 0 to 39 of the first of two masters, with keys. */
+async function filled(options: StartOptions = quick): Promise<[ServerNode, ServerNode, string[]]> {
+  const nodes = await startMasters(bed, 2, 0, options);
+  const [source, target] = [at(nodes, 0), at(nodes, 1)];
+  const keys = Array.from({ length: SLOTS }, (_, slot) => keysOfSlot(slot, KEYS_PER_SLOT)).flat();
+  await tell(source, ...keys.map((key) => ['SET', key, `value of ${key}`]));
+  return [source, target, keys];
+}
+
+async function keysIn(node: ServerNode, slots = SLOTS): Promise<string[]> {
+  const commands = Array.from({ length: slots }, (_, slot) => [
+    'CLUSTER',
+    'GETKEYSINSLOT',
+    `${slot}`,
+    '10000',
+  ]);
+  return (await tell(node, ...commands)).flatMap((reply) => reply as string[]);
+}
+
+async function valuesAt(node: ServerNode, keys: readonly string[]): Promise<unknown[]> {
+  return tell(node, ...keys.map((key) => ['GET', key]));
+}
+
+interface Running {
+  readonly events: ClusterEvent[];
+  readonly done: Promise<unknown>;
+  /** Waits for an event of this type. */
+  until(type: ClusterEvent['type'], count?: number): Promise<void>;
+}
+
+function begin(source: ServerNode, target: ServerNode, options: object): Running {
+  const events: ClusterEvent[] = [];
+  const onEvent = (event: ClusterEvent) => events.push(event);
+  const done = migrateSlots(source.address, target.address, [[0, SLOTS - 1]], {
+    method,
+    onEvent,
+    ...options,
+  }).catch((error: unknown) => error);
+  const until = (type: ClusterEvent['type'], count = 1) =>
+    eventually(`${count} × ${type}`, () => events.filter((event) => event.type === type).length >= count);
+  return { events, done, until };
+}
+
+async function assertMoved(source: ServerNode, target: ServerNode): Promise<void> {
+  assert.deepEqual(await openSlotsAt([source, target]), []);
+  await assertLayout([
+    [source, `${SLOTS}-8191`],
+    [target, `0-${SLOTS - 1} 8192-16383`],
+  ]);
+  assert.deepEqual(await keysIn(source), []);
+}
+
+describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
+  it('brings back no key that was deleted meanwhile without naming it', async () => {
+    const [source, target, keys] = await filled(patient);
+    const move = begin(source, target, { limits: { keysPerSecond: 1000 }, migrateTimeout: 300 });
+    await move.until('move-progress');
+    await target.freeze();
+    await move.until('retry');
+    // Part of them are on their way to the target, which will take them when it wakes.
+    const deleted = await keysIn(source);
+    assert.ok(deleted.length > 0);
+    await tell(source, ...deleted.map((key) => ['DEL', key]));
+    await target.thaw();
+    const error = (await move.done) as ClusterError;
+    const gone = new Set(deleted);
+    const left = await keysIn(target);
+    const risen = left.filter((key) => gone.has(key));
+    if (risen.length > 0) assert.equal(error.code, 'KEYS_IN_DOUBT', `${error}`);
+    const named = risen.length > 0 ? error.keys : [];
+    assert.deepEqual(named.toSorted(), risen.toSorted());
+    assert.deepEqual(
+      left.filter((key) => !gone.has(key)).toSorted(),
+      keys.filter((key) => !gone.has(key)).toSorted(),
+    );
+    await assertMoved(source, target);
+  });
+
+  it('brings no older value, when the target wakes up with what was sent to it before', async () => {
+    const [source, target, keys] = await filled(patient);
+    const move = begin(source, target, { limits: { keysPerSecond: 1000 }, migrateTimeout: 300 });
+    await move.until('move-progress');
+    await target.freeze();
+    await move.until('retry');
+    const rewritten = await keysIn(source);
+    await tell(source, ...rewritten.map((key) => ['SET', key, 'new']));
+    await target.thaw();
+    const result = await move.done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    const isNew = new Set(rewritten);
+    assert.deepEqual(
+      await valuesAt(target, keys),
+      keys.map((key) => (isNew.has(key) ? 'new' : `value of ${key}`)),
+    );
+    await assertMoved(source, target);
+  });
+
+  it('because the source could not be reached loses nothing, and nothing of it runs later', async () => {
+    const [source, target, keys] = await filled({ ...patient, relay: true });
+    const move = begin(source, target, {
+      limits: { keysPerSecond: 1000 },
+      ...{ migrateTimeout: 300, commandTimeout: 500, connectTimeout: 2000 },
+    });
+    await move.until('move-progress');
+    source.cutOff();
+    await move.until('retry');
+    source.reconnect();
+    const result = await move.done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    assert.deepEqual(
+      await valuesAt(target, keys),
+      keys.map((key) => `value of ${key}`),
+    );
+    await assertMoved(source, target);
+  });
+});
+
+describe('keys that change while their slot is open', { concurrency: 2 }, () => {
+  it('and are deleted or expire stay gone, the others arrive', async () => {
+    const [source, target, keys] = await filled();
+    await tell(source, ...keys.filter((_, index) => index % 5 === 0).map((key) => ['PEXPIRE', key, '400']));
+    const move = begin(source, target, { limits: { keysPerSecond: 2000 } });
+    const deleted = keys.filter((_, index) => index % 5 === 1);
+    const client = await connectTo(source);
+    for (const key of deleted.toReversed()) {
+      const reply = await client.command(['DEL', key]).catch((error: Error) => error.message);
+      if (typeof reply === 'string') await ask(target, 'DEL', key).catch(() => undefined);
+      if (typeof reply === 'string') {
+        const there = await connectTo(target);
+        await there.pipeline([['ASKING'], ['DEL', key]]);
+        there.destroy();
+      }
+    }
+    client.destroy();
+    const result = await move.done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    await assertMoved(source, target);
+    const kept = keys.filter((_, index) => index % 5 > 1);
+    await eventually('the others have expired', async () => {
+      await tell(target, ...keys.map((key) => ['EXISTS', key]));
+      return (await keysIn(target)).length <= kept.length;
+    });
+    assert.deepEqual((await keysIn(target)).toSorted(), kept.toSorted());
+  });
+
+  it('stay where they are when the target has no memory left, and go when it has', async () => {
+    const [source, target, keys] = await filled();
+    const move = begin(source, target, { limits: { keysPerSecond: 1000 } });
+    await move.until('move-progress');
+    await ask(target, 'CONFIG', 'SET', 'maxmemory', '1');
+    const error = (await move.done) as ClusterError;
+    assert.equal(error.code, 'MIGRATE_FAILED');
+    assert.match(error.message, /OOM/);
+    const found = [...(await keysIn(source)), ...(await keysIn(target))];
+    assert.deepEqual(found.toSorted(), keys.toSorted());
+    assert.deepEqual(
+      error.openSlots,
+      (await openSlotsAt([source])).map((text) => Number(text.split(' ').at(-1))).toSorted((a, b) => a - b),
+    );
+    await ask(target, 'CONFIG', 'SET', 'maxmemory', '0');
+    await fixMigrating(source.address);
+    assert.deepEqual(await openSlotsAt([source, target]), []);
+    await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
+    assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
+    await assertMoved(source, target);
+  });
+});
+
+describe('a target that holds keys of a slot it does not own', () => {
+  it('is refused, and no slot stays open', async () => {
+    const [source, target, keys] = await filled();
+    const [strange = ''] = keysOfSlot(7, 1, 'strange');
+    await tell(
+      target,
+      ['CLUSTER', 'SETSLOT', '7', 'IMPORTING', await idOfNode(source)],
+      ['ASKING'],
+      ['SET', strange, 'old'],
+      ['CLUSTER', 'SETSLOT', '7', 'STABLE'],
+    );
+    const error = (await begin(source, target, {}).done) as ClusterError;
+    assert.equal(error.code, 'NODE_NOT_EMPTY');
+    assert.match(error.message, /slot 7 .*the target holds keys of it already/);
+    assert.deepEqual(await openSlotsAt([source, target]), []);
+    assert.deepEqual((await keysIn(source)).toSorted(), keys.toSorted());
+  });
+});
+
+describe('limits', { concurrency: 2 }, () => {
+  it('hold the move to a rate, until they are lifted', async () => {
+    const [source, target, keys] = await filled();
+    const limits: MoveLimits = { keysPerSecond: 200 };
+    const started = performance.now();
+    const move = begin(source, target, { limits });
+    await move.until('move-progress', 3);
+    const last = move.events.findLast((event) => event.type === 'move-progress');
+    assert.ok(last?.type === 'move-progress');
+    // A tenth of a second's keys may go at once, and a batch beside.
+    assert.ok(last.keysDone <= (200 * (performance.now() - started)) / 1000 + 60, `${last.keysDone}`);
+    limits.keysPerSecond = Number.POSITIVE_INFINITY;
+    const result = await move.done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    assert.ok(performance.now() - started < (keys.length / 200) * 1000, 'the new limit counts');
+    await assertMoved(source, target);
+  });
+
+  it('in bytes hold it to a rate as well', async () => {
+    const [source, target] = await filled();
+    const started = performance.now();
+    const result = await begin(source, target, { limits: { bytesPerSecond: 100_000 } }).done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    // Each key takes 80 bytes at the least.
+    assert.ok(performance.now() - started > ((SLOTS * KEYS_PER_SLOT * 80) / 100_000) * 1000 * 0.8);
+    await assertMoved(source, target);
+  });
+});
+
+describe('a cluster with more to it', { concurrency: 2 }, () => {
+  it('than masters: slots move to a master that has a replica', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [source, target, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(target.address, replica.address);
+    await tell(source, ...keysOfSlot(3, 20).map((key) => ['SET', key, 'value']));
+    await migrateSlots(source.address, target.address, [[0, 999]], { method });
+    await assertLayout([
+      [source, '1000-8191'],
+      [target, '0-999 8192-16383'],
+      [replica, `replica of ${target.address}`],
+    ]);
+    await eventually('the replica has the keys', async () => (await ask(replica, 'DBSIZE')) === 20);
+  });
+
+  it('than one database: keys of all of them move', async (context) => {
+    const { kind, major } = bed.server;
+    if (kind !== 'valkey' || major < 9) return context.skip('The server has one database in a cluster');
+    const config = { ...quick.config, 'cluster-databases': '16' };
+    const [source, target, keys] = await filled({ config });
+    const more = keysOfSlot(5, 300, 'more');
+    await tell(source, ['SELECT', '3'], ...more.map((key) => ['SET', key, `3 ${key}`]));
+    await tell(source, ['SELECT', '7'], ...more.map((key) => ['SET', key, `7 ${key}`]));
+    const result = await begin(source, target, {}).done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    for (const db of ['3', '7']) {
+      const [, ...values] = await tell(target, ['SELECT', db], ...more.map((key) => ['GET', key]));
+      assert.deepEqual(
+        values,
+        more.map((key) => `${db} ${key}`),
+      );
+    }
+    assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
+    assert.equal(await ask(source, 'DBSIZE'), 0);
+  });
+});
