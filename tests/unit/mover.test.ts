@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { parseClients } from '../../lib/apply/mover/fence.ts';
+import { Gate } from '../../lib/apply/mover/gate.ts';
+import { Pacer } from '../../lib/apply/mover/pacer.ts';
+import { Ledger } from '../../lib/apply/mover/progress.ts';
+import { runDisjoint } from '../../lib/apply/schedule.ts';
+import type { ClusterEvent } from '../../lib/events.ts';
+import type { MoveStep } from '../../lib/plan/plan.ts';
+
+/** A promise and how to settle it. */
+function latch() {
+  let open = (): void => undefined;
+  let fail = (_reason: unknown): void => undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    open = resolve;
+    fail = reject;
+  });
+  return { promise, open, fail };
+}
+
+describe('Gate', () => {
+  test('lets one run alone only when all others have left, and holds newcomers until it is done', async () => {
+    const gate = new Gate();
+    const log: string[] = [];
+    const [first, second, only] = [latch(), latch(), latch()];
+    const step = (name: string, until: Promise<void>) => async () => {
+      log.push(`${name} in`);
+      await until;
+      log.push(`${name} out`);
+    };
+    const all = [gate.beside(step('first', first.promise)), gate.beside(step('second', second.promise))];
+    all.push(gate.alone(step('only', only.promise)));
+    all.push(gate.beside(step('third', Promise.resolve())));
+    await turn();
+    assert.deepEqual(log, ['first in', 'second in']);
+    first.open();
+    await turn();
+    assert.deepEqual(log, ['first in', 'second in', 'first out']);
+    second.open();
+    await turn();
+    assert.deepEqual(log.slice(3), ['second out', 'only in']);
+    only.open();
+    await Promise.all(all);
+    assert.deepEqual(log.slice(5), ['only out', 'third in', 'third out']);
+  });
+
+  test('never lets two in of whom one is to be alone, whatever order they come and fail in', async () => {
+    const kinds = fc.array(fc.record({ alone: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4) }), {
+      maxLength: 20,
+    });
+    await fc.assert(
+      fc.asyncProperty(kinds, async (kinds) => {
+        const gate = new Gate();
+        let [beside, alone] = [0, 0];
+        const tasks = kinds.map(({ alone: isAlone, fails, turns }) => {
+          const work = async (): Promise<void> => {
+            if (isAlone) alone += 1;
+            else beside += 1;
+            assert.ok(alone === 0 || (alone === 1 && beside === 0), `${alone} alone with ${beside}`);
+            for (let i = 0; i < turns; i++) await turn();
+            if (isAlone) alone -= 1;
+            else beside -= 1;
+            if (fails) throw new Error('on purpose');
+          };
+          return isAlone ? gate.alone(work) : gate.beside(work);
+        });
+        const ends = await Promise.allSettled(tasks);
+        assert.deepEqual(
+          ends.map(({ status }) => status === 'rejected'),
+          kinds.map(({ fails }) => fails),
+        );
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('Pacer', () => {
+  test('begins with few keys, and goes up to what the time allows, a hundred at most', () => {
+    const pacer = new Pacer(5);
+    assert.equal(pacer.size.keys, 10);
+    pacer.measured(10, undefined, 0.05);
+    assert.equal(pacer.size.keys, 100);
+    const slow = new Pacer(5);
+    slow.measured(10, undefined, 2);
+    assert.equal(slow.size.keys, 25);
+  });
+
+  test('asks for sizes where keys are slow, and goes by bytes then', () => {
+    const pacer = new Pacer(5);
+    pacer.measured(10, undefined, 0.1);
+    assert.equal(pacer.wantsSizes, false);
+    pacer.measured(10, undefined, 10);
+    assert.equal(pacer.wantsSizes, true);
+    pacer.measured(10, 1_000_000, 10);
+    assert.deepEqual(pacer.size, { keys: 100, bytes: 500_000 });
+  });
+
+  test('settles on batches that stay below the stall asked for, for any cost of a key', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0.001, max: 20, noNaN: true }),
+        fc.integer({ min: 1, max: 50 }),
+        (cost, most) => {
+          const pacer = new Pacer(most);
+          for (let i = 0; i < 20; i++) pacer.measured(pacer.size.keys, undefined, pacer.size.keys * cost);
+          const { keys } = pacer.size;
+          assert.ok(keys >= 1 && keys <= 100);
+          assert.ok(keys === 1 || keys * cost <= most * 1.01, `${keys} keys of ${cost} ms`);
+        },
+      ),
+    );
+  });
+
+  test('without a bound takes a thousand keys and asks for no sizes', () => {
+    const pacer = new Pacer(Number.POSITIVE_INFINITY);
+    pacer.measured(10, undefined, 1000);
+    assert.deepEqual(pacer.size, { keys: 1000, bytes: Number.POSITIVE_INFINITY });
+    assert.equal(pacer.wantsSizes, false);
+  });
+});
+
+describe('parseClients()', () => {
+  test('reads what servers of all ages and address families say', () => {
+    const text = [
+      'id=3 addr=127.0.0.1:5000 fd=8 name= age=1 idle=0 flags=N db=0 cmd=restore-asking user=default',
+      'id=12 addr=[::1]:41000 laddr=[::1]:7000 fd=9 name=redis-trib age=0 cmd=client|list user=default',
+      'id=13 addr=/run/redis.sock:0 fd=9 name= age=0 cmd=NULL',
+      '',
+    ].join('\n');
+    assert.deepEqual(parseClients(text), [
+      { id: '3', host: '127.0.0.1', name: '', command: 'restore-asking' },
+      { id: '12', host: '::1', name: 'redis-trib', command: 'client|list' },
+      { id: '13', host: '/run/redis.sock:0', name: '', command: 'NULL' },
+    ]);
+  });
+});
+
+function move(source: string, target: string): MoveStep {
+  const ref = (id: string) => ({ id, address: `127.0.0.1:${id}` });
+  return { type: 'move-slots', source: ref(source), target: ref(target), slots: [[0, 9]] };
+}
+
+describe('runDisjoint()', () => {
+  const anyMoves = fc.array(
+    fc.tuple(fc.nat(5), fc.nat(5)).filter(([a, b]) => a !== b),
+    { maxLength: 20 },
+  );
+
+  test('runs every move once, no node in two at a time, no more than allowed', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyMoves, fc.integer({ min: 1, max: 4 }), async (pairs, limit) => {
+        const moves = pairs.map(([a, b]) => move(`${a}`, `${b}`));
+        const busy = new Set<string>();
+        const done: MoveStep[] = [];
+        await runDisjoint(moves, limit, async (step) => {
+          for (const { id } of [step.source, step.target]) {
+            assert.ok(!busy.has(id), `${id} is in two moves`);
+            busy.add(id);
+          }
+          assert.ok(busy.size <= 2 * limit);
+          await turn();
+          for (const { id } of [step.source, step.target]) busy.delete(id);
+          done.push(step);
+        });
+        assert.deepEqual(new Set(done), new Set(moves));
+        assert.equal(done.length, moves.length);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('begins no other when one has failed, stops those that run, and says why', async () => {
+    const reason = new Error('on purpose');
+    const seen: string[] = [];
+    const running = runDisjoint([move('1', '2'), move('3', '4'), move('5', '6')], 2, async (step, stop) => {
+      seen.push(step.source.id);
+      if (step.source.id === '1') throw reason;
+      await new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve()));
+    });
+    await assert.rejects(running, reason);
+    assert.deepEqual(seen, ['1', '3']);
+  });
+});
+
+describe('Ledger', () => {
+  test('adds up what all moves have done, and counts those that are', () => {
+    const events: ClusterEvent[] = [];
+    const ledger = new Ledger((event) => events.push(event), 2);
+    const [a, b] = [move('1', '2'), move('3', '4')];
+    const first = ledger.begin(a, 'migrate', 10, { keys: 100, bytes: 5000, bigKeys: [] });
+    const second = ledger.begin(b, 'migrate', 20, { keys: 300, bytes: 9000, bigKeys: [] });
+    first.keysMoved(100, 3);
+    second.keysMoved(150, 7);
+    second.keysMoved(50, 2);
+    first.slotsMoved(10);
+    first.done();
+    const total = events.findLast((event) => event.type === 'move-total');
+    assert.ok(total?.type === 'move-total');
+    const { moves, movesDone, slots, slotsDone, keys, keysDone, bytes, longestStallMs, lastStallMs } = total;
+    assert.deepEqual(
+      { moves, movesDone, slots, slotsDone, keys, keysDone, bytes, longestStallMs, lastStallMs },
+      {
+        ...{ moves: 2, movesDone: 1, slots: 30, slotsDone: 10, keys: 400, keysDone: 300, bytes: 14_000 },
+        ...{ longestStallMs: 7, lastStallMs: 2 },
+      },
+    );
+    const done = events.find((event) => event.type === 'move-done');
+    assert.ok(done?.type === 'move-done');
+    assert.deepEqual([done.keysDone, done.bytesDone, done.longestStallMs], [100, 5000, 3]);
+    assert.deepEqual(ledger.moved, { slots: 10, keys: 300, bytes: 10_500, longestStallMs: 7 });
+  });
+});
