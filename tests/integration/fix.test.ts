@@ -282,6 +282,31 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     assert.equal(await ask(owner, 'PTTL', third), -1);
   });
 
+  it('takes sets and hashes with the same members for the same, in whatever order a node keeps them', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    const [set = '', hash = '', other = ''] = keysOfSlot(SLOT, 3, 'big');
+    const members = Array.from({ length: 600 }, (_, index) => `member:${index}`);
+    const fill = (words: readonly string[], value: string): string[][] => [
+      ['ASKING'],
+      ['SADD', set, ...words],
+      ['ASKING'],
+      ['HSET', hash, ...words.flatMap((word) => [word, 'value'])],
+      ['ASKING'],
+      ['HSET', other, ...words.flatMap((word) => [word, value])],
+    ];
+    await tell(owner, ...fill(members, 'the one'));
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(target, ...fill(members.toReversed(), 'the other'));
+    await setSlot(owner, 'MIGRATING', ids.target);
+    assert.deepEqual((await conflictOf(owner)).keys, [other]);
+    await tell(target, ['ASKING'], ['DEL', other]);
+    await fixMigrating(owner.address);
+    assert.deepEqual(await ask(target, 'SCARD', set), 600);
+    assert.deepEqual(await ask(target, 'HGET', other, 'member:1'), 'the one');
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+  });
+
   it('keeps the value of the owner where keys are to be handed back to it', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;

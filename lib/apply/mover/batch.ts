@@ -38,7 +38,7 @@ export class Lane {
   /** CLIENT ID of that connection. */
   #id = 0;
   /** Milliseconds to the source and back, at best. */
-  roundTripMs = Number.POSITIVE_INFINITY;
+  roundTripMs: number = Number.POSITIVE_INFINITY;
 
   constructor(link: Link, number: number) {
     this.#link = link;

@@ -137,7 +137,7 @@ export async function askSourceIn(link: Link, db: number, commands: readonly Com
 }
 
 /**
- * Sends one command for each key to an end of an open slot; replies in order, errors as values.
+ * Sends one command for each key to an end of an open slot, `words`, the key and `more`; replies in order, errors as values.
  * A node answers for a slot it is importing only to a client that says ASKING first; to others that changes nothing.
  */
 export async function askAbout(
@@ -146,8 +146,9 @@ export async function askAbout(
   db: number,
   words: readonly string[],
   keys: readonly string[],
+  more: readonly string[] = [],
 ): Promise<Reply[]> {
-  const commands = keys.flatMap((key): Command[] => [['ASKING'], [...words, key]]);
+  const commands = keys.flatMap((key): Command[] => [['ASKING'], [...words, key, ...more]]);
   const address = end === 'source' ? sourceAddress : targetAddress;
   const replies = fromDatabase(db, await context.connections.askAll(address, inDatabase(db, commands)));
   return keys.map((_, index) => replies[2 * index + 1] as Reply);

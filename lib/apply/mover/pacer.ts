@@ -37,7 +37,9 @@ export class Pacer {
     }
     const { wantsSizes } = this;
     const bytes =
-      wantsSizes && this.#msPerByte !== undefined ? Math.round(this.#maxStallMs / this.#msPerByte) : undefined;
+      wantsSizes && this.#msPerByte !== undefined
+        ? Math.round(this.#maxStallMs / this.#msPerByte)
+        : undefined;
     // Where sizes are known they say how many keys go; the average would be too few of the small ones.
     if (bytes !== undefined) return { keys: MOST_KEYS, bytes };
     const keys = this.#msPerKey === undefined ? FIRST_KEYS : this.#maxStallMs / this.#msPerKey;
