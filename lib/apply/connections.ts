@@ -60,6 +60,15 @@ export class Connections {
     return connection.pipeline(commands, options);
   }
 
+  /** Ends the connections to a node that ran beside lane 0, once the replies under way are there. */
+  async closeLanes(address: Address): Promise<void> {
+    const lane0 = `${formatAddress(address)} 0`;
+    const prefix = lane0.slice(0, -1);
+    const extra = [...this.#open].filter(([key]) => key.startsWith(prefix) && key !== lane0);
+    for (const [key] of extra) this.#open.delete(key);
+    await Promise.allSettled(extra.map(async ([, connection]) => (await connection).close()));
+  }
+
   /** Waits for replies under way, then ends every connection. */
   async close(): Promise<void> {
     this.#closed = true;

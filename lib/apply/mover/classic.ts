@@ -1,7 +1,7 @@
 import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { Drain } from './drain.ts';
-import { countAllKeys, type Link, openAtEitherEnd } from './link.ts';
+import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
 import type { Progress } from './progress.ts';
 import { closeSlots, openSlots } from './set-slot.ts';
@@ -67,6 +67,8 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
   } catch (error) {
     await Promise.allSettled([opening, closing]);
     throw await leaveBehind(link, [...open].flat(), others, error);
+  } finally {
+    await closeLanes(link);
   }
   if (mover.inDoubt.length > 0) throw keysInDoubt(link, mover.inDoubt);
   if (isCutShort) context.signal?.throwIfAborted();

@@ -2,7 +2,7 @@ import type { Command } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
-import { askSource, countKeys, countOf, type Link, parseDatabases } from './link.ts';
+import { askSource, closeLanes, countKeys, countOf, type Link, parseDatabases } from './link.ts';
 import { KeyMover } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
@@ -106,7 +106,7 @@ export class Drain {
 export async function drainSlots(link: Link, slots: readonly number[]): Promise<void> {
   const throttle = new Throttle(link.context.options.limits);
   const options = { link, mover: new KeyMover(link), bigKeys: new Map(), throttle, found: new Set(slots) };
-  await new Drain(options).run(slots);
+  await new Drain(options).run(slots).finally(() => closeLanes(link));
 }
 
 async function contentsOf(link: Link, slots: readonly number[]): Promise<SlotContent[]> {

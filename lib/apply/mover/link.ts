@@ -111,6 +111,12 @@ export function openAtEitherEnd({ sourceReport, targetReport }: Link): ReadonlyS
   );
 }
 
+/** Ends the connections that were opened for this move alone. */
+export async function closeLanes({ context, sourceAddress, targetAddress }: Link): Promise<void> {
+  const ends = [sourceAddress, targetAddress];
+  await Promise.all(ends.map((address) => context.connections.closeLanes(address)));
+}
+
 /** Asks the source. Error replies are values. */
 export function askSource(link: Link, commands: readonly Command[]): Promise<Reply[]> {
   return link.context.connections.askAll(link.sourceAddress, commands);
