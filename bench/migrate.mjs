@@ -1,0 +1,100 @@
+/**
+ * Compares how slots are moved: by us, by redis-cli or valkey-cli, and at best:
+ *
+ *     npm run bench:migrate -- [CASE...] [--rounds 5] [--server redis-8.6] [--scale 1] [--profile] [--node PATH]
+ *
+ * Everybody moves the same data between the same servers in turn, forth and back, each move in a process of its own, and every
+ * move is verified. `--scale` shrinks the data or the number of slots. The figures depend on the machine; the ratios, round by
+ * round, are what counts.
+ */
+import { parseArgs } from 'node:util';
+import { openBed } from '../tests/bed/index.ts';
+import { build } from './migrate/build.mjs';
+import { cases, casesOf } from './migrate/cases.mjs';
+import { runProgram } from './migrate/child.mjs';
+import { toolOf } from './migrate/cluster.mjs';
+import { caseReport } from './migrate/report.mjs';
+import { runCase } from './migrate/run-case.mjs';
+import { median } from './report.mjs';
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    server: { type: 'string' },
+    scale: { type: 'string', default: '1' },
+    profile: { type: 'boolean', default: false },
+    node: { type: 'string', default: process.execPath },
+  },
+});
+const names = casesOf(positionals);
+const built = build();
+
+/** How long it takes until a program has started, and ended. */
+async function startTime(program, args) {
+  const times = [];
+  for (let time = 0; time < 5; time++) times.push((await runProgram(program, args)).ms);
+  return median(times);
+}
+
+/** The case as it is for these servers, its candidates by the names they have there. */
+function settle({ candidates, goals, ...rest }, server) {
+  const named = (candidate) =>
+    typeof candidate.name === 'function' ? { ...candidate, name: candidate.name(server.kind) } : candidate;
+  const of = (list) => (typeof list === 'function' ? list(server) : list);
+  return {
+    ...rest,
+    candidates: of(candidates).map(named),
+    goals: of(goals).map(({ candidate, than, ...goal }) => ({
+      ...goal,
+      candidate: named(candidate),
+      than: than && named(than),
+    })),
+  };
+}
+
+async function runOn(serverName, wanted) {
+  const bed = await openBed({ server: serverName });
+  try {
+    const { kind, version } = bed.server;
+    const tool = toolOf(bed);
+    const starts = {
+      node: await startTime(options.node, [built.cli, '--version']),
+      tool: await startTime(tool, ['--version']),
+    };
+    const node = (await runProgram(options.node, ['--version'])).text.trim();
+    console.log(`# ${kind} ${version}, Node ${node}; ${options.rounds} rounds\n`);
+    console.log(
+      `Milliseconds, medians. A process that does nothing takes ${starts.node.toFixed(0)} (redis-trib) and ` +
+        `${starts.tool.toFixed(0)} (${kind}-cli), which is in the times and not in the latencies.\n`,
+    );
+    const help = await runProgram(options.node, [built.cli, 'migrate_slots', '--help']);
+    // A command line that does not know these yet is stood in for by a process that calls the library.
+    const hasFlags = ['--method', '--max-stall'].every((flag) => help.text.includes(flag));
+    if (!hasFlags)
+      console.log('The command line has no --method and --max-stall: the library stands in for it.\n');
+    const context = {
+      ...{ bed, kind, tool, starts, hasFlags, build: built, node: options.node },
+      ...{ rounds: Number(options.rounds), scale: Number(options.scale), profile: options.profile },
+    };
+    for (const name of wanted) {
+      const definition = settle(cases[name], bed.server);
+      const outcome = await runCase(name, definition, context);
+      console.log(caseReport(`${name}: ${definition.title}`, { ...outcome, goals: definition.goals }));
+    }
+  } finally {
+    await bed.close();
+  }
+}
+
+try {
+  const serversOf = (name) => (options.server ? [options.server] : (cases[name].servers ?? ['redis-8.6']));
+  for (const server of new Set(names.flatMap(serversOf))) {
+    await runOn(
+      server,
+      names.filter((name) => serversOf(name).includes(server)),
+    );
+  }
+} finally {
+  built.remove();
+}
