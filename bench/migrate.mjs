@@ -1,10 +1,11 @@
 /**
  * Compares how slots are moved: by us, by redis-cli or valkey-cli, and at best:
  *
- *     npm run bench:migrate -- [CASE...] [--rounds 5] [--server redis-8.6] [--scale 1] [--profile] [--node PATH]
+ *     npm run bench:migrate -- [CASE...] [--rounds 5] [--server redis-8.6] [--scale 1] [--only TEXT...] [--profile]
  *
  * Everybody moves the same data between the same servers in turn, forth and back, each move in a process of its own, and every
- * move is verified. `--scale` shrinks the data or the number of slots. The figures depend on the machine; the ratios, round by
+ * move is verified. `--scale` shrinks the data or the number of slots, `--only` leaves out candidates without that text in their
+ * names, `--profile` tells where the time goes on the servers and in our process. The figures depend on the machine; the ratios, round by
  * round, are what counts.
  */
 import { parseArgs } from 'node:util';
@@ -23,6 +24,7 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     server: { type: 'string' },
     scale: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true, default: [''] },
     profile: { type: 'boolean', default: false },
     node: { type: 'string', default: process.execPath },
   },
@@ -42,14 +44,17 @@ function settle({ candidates, goals, ...rest }, server) {
   const named = (candidate) =>
     typeof candidate.name === 'function' ? { ...candidate, name: candidate.name(server.kind) } : candidate;
   const of = (list) => (typeof list === 'function' ? list(server) : list);
+  const isWanted = ({ name }) => options.only.some((text) => name.includes(text));
   return {
     ...rest,
-    candidates: of(candidates).map(named),
-    goals: of(goals).map(({ candidate, than, ...goal }) => ({
-      ...goal,
-      candidate: named(candidate),
-      than: than && named(than),
-    })),
+    candidates: of(candidates).map(named).filter(isWanted),
+    goals: of(goals)
+      .map((goal) => ({
+        ...goal,
+        candidate: named(goal.candidate),
+        ...(goal.than && { than: named(goal.than) }),
+      }))
+      .filter(({ candidate, than = candidate }) => isWanted(candidate) && isWanted(than)),
   };
 }
 

@@ -46,13 +46,14 @@ export async function runCase(name, definition, context) {
   let [holder, receiver] = [cluster.members[0], cluster.spare[0] ?? cluster.members[1]];
 
   /** One move by one candidate, the other client looking on; fails where anything is not as it should be. */
-  const once = async (candidate, verb, samples) => {
+  const once = async (candidate, verb, samples, onLook) => {
     const [from, to] = verb === 'shrink' ? [receiver, holder] : [holder, receiver];
     const [fromId, toId] = await Promise.all([cluster.idOf(from), cluster.idOf(to)]);
     const memory = memorySampler();
     const job = { ...{ cluster, context, verb, from, to, slots }, ids: { from: fromId, to: toId } };
     const watcher = watchers.get(from);
     for (const node of cluster.members) if (isFar) node.setDelay(roundTripMs / 2);
+    await onLook?.(job);
     watcher.start();
     let span;
     try {
@@ -63,6 +64,7 @@ export async function runCase(name, definition, context) {
     // The start of a process disturbs nobody, and would only thin out the latencies.
     const start = context.starts[candidate.starts] ?? 0;
     const latencies = await watcher.stop({ from: Math.min(span.from + start, span.to - 1), to: span.to });
+    await onLook?.(job);
     await verifyMove(cluster, job);
     if (verb === 'move') [holder, receiver] = [receiver, holder];
     samples?.times.push(span.ms);
@@ -86,10 +88,12 @@ export async function runCase(name, definition, context) {
         }
       }
     }
-    if (context.profile && inCode) {
-      for (const verb of verbs) {
-        const options = inCode.options;
-        await profile(`${name}, ${verb}`, (nodeArgs) => once(library(options, nodeArgs), verb));
+    for (const verb of context.profile ? verbs : []) {
+      for (const candidate of candidates.filter(({ name }) => /^(library|floor)/.test(name))) {
+        const title = `${name}, ${verb}, ${candidate.name}`;
+        await profile(title, (nodeArgs, onLook) =>
+          once(candidate.options ? library(candidate.options, nodeArgs) : candidate, verb, undefined, onLook),
+        );
       }
     }
     return { results, idle, slots: slots.length, keys: cluster.keys };
