@@ -150,5 +150,6 @@ function explain(cause: Error): string {
 
 function addressOf({ host = '127.0.0.1', port = 6379, path }: ConnectOptions): string {
   if (path !== undefined) return path;
-  return net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+  // net.isIPv6 costs milliseconds when it is first called.
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import type { NodeRecord } from './node.ts';
-import { formatSlots, SLOT_COUNT, type SlotRange } from './slot.ts';
+import { claimsBySlot, formatSlots, type SlotRange, slotsWhere } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 /** A node by its id, and by the address it is asked at. */
@@ -37,7 +37,7 @@ export type Answers = ReadonlyMap<string, NodeReport | Error>;
 
 /** Every difference between what is expected and what the members answered. Empty when all is as it should be. */
 export function unmet(expectation: Expectation, answers: Answers): Unmet[] {
-  const expectedOwner = ownersBySlot(expectation);
+  const expectedOwner = expectation.owners && claimsBySlot(expectation.owners);
   return expectation.members.flatMap((member) => {
     const answer = answers.get(member.id);
     if (answer === undefined || answer instanceof Error) {
@@ -85,7 +85,10 @@ function unmetBy(
     }
   }
   if (expectedOwner) {
-    const wrong = wrongSlots(expectedOwner, records);
+    const seen = claimsBySlot(records);
+    const wrong = slotsWhere(
+      (slot) => expectedOwner[slot] !== undefined && seen[slot] !== expectedOwner[slot],
+    );
     if (wrong.length > 0) say(`does not agree yet who owns slots ${formatSlots(wrong, 4)}`);
   }
   if ((expectation.stateOk ?? true) && info.state !== 'ok') say('says cluster_state:fail');
@@ -94,20 +97,4 @@ function unmetBy(
 
 function nameOf(record: NodeRecord): string {
   return record.address.host === '' ? record.id : formatAddress(record.address);
-}
-
-function ownersBySlot({ owners }: Expectation): (string | undefined)[] | undefined {
-  if (!owners) return undefined;
-  const bySlot: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
-  for (const { id, slots } of owners) for (const [first, last] of slots) bySlot.fill(id, first, last + 1);
-  return bySlot;
-}
-
-function wrongSlots(
-  expectedOwner: readonly (string | undefined)[],
-  records: readonly NodeRecord[],
-): number[] {
-  const seen: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
-  for (const { id, slots } of records) for (const [first, last] of slots) seen.fill(id, first, last + 1);
-  return expectedOwner.flatMap((id, slot) => (id !== undefined && seen[slot] !== id ? [slot] : []));
 }

@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import { isFailed } from './node.ts';
-import { formatSlots, type SlotRange, toRanges } from './slot.ts';
+import { claimsBySlot, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, slotOwners } from './view.ts';
 
 /** Something about a cluster that is not as it should be. */
@@ -44,7 +44,11 @@ export function findingsOf(view: ClusterView): Finding[] {
 /** Slots that no master claims, or whose owner has failed. */
 export function uncoveredSlots(view: ClusterView): number[] {
   const failed = new Set(failedNodes(view));
-  return slotOwners(view).flatMap((owner, slot) => (owner === undefined || failed.has(owner) ? [slot] : []));
+  const owners = slotOwners(view);
+  return slotsWhere((slot) => {
+    const owner = owners[slot];
+    return owner === undefined || failed.has(owner);
+  });
 }
 
 /** Ids of the nodes that gave no answer and that a majority has declared failed. */
@@ -154,7 +158,8 @@ export function disagreements(
         nodes,
       });
     }
-    const wrong = wrongOwners(owners, report.records).filter((slot) => !apart.has(slot));
+    const seen = claimsBySlot(report.records);
+    const wrong = slotsWhere((slot) => owners[slot] !== seen[slot] && !apart.has(slot));
     if (wrong.length > 0) {
       const message = `${name} does not agree with the others who owns slots ${formatSlots(wrong)}`;
       found.push({
@@ -167,15 +172,6 @@ export function disagreements(
     }
   }
   return found;
-}
-
-function wrongOwners(
-  owners: readonly (string | undefined)[],
-  records: readonly { readonly id: string; readonly slots: readonly SlotRange[] }[],
-): number[] {
-  const seen: (string | undefined)[] = new Array(owners.length).fill(undefined);
-  for (const { id, slots } of records) for (const [first, last] of slots) seen.fill(id, first, last + 1);
-  return owners.flatMap((owner, slot) => (owner === seen[slot] ? [] : [slot]));
 }
 
 function states(view: ClusterView): Finding[] {

@@ -94,9 +94,9 @@ export function countSlots(record: Pick<NodeRecord, 'slots'>): number {
 
 /** Every slot a record claims, ascending. */
 export function slotsOf(record: Pick<NodeRecord, 'slots'>): number[] {
-  return record.slots.flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, i) => first + i),
-  );
+  const slots: number[] = [];
+  for (const [first, last] of record.slots) for (let slot = first; slot <= last; slot++) slots.push(slot);
+  return slots;
 }
 
 /** True if the majority has declared the node failed; `fail?`, one node's suspicion, does not count. */

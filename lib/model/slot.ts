@@ -54,6 +54,22 @@ export function expandSlots(slots: SlotsLike): number[] {
   return [...seen];
 }
 
+/** By slot: the id of whoever claims it, the last of them where there are several, or undefined. */
+export function claimsBySlot(
+  claims: Iterable<{ readonly id: string; readonly slots: readonly SlotRange[] }>,
+): (string | undefined)[] {
+  const bySlot: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
+  for (const { id, slots } of claims) for (const [first, last] of slots) bySlot.fill(id, first, last + 1);
+  return bySlot;
+}
+
+/** Slots of which this is true, ascending. A loop, as every node's view of all slots goes through here. */
+export function slotsWhere(condition: (slot: number) => boolean): number[] {
+  const slots: number[] = [];
+  for (let slot = 0; slot < SLOT_COUNT; slot++) if (condition(slot)) slots.push(slot);
+  return slots;
+}
+
 /** The fewest ranges that hold exactly these slots, in ascending order. */
 export function toRanges(slots: Iterable<number>): SlotRange[] {
   const ranges: [number, number][] = [];

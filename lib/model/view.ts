@@ -1,5 +1,5 @@
 import { type Address, compareAddresses, formatAddress, sameAddress } from './address.ts';
-import { isInHandshake, type NodeRecord, type OpenSlot, slotsOf } from './node.ts';
+import { isInHandshake, type NodeRecord, type OpenSlot } from './node.ts';
 import { SLOT_COUNT } from './slot.ts';
 
 /** The fields of CLUSTER INFO that operations rest on. */
@@ -118,9 +118,11 @@ export function slotOwners(view: ClusterView): (string | undefined)[] {
   const owners: (NodeRecord | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   for (const node of view.nodes) {
     if (node.role !== 'master') continue;
-    for (const slot of slotsOf(node)) {
-      const rival = owners[slot];
-      if (!rival || outranks(node, rival)) owners[slot] = node;
+    for (const [first, last] of node.slots) {
+      for (let slot = first; slot <= last; slot++) {
+        const rival = owners[slot];
+        if (!rival || outranks(node, rival)) owners[slot] = node;
+      }
     }
   }
   return owners.map((owner) => owner?.id);
