@@ -1,8 +1,8 @@
 import type { MoveLimits } from '../../options.ts';
 
-/** Slots that are open at one time: enough that one config save of the server serves many. */
-const WINDOW_SLOTS = 100;
-/** Keys in the slots open at one time: a stop has to wait until these are moved. */
+/** Slots that are opened at one time: a server saves its configuration once for all of them. */
+const WINDOW_SLOTS = 500;
+/** Keys in the slots opened at one time: they are open, and a stop has to wait, until these are moved. */
 const WINDOW_KEYS = 20_000;
 /** Seconds that moving these may take where the rate is limited. */
 const WINDOW_SECONDS = 2;
