@@ -20,6 +20,7 @@ export type ClusterErrorCode =
   | 'KEY_CONFLICT'
   | 'KEYS_IN_DOUBT'
   | 'MIGRATE_FAILED'
+  | 'METHOD_UNSUPPORTED'
   | 'NOT_REACHED';
 
 export interface ClusterErrorDetails {

@@ -1,15 +1,20 @@
-import { expandSlots } from '../../model/slot.ts';
-import type { MoveStep, NodeRef } from '../../plan/plan.ts';
+import { ClusterError } from '../../errors.ts';
+import { expandSlots, formatSlots } from '../../model/slot.ts';
+import type { MoveLimits } from '../../options.ts';
+import type { MoveContent, MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
+import { commonDialect, type Dialect, type Obstacle } from './atomic/dialect.ts';
+import { atomicFailed, moveAtomically } from './atomic/move-atomic.ts';
 import { moveByMigrate } from './classic.ts';
-import { countAllKeys, openLink } from './link.ts';
+import { countAllKeys, type Link, openAtEitherEnd, openLink } from './link.ts';
 import type { Ledger } from './progress.ts';
 
 /**
- * Moves slots from one master to another.
+ * Moves slots from one master to another: by the servers themselves where both can and `method` allows, else with
+ * MIGRATE, which also takes over where they fail repeatedly.
  *
- * Safe to repeat, and safe to die in the middle of: the slots that were open are found open and finished. When the
- * signal aborts no slot stays open, and the signal's reason is thrown.
+ * Safe to repeat, and safe to die in the middle of: the slots that were open are found open and finished, a migration
+ * that goes on in the servers is waited for. When the signal aborts no slot stays open, and the signal's reason is thrown.
  * `others` are the masters that are told the new owner besides the two.
  */
 export async function moveSlots(
@@ -20,15 +25,66 @@ export async function moveSlots(
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
-  const keysIn = await countAllKeys(link, slots);
+  const [keysIn, dialect] = await Promise.all([countAllKeys(link, slots), chooseDialect(link)]);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
-  const progress = ledger.begin(step, 'migrate', slots.length, {
-    bytes: 0,
-    bigKeys: [],
-    ...step.content,
-    keys,
-  });
-  const bigKeys = new Map(step.content?.bigKeys.map(({ key, bytes }) => [key, bytes]));
-  await moveByMigrate({ link, slots, keysIn, bigKeys, others, progress });
+  const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
+  const progress = ledger.begin(step, dialect ? 'atomic' : 'migrate', slots.length, content);
+  const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
+  if (!dialect) {
+    await moveByMigrate({ link, slots, keysIn, bigKeys, others, progress });
+    return progress.done();
+  }
+  const move = { link, dialect, slots, keysIn, progress };
+  const left = await moveAtomically(move);
+  if (left.slots.length > 0) {
+    if (context.options.method === 'atomic') throw atomicFailed(move, left);
+    context.emit({
+      type: 'warning',
+      node: step.source.address,
+      message: `Atomic migration from ${step.source.address} to ${step.target.address} failed, going on with MIGRATE: ${left.reason}`,
+    });
+    progress.goOnBy('migrate');
+    const now = await openLink(context, step.source, step.target);
+    const keysLeft = await countAllKeys(now, left.slots);
+    await moveByMigrate({ link: now, slots: left.slots, keysIn: keysLeft, bigKeys, others, progress });
+  }
   progress.done();
+}
+
+/** The dialect of atomic migration to use, or undefined for MIGRATE. Rejects where only atomic migration is wanted and cannot be had. */
+async function chooseDialect(link: Link): Promise<Dialect | undefined> {
+  const { method = 'auto' } = link.context.options;
+  if (method === 'migrate') return undefined;
+  const choice = obstacleTo(link) ?? (await commonDialect(link));
+  if (!('reason' in choice)) return choice;
+  if (method === 'auto') return undefined;
+  throw new ClusterError(
+    'METHOD_UNSUPPORTED',
+    `Cannot move slots from ${link.source.address} to ${link.target.address} by atomic migration: ${choice.reason}`,
+    { address: choice.address, hint: choice.hint },
+  );
+}
+
+// The servers refuse while any slot of theirs is open, be it one that is not asked for.
+function obstacleTo(link: Link): Obstacle | undefined {
+  const open = openAtEitherEnd(link);
+  if (open.size > 0) {
+    const { source, target, sourceReport } = link;
+    const isAtSource = sourceReport.myself.openSlots.length > 0;
+    return {
+      address: isAtSource ? source.address : target.address,
+      reason: `slots ${formatSlots(open)} are open`,
+      hint: `Close them first with: redis-trib fix ${source.address}`,
+    };
+  }
+  if (!isLimited(link.context.options.limits)) return undefined;
+  return {
+    address: link.source.address,
+    reason: 'the servers keep to no limit of keys or bytes a second',
+    hint: 'Leave the limits out, or let it use MIGRATE: method "auto" or "migrate"',
+  };
+}
+
+function isLimited(limits: MoveLimits | undefined): boolean {
+  return limits?.keysPerSecond !== undefined || limits?.bytesPerSecond !== undefined;
 }

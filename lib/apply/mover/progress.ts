@@ -33,7 +33,7 @@ export class Ledger {
 
   /** Begins a move, of which the source and the target are known to be there. */
   begin(step: MoveStep, method: 'atomic' | 'migrate', slots: number, content: MoveContent): Progress {
-    const pair = { source: step.source.address, target: step.target.address, method };
+    let pair = { source: step.source.address, target: step.target.address, method };
     const size = { slots, keys: content.keys, bytes: content.bytes };
     this.#total.add(size);
     this.#emit({ type: 'move-start', ...pair, ...size });
@@ -46,6 +46,9 @@ export class Ledger {
         this.#movesDone += 1;
         this.#emit({ type: 'move-done', ...pair, ...figures });
         this.#tellTotal();
+      },
+      goOnBy: (other) => {
+        pair = { ...pair, method: other };
       },
     });
   }
@@ -64,6 +67,7 @@ export class Ledger {
 interface Teller {
   readonly tell: (figures: MoveFigures, state: string | undefined) => void;
   readonly end: (figures: MoveFigures) => void;
+  readonly goOnBy: (method: 'atomic' | 'migrate') => void;
 }
 
 /** How far one move has come. */
@@ -99,6 +103,12 @@ export class Progress {
   reached(state: string): void {
     this.#state = state;
     this.#tellNowAndThen();
+  }
+
+  /** From now on the move is made in another way. */
+  goOnBy(method: 'atomic' | 'migrate'): void {
+    this.#state = undefined;
+    this.#teller.goOnBy(method);
   }
 
   /** Ends the move. */

@@ -1,0 +1,419 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import { ClusterError, type ClusterEvent, migrateSlots } from '../../lib/index.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import {
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  optionsFor,
+  quick,
+  settled,
+  snapshot,
+  startMasters,
+  tagOfSlot,
+  tell,
+} from '../helpers/clusters.ts';
+
+const bed: Bed = await openBed();
+after(() => bed.close());
+
+const { kind, major, minor } = bed.server;
+const isAtomic = kind === 'valkey' ? major >= 9 : major > 8 || (major === 8 && minor >= 4);
+const driver = kind === 'valkey' ? 'source' : 'target';
+
+/** Fills slots with keys, and makes the node take this long over each of them when it gives them away. */
+async function fill(node: ServerNode, slots: number, keysEach: number, delayUs = 0): Promise<string[]> {
+  const keys = Array.from({ length: slots }, (_, slot) => keysOfSlot(slot, keysEach)).flat();
+  await tell(node, ...keys.map((key) => ['SET', key, `value of ${key}`]));
+  if (delayUs > 0) await tell(node, ['CONFIG', 'SET', 'rdb-key-save-delay', `${delayUs}`]);
+  return keys;
+}
+
+async function assertKeys(node: ServerNode, keys: readonly string[]): Promise<void> {
+  const client = new ClusterClient(node);
+  const values = await Promise.all(keys.map((key) => client.get(key)));
+  await client.close();
+  assert.deepEqual(
+    values,
+    keys.map((key) => `value of ${key}`),
+  );
+}
+
+/** States of the migrations that a node tells of, the newest first. */
+async function states(node: ServerNode): Promise<string[]> {
+  const list = kind === 'valkey' ? ['GETSLOTMIGRATIONS'] : ['MIGRATION', 'STATUS', 'ALL'];
+  const entries = (await ask(node, 'CLUSTER', ...list)) as string[][];
+  return entries.map((entry) => at(entry, entry.indexOf('state') + 1));
+}
+
+const ENDED = ['success', 'failed', 'cancelled', 'completed', 'canceled'];
+
+/** Fails unless no slot is open and no migration goes on. */
+async function assertQuiet(nodes: readonly ServerNode[]): Promise<void> {
+  assert.deepEqual(await openSlotsAt(nodes), []);
+  for (const node of nodes) {
+    assert.deepEqual(
+      (await states(node)).filter((state) => !ENDED.includes(state)),
+      [],
+      node.address,
+    );
+  }
+}
+
+/** Begins a migration by hand, as a run does that is killed then. */
+async function beginByHand(
+  source: ServerNode,
+  target: ServerNode,
+  first: number,
+  last: number,
+): Promise<void> {
+  const range = [`${first}`, `${last}`];
+  if (kind === 'valkey') {
+    await ask(source, 'CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...range, 'NODE', await idOfNode(target));
+  } else await ask(target, 'CLUSTER', 'MIGRATION', 'IMPORT', ...range);
+}
+
+/** Keeps events, and calls back when the migration has come into the snapshot. */
+function follow(onSnapshot: () => void = () => undefined) {
+  const events: ClusterEvent[] = [];
+  let isCalled = false;
+  const onEvent = (event: ClusterEvent) => {
+    events.push(event);
+    if (isCalled || event.type !== 'move-progress' || event.state === undefined) return;
+    if (!['accumulate-buffer', 'receiving-snapshot'].includes(event.state)) return;
+    isCalled = true;
+    onSnapshot();
+  };
+  const methods = () => [
+    ...new Set(
+      events.flatMap((event) => (event.type.startsWith('move-') && 'method' in event ? [event.method] : [])),
+    ),
+  ];
+  const warnings = () => events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+  return { events, onEvent, methods, warnings };
+}
+
+describe('atomic migration where the servers have none', { skip: isAtomic, concurrency: true }, () => {
+  it('gives way to MIGRATE with method "auto"', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 3, 20);
+    const { onEvent, methods, warnings } = follow();
+    const result = await migrateSlots(first.address, second.address, [[0, 4]], { onEvent });
+    assert.deepEqual([result.slots, result.keys, methods(), warnings()], [5, 60, ['migrate'], []]);
+    await assertKeys(first, keys);
+  });
+
+  it('is refused with method "atomic", and nothing is changed', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const before = await snapshot(nodes);
+    await assert.rejects(migrateSlots(first.address, second.address, [[0, 4]], { method: 'atomic' }), {
+      code: 'METHOD_UNSUPPORTED',
+      address: first.address,
+      message: `Cannot move slots from ${first.address} to ${second.address} by atomic migration: ${first.address} has no atomic slot migration`,
+      hint: /Valkey 9\.0 and Redis 8\.4/,
+      openSlots: [],
+    });
+    assert.deepEqual(await snapshot(nodes), before);
+  });
+});
+
+describe('atomic migration', { skip: !isAtomic, concurrency: 3 }, () => {
+  it('moves slots of several ranges with every type of key, and tells of it', async () => {
+    const nodes = await startMasters(bed, 3);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    const key = (name: string) => `${name}\xff\x00\r\n:{${tagOfSlot(7)}}`;
+    const keys = await fill(first, 5, 100);
+    const many = Array.from({ length: 500 }, (_, index) => `member ${index} \xff\x00`);
+    await tell(
+      first,
+      ['SET', key('string'), 'x\xff\x00\r\n'],
+      ['SET', key('short-lived'), 'x', 'PX', '600000'],
+      ['RPUSH', key('list'), ...many],
+      ['SADD', key('set'), ...many],
+      ['ZADD', key('sorted'), ...many.flatMap((member, index) => [`${index}.5`, member])],
+      ['HSET', key('hash'), ...many.flatMap((member) => [member, 'v'])],
+      ['XADD', key('stream'), '1-1', 'field', 'value'],
+    );
+    const { events, onEvent, methods, warnings } = follow();
+    const slots = [1, 2, [4, 9], [100, 5461 - 1]] as (number | [number, number])[];
+    const result = await migrateSlots(first.address, second.address, slots, { onEvent });
+    assert.deepEqual([result.slots, result.keys], [8 + 5361, 307]);
+    assert.deepEqual([methods(), warnings()], [['atomic'], []]);
+    const pair = { source: first.address, target: second.address, method: 'atomic' };
+    const starts = events.filter(({ type }) => type === 'move-start');
+    assert.deepEqual(starts, [{ type: 'move-start', ...pair, slots: 5369, keys: 307, bytes: 0 }]);
+    const done = events.find((event) => event.type === 'move-done');
+    assert.deepEqual([done?.slotsDone, done?.keysDone, done?.longestStallMs], [5369, 307, 0]);
+    await assertLayout([
+      [first, '0 3 10-99'.concat(' 5461').replace(' 5461', '')],
+      [second, '1-2 4-9 100-5460 5461-10922'.replace('100-5460 5461-10922', '100-10922')],
+      [third, '10923-16383'],
+    ]);
+    await assertKeys(first, keys);
+    const connection = await connectTo(second);
+    assert.equal(await connection.command(['GET', key('string')]), 'x\xff\x00\r\n');
+    assert.equal(await connection.command(['LLEN', key('list')]), 500);
+    assert.equal(await connection.command(['SCARD', key('set')]), 500);
+    assert.equal(await connection.command(['ZSCORE', key('sorted'), 'member 7 \xff\x00']), '7.5');
+    assert.equal(await connection.command(['HLEN', key('hash')]), 500);
+    assert.equal(await connection.command(['XLEN', key('stream')]), 1);
+    const ttl = Number(await connection.command(['PTTL', key('short-lived')]));
+    connection.destroy();
+    assert.ok(ttl > 540_000 && ttl <= 600_000, `${ttl} ms`);
+    await assertQuiet(nodes);
+  });
+
+  it('moves all slots of a master', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 20, 20);
+    const { onEvent, methods } = follow();
+    await migrateSlots(first.address, second.address, [[0, 8191]], { method: 'atomic', onEvent });
+    assert.deepEqual(methods(), ['atomic']);
+    assert.match(String(await ask(second, 'CLUSTER', 'NODES')), /myself,master .* connected 0-16383/);
+    await assertKeys(second, keys);
+  });
+
+  it('is never made with method "migrate", with limits, or in a cluster with an open slot', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await fill(first, 3, 10);
+    const limits = { keysPerSecond: 1_000_000 };
+    for (const [slot, options] of [{ method: 'migrate' as const }, { limits }].entries()) {
+      const { onEvent, methods } = follow();
+      await migrateSlots(first.address, second.address, [slot], { ...options, onEvent });
+      assert.deepEqual(methods(), ['migrate']);
+    }
+    const before = await snapshot(nodes);
+    await assert.rejects(migrateSlots(first.address, second.address, [2], { method: 'atomic', limits }), {
+      code: 'METHOD_UNSUPPORTED',
+      message: /no limit of keys or bytes/,
+    });
+    assert.deepEqual(await snapshot(nodes), before);
+    assert.deepEqual(await states(first), []);
+  });
+
+  it('works between nodes with a password', async () => {
+    const nodes = await startMasters(bed, 2, 0, { ...quick, password: 'pass "word" \\' });
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await fill(first, 3, 20);
+    const options = { ...optionsFor(first), method: 'atomic' as const };
+    const result = await migrateSlots(first.address, second.address, [[0, 2]], options);
+    assert.deepEqual([result.slots, result.keys], [3, 60]);
+    await assertQuiet(nodes);
+  });
+
+  it('says what the server refuses it for, and gives way to MIGRATE', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 3, 20);
+    const command = kind === 'valkey' ? 'cluster|migrateslots' : 'cluster|migration';
+    for (const node of nodes) {
+      await tell(node, ['ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '&*', '+@all', `-${command}`]);
+    }
+    const options = { username: 'limited', password: 'secret' };
+    await assert.rejects(
+      migrateSlots(first.address, second.address, [[0, 2]], { ...options, method: 'atomic' }),
+      { code: 'MIGRATE_FAILED', message: /NOPERM/, resumable: true, openSlots: [] },
+    );
+    const { onEvent, methods, warnings } = follow();
+    const result = await migrateSlots(first.address, second.address, [[0, 2]], { ...options, onEvent });
+    assert.deepEqual([result.slots, result.keys, methods()], [3, 60, ['atomic', 'migrate']]);
+    assert.match(at(warnings(), -1 + warnings().length), /going on with MIGRATE: .*NOPERM/);
+    await assertKeys(second, keys);
+  });
+
+  it('is cancelled when the signal aborts, with all keys and no slot open, and the same call goes on', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 50, 200, 300);
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const { onEvent } = follow(() => controller.abort(reason));
+    const control = { signal: controller.signal, onEvent };
+    const before = performance.now();
+    const error = await migrateSlots(first.address, second.address, [[0, 999]], control).catch(
+      (error: unknown) => error,
+    );
+    assert.equal(error, reason);
+    assert.ok(performance.now() - before < 2500);
+    await assertQuiet(nodes);
+    await assertLayout([
+      [first, '0-8191'],
+      [second, '8192-16383'],
+    ]);
+    await assertKeys(first, keys);
+    await tell(first, ['CONFIG', 'SET', 'rdb-key-save-delay', '0']);
+    const result = await migrateSlots(first.address, second.address, [[0, 999]], { method: 'atomic' });
+    assert.deepEqual([result.slots, result.keys], [1000, 10_000]);
+    await assertKeys(second, keys);
+  });
+
+  it('is waited for where an earlier run was killed in the middle of it', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 50, 100, 300);
+    await beginByHand(first, second, 0, 39);
+    const { onEvent, methods, warnings } = follow();
+    const result = await migrateSlots(first.address, second.address, [[0, 49]], { onEvent });
+    assert.deepEqual([result.slots, result.keys, methods(), warnings()], [50, 5000, ['atomic'], []]);
+    assert.deepEqual((await states(first)).length, 2);
+    await assertLayout([
+      [first, '50-8191'],
+      [second, '0-49 8192-16383'],
+    ]);
+    await assertKeys(first, keys);
+  });
+
+  it('waits while another migration of the same slots goes on, and says so', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await fill(first, 30, 200, 500);
+    await beginByHand(first, second, 0, 29);
+    const { events, onEvent } = follow();
+    await assert.rejects(
+      migrateSlots(first.address, second.address, [[20, 49]], { onEvent, atomicTimeout: 1000 }),
+      { code: 'MIGRATE_FAILED', message: /moves slots 0-29/, resumable: true, openSlots: [] },
+    );
+    assert.ok(events.some(({ type }) => type === 'waiting'));
+    assert.ok((await states(driver === 'source' ? first : second)).some((state) => !ENDED.includes(state)));
+    await tell(first, ['CONFIG', 'SET', 'rdb-key-save-delay', '0']);
+  });
+
+  it('goes on for two pairs at once', async () => {
+    const nodes = await startMasters(bed, 4);
+    const [first, second, third, fourth] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    const keys = await fill(first, 20, 50, 100);
+    const options = { method: 'atomic' as const };
+    const results = await Promise.all([
+      migrateSlots(first.address, second.address, [[0, 19]], options),
+      migrateSlots(third.address, fourth.address, [[8192, 8292]], options),
+    ]);
+    assert.deepEqual(
+      results.map(({ slots, keys }) => [slots, keys]),
+      [
+        [20, 1000],
+        [101, 0],
+      ],
+    );
+    await settled(nodes);
+    await assertKeys(third, keys);
+    await assertQuiet(nodes);
+  });
+
+  it('loses no acknowledged write', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 50, 100, 200);
+    const acknowledged = new Map(keys.map((key) => [key, `value of ${key}`]));
+    const stop = new AbortController();
+    const lanes = Array.from({ length: 4 }, async (_, lane) => {
+      const client = new ClusterClient(first);
+      let count = 0;
+      for (; !stop.signal.aborted; count++) {
+        const key = at(keys, (Math.floor((Math.random() * keys.length) / 4) * 4 + lane) % keys.length);
+        await client.set(key, `${lane} ${count}`);
+        acknowledged.set(key, `${lane} ${count}`);
+      }
+      await client.close();
+      return count;
+    });
+    const result = await migrateSlots(first.address, second.address, [[0, 49]], { method: 'atomic' });
+    stop.abort();
+    const counts = await Promise.all(lanes);
+    assert.equal(result.keys, 5000);
+    assert.ok(
+      counts.every((count) => count > 50),
+      `${counts}`,
+    );
+    const client = new ClusterClient(second);
+    const values = await Promise.all(keys.map((key) => client.get(key)));
+    await client.close();
+    assert.deepEqual(
+      values,
+      keys.map((key) => acknowledged.get(key)),
+    );
+  });
+
+  it('ends with an error in bounded time where the target hangs, and the same call goes on', async () => {
+    const nodes = await startMasters(bed, 2, 0, { config: { 'cluster-node-timeout': '60000' } });
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 50, 100, 500);
+    const frozen: Promise<void>[] = [];
+    const { onEvent } = follow(() => frozen.push(second.freeze()));
+    const before = performance.now();
+    await assert.rejects(
+      migrateSlots(first.address, second.address, [[0, 49]], { onEvent, atomicTimeout: 800 }),
+      (error: unknown) => {
+        assert.ok(error instanceof ClusterError);
+        assert.equal(error.address, second.address);
+        assert.deepEqual([error.resumable, error.openSlots], [true, []]);
+        if (kind === 'redis') {
+          assert.equal(error.code, 'MIGRATE_FAILED');
+          assert.match(error.message, /may still be going on/);
+          assert.match(error.hint ?? '', /redis-cli -h \S+ -p \d+ CLUSTER MIGRATION CANCEL ID [0-9a-f]{40}/);
+        } else assert.equal(error.code, 'NODE_UNREACHABLE');
+        return true;
+      },
+    );
+    assert.ok(performance.now() - before < 30_000);
+    assert.equal(frozen.length, 1);
+    await second.thaw();
+    await tell(first, ['CONFIG', 'SET', 'rdb-key-save-delay', '0']);
+    await migrateSlots(first.address, second.address, [[0, 49]], { method: 'atomic', resume: true });
+    await assertKeys(second, keys);
+    await assertQuiet(nodes);
+  });
+
+  it('is cancelled where it makes no progress, and MIGRATE moves the slots', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const keys = await fill(first, 2, 50, 2_000_000);
+    const { onEvent, methods, warnings } = follow();
+    const options = { onEvent, atomicTimeout: 500 };
+    const result = await migrateSlots(first.address, second.address, [[0, 1]], options);
+    assert.deepEqual([result.slots, result.keys, methods()], [2, 100, ['atomic', 'migrate']]);
+    assert.match(
+      warnings().join('\n'),
+      /trying again: no progress for .*\n.*going on with MIGRATE: no progress for /,
+    );
+    await assertKeys(second, keys);
+    await assertLayout([
+      [first, '2-8191'],
+      [second, '0-1 8192-16383'],
+    ]);
+  });
+
+  for (const end of ['source', 'target'] as const) {
+    it(`names the ${end} that dies in the middle, and the same call goes on`, async () => {
+      const nodes = await startMasters(bed, 2, 0, { config: { 'cluster-node-timeout': '60000' } });
+      const [first, second] = [at(nodes, 0), at(nodes, 1)];
+      const victim = end === 'source' ? first : second;
+      await fill(first, 50, 100, 500);
+      const killed: Promise<void>[] = [];
+      const { onEvent } = follow(() => killed.push(victim.kill()));
+      await assert.rejects(
+        migrateSlots(first.address, second.address, [[0, 49]], { onEvent, atomicTimeout: 1000 }),
+        { code: 'NODE_UNREACHABLE', address: victim.address, resumable: true, openSlots: [] },
+      );
+      await Promise.all(killed);
+      await victim.restart();
+      await settled(nodes);
+      await eventually('nothing goes on', () => assertQuiet(nodes).then(() => true));
+      const keys = end === 'source' ? await fill(first, 3, 10) : [];
+      await migrateSlots(first.address, second.address, [[0, 49]], { method: 'atomic' });
+      await assertLayout([
+        [first, '50-8191'],
+        [second, '0-49 8192-16383'],
+      ]);
+      await assertKeys(second, keys);
+    });
+  }
+});
