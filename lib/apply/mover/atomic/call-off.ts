@@ -13,6 +13,7 @@ const LOOK_MS = 500;
 const CANCEL_MS = 10_000;
 /** For so long the other one may take to notice. */
 const NOTICE_MS = 3000;
+const CLEAR_MS = 2000;
 
 /**
  * Cancels a migration, and waits until both ends say that it is over, or only the one that drives it where the other
@@ -41,6 +42,16 @@ export async function callOff(
     }
     await pause(PAUSE_MS);
   }
+}
+
+/** Makes the source forget a migration that failed: it would not let its slots be moved in another way. */
+export async function clearFailed(link: Link, dialect: Dialect, task: Task): Promise<void> {
+  if (!dialect.sourceKeepsFailed) return;
+  // Where the source gives no answer there is nothing to go on with anyway.
+  await within(
+    askSource(link, [dialect.cancel(task.id)]).catch(() => undefined),
+    CLEAR_MS,
+  );
 }
 
 async function lookAtBoth([source, target]: readonly [Watch, Watch]): Promise<[Sight, Sight]> {

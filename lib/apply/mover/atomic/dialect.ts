@@ -12,6 +12,8 @@ export interface Dialect {
   readonly driver: End;
   /** True for a server that takes part in one migration at a time, as source or as target. */
   readonly onePerNode: boolean;
+  /** True where a source keeps a migration that failed, and opens none of its slots for MIGRATE, until told to cancel it. */
+  readonly sourceKeepsFailed: boolean;
   /** How often a server may try again by itself before the migration counts as failed. */
   readonly mostRetries: number;
   /** A node that can do it says so in a line of CLUSTER HELP. */

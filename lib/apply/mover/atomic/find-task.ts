@@ -15,7 +15,7 @@ const LOOK_MS = 2000;
 /**
  * Looks for a migration of these slots that an earlier run began and did not see the end of: it is as good as one that
  * is begun now. Waits while other migrations are in the way, for `atomicTimeout` at most.
- * Resolves to undefined where there is none and the way is free.
+ * Resolves to undefined where there is none and the way is free. Rejects with ReplyError where a node does not tell.
  */
 export async function findTask(
   link: Link,
@@ -28,6 +28,8 @@ export async function findTask(
   for (;;) {
     link.context.signal?.throwIfAborted();
     const sights = await Promise.all([watches[0].look(LOOK_MS), watches[1].look(LOOK_MS)]);
+    const refusal = sights.map(refusalIn).find((error) => error !== undefined);
+    if (refusal) throw refusal;
     const running = sights.flatMap((sight, index) =>
       runningAt(sight).map((task) => ({ task, address: (watches[index] as Watch).address })),
     );
@@ -52,6 +54,12 @@ export async function findTask(
     }
     await sleep(PAUSE_MS);
   }
+}
+
+// What a node that has just started says passes by itself.
+function refusalIn(sight: Sight): ReplyError | undefined {
+  if (sight.tasks || !(sight.error instanceof ReplyError)) return undefined;
+  return sight.error.code === 'LOADING' ? undefined : sight.error;
 }
 
 function runningAt({ tasks = [] }: Sight): Task[] {

@@ -2,7 +2,7 @@ import { ConnectionError } from '../../../../resp/index.ts';
 import { messageOf } from '../../../errors.ts';
 import type { Link } from '../link.ts';
 import type { Progress } from '../progress.ts';
-import { callOff } from './call-off.ts';
+import { callOff, clearFailed } from './call-off.ts';
 import type { Dialect } from './dialect.ts';
 import { type Ending, endingOf, entriesOf } from './ending.ts';
 import type { Task } from './task.ts';
@@ -30,6 +30,12 @@ export function atomicTimeout({ context }: Link): number {
  * Rejects with ClusterError where it could not be cancelled.
  */
 export async function follow(link: Link, dialect: Dialect, task: Task, progress: Progress): Promise<Ending> {
+  const ending = await waitForEnd(link, dialect, task, progress);
+  if (ending.type === 'failed') await clearFailed(link, dialect, task);
+  return ending;
+}
+
+async function waitForEnd(link: Link, dialect: Dialect, task: Task, progress: Progress): Promise<Ending> {
   const { signal } = link.context;
   const [source, target] = [new Watch(link, dialect, 'source'), new Watch(link, dialect, 'target')];
   const signs = new Signs(task);

@@ -1,4 +1,4 @@
-import { ConnectionError } from '../../../../resp/index.ts';
+import { ConnectionError, ReplyError } from '../../../../resp/index.ts';
 import { ClusterError } from '../../../errors.ts';
 import { expandSlots, formatSlots } from '../../../model/slot.ts';
 import { hearOfEpoch } from '../../epoch.ts';
@@ -82,7 +82,7 @@ async function attempt(
     return undefined;
   } catch (error) {
     // Whether the server took the command is found out by the next look.
-    if (error instanceof ConnectionError) return error.message;
+    if (error instanceof ConnectionError || error instanceof ReplyError) return error.message;
     throw error;
   }
 }

@@ -9,6 +9,7 @@ export const redis: Dialect = {
   name: 'redis',
   driver: 'target',
   onePerNode: true,
+  sourceKeepsFailed: true,
   mostRetries: 2,
   helpLine: /^MIGRATION IMPORT\b/i,
   start: (ranges) => ['CLUSTER', 'MIGRATION', 'IMPORT', ...ranges.flat()],

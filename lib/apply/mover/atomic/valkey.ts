@@ -9,6 +9,7 @@ export const valkey: Dialect = {
   name: 'valkey',
   driver: 'source',
   onePerNode: false,
+  sourceKeepsFailed: false,
   mostRetries: 0,
   helpLine: /^MIGRATESLOTS\b/i,
   start: (ranges, targetId) => ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...ranges.flat(), 'NODE', targetId],
