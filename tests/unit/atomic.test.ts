@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { dialectOf } from '../../lib/apply/mover/atomic/dialect.ts';
 import { endingOf } from '../../lib/apply/mover/atomic/ending.ts';
+import { begin } from '../../lib/apply/mover/atomic/find-task.ts';
 import { redis } from '../../lib/apply/mover/atomic/redis.ts';
 import { readRanges, type Task } from '../../lib/apply/mover/atomic/task.ts';
 import { valkey } from '../../lib/apply/mover/atomic/valkey.ts';
 import { pause, type Sight, within } from '../../lib/apply/mover/atomic/watch.ts';
-import { ReplyError } from '../../resp/index.ts';
+import type { Link } from '../../lib/apply/mover/link.ts';
+import { ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
 
 const [a, b, id] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(40)];
 
@@ -181,6 +183,51 @@ describe('endingOf()', () => {
   it('goes by the newest of several tries', () => {
     const sight = seen(source('send-stream'), source('canceled'));
     assert.equal(endingOf(task, [sight, seen(target('failed'))]), undefined);
+  });
+});
+
+describe('begin()', () => {
+  /** A link whose driving node answers like this, one answer a call. */
+  function linkTo(answers: (readonly Reply[] | Error)[]): Link {
+    const connections = {
+      async askAll() {
+        const answer = answers.shift();
+        if (answer === undefined || answer instanceof Error) throw answer ?? new Error('asked too often');
+        return answer;
+      },
+    };
+    const ends = { source: { id: a, address: 'a:1' }, target: { id: b, address: 'b:1' } };
+    return { ...ends, context: { connections } } as unknown as Link;
+  }
+  const slots = Array.from({ length: 10 }, (_, slot) => slot);
+  const entry = valkeyEntry({ slot_ranges: '0-9' });
+  const lost = new ConnectionError('lost', { code: 'CLOSED', address: 'a:1', sent: true });
+
+  it('finds the migration in the list', async () => {
+    const others = [valkeyEntry({ name: 'other', target_node: id }), entry, valkeyEntry({ name: 'older' })];
+    const task = await begin(linkTo([['OK', others]]), valkey, slots);
+    assert.equal(typeof task === 'string' ? task : task.id, id);
+  });
+
+  it('says why the server refuses', async () => {
+    const refused = await begin(linkTo([[new ReplyError('ERR no'), []]]), valkey, slots);
+    assert.equal(refused, 'a:1 refuses: ERR no');
+  });
+
+  it('finds out whether it was begun where the answer is lost', async () => {
+    const task = await begin(linkTo([lost, lost, [[], ''], [[entry], '']]), valkey, slots);
+    assert.equal(typeof task === 'string' ? task : task.id, id);
+    const none = [
+      [[], ''],
+      [[valkeyEntry({ slot_ranges: '0-9', state: 'failed' })], ''],
+      [[], ''],
+    ];
+    assert.equal(await begin(linkTo([lost, ...none]), valkey, slots), 'lost');
+  });
+
+  it('fails where the command was never sent', async () => {
+    const unsent = new ConnectionError('refused', { code: 'ECONNREFUSED', address: 'a:1', sent: false });
+    await assert.rejects(begin(linkTo([unsent]), valkey, slots), unsent);
   });
 });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../errors.ts';
+import { slotsOf } from '../../../model/node.ts';
 import { formatSlots } from '../../../model/slot.ts';
 import type { NodeReport } from '../../../model/view.ts';
 import { agreeTimeout, nodeError } from '../../context.ts';
@@ -8,7 +9,8 @@ import type { Link } from '../link.ts';
 import type { End } from './task.ts';
 import { within } from './watch.ts';
 
-const PAUSE_MS = 20;
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 250;
 const REPORT_EVERY_MS = 500;
 /** A node that takes longer to say what it owns gives no answer. */
 const ANSWER_MS = 5000;
@@ -76,7 +78,7 @@ export async function waitUntilOwned(link: Link, slots: readonly number[]): Prom
   const { context, source, target } = link;
   const started = performance.now();
   let reported = 0;
-  for (;;) {
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(1.5 * pauseMs, LONGEST_PAUSE_MS)) {
     const differences = await Promise.all([
       difference(link, 'source', slots),
       difference(link, 'target', slots),
@@ -98,7 +100,7 @@ export async function waitUntilOwned(link: Link, slots: readonly number[]): Prom
       const what = `${source.address} and ${target.address} to agree who owns the slots`;
       context.emit({ type: 'waiting', what, elapsedMs, missing });
     }
-    await sleep(PAUSE_MS);
+    await sleep(pauseMs);
   }
 }
 
@@ -117,8 +119,5 @@ async function difference(link: Link, end: End, slots: readonly number[]): Promi
 
 /** The slots that a node gives to the master of this id. */
 function ownedBy(id: string, { records }: NodeReport): ReadonlySet<number> {
-  const ranges = records.filter((record) => record.id === id).flatMap(({ slots }) => slots);
-  return new Set(
-    ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, at) => first + at)),
-  );
+  return new Set(records.filter((record) => record.id === id).flatMap(slotsOf));
 }
