@@ -144,6 +144,8 @@ describe('atomic migration', { skip: !isAtomic, concurrency: 3 }, () => {
       ['ZADD', key('sorted'), ...many.flatMap((member, index) => [`${index}.5`, member])],
       ['HSET', key('hash'), ...many.flatMap((member) => [member, 'v'])],
       ['XADD', key('stream'), '1-1', 'field', 'value'],
+      ['XGROUP', 'CREATE', key('stream'), 'group', '0'],
+      ['XREADGROUP', 'GROUP', 'group', 'me', 'STREAMS', key('stream'), '>'],
     );
     const { events, onEvent, methods, warnings } = follow();
     const slots = [1, 2, [4, 9], [100, 5461 - 1]] as (number | [number, number])[];
@@ -168,6 +170,12 @@ describe('atomic migration', { skip: !isAtomic, concurrency: 3 }, () => {
     assert.equal(await connection.command(['ZSCORE', key('sorted'), 'member 7 \xff\x00']), '7.5');
     assert.equal(await connection.command(['HLEN', key('hash')]), 500);
     assert.equal(await connection.command(['XLEN', key('stream')]), 1);
+    assert.deepEqual(await connection.command(['XPENDING', key('stream'), 'group']), [
+      1,
+      '1-1',
+      '1-1',
+      [['me', '1']],
+    ]);
     const ttl = Number(await connection.command(['PTTL', key('short-lived')]));
     connection.destroy();
     assert.ok(ttl > 540_000 && ttl <= 600_000, `${ttl} ms`);

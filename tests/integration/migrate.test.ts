@@ -174,7 +174,8 @@ describe('migrateSlots()', { concurrency: true }, () => {
     );
     const before = await contents(first, slot);
     assert.equal(Object.keys(before).length, 15);
-    const result = await migrateSlots(first.address, second.address, [slot]);
+    // Valkey's own migration gives the consumers of a stream new times at which they were last seen
+    const result = await migrateSlots(first.address, second.address, [slot], { method: 'migrate' });
     assert.equal(result.keys, 15);
     assert.deepEqual(await contents(second, slot), before);
     const ttl = Number(await ask(second, 'PTTL', key('short-lived')));
