@@ -81,6 +81,7 @@ describe('migrateSlots()', { concurrency: true }, () => {
     await tell(first, ...keys.map((key) => ['SET', key, key]));
     const events: ClusterEvent[] = [];
     const result = await migrateSlots(first.address, second.address, [7, [100, 110], 105, [0, 0]], {
+      method: 'migrate',
       onEvent: (event) => events.push(event),
     });
     await assertLayout([
