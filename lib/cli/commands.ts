@@ -2,10 +2,11 @@ import { parseSlotRange, type SlotRange } from '../model/slot.ts';
 import type { OperationOptions } from '../options.ts';
 import { checked } from './check-view.ts';
 import { executed } from './execute-view.ts';
+import { count } from './figures.ts';
 import { changeFlags, type Flags, type FlagValues, moveFlags, numberFlag } from './flags.ts';
 import { UsageError } from './io.ts';
 import { listed } from './list-view.ts';
-import { count, type Outcome, operated } from './outcome.ts';
+import { type Outcome, operated } from './outcome.ts';
 
 /** What a command is run with. */
 export interface Invocation {
@@ -201,12 +202,12 @@ export const commands: readonly Command[] = [
       ...changeFlags,
       force: {
         type: 'boolean',
-        help: 'Count masters as lost that give no answer but are not declared failed',
+        help: 'Count unanswering masters as lost that are not declared failed; mind no other operator',
       },
     },
-    run: async ({ positionals: [cluster = '', node = ''], options, values }) => {
+    run: async ({ positionals: [cluster = '', node = ''], options }) => {
       const { rescueCluster } = await import('../index.ts');
-      const result = await rescueCluster(cluster, node, { ...options, force: values.force === true });
+      const result = await rescueCluster(cluster, node, options);
       const nothing = result.plan.steps.length === 0;
       return operated(result, nothing ? 'No slot is missing' : `${node} has taken the lost slots`);
     },

@@ -47,11 +47,39 @@ export const changeFlags: Flags = {
     value: 'MS',
     help: 'Time for the nodes to agree with what was done (60000)',
   },
+  force: { type: 'boolean', help: 'Go on where another operator is at work, or memory is short' },
   yes: { type: 'boolean', short: 'y', help: 'Never ask' },
 };
 
 export const moveFlags: Flags = {
-  timeout: { type: 'string', value: 'MS', help: 'Time a MIGRATE may be without progress (10000)' },
+  method: { type: 'string', value: 'NAME', help: 'How slots move: auto, atomic or migrate (auto)' },
+  'max-stall': {
+    type: 'string',
+    value: 'MS|off',
+    help: 'Time one MIGRATE should hold up its source at most (5)',
+  },
+  concurrency: { type: 'string', value: 'N', help: 'Moves at one time, each between nodes of its own (8)' },
+  'max-keys-per-second': { type: 'string', value: 'N', help: 'Most keys moved in a second, over all nodes' },
+  'max-bytes-per-second': {
+    type: 'string',
+    value: 'SIZE',
+    help: 'Most bytes moved in a second, such as 500000 or 10mb',
+  },
+  'big-keys': {
+    type: 'string',
+    value: 'SIZE|off',
+    help: 'Size from which on a key is looked for first and moved alone (8mb)',
+  },
+  timeout: {
+    type: 'string',
+    value: 'MS',
+    help: 'Time a MIGRATE may be without progress (2000, more for big keys)',
+  },
+  'atomic-timeout': {
+    type: 'string',
+    value: 'MS',
+    help: 'Time an atomic migration may be without progress (60000)',
+  },
 };
 
 /** Reads a whole number. Throws a UsageError for anything else. */

@@ -13,6 +13,7 @@ import {
   outputFlags,
 } from './flags.ts';
 import { type Io, UsageError } from './io.ts';
+import { moveOptions } from './move-options.ts';
 import type { Outcome } from './outcome.ts';
 import { ProgressView } from './progress.ts';
 
@@ -176,12 +177,13 @@ async function operationOptions(
   progress: ProgressView,
 ): Promise<OperationOptions> {
   const agreeTimeout = numberFlag(values, 'agree-timeout');
-  const migrateTimeout = numberFlag(values, 'timeout');
   return {
+    // Before anything is asked for: a password, for one.
+    ...moveOptions(values),
     ...(await connectionOptions(values, io)),
     ...(agreeTimeout === undefined ? {} : { agreeTimeout }),
-    ...(migrateTimeout === undefined ? {} : { migrateTimeout }),
     dryRun: values['dry-run'] === true,
+    force: values.force === true,
     onEvent: progress.onEvent,
     signal: io.signal,
   };

@@ -1,10 +1,12 @@
-import type { ClusterEvent, MoveTotal, OnEvent } from '../events.ts';
+import type { ClusterEvent, MoveProgress, MoveStart, MoveTotal, OnEvent } from '../events.ts';
+import { duration, short } from './figures.ts';
 import type { Io } from './io.ts';
 
 /** Shows events on stderr: one steady line where it is a terminal, and warnings in any case. */
 export class ProgressView {
   readonly #io: Io;
-  readonly #pairs = new Set<string>();
+  /** What the servers are at, by source → target. */
+  readonly #pairs = new Map<string, string | undefined>();
   #shown = false;
 
   constructor(io: Io) {
@@ -39,7 +41,11 @@ export class ProgressView {
   #line(event: ClusterEvent): string | undefined {
     switch (event.type) {
       case 'move-start':
-        this.#pairs.add(`${event.source} → ${event.target}`);
+      case 'move-progress':
+        this.#pairs.set(`${event.source} → ${event.target}`, stateOf(event));
+        return undefined;
+      case 'move-done':
+        this.#pairs.set(`${event.source} → ${event.target}`, undefined);
         return undefined;
       case 'move-total':
         return this.#moveLine(event);
@@ -60,19 +66,26 @@ export class ProgressView {
     }
   }
 
-  // All moves in one line: how far, how fast, and how long it will take at this pace.
-  #moveLine({ slotsDone, slots, keysDone, keys, keysPerSecond, etaMs, moves }: MoveTotal): string {
-    const [first = ''] = this.#pairs;
-    const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
-    // The nodes come last: they are what a narrow terminal cuts off.
-    const who = moves === 1 ? first : `${moves} moves`;
-    return `${slotsDone}/${slots} slots  ${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  ${who}`;
+  // All moves in one line: how far, how fast, how long it will take at this pace, and what that costs the clients.
+  #moveLine(total: MoveTotal): string {
+    const { slotsDone, slots, keysDone, keys, keysPerSecond, etaMs, longestStallMs, moves } = total;
+    const [first = ''] = this.#pairs.keys();
+    const states = [...new Set(this.#pairs.values())].filter((state) => state !== undefined);
+    return [
+      `${slotsDone}/${slots} slots`,
+      `${short(keysDone)}/${short(keys)} keys`,
+      `${short(keysPerSecond)} keys/s`,
+      `${etaMs === null ? '…' : formatTime(etaMs / 1000)} left`,
+      ...(longestStallMs > 0 ? [`max stall ${duration(longestStallMs)}`] : []),
+      ...(states.length > 0 ? [states.join(', ')] : []),
+      // The nodes come last: they are what a narrow terminal cuts off.
+      moves === 1 ? first : `${moves} moves`,
+    ].join('  ');
   }
 }
 
-function short(value: number): string {
-  if (value < 10_000) return `${value}`;
-  return value < 10_000_000 ? `${Math.round(value / 1000)}k` : `${Math.round(value / 1_000_000)}M`;
+function stateOf(event: MoveStart | MoveProgress): string | undefined {
+  return event.type === 'move-progress' ? event.state : undefined;
 }
 
 function formatTime(seconds: number): string {

@@ -18,10 +18,13 @@ export interface OperationResult {
   readonly bytes: number;
   /** Milliseconds the slowest batch of keys held up its source. */
   readonly longestStallMs: number;
+  /** Pace of the moves alone, without what came before and after them. */
+  readonly keysPerSecond: number;
+  /** Milliseconds for all of it. */
   readonly elapsedMs: number;
 }
 
-export const NOTHING_MOVED: Moved = { slots: 0, keys: 0, bytes: 0, longestStallMs: 0 };
+export const NOTHING_MOVED: Moved = { slots: 0, keys: 0, bytes: 0, longestStallMs: 0, keysPerSecond: 0 };
 
 /** Applies a plan, unless this is a dry run, and waits until every member says what is expected. */
 export async function carryOut(

@@ -1,4 +1,5 @@
 import { formatAddress, hasDefaultBusPort } from '../model/address.ts';
+import { formatBytes } from '../model/bytes.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { formatRanges, type SlotRange } from '../model/slot.ts';
 
@@ -107,7 +108,7 @@ export function describeStep(step: Step): string {
     case 'replicate':
       return `Make ${step.replica.address} a replica of ${step.master.address}`;
     case 'move-slots':
-      return `Move ${count(step.slots)} slots from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}`;
+      return `Move ${count(step.slots)} slots from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}`;
     case 'close-slots':
       return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them`;
     case 'take-slots':
@@ -117,6 +118,12 @@ export function describeStep(step: Step): string {
     case 'reset':
       return `Reset ${step.node.address}`;
   }
+}
+
+function describeContent(content: MoveContent | undefined): string {
+  if (!content) return '';
+  const { keys, bytes } = content;
+  return ` (${keys} key${keys === 1 ? '' : 's'}, ${formatBytes(bytes)})`;
 }
 
 function list(nodes: readonly NodeRef[]): string {

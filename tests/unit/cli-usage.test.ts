@@ -183,7 +183,16 @@ describe('wrong usage', () => {
   });
 
   test('what is no number', async () => {
-    for (const flag of ['timeout', 'agree-timeout', 'connect-timeout', 'command-timeout']) {
+    for (const flag of [
+      'timeout',
+      'agree-timeout',
+      'connect-timeout',
+      'command-timeout',
+      'max-stall',
+      'concurrency',
+      'max-keys-per-second',
+      'atomic-timeout',
+    ]) {
       for (const wrong of ['ten', '', '0', '1.5', '1e3', '5s', '99999999999', ' 5']) {
         const ran = await runMain(['join', NODE, '127.0.0.1:2', `--${flag}=${wrong}`]);
         assertUsage(ran, new RegExp(`^Not a number from 1 up for --${flag}: "${wrong}"$`, 'm'), 'join');
@@ -194,6 +203,26 @@ describe('wrong usage', () => {
       /^Not a number .* --max-slots: "0"$/m,
       'start',
     );
+  });
+
+  test('what is no size', async () => {
+    for (const flag of ['max-bytes-per-second', 'big-keys']) {
+      for (const wrong of ['ten', '', '0', '0mb', '1.5mb', '1e3', '5tb', '10 mb', 'mb', '99999999999gb']) {
+        const ran = await runMain(['join', NODE, '127.0.0.1:2', `--${flag}=${wrong}`]);
+        assertUsage(ran, new RegExp(`^Not a size for --${flag}: "${wrong}" \\(write `, 'm'), 'join');
+      }
+    }
+  });
+
+  test('a method that does not exist, and limits on one that has none', async () => {
+    const join = ['join', NODE, '127.0.0.1:2'];
+    assertUsage(await runMain([...join, '--method=magic']), /^Not a method: "magic" \(expected /m, 'join');
+    for (const limit of ['--max-keys-per-second=5', '--max-bytes-per-second=5mb']) {
+      const ran = await runMain([...join, '--method=atomic', limit]);
+      assertUsage(ran, /^--method atomic and --max-(keys|bytes)-per-second do not go together: /m, 'join');
+      assertUnderstood(await runMain([...join, '--method=migrate', limit]));
+      assertUnderstood(await runMain([...join, limit]));
+    }
   });
 
   test('an option without its value, or with one it does not take', async () => {
@@ -226,7 +255,8 @@ describe('wrong usage', () => {
       ['list', '--dry-run', NODE],
       ['check', '--dry-run', NODE],
       ['join_no_load', '--timeout=5', NODE, '127.0.0.1:2'],
-      ['quit', '--force', NODE],
+      ['list', '--force', NODE],
+      ['start', '--method=atomic', NODE],
     ]) {
       assertUsage(await runMain(words), /^Unknown option '--/, words[0]);
     }
@@ -319,6 +349,13 @@ describe('arguments', () => {
   test('`--yes` and `-y` are taken by every command', async () => {
     for (const { name } of commands) {
       for (const flag of ['--yes', '-y']) assertUnderstood(await runMain([name, flag, ...argumentsOf(name)]));
+    }
+  });
+
+  test('`--force` is taken by every command that changes a cluster', async () => {
+    for (const { name, flags = {} } of commands) {
+      if ('dry-run' in flags) assertUnderstood(await runMain([name, '--force', ...argumentsOf(name)]));
+      else assert.ok(!('force' in flags));
     }
   });
 

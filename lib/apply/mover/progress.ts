@@ -15,6 +15,8 @@ export interface Moved {
   readonly bytes: number;
   /** Milliseconds the slowest MIGRATE held up its source. */
   readonly longestStallMs: number;
+  /** From the first move's begin to the last one's end. */
+  readonly keysPerSecond: number;
 }
 
 /** Counts what the moves of a plan have done, holds them to their limits, and tells of it a few times a second. */
@@ -128,17 +130,19 @@ type Size = Pick<MoveFigures, 'slots' | 'keys' | 'bytes'>;
 
 class Tally {
   slotsDone = 0;
-  readonly #started = performance.now();
+  #started: number | undefined;
   #size: Size = { slots: 0, keys: 0, bytes: 0 };
   #keysDone = 0;
   #lastStallMs = 0;
   #longestStallMs = 0;
 
   get elapsedMs(): number {
-    return performance.now() - this.#started;
+    return this.#started === undefined ? 0 : performance.now() - this.#started;
   }
 
+  // The clock of all moves runs from the first one's begin: nodes may have to be introduced before.
   add({ slots, keys, bytes }: Size): void {
+    this.#started ??= performance.now();
     const size = this.#size;
     this.#size = { slots: size.slots + slots, keys: size.keys + keys, bytes: size.bytes + bytes };
   }
@@ -155,8 +159,14 @@ class Tally {
   }
 
   get moved(): Moved {
-    const longestStallMs = this.#longestStallMs;
-    return { slots: this.slotsDone, keys: this.#keysDone, bytes: this.#bytesDone, longestStallMs };
+    const { keysPerSecond, longestStallMs } = this.figures;
+    return {
+      slots: this.slotsDone,
+      keys: this.#keysDone,
+      bytes: this.#bytesDone,
+      longestStallMs,
+      keysPerSecond,
+    };
   }
 
   get figures(): MoveFigures {

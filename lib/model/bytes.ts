@@ -1,0 +1,12 @@
+const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB'] as const;
+
+/** A number of bytes for people: `512 bytes`, `7.1 MB`. A KB has 1024 bytes, as in INFO memory. */
+export function formatBytes(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  // Rounded to 1024 it belongs to the next unit already.
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
