@@ -2,6 +2,7 @@ import { waitForAgreement } from '../apply/agree.ts';
 import { applyPlan } from '../apply/apply.ts';
 import type { Context } from '../apply/context.ts';
 import type { Moved } from '../apply/mover/progress.ts';
+import { prepare } from '../apply/prepare.ts';
 import type { Expectation } from '../model/expectation.ts';
 import type { Plan } from '../plan/plan.ts';
 
@@ -26,13 +27,14 @@ export interface OperationResult {
 
 export const NOTHING_MOVED: Moved = { slots: 0, keys: 0, bytes: 0, longestStallMs: 0, keysPerSecond: 0 };
 
-/** Applies a plan, unless this is a dry run, and waits until every member says what is expected. */
+/** Surveys a plan, applies it, unless this is a dry run, and waits until every member says what is expected. */
 export async function carryOut(
   context: Context,
-  plan: Plan,
+  planned: Plan,
   expectation: Expectation | undefined,
 ): Promise<OperationResult> {
   const started = performance.now();
+  const plan = await prepare(context, planned);
   if (context.options.dryRun) {
     context.emit({ type: 'plan', plan });
     return { plan, applied: false, ...NOTHING_MOVED, elapsedMs: performance.now() - started };

@@ -1,0 +1,71 @@
+import type { Command, Reply } from '../../resp/index.ts';
+import type { Address } from '../model/address.ts';
+import type { Connections } from './connections.ts';
+
+/** The fields of some sections of INFO, as they stand there. */
+export type NodeInfo = ReadonlyMap<string, string>;
+
+/** Asks a node for sections of INFO, one by one: before 7.0 it takes no more at a time. */
+export async function askInfo(
+  connections: Connections,
+  address: Address,
+  sections: readonly ('memory' | 'keyspace' | 'server')[],
+): Promise<NodeInfo> {
+  const replies = await connections.askAll(
+    address,
+    sections.map((section) => ['INFO', section]),
+  );
+  const refused = replies.find((reply) => reply instanceof Error);
+  if (refused) throw refused;
+  const lines = replies.flatMap((reply) => String(reply).split('\r\n'));
+  return new Map(
+    lines.flatMap((line): [string, string][] => {
+      const colon = line.indexOf(':');
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : [];
+    }),
+  );
+}
+
+/** A number among the fields; 0 where there is none. */
+export function numberOf(info: NodeInfo, field: string): number {
+  return Number(info.get(field) ?? 0) || 0;
+}
+
+/**
+ * Bytes that a node's data takes. Servers reckon what is none and take that off, and may come out below nothing, which
+ * shows as a number near 2^64: then it is all that was taken since the server started.
+ */
+export function dataBytes(info: NodeInfo): number {
+  const used = numberOf(info, 'used_memory');
+  const dataset = numberOf(info, 'used_memory_dataset');
+  return dataset > 0 && dataset <= used ? dataset : Math.max(0, used - numberOf(info, 'used_memory_startup'));
+}
+
+/** How many keys each database holds; those without any are left out. */
+export function databases(info: NodeInfo): { readonly db: number; readonly keys: number }[] {
+  return [...info].flatMap(([field, value]) => {
+    const db = /^db(\d+)$/.exec(field)?.[1];
+    const keys = /^keys=(\d+)/.exec(value)?.[1];
+    return db === undefined || keys === undefined ? [] : [{ db: Number(db), keys: Number(keys) }];
+  });
+}
+
+/**
+ * Asks about one database, and leaves the connection with database 0 selected: all goes out in one write, so nothing comes
+ * between. CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT tell of the selected database alone. Error replies are values.
+ */
+export async function askDatabase(
+  connections: Connections,
+  address: Address,
+  db: number,
+  commands: readonly Command[],
+): Promise<Reply[]> {
+  if (db === 0) return connections.askAll(address, commands);
+  const [selected, ...replies] = await connections.askAll(address, [
+    ['SELECT', db],
+    ...commands,
+    ['SELECT', 0],
+  ]);
+  if (selected instanceof Error) throw selected;
+  return replies.slice(0, -1);
+}
