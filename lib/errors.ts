@@ -22,6 +22,10 @@ export type ClusterErrorCode =
   | 'MIGRATE_FAILED'
   | 'METHOD_UNSUPPORTED'
   | 'NOT_REACHED';
+  | 'NOT_REACHED'
+  | 'NO_MEMORY'
+  | 'TARGET_TOO_OLD'
+  | 'OTHER_OPERATOR';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */

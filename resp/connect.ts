@@ -20,7 +20,7 @@ export interface ConnectOptions extends Limits {
   username?: string | undefined;
   /** Shown in no error. @default no authentication */
   password?: string | undefined;
-  /** Name of the connection in `CLIENT LIST`. */
+  /** Name of the connection in `CLIENT LIST`; goes without where the user may not set it. */
   clientName?: string | undefined;
   /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
   tls?: boolean | TlsOptions | undefined;
@@ -114,8 +114,12 @@ async function shakeHands(connection: Connection, options: ConnectOptions): Prom
   }
 }
 
-/** A server that is loading, or short of something, answers PING with an error and is there all the same. */
+/**
+ * A server that is loading, or short of something, answers PING with an error and is there all the same; and one that
+ * does not let this user name connections serves without.
+ */
 function isRefusal({ command, code, message }: ReplyError): boolean {
+  if (command === 'CLIENT') return code !== 'NOPERM' && !message.startsWith('ERR unknown command');
   if (command !== 'PING' || code === 'DENIED' || code === 'NOAUTH') return true;
   return code === 'ERR' && !message.startsWith('ERR unknown command');
 }

@@ -1,9 +1,19 @@
-import { type Command, type CommandOptions, type Connection, connect, type Reply } from '../../resp/index.ts';
+import { randomBytes } from 'node:crypto';
+import {
+  type Command,
+  type CommandOptions,
+  type Connection,
+  connect,
+  type Reply,
+  ReplyError,
+} from '../../resp/index.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { ConnectionOptions } from '../options.ts';
 
-/** Name that connections of this tool carry in CLIENT LIST. */
+/** Name that connections of this tool carry in CLIENT LIST while they only look. */
 export const CLIENT_NAME = 'redis-trib';
+/** How the name begins that they carry while they change something. */
+export const CHANGE_PREFIX = 'redis-trib:change:';
 
 /** Which of several connections to one node. 0 is the one that everything uses which need not run beside others. */
 export interface LaneOptions extends CommandOptions {
@@ -17,8 +27,12 @@ export interface LaneOptions extends CommandOptions {
  * Strings are binary strings here: one character a byte, so that keys of any bytes survive.
  */
 export class Connections {
+  /** The name of these connections while an operation on them changes the cluster. */
+  readonly changeName: string = `${CHANGE_PREFIX}${randomBytes(4).toString('hex')}`;
   readonly #options: ConnectionOptions;
   readonly #open = new Map<string, Promise<Connection>>();
+  /** Operations that change the cluster, each with the nodes it has told. */
+  readonly #claims = new Map<object, Set<string>>();
   #closed = false;
 
   constructor(options: ConnectionOptions) {
@@ -69,6 +83,48 @@ export class Connections {
     await Promise.allSettled(extra.map(async ([, connection]) => (await connection).close()));
   }
 
+  /**
+   * Gives every connection, those to these nodes among them, the name that says that it changes the cluster, until the
+   * owner withdraws. Nodes that cannot be reached are left out. Resolves to what a node says that does not allow it.
+   */
+  async announce(owner: object, addresses: readonly Address[]): Promise<ReplyError | undefined> {
+    const told = this.#claims.get(owner) ?? new Set();
+    this.#claims.set(owner, told);
+    await Promise.allSettled(addresses.map((address) => this.get(address)));
+    const refused = await this.#rename();
+    for (const address of addresses) told.add(formatAddress(address));
+    return refused;
+  }
+
+  /** Takes the name back, unless another operation on these connections goes on. */
+  async withdraw(owner: object): Promise<void> {
+    if (this.#claims.delete(owner) && this.#claims.size === 0) await this.#rename();
+  }
+
+  /** True if the owner has told this node, or any, that it changes the cluster. */
+  isClaimed(owner: object, address?: string): boolean {
+    const told = this.#claims.get(owner);
+    return told !== undefined && (address === undefined || told.has(address));
+  }
+
+  get #name(): string {
+    return this.#claims.size > 0 ? this.changeName : CLIENT_NAME;
+  }
+
+  async #rename(): Promise<ReplyError | undefined> {
+    const ends = await Promise.allSettled(
+      [...this.#open.values()].map(async (opening) => {
+        const connection = await opening;
+        // The name as it is by then: an operation may have begun, or ended, meanwhile.
+        if (!connection.closed) await connection.command(['CLIENT', 'SETNAME', this.#name]);
+      }),
+    );
+    for (const end of ends) {
+      if (end.status === 'rejected' && end.reason instanceof ReplyError) return end.reason;
+    }
+    return undefined;
+  }
+
   /** Waits for replies under way, then ends every connection. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -82,7 +138,7 @@ export class Connections {
     return connect({
       host,
       port,
-      clientName: CLIENT_NAME,
+      clientName: this.#name,
       encoding: 'latin1',
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),

@@ -1,11 +1,13 @@
 import { applyPlan } from '../apply/apply.ts';
 import type { Context } from '../apply/context.ts';
+import { prepare } from '../apply/prepare.ts';
 import { lookSettled } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { formatSlots } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf } from '../model/view.ts';
 import { type FixPlan, planFix } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
+import type { Plan } from '../plan/plan.ts';
 
 /**
  * Finishes the moves that an earlier attempt left open, and looks again. The cluster's own state is the journal.
@@ -25,7 +27,8 @@ export async function finishOpenSlots(
     type: 'warning',
     message: `Finishing open slots first: ${formatSlots(openSlotsOf(view).keys())}`,
   });
-  await applyPlan(context, { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps });
+  const plan: Plan = { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps };
+  await applyPlan(context, await prepare(context, plan));
   return lookSettled(context, view.seed, ignore);
 }
 

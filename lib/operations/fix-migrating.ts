@@ -1,6 +1,7 @@
 import { waitForAgreement } from '../apply/agree.ts';
 import { applyPlan } from '../apply/apply.ts';
 import type { Moved } from '../apply/mover/progress.ts';
+import { prepare } from '../apply/prepare.ts';
 import { lookSettled, requireAnswers } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { formatSlots } from '../model/slot.ts';
@@ -8,7 +9,7 @@ import { openSlotsOf } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { planFix } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
-import { nodeRef, type Plan } from '../plan/plan.ts';
+import { nodeRef } from '../plan/plan.ts';
 import { requireDecided } from './finish-open-slots.ts';
 import { NOTHING_MOVED, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -22,19 +23,25 @@ export function fixMigrating(cluster: ClusterLike, options: OperationOptions = {
     const started = performance.now();
     const view = await lookSettled(context, seedOf(cluster));
     const fix = planFix(view);
-    const plan: Plan = { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps };
+    const isDry = context.options.dryRun === true;
+    if (fix.steps.length > 0 && !isDry) requireAnswers(view, 'close open slots');
+    const plan = await prepare(context, {
+      version: 1,
+      operation: 'fix',
+      masters: mastersOf(view),
+      steps: fix.steps,
+    });
     const done = (applied: boolean, moved: Moved): OperationResult => ({
       plan,
       applied,
       ...moved,
       elapsedMs: performance.now() - started,
     });
-    if (context.options.dryRun) {
+    if (isDry) {
       context.emit({ type: 'plan', plan });
       requireDecided(view, fix);
       return done(false, NOTHING_MOVED);
     }
-    if (fix.steps.length > 0) requireAnswers(view, 'close open slots');
     const moved = await applyPlan(context, plan);
     if (fix.steps.length > 0) {
       const owners = fix.steps.flatMap((step) => {

@@ -8,6 +8,7 @@ import {
   requireFresh,
   requireNoKeys,
 } from '../apply/newcomer.ts';
+import { claim } from '../apply/operators.ts';
 import { lookSettled, requireServing } from '../apply/settle.ts';
 import { forget, reset } from '../apply/steps.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
@@ -127,6 +128,7 @@ async function renew(context: Context, { report }: Newcomer, view: ClusterView):
     .filter(({ id }) => id !== myself.id)
     .map(nodeRef);
   const message = `${node.address} is known to some members only: it is reset, and comes in under a new node id`;
+  await claim(context, [...mastersOf(view), node]);
   context.emit({ type: 'warning', node: node.address, message });
   await forget(context, { type: 'forget', node, by });
   await reset(context, node);

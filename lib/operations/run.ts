@@ -75,6 +75,6 @@ export async function withContext<Result>(
   try {
     return await work(context);
   } finally {
-    if (!shared) await connections.close();
+    await (shared ? connections.withdraw(context) : connections.close());
   }
 }

@@ -51,6 +51,38 @@ async function refusal(port: number, options: ConnectOptions = {}): Promise<Erro
   throw new assert.AssertionError({ message: 'Expected connect() to reject' });
 }
 
+describe('connect() with a client name', () => {
+  const named: Accept = (socket) =>
+    socket.on('data', (chunk: Buffer) => {
+      const text = chunk.toString();
+      if (text.includes('SETNAME'))
+        socket.write("-NOPERM User mover has no permissions to run the 'client|setname' command\r\n");
+      else socket.write('+PONG\r\n');
+    });
+
+  test('goes without where the user may not set it', async () => {
+    await withServer(named, async (port) => {
+      const connection = await connect({ port, clientName: 'n' });
+      assert.equal(await connection.command(['PING']), 'PONG');
+      connection.destroy();
+    });
+    const unknown = "-ERR unknown command 'CLIENT', with args beginning with: 'SETNAME' 'n' \r\n";
+    await withServer(answering(unknown), async (port) =>
+      (await connect({ port, clientName: 'n' })).destroy(),
+    );
+  });
+
+  test('is refused where the server wants a password, or anything else first', async () => {
+    for (const answer of ['NOAUTH Authentication required.', 'ERR max number of clients reached']) {
+      await withServer(answering(`-${answer}\r\n`), async (port) => {
+        const error = await refusal(port, { clientName: 'n' });
+        assert.ok(error instanceof ReplyError);
+        assert.equal(error.message, answer);
+      });
+    }
+  });
+});
+
 describe('connect() sends', () => {
   const handshakes: [string, ConnectOptions, string][] = [
     ['PING when told nothing', {}, '*1\r\n$4\r\nPING\r\n'],

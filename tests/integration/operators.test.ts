@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import {
+  type ClusterEvent,
+  check,
+  fixMigrating,
+  joinNoLoad,
+  listNodes,
+  migrateSlots,
+  openCluster,
+  startClusterOnMulti,
+} from '../../lib/index.ts';
+import type { Connection } from '../../resp/index.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { runOperation } from '../helpers/child.ts';
+import { assertLayout, at, keysOfSlot, snapshot, startMasters, tell } from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+/** The names of the tool's connections to a node. */
+async function namesAt(node: ServerNode): Promise<string[]> {
+  const list = String(await ask(node, 'CLIENT', 'LIST', 'TYPE', 'normal'));
+  return [...list.matchAll(/ name=(redis-trib\S*)/g)].map(([, name = '']) => name).sort();
+}
+
+/** A connection that says of itself that it changes the cluster. */
+async function otherOperatorAt(node: ServerNode, id = '00000000'): Promise<Connection> {
+  const connection = await connectTo(node);
+  await connection.command(['CLIENT', 'SETNAME', `redis-trib:change:${id}`]);
+  return connection;
+}
+
+const refused = (node: ServerNode) => (error: Error & { code?: string; address?: string; hint?: string }) => {
+  assert.equal(error.code, 'OTHER_OPERATOR', error.stack ?? '');
+  assert.equal(error.address, node.address);
+  assert.match(error.message, new RegExp(`: \\S+:\\d+ has been connected to ${node.address} for \\d+ s$`));
+  assert.match(error.hint ?? '', /^Nothing was changed\. Wait .*--force$/);
+  return true;
+};
+
+describe('two operators at once', { concurrency: true }, () => {
+  it('the second is refused on any master, with nothing changed', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [a, b, c, spare] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    const earlier = await snapshot(nodes);
+    const other = await otherOperatorAt(c);
+    await assert.rejects(migrateSlots(a.address, b.address, [0]), refused(c));
+    await assert.rejects(joinNoLoad(a.address, spare.address), refused(c));
+    assert.deepEqual(await snapshot(nodes), earlier);
+    for (const node of nodes.slice(0, 3)) {
+      const own = (await namesAt(node)).filter((name) => name !== 'redis-trib:change:00000000');
+      assert.deepEqual(own, [], 'no name is left behind');
+    }
+    // To look is free
+    await migrateSlots(a.address, b.address, [0], { dryRun: true });
+    await Promise.all([check(a.address), listNodes(a.address)]);
+    other.destroy();
+    await migrateSlots(a.address, b.address, [0]);
+  });
+
+  it('a cluster that another starts is not started twice', async () => {
+    const nodes = await bed.start(2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    const other = await otherOperatorAt(b);
+    await assert.rejects(startClusterOnMulti([a.address, b.address]), refused(b));
+    assert.match(String(await ask(a, 'CLUSTER', 'INFO')), /^cluster_slots_assigned:0\r$/m);
+    other.destroy();
+  });
+
+  it('open slots are not finished under the hands of another', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    await tell(b, ['CLUSTER', 'SETSLOT', '5', 'IMPORTING', String(await ask(a, 'CLUSTER', 'MYID'))]);
+    await tell(a, ['CLUSTER', 'SETSLOT', '5', 'MIGRATING', String(await ask(b, 'CLUSTER', 'MYID'))]);
+    const earlier = await snapshot(nodes);
+    const other = await otherOperatorAt(a);
+    await assert.rejects(fixMigrating(a.address), refused(a));
+    await assert.rejects(migrateSlots(a.address, b.address, [5, 6]), refused(a));
+    assert.deepEqual(await snapshot(nodes), earlier);
+    other.destroy();
+    await fixMigrating(a.address);
+  });
+
+  it('force goes on, and warns', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    const other = await otherOperatorAt(b);
+    const warnings: string[] = [];
+    const started = performance.now();
+    await migrateSlots(a.address, b.address, [0], {
+      force: true,
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+    });
+    assert.ok(performance.now() - started < 2000);
+    assert.match(
+      warnings.join('\n'),
+      /^Another operator is changing the cluster: .*; going on all the same$/,
+    );
+    other.destroy();
+    await assertLayout([
+      [a, '1-8191'],
+      [b, '0 8192-16383'],
+    ]);
+  });
+
+  it('one whose connection lingers is waited for', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    for (const id of ['00000000', 'ffffffff']) {
+      const other = await otherOperatorAt(b, id);
+      const timer = setTimeout(() => other.destroy(), 700);
+      const slot = id === '00000000' ? 0 : 1;
+      await migrateSlots(a.address, b.address, [slot]);
+      clearTimeout(timer);
+    }
+    await assertLayout([
+      [a, '2-8191'],
+      [b, '0-1 8192-16383'],
+    ]);
+  });
+
+  it('what was killed is repeated at once', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    await tell(a, ...keysOfSlot(3, 500).map((key) => ['SET', key, 'value']));
+    const args = [a.address, b.address, [[0, 9]], { resume: true }];
+    for (const killAt of [12, 14, 16, 18, 20]) {
+      await runOperation('migrateSlots', args, killAt);
+    }
+    const outcome = await runOperation('migrateSlots', args);
+    assert.ok(!outcome.killed && outcome.ok, JSON.stringify(outcome));
+    await assertLayout([
+      [a, '10-8191'],
+      [b, '0-9 8192-16383'],
+    ]);
+  });
+
+  it('of two that begin at the same moment one goes on, and the other never beside it', async () => {
+    const nodes = await startMasters(bed, 3);
+    const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    for (let round = 0; round < 5; round++) {
+      const working = new Set<number>();
+      const seen = new Set<string>();
+      const run = async (number: number, source: ServerNode, target: ServerNode, slot: number) => {
+        const onEvent = ({ type }: ClusterEvent) => {
+          if (type !== 'plan' && type !== 'slots-closed') return;
+          working.add(number);
+          assert.equal(working.size, 1, 'both are at work');
+        };
+        try {
+          await migrateSlots(source.address, target.address, [slot], { onEvent });
+          seen.add('done');
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'OTHER_OPERATOR', String(error));
+        } finally {
+          working.delete(number);
+        }
+      };
+      await Promise.all([run(1, a, c, round), run(2, b, c, 5500 + round)]);
+      assert.deepEqual([...seen], ['done']);
+      await eventually('nobody is at work', async () => (await namesAt(c)).length === 0);
+    }
+  });
+
+  it('an open cluster is one operator, and takes its name back when it is done', async () => {
+    const nodes = await startMasters(bed, 3);
+    const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await using cluster = await openCluster(a.address);
+    assert.deepEqual(await namesAt(a), ['redis-trib']);
+    const names = new Set<string>();
+    let looking: Promise<unknown> = Promise.resolve();
+    const onEvent = (event: ClusterEvent) => {
+      if (event.type !== 'move-start') return;
+      looking = Promise.all([a, b, c].map(namesAt)).then((all) => {
+        for (const name of all.flat()) names.add(name);
+      });
+    };
+    await tell(a, ...keysOfSlot(0, 20_000).map((key) => ['SET', key, 'value']));
+    await Promise.all([
+      migrateSlots(cluster, b.address, [0], { onEvent }),
+      migrateSlots(cluster, c.address, [1]),
+    ]);
+    await looking;
+    assert.equal(names.size, 1);
+    assert.match([...names][0] ?? '', /^redis-trib:change:[0-9a-f]{8}$/);
+    for (const node of nodes) assert.deepEqual(await namesAt(node), ['redis-trib']);
+    // One that only stays open is in nobody's way
+    await migrateSlots(a.address, b.address, [2]);
+  });
+
+  it('an ACL user who may not say or see it goes on with a warning', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    for (const node of nodes)
+      await tell(node, ['ACL', 'SETUSER', 'mover', 'on', '>secret', '~*', '+@all', '-client']);
+    const warnings: string[] = [];
+    await migrateSlots(a.address, b.address, [0], {
+      username: 'mover',
+      password: 'secret',
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+    });
+    assert.equal(warnings.length, 2, warnings.join('\n'));
+    assert.match(warnings[0] ?? '', /^Cannot tell other operators of this one: \S+ answers: NOPERM /);
+    assert.match(warnings[1] ?? '', /^Cannot see whether another operator is at work: \S+ answers: NOPERM /);
+  });
+});

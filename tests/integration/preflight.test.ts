@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { joinCluster, migrateSlots, startCluster } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { findFetched, type ServerName } from '../bed/servers.ts';
+import {
+  assertAlone,
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  quick,
+  snapshot,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const MB = 1024 * 1024;
+
+async function usedBy(node: ServerNode): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(String(await ask(node, 'INFO', 'memory')))?.[1]);
+}
+
+/** Collects warnings. */
+function listener() {
+  const warnings: string[] = [];
+  const onEvent = (event: { type: string; message?: string }) => {
+    if (event.type === 'warning') warnings.push(event.message ?? '');
+  };
+  return { warnings, onEvent };
+}
+
+describe('preflight()', { concurrency: true }, () => {
+  it('refuses to move more than fits, with nothing changed; force goes on', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    await tell(a, ...keysOfSlot(7, 3000).map((key) => ['SET', key, 'x'.repeat(2000)]));
+    await tell(a, ...keysOfSlot(8, 10).map((key) => ['SET', key, 'x'.repeat(2000)]));
+    const maxmemory = (await usedBy(b)) + 2 * MB;
+    await tell(b, ['CONFIG', 'SET', 'maxmemory', `${maxmemory}`]);
+    const earlier = await snapshot(nodes);
+    const move = (options: object) => migrateSlots(a.address, b.address, [7], options);
+    await assert.rejects(move({}), (error: Error & { code?: string; address?: string; hint?: string }) => {
+      assert.deepEqual([error.code, error.address], ['NO_MEMORY', b.address], error.stack ?? '');
+      assert.match(
+        error.message,
+        /^Not enough memory on \S+: \d+\.\d MB are to come to \d+\.\d MB in use, maxmemory is \d+\.\d MB, and it would refuse keys$/,
+      );
+      assert.match(error.hint ?? '', /--force$/);
+      return true;
+    });
+    await tell(b, ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru']);
+    await assert.rejects(move({}), /and keys would be evicted there \(maxmemory-policy allkeys-lru\)$/);
+    const dry = listener();
+    assert.equal((await move({ dryRun: true, onEvent: dry.onEvent })).applied, false);
+    assert.match(dry.warnings.join('\n'), /^Not enough memory on \S+: .*$/);
+    assert.deepEqual([await snapshot(nodes), await openSlotsAt(nodes)], [earlier, []]);
+
+    // What fits may go
+    await migrateSlots(a.address, b.address, [8]);
+    const forced = listener();
+    await move({ force: true, onEvent: forced.onEvent });
+    assert.match(forced.warnings.join('\n'), /^Not enough memory on \S+: .*$/);
+    await assertLayout([
+      [a, '0-6 9-8191'],
+      [b, '7-8 8192-16383'],
+    ]);
+  });
+
+  it('counts what comes to a new node from all others together', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [a, b, spare] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await tell(a, ...keysOfSlot(0, 1000).map((key) => ['SET', key, 'x'.repeat(2000)]));
+    await tell(b, ...keysOfSlot(8192, 1000).map((key) => ['SET', key, 'x'.repeat(2000)]));
+    await tell(spare, ['CONFIG', 'SET', 'maxmemory', `${(await usedBy(spare)) + 3 * MB}`]);
+    await assert.rejects(joinCluster(a.address, spare.address), { code: 'NO_MEMORY' });
+    await assertAlone(spare);
+    await tell(spare, ['CONFIG', 'SET', 'maxmemory', '0']);
+    await joinCluster(a.address, spare.address);
+  });
+
+  it('refuses while the servers move other slots; a move of the same ones is no obstacle', async (test) => {
+    const { kind, major, minor } = bed.server;
+    const isValkey = kind === 'valkey';
+    if (isValkey ? major < 9 : major * 10 + minor < 84) return test.skip('no atomic slot migration');
+    const nodes = await startMasters(bed, 4);
+    const [a, b, c, d] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await tell(a, ...keysOfSlot(7, 2000).map((key) => ['SET', key, 'x']));
+    // Microseconds for each key of the snapshot
+    await tell(a, ['CONFIG', 'SET', 'rdb-key-save-delay', '5000']);
+    if (isValkey)
+      await tell(a, ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', '7', '8', 'NODE', await idOfNode(b)]);
+    else await tell(b, ['CLUSTER', 'MIGRATION', 'IMPORT', '7', '8']);
+    const earlier = await snapshot(nodes);
+    const refused = (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'OTHER_OPERATOR', error.stack ?? '');
+      const words = `: slots 7-8 are on their way from ${a.address} to ${b.address} (`;
+      assert.ok(error.message.includes(words), error.message);
+      return true;
+    };
+    await assert.rejects(migrateSlots(c.address, d.address, [9000]), refused);
+    await assert.rejects(migrateSlots(a.address, c.address, [[0, 9]]), refused);
+    await assert.rejects(migrateSlots(a.address, b.address, [7]), refused);
+    const dry = listener();
+    await migrateSlots(c.address, d.address, [9000], { dryRun: true, onEvent: dry.onEvent });
+    assert.match(dry.warnings.join('\n'), /^Another operator is at work: slots 7-8 .*$/);
+    const same = listener();
+    await migrateSlots(a.address, b.address, [[5, 9]], { dryRun: true, onEvent: same.onEvent });
+    assert.deepEqual(same.warnings, []);
+    assert.deepEqual(await snapshot(nodes), earlier);
+    const forced = listener();
+    await migrateSlots(c.address, d.address, [9000], {
+      force: true,
+      method: 'migrate',
+      onEvent: forced.onEvent,
+    });
+    assert.match(forced.warnings[0] ?? '', /^Another operator is at work: slots 7-8 .*$/);
+  });
+});
+
+describe('preflight() between servers of two versions', { concurrency: true }, () => {
+  const pairs: [ServerName, ServerName, refused: boolean][] = [
+    ['redis-8.0', 'redis-7.0', true],
+    ['redis-7.0', 'redis-6.0', true],
+    ['valkey-9.1', 'valkey-8.1', true],
+    ['redis-7.0', 'redis-8.0', false],
+    ['valkey-8.1', 'valkey-9.1', false],
+  ];
+  for (const [from, to, isRefused] of pairs) {
+    it(`${isRefused ? 'refuses' : 'lets'} keys of ${from} go to ${to}`, async (test) => {
+      const programs = await Promise.all([findFetched(from), findFetched(to)]);
+      if (programs.some((program) => program === undefined)) return test.skip('servers are not fetched');
+      await using sourceBed = await openBed({ server: from, backend: 'unpacked' });
+      await using targetBed = await openBed({ server: to, backend: 'unpacked' });
+      const [[source], [target]] = await Promise.all([sourceBed.start(1, quick), targetBed.start(1, quick)]);
+      assert.ok(source && target);
+      await startCluster(source.address);
+      await eventually('it serves', async () => (await ask(source, 'SET', 'foo', 'bar')) === 'OK');
+      await tell(source, ...keysOfSlot(0, 10).map((key) => ['SET', key, 'value']));
+      const joining = joinCluster(source.address, target.address);
+      if (isRefused) {
+        await assert.rejects(joining, (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'TARGET_TOO_OLD', error.stack ?? '');
+          assert.match(error.message, /: (Redis|Valkey) \S+ cannot read what (Redis|Valkey) \S+ writes$/);
+          return true;
+        });
+        await assertAlone(target);
+      } else {
+        await joining;
+        assert.ok(Number(await ask(target, 'DBSIZE')) >= 10);
+      }
+    });
+  }
+});
