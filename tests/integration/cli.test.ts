@@ -469,7 +469,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
       asOperator,
     );
     assertWell(moved);
-    assert.match(moved.stdout, /: 1 slot with 50 keys moved /);
+    assert.match(moved.stdout, /: 1 slot with 50 keys .*moved /);
     const limited = ['ACL', 'SETUSER', 'limited', 'on', `>${SECRET}`, 'allkeys', '+@all', '-cluster'];
     await tell(a, limited);
 
@@ -627,7 +627,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
     for (const { address } of [a, b]) assert.ok(list.stdout.includes(` ${address} `), list.stdout);
     const moved = await trib.run(['migrate_slots', a.address, b.address, '16383']);
     assertWell(moved);
-    assert.match(moved.stdout, /: 1 slot with 5 keys moved/);
+    assert.match(moved.stdout, /: 1 slot with 5 keys .*moved/);
     assertWell(await trib.run(['quit', b.address]));
   });
 });
