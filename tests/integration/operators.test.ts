@@ -63,6 +63,35 @@ describe('two operators at once', { concurrency: true }, () => {
     await migrateSlots(a.address, b.address, [0]);
   });
 
+  it('the second is refused in the middle of a real move of the first, which is not disturbed', async () => {
+    const nodes = await startMasters(bed, 3);
+    const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await tell(a, ...keysOfSlot(0, 3000).map((key) => ['SET', key, 'value']));
+    const limits: { keysPerSecond?: number } = { keysPerSecond: 200 };
+    let isDone = false;
+    const events: string[] = [];
+    const moving = migrateSlots(a.address, b.address, [0], {
+      method: 'migrate',
+      limits,
+      onEvent: ({ type }) => events.push(type),
+    }).finally(() => {
+      isDone = true;
+    });
+    await eventually('keys are on their way', async () => Number(await ask(b, 'DBSIZE')) > 0);
+    await assert.rejects(migrateSlots(b.address, c.address, [6000]), { code: 'OTHER_OPERATOR' });
+    // It sees the open slot, and yet leaves it alone
+    await assert.rejects(fixMigrating(c.address), { code: 'OTHER_OPERATOR' });
+    assert.equal(isDone, false);
+    delete limits.keysPerSecond;
+    assert.equal((await moving).keys, 3000);
+    assert.ok(!events.includes('retry') && !events.includes('warning'));
+    await assertLayout([
+      [a, '1-5461'],
+      [b, '0 5462-10922'],
+      [c, '10923-16383'],
+    ]);
+  });
+
   it('a cluster that another starts is not started twice', async () => {
     const nodes = await bed.start(2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
