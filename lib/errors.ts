@@ -21,7 +21,6 @@ export type ClusterErrorCode =
   | 'KEYS_IN_DOUBT'
   | 'MIGRATE_FAILED'
   | 'METHOD_UNSUPPORTED'
-  | 'NOT_REACHED';
   | 'NOT_REACHED'
   | 'NO_MEMORY'
   | 'TARGET_TOO_OLD'
