@@ -525,7 +525,8 @@ describe('redis-trib', { concurrency: 3 }, () => {
     assertWell(await trib.run(['create', a.address, b.address], options));
     await tell(a, ...keysOfSlot(5, 3).map((key) => ['SET', key, 'value']));
     for (const extra of [[], ['--json']]) {
-      const ran = await trib.run(['migrate_slots', a.address, b.address, '5', ...extra], options);
+      const args = ['migrate_slots', a.address, b.address, '5', '--method', 'migrate', ...extra];
+      const ran = await trib.run(args, options);
       assert.equal(ran.code, 1);
       assert.match(ran.stderr, /unknown command/);
       assertSecret(ran);
@@ -643,7 +644,7 @@ describe('redis-trib in the middle of a long move', () => {
     const config: StartOptions = { config: { 'cluster-node-timeout': '3000' } };
     nodes = await bed.start(3, config);
     [a, target] = [at(nodes, 0), at(nodes, 2)];
-    joining = ['join', a.address, target.address];
+    joining = ['join', '--method', 'migrate', a.address, target.address];
     assertWell(await trib.run(['create', ...addressesOf(nodes.slice(0, 2))]));
     await load(nodes.slice(0, 2), KEYS);
   });
