@@ -1,0 +1,178 @@
+import { keySlot } from '../../lib/model/slot.ts';
+import { connectTo } from '../bed/client.ts';
+import type { ServerNode } from '../bed/index.ts';
+import { type Census, type Entry, TTL_SLACK_MS, valuesOf, type Write } from './census.ts';
+import { type Member, ownerBySlot } from './world.ts';
+
+/** Writes that Redis itself may give away: acknowledged by a master that had not sent them to its replica yet. */
+export interface Leak {
+  readonly reason: string;
+  /** Slots it is about. */
+  readonly slots: ReadonlySet<number>;
+  /** Writes acknowledged between these moments. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a comparison of all keys found. */
+export interface Comparison {
+  readonly keys: number;
+  /** Keys whose last acknowledged write is gone by a failover. */
+  readonly leaked: readonly string[];
+  /** Everything else that is not as it was acknowledged, in words. */
+  readonly problems: readonly string[];
+}
+
+interface Held {
+  readonly node: ServerNode;
+  /** Null where the node does not answer for the key: it is not the owner of its slot. */
+  readonly value: string | null;
+  readonly ttlMs: number;
+}
+
+/** Compares every key that was ever written with what every master holds. */
+export async function compare(
+  census: Census,
+  members: readonly Member[],
+  leaks: readonly Leak[],
+): Promise<Comparison> {
+  const masters = members.filter(({ record }) => record.role === 'master').map(({ node }) => node);
+  const held = new Map<string, Held[]>();
+  for (const found of await Promise.all(masters.map(readAll))) {
+    for (const [key, one] of found) held.set(key, [...(held.get(key) ?? []), one]);
+  }
+  const owners = ownerBySlot(members);
+  const now = performance.now();
+  const problems: string[] = [];
+  const leaked: string[] = [];
+  for (const entry of census.entries) {
+    const copies = held.get(entry.key) ?? [];
+    held.delete(entry.key);
+    const stray = copies.filter(({ node }) => node !== owners.get(entry.slot));
+    const own = copies.find(({ node }) => node === owners.get(entry.slot));
+    const value = own?.value ?? null;
+    const tell = (what: string): void => {
+      problems.push(`${what}: ${describe(entry, copies, owners.get(entry.slot), now)}`);
+    };
+    if (stray.length > 0) tell(own ? 'held twice' : 'held by a node that does not own its slot');
+    if (valuesOf(entry, now, () => false).has(value)) {
+      if (!isTtlRight(entry, own, now)) tell('has another time to live');
+    } else if (valuesOf(entry, now, (write) => isLeaked(entry, write, leaks)).has(value)) {
+      leaked.push(describe(entry, copies, owners.get(entry.slot), now));
+    } else {
+      tell(kindOf(entry, value));
+    }
+  }
+  for (const [key, copies] of held) {
+    problems.push(
+      `not ours: "${key}" of slot ${keySlot(key)} on ${copies.map(({ node }) => node.address).join(', ')}`,
+    );
+  }
+  for (const { entry, value, at, writes } of census.wrongReads) {
+    const then = { writes: entry.writes.slice(0, writes) };
+    // A node that was master once more answers with what it last knew
+    const isLate = leaks.some(
+      ({ slots, from, to }) => slots.has(entry.slot) && from <= at && at <= to + 1000,
+    );
+    if (isLate || valuesOf(then, at, (write) => isLeaked(entry, write, leaks)).has(value)) continue;
+    problems.push(
+      `read ${shorten(value)} ${ago(at, now)}: ${describe(entry, [], owners.get(entry.slot), now)}`,
+    );
+  }
+  return { keys: census.entries.length, leaked, problems };
+}
+
+function isLeaked({ slot }: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boolean {
+  return (
+    ackedAt !== undefined &&
+    leaks.some(({ slots, from, to }) => slots.has(slot) && from <= ackedAt && ackedAt <= to)
+  );
+}
+
+function kindOf({ writes }: Entry, value: string | null): string {
+  if (value === null) return 'lost';
+  const last = writes.findLast(({ ackedAt }) => ackedAt !== undefined);
+  if (last?.value === null) return 'back after it was deleted';
+  return writes.some((write) => write.value === value)
+    ? 'fallen back to an older value'
+    : 'a value nobody wrote';
+}
+
+// The write that gave the value says when it is to go.
+function isTtlRight({ writes }: Entry, own: Held | undefined, now: number): boolean {
+  const write = own && writes.findLast(({ value }) => value === own.value);
+  if (!own || !write) return true;
+  if (write.ttlMs === undefined) return own.ttlMs === -1;
+  const left = write.sentAt + write.ttlMs - now;
+  return own.ttlMs !== -1 && own.ttlMs > left - 1500 && own.ttlMs < left + TTL_SLACK_MS;
+}
+
+function describe(
+  { key, slot, writes }: Entry,
+  copies: readonly Held[],
+  owner: ServerNode | undefined,
+  now: number,
+): string {
+  const told = writes
+    .slice(-4)
+    .map(({ value, ackedAt, sentAt, ttlMs }) => {
+      const what =
+        value === null ? 'DEL' : `SET ${shorten(value)}${ttlMs === undefined ? '' : ` PX ${ttlMs}`}`;
+      return `${what} ${ackedAt === undefined ? `sent ${ago(sentAt, now)}, no answer` : `acknowledged ${ago(ackedAt, now)}`}`;
+    })
+    .join(', then ');
+  const there = copies.map(({ node, value, ttlMs }) => {
+    const what = value === null ? 'holds it and answers MOVED' : `holds ${shorten(value)} (PTTL ${ttlMs})`;
+    return `${node.address} ${what}`;
+  });
+  return `"${key}" of slot ${slot}, owned by ${owner?.address ?? 'nobody'}: ${told || 'never written'}; ${
+    there.join(', ') || 'no master holds it'
+  }`;
+}
+
+function ago(at: number, now: number): string {
+  return `${((now - at) / 1000).toFixed(2)} s ago`;
+}
+
+function shorten(value: string | null): string {
+  return value === null
+    ? 'nothing'
+    : value.length > 24
+      ? `${value.slice(0, 12)}… (${value.length} bytes)`
+      : value;
+}
+
+const BATCH = 500;
+
+/** Every key a node holds, whether it owns the slot or not. */
+async function readAll(node: ServerNode): Promise<Map<string, Held>> {
+  const connection = await connectTo(node);
+  const found = new Map<string, Held>();
+  try {
+    const keys: string[] = [];
+    let cursor = '0';
+    do {
+      const reply = (await connection.command(['SCAN', cursor, 'COUNT', '5000'])) as [string, string[]];
+      cursor = String(reply[0]);
+      keys.push(...reply[1].map(String));
+    } while (cursor !== '0');
+    for (let from = 0; from < keys.length; from += BATCH) {
+      const some = keys.slice(from, from + BATCH);
+      const replies = await connection.pipeline(
+        some.flatMap((key) => [
+          ['GET', key],
+          ['PTTL', key],
+        ]),
+      );
+      for (const [index, key] of some.entries()) {
+        const [value, ttl] = [replies[2 * index], replies[2 * index + 1]];
+        // It may have expired since it was listed
+        if (value === null) continue;
+        found.set(key, { node, value: value instanceof Error ? null : String(value), ttlMs: Number(ttl) });
+      }
+    }
+    return found;
+  } finally {
+    connection.destroy();
+  }
+}

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ask, eventually } from '../bed/client.ts';
+import { recordsOf } from '../helpers/clusters.ts';
+import type { Random } from './random.ts';
+import type { Strike } from './strike.ts';
+import { type Member, NODE_TIMEOUT_MS, replicaAmong } from './world.ts';
+
+/** What a fault is about, and what it may do. */
+interface Scene {
+  readonly victim: Member;
+  readonly members: readonly Member[];
+  readonly random: Random;
+}
+
+/** What happened to a server. */
+export interface Struck {
+  /** When it was cut, frozen or killed, and when it was back. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Fault {
+  readonly name: string;
+  /** What it does within the process of the tool. */
+  readonly strike?: (scene: Scene) => Omit<Strike, 'at' | 'from'>;
+  /** What it does to a server; resolves when that is mended. */
+  readonly hit?: (scene: Scene) => Promise<Struck>;
+  /** True if the replica is to take over: the victim needs one. */
+  readonly failsOver?: boolean;
+}
+
+const kill = (name: string, signal: NonNullable<Strike['signal']>): Fault => ({
+  name,
+  strike: () => ({ signal }),
+});
+
+/** Every fault; those of a server may come with the death of the tool. */
+export const faults: readonly Fault[] = [
+  kill('tool-kill', 'SIGKILL'),
+  {
+    name: 'failover',
+    failsOver: true,
+    hit: (scene) =>
+      during(async () => {
+        const replica = requireReplica(scene);
+        await ask(replica.node, 'CLUSTER', 'FAILOVER');
+        await tookOver(replica);
+      }),
+  },
+  {
+    name: 'freeze',
+    hit: ({ victim: { node }, random }) =>
+      during(async () => {
+        await node.freeze();
+        await sleep(random.between(100, NODE_TIMEOUT_MS - 300));
+        await node.thaw();
+      }),
+  },
+  {
+    name: 'kill-failover',
+    failsOver: true,
+    hit: (scene) =>
+      during(async () => {
+        const { node } = scene.victim;
+        await node.kill();
+        await tookOver(requireReplica(scene));
+        await sleep(scene.random.between(0, 500));
+        await node.restart();
+      }),
+  },
+  kill('tool-int', 'SIGINT'),
+  {
+    name: 'cut',
+    hit: ({ victim: { node }, random }) =>
+      during(async () => {
+        node.cutOff();
+        await sleep(random.between(50, NODE_TIMEOUT_MS - 300));
+        node.reconnect();
+      }),
+  },
+  {
+    name: 'freeze-failover',
+    failsOver: true,
+    hit: (scene) =>
+      during(async () => {
+        const { node } = scene.victim;
+        await node.freeze();
+        await tookOver(requireReplica(scene)).finally(() => node.thaw());
+      }),
+  },
+  {
+    name: 'tool-cut',
+    strike: ({ victim: { node }, random }) => ({ cut: { port: node.port, ms: random.between(100, 2500) } }),
+  },
+  {
+    name: 'restart',
+    hit: ({ victim: { node } }) =>
+      during(async () => {
+        await node.kill();
+        await node.restart();
+      }),
+  },
+  {
+    name: 'cut-failover',
+    failsOver: true,
+    hit: (scene) =>
+      during(async () => {
+        const { node } = scene.victim;
+        node.cutOff();
+        await tookOver(requireReplica(scene)).finally(() => node.reconnect());
+      }),
+  },
+  { name: 'tool-reset', strike: ({ victim: { node } }) => ({ cut: { port: node.port, ms: 0 } }) },
+  kill('tool-term', 'SIGTERM'),
+  { name: 'none' },
+];
+
+async function during(work: () => Promise<void>): Promise<Struck> {
+  const from = performance.now();
+  await work();
+  return { from, to: performance.now() };
+}
+
+function requireReplica({ members, victim }: Scene): Member {
+  const replica = replicaAmong(members, victim);
+  if (!replica) throw new Error(`${victim.node.address} has no replica`);
+  return replica;
+}
+
+async function tookOver({ node }: Member): Promise<void> {
+  await eventually(
+    `${node.address} takes over`,
+    async () =>
+      (await recordsOf(node)).some(({ flags, role }) => flags.includes('myself') && role === 'master'),
+    15_000,
+  );
+}

@@ -1,0 +1,305 @@
+import { slotsOf } from '../../lib/model/node.ts';
+import { formatRanges, toRanges } from '../../lib/model/slot.ts';
+import type { ServerNode } from '../bed/index.ts';
+import { openSlotsAt, tell } from '../helpers/clusters.ts';
+import { Census } from './census.ts';
+import { compare, type Leak } from './compare.ts';
+import { type Fault, faults, type Struck } from './faults.ts';
+import { type Random, randomFrom } from './random.ts';
+import type { Strike } from './strike.ts';
+import { type Method, type Run, runTool, startTool } from './tool.ts';
+import { healed, isSpareIn, type Member, ownersAmong, replicaAmong, type World } from './world.ts';
+
+export interface RoundOptions {
+  readonly seed: number;
+  readonly method: Method;
+  /** Options that tell the command line of the method. */
+  readonly methodArgs: readonly string[];
+  /** @default the seed decides */
+  readonly fault?: Fault;
+}
+
+/** What a round was, and what came of it. */
+export interface Round {
+  readonly fault: string;
+  /** The command and what happened to whom, in a few words. */
+  readonly what: string;
+  readonly keys: number;
+  readonly acked: number;
+  readonly leaked: readonly string[];
+  readonly longestMs: number;
+  readonly elapsedMs: number;
+  readonly runs: readonly Run[];
+  /** Empty if all is as it has to be. */
+  readonly problems: readonly string[];
+}
+
+/** A command of the tool, and how it is said again after it was interrupted. */
+interface Operation {
+  readonly name: 'migrate_slots' | 'join' | 'quit';
+  readonly args: readonly string[];
+  readonly again: readonly string[];
+  /** Slots whose keys it moves, or some of them. */
+  readonly slots: readonly number[];
+  /** Whom a fault may strike. */
+  readonly victims: Readonly<Record<string, Member>>;
+  /** What it says where an interrupted run had done all and only had not said so. */
+  readonly done: string | undefined;
+}
+
+/** Writes are lost in a failover if they were acknowledged this short before it, and after an old master was back. */
+const LEAK_BEFORE_MS = 300;
+const LEAK_AFTER_MS = 1000;
+const PAIRS = 400;
+const MOST_RUNS = 5;
+const patience = ['--timeout', '1000', '--connect-timeout', '2000', '--command-timeout', '4000'];
+const agreement = ['--agree-timeout', '20000'];
+
+export async function runRound(world: World, options: RoundOptions): Promise<Round> {
+  const started = performance.now();
+  const random = randomFrom(options.seed);
+  const fault = options.fault ?? faults[options.seed % faults.length] ?? random.pick(faults);
+  const operation = await prepare(world, random, options);
+  const members = await healed(world);
+  const names = Object.keys(operation.victims).filter((name) => isPossible(fault, operation, name, members));
+  const victimName = random.pick(names);
+  const victim = operation.victims[victimName] as Member;
+  const strike = chooseStrike(fault, { victim, members, random }, operation);
+
+  const census = new Census(
+    members.map(({ node }) => node),
+    random,
+  );
+  const runs: Run[] = [];
+  const problems: string[] = [];
+  const marksAt = (await isReplicatingMarks(world)) ? undefined : victim;
+  let struck: Struck | undefined;
+  await census.fill(operation.slots, PAIRS);
+  census.start();
+  try {
+    const begun = startTool(operation.args, strike);
+    const mended = begun.struck.then((isStruck) =>
+      isStruck && fault.hit ? fault.hit({ victim, members, random }) : undefined,
+    );
+    mended.catch(() => undefined);
+    const first = await begun.ended;
+    runs.push(first);
+    struck = await mended;
+    if (first.struck && fault.name.startsWith('tool-') && !fault.hit) {
+      problems.push(...(await judgeSignal(fault, first, members)));
+    }
+    await healed(world);
+    problems.push(...(await finish(operation, first, runs, world)));
+  } finally {
+    await census.stop();
+  }
+  const after = await healed(world);
+  const leaks = leaksOf({
+    fault,
+    operation,
+    victim,
+    victimName,
+    struck,
+    members,
+    after,
+    marksLost: marksAt !== undefined,
+  });
+  const compared = await compare(census, after, leaks);
+  problems.push(...compared.problems, ...(await judgeCluster(world, after)));
+  const isStruck = runs[0]?.struck === true;
+  const dies = strike.signal !== undefined && fault.hit ? ', the tool killed' : '';
+  return {
+    fault: fault.name,
+    what: `${operation.name} ${fault.name === 'none' ? '' : `${fault.name} of ${victimName}${dies} at write ${strike.at}${isStruck ? '' : ' (too late)'}`}`,
+    keys: compared.keys,
+    acked: census.acked,
+    leaked: compared.leaked,
+    longestMs: census.longestMs,
+    elapsedMs: performance.now() - started,
+    runs,
+    problems,
+  };
+}
+
+function isPossible(fault: Fault, operation: Operation, name: string, members: readonly Member[]): boolean {
+  const victim = operation.victims[name];
+  return victim !== undefined && (!fault.failsOver || replicaAmong(members, victim) !== undefined);
+}
+
+// The first writes are those that look and open; the others are spread over the whole of it.
+function chooseStrike(
+  fault: Fault,
+  scene: Parameters<NonNullable<Fault['hit']>>[0],
+  operation: Operation,
+): Strike {
+  const { random } = scene;
+  const from = random.chance(0.15) ? 'start' : 'move';
+  const most = operation.name === 'migrate_slots' ? operation.slots.length : 400;
+  const at =
+    from === 'start' || random.chance(0.3) ? random.between(1, 30) : random.between(5, Math.max(6, most));
+  const dies = random.chance(0.4) && fault.hit ? { signal: 'SIGKILL' as const } : {};
+  return fault.name === 'none' ? { at: 0, from } : { at, from, ...dies, ...fault.strike?.(scene) };
+}
+
+async function prepare(world: World, random: Random, { methodArgs }: RoundOptions): Promise<Operation> {
+  const name = random.pick(['migrate_slots', 'migrate_slots', 'migrate_slots', 'join', 'quit'] as const);
+  let members = await healed(world);
+  const { spare } = world;
+  const known = members.find(({ node }) => node !== spare)?.node.address ?? '';
+  const wanted = { join: false, quit: true, migrate_slots: isSpareIn(members, world) }[name];
+  if (isSpareIn(members, world) !== wanted) {
+    const run = await runTool(wanted ? ['join', known, spare.address] : ['quit', spare.address]);
+    if (run.end !== 0) throw new Error(`Cannot prepare the round: ${describeRun(run)}`);
+    members = await healed(world);
+  }
+  const masters = ownersAmong(members);
+  const flags = [...methodArgs, ...patience, ...agreement];
+  if (name === 'migrate_slots') {
+    const settled = masters.filter(({ node }) => node !== spare).sort((a, b) => slotCount(b) - slotCount(a));
+    const source = random.chance(0.5) ? (settled[0] as Member) : random.pick(settled);
+    const target = random.pick(settled.filter((member) => member !== source));
+    const other = settled.find((member) => member !== source && member !== target) as Member;
+    const owned = slotsOf(source.record);
+    const count = Math.min(random.between(50, 500), Math.floor(owned.length / 2));
+    const from = random.between(0, owned.length - count);
+    const slots = owned.slice(from, from + count);
+    const args = [
+      name,
+      source.node.address,
+      target.node.address,
+      ...formatRanges(toRanges(slots)).split(' '),
+      ...flags,
+    ];
+    return {
+      name,
+      args,
+      again: [...args, '--resume'],
+      slots,
+      victims: { source, target, other },
+      done: undefined,
+    };
+  }
+  const settled = masters.filter(({ node }) => node !== spare);
+  const other = random.pick(settled);
+  const node = members.find((member) => member.node === spare) as Member;
+  if (name === 'join') {
+    const args = [name, known, spare.address, ...flags];
+    const slots = settled.flatMap(({ record }) => slotsOf(record).slice(0, 250));
+    return { name, args, again: args, slots, victims: { node, source: other }, done: 'ALREADY_IN_CLUSTER' };
+  }
+  const args = [name, spare.address, ...flags];
+  const slots = slotsOf(node.record);
+  return { name, args, again: args, slots, victims: { node, target: other }, done: 'NOT_IN_CLUSTER' };
+}
+
+function slotCount({ record }: Member): number {
+  return slotsOf(record).length;
+}
+
+// SIGINT and SIGTERM stop where no slot is open; a run that was nearly done ends as if nothing had happened.
+async function judgeSignal(fault: Fault, run: Run, members: readonly Member[]): Promise<string[]> {
+  if (fault.name !== 'tool-int' && fault.name !== 'tool-term') return [];
+  const open = await openSlotsAt(members.map(({ node }) => node));
+  return [
+    ...(run.end === 130 || run.end === 0 ? [] : [`A signal ended it with ${run.end}: ${describeRun(run)}`]),
+    ...(open.length === 0 ? [] : [`A signal left slots open: ${open.slice(0, 5).join(', ')}`]),
+  ];
+}
+
+/** Says the command again until it is done, as its user would: with what it asks for in between. */
+async function finish(operation: Operation, first: Run, runs: Run[], world: World): Promise<string[]> {
+  let last = first;
+  const isDone = (): boolean => last.end === 0 || (runs.length > 1 && last.error?.code === operation.done);
+  while (!isDone()) {
+    if (runs.length >= MOST_RUNS) return [`It did not end well in ${runs.length} runs: ${describeRun(last)}`];
+    const fix = /redis-trib fix (\S+)/.exec(last.error?.hint ?? '')?.[1];
+    if (last.error?.code === 'KEY_CONFLICT') await resolveConflict(last, world);
+    last = await runTool(
+      fix && last.args[0] !== 'fix' ? ['fix', fix, ...patience, ...agreement] : operation.again,
+    );
+    runs.push(last);
+    // What it asked for in between is not yet the command itself
+    if (last.args[0] === 'fix' && last.end === 0) {
+      last = await runTool(operation.again);
+      runs.push(last);
+    }
+  }
+  return [];
+}
+
+// As the hint says: clients see the value on the owner, so the key goes from every other node.
+async function resolveConflict({ error }: Run, world: World): Promise<void> {
+  const owner = /see the value on (\S+?)\. /.exec(error?.hint ?? '')?.[1];
+  const others = world.nodes.filter(({ address }) => address !== owner);
+  for (const key of error?.keys ?? []) {
+    for (const node of others) await tell(node, ['ASKING'], ['DEL', key]).catch(() => undefined);
+  }
+}
+
+/** Since Valkey 8.0 a replica knows which slots its master has open, and goes on with them when it takes over. */
+async function isReplicatingMarks({ bed: { server } }: World): Promise<boolean> {
+  return server.kind === 'valkey' && server.major >= 8;
+}
+
+interface Happened {
+  readonly fault: Fault;
+  readonly operation: Operation;
+  readonly victim: Member;
+  readonly victimName: string;
+  readonly struck: Struck | undefined;
+  readonly members: readonly Member[];
+  readonly after: readonly Member[];
+  readonly marksLost: boolean;
+}
+
+/** What Redis itself may have given away. Without a failover: nothing. */
+function leaksOf({
+  fault,
+  operation,
+  victim,
+  victimName,
+  struck,
+  members,
+  after,
+  marksLost,
+}: Happened): Leak[] {
+  const deposed = members.filter(
+    ({ node, record }) =>
+      record.role === 'master' && after.some((now) => now.node === node && now.record.role === 'replica'),
+  );
+  return deposed.flatMap(({ node, record }): Leak[] => {
+    const isVictim = node === victim.node && struck !== undefined;
+    const slots = new Set([...slotsOf(record), ...(victimName === 'target' ? operation.slots : [])]);
+    const { from, to } = isVictim ? struck : { from: 0, to: performance.now() };
+    const reason = `${node.address} was failed over`;
+    const leaks: Leak[] = [];
+    // A failover that is asked for waits until the replica has everything
+    if (fault.name !== 'failover' || !isVictim) {
+      leaks.push(
+        { reason, slots, from: from - LEAK_BEFORE_MS, to: from + 50 },
+        { reason, slots, from: to, to: to + LEAK_AFTER_MS },
+      );
+    }
+    // A promoted source does not know that some of its keys were moved: until it is told, clients write them there anew
+    if (marksLost && victimName === 'source') {
+      leaks.push({ reason, slots: new Set(operation.slots), from, to: Number.POSITIVE_INFINITY });
+    }
+    return leaks;
+  });
+}
+
+async function judgeCluster(world: World, members: readonly Member[]): Promise<string[]> {
+  const seed = members.find(({ node }) => node !== world.spare)?.node as ServerNode;
+  const check = await runTool(['check', seed.address]);
+  const open = await openSlotsAt(world.nodes);
+  return [
+    ...(check.end === 0 ? [] : [`check is not clean: ${check.stdout.trim().slice(0, 2000)}`]),
+    ...(open.length === 0 ? [] : [`Slots are open: ${open.slice(0, 5).join(', ')}`]),
+  ];
+}
+
+/** A run as an account of a failure shows it. */
+export function describeRun({ args, end, error, stderr, elapsedMs }: Run): string {
+  const said = error ? `${error.code}: ${error.message}${error.hint ? ` (${error.hint})` : ''}` : '';
+  return `redis-trib ${args.join(' ')} → ${end} after ${Math.round(elapsedMs)} ms ${said || stderr.trim()}`.trim();
+}
