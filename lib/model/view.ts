@@ -108,6 +108,12 @@ export function reachableMasters(view: ClusterView): NodeRecord[] {
   return view.nodes.filter((node) => node.role === 'master' && view.reports.has(node.id));
 }
 
+/** The node itself if it is a master, else its master: after a failover, the one that has its slots and keys. */
+export function standIn(view: ClusterView, id: string): NodeRecord | undefined {
+  const node = nodeById(view, id);
+  return node?.role === 'replica' ? nodeById(view, node.masterId ?? '') : node;
+}
+
 /** Replicas of a master, answering or not. */
 export function replicasOf(view: ClusterView, masterId: string): NodeRecord[] {
   return view.nodes.filter((node) => node.role === 'replica' && node.masterId === masterId);
@@ -134,10 +140,14 @@ function outranks(a: NodeRecord, b: NodeRecord): boolean {
   return a.configEpoch === b.configEpoch ? a.id > b.id : a.configEpoch > b.configEpoch;
 }
 
-/** Every open slot that a reachable node tells of, by slot. */
+/**
+ * Every open slot that a reachable master tells of, by slot. What a replica tells of since Valkey 8.0 is what its master has
+ * told it: no command can change it there.
+ */
 export function openSlotsOf(view: ClusterView): Map<number, OpenSlotOfNode[]> {
   const open = new Map<number, OpenSlotOfNode[]>();
   for (const report of view.reports.values()) {
+    if (report.myself.role !== 'master') continue;
     for (const item of report.myself.openSlots) {
       const found = open.get(item.slot) ?? [];
       found.push({ ...item, nodeId: report.myself.id });

@@ -4,7 +4,7 @@ import { lookSettled, requireServing } from '../apply/settle.ts';
 import { type AddressLike, formatAddress, parseAddress, sameAddress } from '../model/address.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { expandSlots, formatSlots, type SlotsLike, toRanges } from '../model/slot.ts';
-import { type ClusterView, nodeById, openSlotsOf, slotOwners } from '../model/view.ts';
+import { type ClusterView, nodeById, nodeName, openSlotsOf, slotOwners, standIn } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
@@ -14,8 +14,9 @@ import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 export interface MigrateOptions extends OperationOptions {
   /**
-   * Takes slots that the target holds already for moved: for a run that follows an interrupted one. Without it such slots are
-   * an error, unless the cluster still shows the interrupted move by an open slot.
+   * Takes slots that the target holds already for moved: for a run that follows an interrupted one. Where source or target
+   * has failed over since, the master that took over stands for it. Without it all that is an error, unless the cluster still
+   * shows the interrupted move by an open slot.
    * @default false
    */
   readonly resume?: boolean;
@@ -39,24 +40,35 @@ export function migrateSlots(
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(from)} is source and target`);
     let view = await lookSettled(context, from);
     const before = slotOwners(view);
-    const targetId = (await askNode(context.connections, to)).myself.id;
-    if (targetId === view.seedId)
+    const named = (await askNode(context.connections, to)).myself.id;
+    if (named === view.seedId)
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(to)} is ${formatAddress(from)}`);
-    const isResumed = options.resume || wanted.some((slot) => isBetween(view, slot, targetId));
-    requireHeld(view, wanted, before, isResumed ? targetId : undefined);
-    const record = nodeById(view, targetId);
-    requireTarget(view, record, formatAddress(to));
+    const now = { source: standIn(view, view.seedId)?.id, target: standIn(view, named)?.id };
+    const isResumed = options.resume || wanted.some((slot) => isBetween(view, slot, now.source, now.target));
+    const haveParted = isResumed && now.source !== now.target;
+    const sourceId = (haveParted ? now.source : undefined) ?? view.seedId;
+    const targetId = (haveParted ? now.target : undefined) ?? named;
+    requireHeld(view, sourceId, wanted, before, isResumed ? targetId : undefined);
+    requireTarget(view, nodeById(view, targetId), formatAddress(to));
     requireServing(view, `move slots to ${formatAddress(to)}`);
+    for (const [was, is] of [
+      [view.seedId, sourceId],
+      [named, targetId],
+    ] as const) {
+      if (was === is) continue;
+      const message = `${nodeName(view, was)} is a replica now: ${nodeName(view, is)}, its master, stands for it`;
+      context.emit({ type: 'warning', node: nodeName(view, was), message });
+    }
     if (openSlotsOf(view).size > 0) view = await finishOpenSlots(context, view);
 
-    const now = slotOwners(view);
-    const left = wanted.filter((slot) => now[slot] === view.seedId);
-    const [sourceRecord, targetRecord] = [nodeById(view, view.seedId), record];
+    const owners = slotOwners(view);
+    const left = wanted.filter((slot) => owners[slot] === sourceId);
+    const [sourceRecord, targetRecord] = [nodeById(view, sourceId), nodeById(view, targetId)];
     if (!sourceRecord || !targetRecord)
       throw nodeError('NODES_DISAGREE', from, 'The cluster changed while it was looked at');
     const ends = {
       source: nodeRef(sourceRecord),
-      target: { ...nodeRef(targetRecord), address: formatAddress(to) },
+      target: { ...nodeRef(targetRecord), ...(targetId === named ? { address: formatAddress(to) } : {}) },
     };
     const steps = left.length === 0 ? [] : [{ type: 'move-slots' as const, ...ends, slots: toRanges(left) }];
     const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
@@ -68,26 +80,33 @@ export function migrateSlots(
   });
 }
 
-// The trace of an interrupted move: the slot is open from here to there.
-function isBetween(view: ClusterView, slot: number, targetId: string): boolean {
-  return (openSlotsOf(view).get(slot) ?? []).some(
-    ({ nodeId, peer }) =>
-      (nodeId === view.seedId && peer === targetId) || (nodeId === targetId && peer === view.seedId),
-  );
+// The trace of an interrupted move: the slot is open from here to there, or to or from one that has failed over since.
+function isBetween(
+  view: ClusterView,
+  slot: number,
+  sourceId: string | undefined,
+  targetId: string | undefined,
+): boolean {
+  return (openSlotsOf(view).get(slot) ?? []).some(({ nodeId, peer }) => {
+    const other = standIn(view, peer)?.id;
+    return (nodeId === sourceId && other === targetId) || (nodeId === targetId && other === sourceId);
+  });
 }
 
 function requireHeld(
   view: ClusterView,
+  sourceId: string,
   wanted: readonly number[],
   owners: readonly (string | undefined)[],
   targetId: string | undefined,
 ): void {
   const missing = wanted.filter(
-    (slot) => owners[slot] !== view.seedId && (targetId === undefined || owners[slot] !== targetId),
+    (slot) => owners[slot] !== sourceId && (targetId === undefined || owners[slot] !== targetId),
   );
   if (missing.length === 0) return;
   const name = formatAddress(view.seed);
-  const held = new Set(nodeById(view, view.seedId) ? slotsOf(nodeById(view, view.seedId) as NodeRecord) : []);
+  const source = nodeById(view, sourceId);
+  const held = new Set(source ? slotsOf(source) : []);
   const rest = wanted.filter((slot) => held.has(slot));
   throw nodeError(
     'SLOTS_NOT_HELD',

@@ -7,6 +7,7 @@ import {
   type OpenSlotOfNode,
   openSlotsOf,
   slotOwners,
+  standIn,
 } from '../model/view.ts';
 import { nodeRef, type Step } from './plan.ts';
 
@@ -30,6 +31,9 @@ type Decision = { readonly steps: readonly SlotStep[] } | { readonly reason: str
  * who holds more keys: a move that its owner has begun, or that a node began with its owner, is finished; what else is
  * open is closed, and its keys are handed to the owner. A slot that its owner has given away already goes to the node that
  * still imports it.
+ *
+ * Either end may have failed over since. Redis tells a replica nothing of open slots, so only the other end is left to tell
+ * of the move, and it names a node that is a replica now. The keys are with the one that was promoted, which stands for it.
  */
 export function planFix(view: ClusterView): FixPlan {
   const owners = slotOwners(view);
@@ -55,13 +59,14 @@ function decide(
 
   const begun = items.find(({ nodeId, direction }) => nodeId === owner.id && direction === 'migrating');
   const importers = items.filter(
-    ({ nodeId, direction, peer }) => nodeId !== owner.id && direction === 'importing' && peer === owner.id,
+    ({ nodeId, direction, peer }) =>
+      nodeId !== owner.id && direction === 'importing' && standIn(view, peer)?.id === owner.id,
   );
   const targetId = begun ? begun.peer : importers.length === 1 ? importers[0]?.nodeId : undefined;
-  const target = targetId === undefined ? undefined : nodeById(view, targetId);
+  const target = targetId === undefined ? undefined : standIn(view, targetId);
   const steps: SlotStep[] = [];
   let finalOwner: NodeRecord = owner;
-  if (target && target.role === 'master') {
+  if (target && target.role === 'master' && target.id !== owner.id) {
     if (!view.reports.has(target.id))
       return { reason: `${nodeName(view, target.id)}, which takes it, gives no answer` };
     steps.push({
@@ -92,9 +97,9 @@ function decide(
 function givenAway(view: ClusterView, slot: number, items: readonly OpenSlotOfNode[]): Decision | undefined {
   const [item] = items;
   if (!item || items.length > 1 || item.direction !== 'importing') return undefined;
-  const [target, source] = [nodeById(view, item.nodeId), nodeById(view, item.peer)];
+  const [target, source] = [nodeById(view, item.nodeId), standIn(view, item.peer)];
   const seen = view.reports
-    .get(item.peer)
+    .get(source?.id ?? '')
     ?.records.find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last));
   if (target?.role !== 'master' || !source || seen?.id !== target.id) return undefined;
   return {
@@ -106,7 +111,10 @@ function closing(node: NodeRecord, owner: NodeRecord, slot: number): SlotStep {
   return { type: 'close-slots', node: nodeRef(node), owner: nodeRef(owner), slots: [[slot, slot]] };
 }
 
-/** Joins steps on the same nodes; closings come last, since they may name a move's target as the owner. */
+/**
+ * Joins steps on the same nodes. Closings come last, since they may name a move's target as the owner, and those of owners
+ * first among them: an owner that still gives a slot away takes no key of it.
+ */
 function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
   const merged = new Map<string, { step: SlotStep; slots: number[] }>();
   for (const step of steps) {
@@ -116,10 +124,11 @@ function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
     merged.set(key, known);
   }
   const joined = [...merged.values()].map(({ step, slots }) => ({ ...step, slots: toRanges(slots) }));
-  return [
-    ...joined.filter(({ type }) => type !== 'close-slots'),
-    ...joined.filter(({ type }) => type === 'close-slots'),
-  ];
+  const rank = (step: SlotStep): number => {
+    if (step.type !== 'close-slots') return 0;
+    return step.node.id === step.owner.id ? 1 : 2;
+  };
+  return joined.sort((a, b) => rank(a) - rank(b));
 }
 
 function keyOf(step: SlotStep): string {

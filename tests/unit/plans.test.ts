@@ -6,7 +6,7 @@ import { countKeyspace } from '../../lib/apply/newcomer.ts';
 import { ClusterNode } from '../../lib/model/cluster-node.ts';
 import type { NodeRecord } from '../../lib/model/node.ts';
 import { expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
-import { nodeById, openSlotsOf, slotOwners } from '../../lib/model/view.ts';
+import { nodeById, openSlotsOf, slotOwners, standIn } from '../../lib/model/view.ts';
 import { planDrain } from '../../lib/plan/drain.ts';
 import { planFix } from '../../lib/plan/fix.ts';
 import { pickSlots } from '../../lib/plan/moves.ts';
@@ -317,6 +317,52 @@ describe('planFix()', () => {
       [move(1, 3, 5), close(2, 3, 5)],
     ],
     [
+      'finishes towards the promoted replica of the node that its owner sends to',
+      [
+        { node: 1, slots: `${owns} ${to(2, 5)}` },
+        { node: 2, flags: 'slave', master: 3 },
+        { node: 3, slots: rest },
+      ],
+      [move(1, 3, 5)],
+    ],
+    [
+      'finishes from the promoted replica of the node that the target imports from',
+      [
+        { node: 1, flags: 'slave', master: 3 },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+        { node: 3, slots: owns },
+      ],
+      [move(3, 2, 5)],
+    ],
+    [
+      'leaves replicas out, which have open what their masters have open',
+      [
+        { node: 1, slots: `${owns} ${to(2, 5)}` },
+        { node: 2, slots: `${rest} ${from(1, 5)}` },
+        { node: 3, flags: 'slave', master: 1, slots: to(2, 5) },
+        { node: 4, flags: 'slave', master: 2, slots: from(1, 5) },
+      ],
+      [move(1, 2, 5)],
+    ],
+    [
+      'finishes from the promoted replica, too, where the replicas tell of other moves',
+      [
+        { node: 1, flags: 'slave', master: 3, slots: to(2, 5) },
+        { node: 2, slots: `${rest} ${from(3, 5)}` },
+        { node: 3, slots: `${owns} ${to(2, 5)}` },
+        { node: 4, flags: 'slave', master: 2, slots: from(1, 5) },
+      ],
+      [move(3, 2, 5)],
+    ],
+    [
+      'closes the slots of owners first: they take no key of a slot that they give away',
+      [
+        { node: 1, slots: `${owns} ${to(9, 6)}` },
+        { node: 2, slots: `${rest} ${from(9, 5)} ${from(9, 6)}` },
+      ],
+      [close(1, 1, 6), { ...close(2, 1, 5), slots: [[5, 6]] } as Step],
+    ],
+    [
       'closes an importing of the owner itself',
       [
         { node: 1, slots: `${owns} ${from(2, 5)}` },
@@ -449,7 +495,7 @@ describe('planFix()', () => {
               assert.equal(ownerOf[slot], undefined);
               const [item, ...more] = openSlotsOf(view).get(slot) ?? [];
               assert.deepEqual(
-                [item?.nodeId, item?.direction, item?.peer, more],
+                [item?.nodeId, item?.direction, standIn(view, item?.peer ?? '')?.id, more],
                 [step.node.id, 'importing', step.from[0]?.id, []],
               );
               const source = view.reports.get(step.from[0]?.id ?? '');
@@ -467,10 +513,12 @@ describe('planFix()', () => {
             const owner = ownerOf[slot];
             const isPartner = (id: string) =>
               items.some(
-                (item) => item.nodeId === owner && item.direction === 'migrating' && item.peer === id,
+                ({ nodeId, direction, peer }) =>
+                  nodeId === owner && direction === 'migrating' && standIn(view, peer)?.id === id,
               ) ||
               items.some(
-                (item) => item.nodeId === id && item.direction === 'importing' && item.peer === owner,
+                ({ nodeId, direction, peer }) =>
+                  nodeId === id && direction === 'importing' && standIn(view, peer)?.id === owner,
               );
             if (step.type === 'move-slots') {
               assert.equal(step.source.id, owner);

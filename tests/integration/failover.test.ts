@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { check, fixMigrating, migrateSlots, replicate } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import {
+  assertLayout,
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  recordsOf,
+  settled,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const SLOT = 100;
+const keys = keysOfSlot(SLOT, 30);
+
+interface Halfway {
+  readonly nodes: readonly ServerNode[];
+  readonly source: ServerNode;
+  readonly target: ServerNode;
+  readonly other: ServerNode;
+  readonly sourceReplica: ServerNode;
+  readonly targetReplica: ServerNode;
+}
+
+/** Three masters, the first two with a replica, and slot 100 half-way from the first to the second. */
+async function halfway(): Promise<Halfway> {
+  const nodes = await startMasters(bed, 3, 2);
+  const [source, target, other] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+  const [sourceReplica, targetReplica] = [at(nodes, 3), at(nodes, 4)];
+  await Promise.all([
+    replicate(source.address, sourceReplica.address),
+    replicate(target.address, targetReplica.address),
+  ]);
+  await settled(nodes);
+  await tell(source, ...keys.map((key) => ['SET', key, `value of ${key}`]));
+  await ask(target, 'CLUSTER', 'SETSLOT', `${SLOT}`, 'IMPORTING', await idOfNode(source));
+  await ask(source, 'CLUSTER', 'SETSLOT', `${SLOT}`, 'MIGRATING', await idOfNode(target));
+  await ask(source, 'MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'KEYS', ...keys.slice(0, 11));
+  return { nodes, source, target, other, sourceReplica, targetReplica };
+}
+
+async function failOver(nodes: readonly ServerNode[], replica: ServerNode): Promise<void> {
+  await ask(replica, 'CLUSTER', 'FAILOVER');
+  await eventually('it is promoted', async () =>
+    (await recordsOf(replica)).some(({ flags, role }) => flags.includes('myself') && role === 'master'),
+  );
+  await settledButOpen(nodes);
+}
+
+async function settledButOpen(nodes: readonly ServerNode[]): Promise<void> {
+  await eventually('all see the same roles', async () => {
+    const roles = await Promise.all(
+      nodes.map(async (node) =>
+        (await recordsOf(node))
+          .map(({ id, role }) => `${id} ${role}`)
+          .sort()
+          .join(),
+      ),
+    );
+    return new Set(roles).size === 1;
+  });
+}
+
+async function assertMoved(world: Halfway, source: ServerNode, target: ServerNode): Promise<void> {
+  const { nodes, other } = world;
+  assert.deepEqual(await openSlotsAt(nodes), []);
+  const replicas = nodes.filter((node) => ![source, target, other].includes(node));
+  const masterOf = (node: ServerNode) =>
+    node === world.source || node === world.sourceReplica ? source.address : target.address;
+  await assertLayout([
+    [source, '0-99 101-5461'],
+    [target, '100 5462-10922'],
+    [other, '10923-16383'],
+    ...replicas.map((node) => [node, `replica of ${masterOf(node)}`] as const),
+  ]);
+  const client = new ClusterClient(other);
+  for (const key of keys) assert.equal(await client.get(key), `value of ${key}`);
+  await client.close();
+  assert.equal(await ask(source, 'DBSIZE'), 0);
+  assert.equal(await ask(target, 'DBSIZE'), keys.length);
+  assert.deepEqual((await check(other.address)).findings, []);
+}
+
+describe('a master that fails over in the middle of a move', { concurrency: 3 }, () => {
+  it('with nobody failing over: its replicas are not in the way of fixMigrating()', async () => {
+    const world = await halfway();
+    const result = await fixMigrating(world.other.address);
+    assert.deepEqual([result.slots, result.keys], [1, 19]);
+    await assertMoved(world, world.source, world.target);
+  });
+
+  for (const name of ['fixMigrating()', 'migrateSlots()'] as const) {
+    // The command that was interrupted names the nodes as they were
+    const finish = ({ source, target, other }: Halfway) =>
+      name === 'fixMigrating()'
+        ? fixMigrating(other.address)
+        : migrateSlots(source.address, target.address, [SLOT], { resume: true });
+
+    it(`and is the target: ${name} finishes towards the replica that was promoted, which has the keys`, async () => {
+      const world = await halfway();
+      await failOver(world.nodes, world.targetReplica);
+      await finish(world);
+      await assertMoved(world, world.source, world.targetReplica);
+    });
+
+    it(`and is the source: ${name} finishes from the replica that was promoted`, async () => {
+      const world = await halfway();
+      await failOver(world.nodes, world.sourceReplica);
+      await finish(world);
+      await assertMoved(world, world.sourceReplica, world.target);
+    });
+  }
+
+  it('on both sides: migrateSlots() finishes between the two that were promoted', async () => {
+    const world = await halfway();
+    const { nodes, source, target, sourceReplica, targetReplica } = world;
+    await failOver(nodes, sourceReplica);
+    await failOver(nodes, targetReplica);
+    await migrateSlots(source.address, target.address, [SLOT], { resume: true });
+    await assertMoved(world, sourceReplica, targetReplica);
+  });
+
+  it('is not stood in for by its master unless a move is resumed', async () => {
+    const world = await halfway();
+    const { nodes, source, target, targetReplica, other } = world;
+    await fixMigrating(other.address);
+    await failOver(nodes, targetReplica);
+    await assert.rejects(migrateSlots(source.address, target.address, [SLOT + 1]), { code: 'NOT_A_MASTER' });
+    await assert.rejects(migrateSlots(source.address, source.address, [SLOT + 1], { resume: true }), {
+      code: 'SAME_NODE',
+    });
+    await assert.rejects(migrateSlots(targetReplica.address, target.address, [SLOT], { resume: true }), {
+      code: 'NOT_A_MASTER',
+    });
+  });
+});
