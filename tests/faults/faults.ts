@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, eventually } from '../bed/client.ts';
-import { recordsOf } from '../helpers/clusters.ts';
+import { eventually } from '../bed/client.ts';
 import type { Random } from './random.ts';
 import type { Strike } from './strike.ts';
-import { type Member, NODE_TIMEOUT_MS, replicaAmong } from './world.ts';
+import { ask, type Member, NODE_TIMEOUT_MS, recordsOf, replicaAmong } from './world.ts';
 
 /** What a fault is about, and what it may do. */
 interface Scene {

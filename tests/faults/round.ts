@@ -1,14 +1,23 @@
 import { slotsOf } from '../../lib/model/node.ts';
 import { formatRanges, toRanges } from '../../lib/model/slot.ts';
 import type { ServerNode } from '../bed/index.ts';
-import { openSlotsAt, tell } from '../helpers/clusters.ts';
+import { tell } from '../helpers/clusters.ts';
 import { Census } from './census.ts';
 import { compare, type Leak } from './compare.ts';
 import { type Fault, faults, type Struck } from './faults.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { Strike } from './strike.ts';
 import { type Method, type Run, runTool, startTool } from './tool.ts';
-import { healed, isSpareIn, type Member, ownersAmong, replicaAmong, type World } from './world.ts';
+import {
+  healed,
+  isSpareIn,
+  type Member,
+  membersOf,
+  openSlotsAmong,
+  ownersAmong,
+  replicaAmong,
+  type World,
+} from './world.ts';
 
 export interface RoundOptions {
   readonly seed: number;
@@ -72,7 +81,6 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   );
   const runs: Run[] = [];
   const problems: string[] = [];
-  const marksAt = (await isReplicatingMarks(world)) ? undefined : victim;
   let struck: Struck | undefined;
   await census.fill(operation.slots, PAIRS);
   census.start();
@@ -86,7 +94,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     runs.push(first);
     struck = await mended;
     if (first.struck && fault.name.startsWith('tool-') && !fault.hit) {
-      problems.push(...(await judgeSignal(fault, first, members)));
+      problems.push(...(await judgeSignal(fault, first, world)));
     }
     await healed(world);
     problems.push(...(await finish(operation, first, runs, world)));
@@ -102,7 +110,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     struck,
     members,
     after,
-    marksLost: marksAt !== undefined,
+    marksLost: !areMarksReplicated(world),
   });
   const compared = await compare(census, after, leaks);
   problems.push(...compared.problems, ...(await judgeCluster(world, after)));
@@ -141,8 +149,15 @@ function chooseStrike(
   return fault.name === 'none' ? { at: 0, from } : { at, from, ...dies, ...fault.strike?.(scene) };
 }
 
-async function prepare(world: World, random: Random, { methodArgs }: RoundOptions): Promise<Operation> {
-  const name = random.pick(['migrate_slots', 'migrate_slots', 'migrate_slots', 'join', 'quit'] as const);
+async function prepare(
+  world: World,
+  random: Random,
+  { method, methodArgs }: RoundOptions,
+): Promise<Operation> {
+  const drawn = random.pick(['migrate_slots', 'migrate_slots', 'migrate_slots', 'join', 'quit'] as const);
+  // Such a server takes a few milliseconds over each SETSLOT: the thousands of slots of a join would take a minute
+  const isSlow = areMarksReplicated(world) && method === 'migrate';
+  const name = isSlow ? 'migrate_slots' : drawn;
   let members = await healed(world);
   const { spare } = world;
   const known = members.find(({ node }) => node !== spare)?.node.address ?? '';
@@ -160,7 +175,10 @@ async function prepare(world: World, random: Random, { methodArgs }: RoundOption
     const target = random.pick(settled.filter((member) => member !== source));
     const other = settled.find((member) => member !== source && member !== target) as Member;
     const owned = slotsOf(source.record);
-    const count = Math.min(random.between(50, 500), Math.floor(owned.length / 2));
+    const count = Math.min(
+      isSlow ? random.between(30, 120) : random.between(50, 500),
+      Math.floor(owned.length / 2),
+    );
     const from = random.between(0, owned.length - count);
     const slots = owned.slice(from, from + count);
     const args = [
@@ -197,9 +215,9 @@ function slotCount({ record }: Member): number {
 }
 
 // SIGINT and SIGTERM stop where no slot is open; a run that was nearly done ends as if nothing had happened.
-async function judgeSignal(fault: Fault, run: Run, members: readonly Member[]): Promise<string[]> {
+async function judgeSignal(fault: Fault, run: Run, world: World): Promise<string[]> {
   if (fault.name !== 'tool-int' && fault.name !== 'tool-term') return [];
-  const open = await openSlotsAt(members.map(({ node }) => node));
+  const open = openSlotsAmong(await membersOf(world));
   return [
     ...(run.end === 130 || run.end === 0 ? [] : [`A signal ended it with ${run.end}: ${describeRun(run)}`]),
     ...(open.length === 0 ? [] : [`A signal left slots open: ${open.slice(0, 5).join(', ')}`]),
@@ -237,7 +255,7 @@ async function resolveConflict({ error }: Run, world: World): Promise<void> {
 }
 
 /** Since Valkey 8.0 a replica knows which slots its master has open, and goes on with them when it takes over. */
-async function isReplicatingMarks({ bed: { server } }: World): Promise<boolean> {
+function areMarksReplicated({ bed: { server } }: World): boolean {
   return server.kind === 'valkey' && server.major >= 8;
 }
 
@@ -291,7 +309,7 @@ function leaksOf({
 async function judgeCluster(world: World, members: readonly Member[]): Promise<string[]> {
   const seed = members.find(({ node }) => node !== world.spare)?.node as ServerNode;
   const check = await runTool(['check', seed.address]);
-  const open = await openSlotsAt(world.nodes);
+  const open = openSlotsAmong(await membersOf(world));
   return [
     ...(check.end === 0 ? [] : [`check is not clean: ${check.stdout.trim().slice(0, 2000)}`]),
     ...(open.length === 0 ? [] : [`Slots are open: ${open.slice(0, 5).join(', ')}`]),

@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { replicate, startClusterOnMulti } from '../../lib/index.ts';
-import { isSuspected, type NodeRecord, slotsOf } from '../../lib/model/node.ts';
-import { ask, eventually } from '../bed/client.ts';
+import {
+  isInHandshake,
+  isSuspected,
+  type NodeRecord,
+  parseClusterNodes,
+  slotsOf,
+} from '../../lib/model/node.ts';
+import type { Connection, Reply } from '../../resp/index.ts';
+import { connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerName, type ServerNode } from '../bed/index.ts';
-import { at, recordsOf } from '../helpers/clusters.ts';
+import { at } from '../helpers/clusters.ts';
 
 const MASTERS = 3;
 export const NODE_TIMEOUT_MS = 1000;
@@ -49,6 +56,36 @@ export async function startWorld(server: ServerName): Promise<World> {
     await bed.close();
     throw error;
   }
+}
+
+const connections = new WeakMap<ServerNode, Connection>();
+
+/** Asks a server, on a connection that is kept: a new one costs its relay a look at every process. */
+export async function ask(node: ServerNode, ...command: string[]): Promise<Reply> {
+  let connection = connections.get(node);
+  if (!connection || connection.closed) {
+    connection = await connectTo(node);
+    connections.set(node, connection);
+  }
+  try {
+    return await connection.command(command, { timeout: 2000 });
+  } catch (error) {
+    if ((error as { code?: string }).code === 'TIMEOUT') connection.destroy();
+    throw error;
+  }
+}
+
+/** The lines of a server's CLUSTER NODES, those in handshake left out. */
+export async function recordsOf(node: ServerNode): Promise<NodeRecord[]> {
+  const records = parseClusterNodes(String(await ask(node, 'CLUSTER', 'NODES')));
+  return records.filter((record) => !isInHandshake(record));
+}
+
+/** Open slots as each of these tells of its own, in words. */
+export function openSlotsAmong(members: readonly Member[]): string[] {
+  return members.flatMap(({ node, record }) =>
+    record.openSlots.map(({ slot, direction }) => `${node.address} ${direction} ${slot}`),
+  );
 }
 
 /** Every server with its own line of CLUSTER NODES. */
@@ -105,8 +142,9 @@ async function amissAt(world: World, node: ServerNode): Promise<string[]> {
   try {
     const records = await recordsOf(node);
     if (records.length === 1 && node === world.spare) return [];
-    const info = String(await ask(node, 'CLUSTER', 'INFO'));
-    const replication = String(await ask(node, 'INFO', 'replication'));
+    const [info, replication] = (
+      await Promise.all([ask(node, 'CLUSTER', 'INFO'), ask(node, 'INFO', 'replication')])
+    ).map(String) as [string, string];
     const lost = records.filter(
       (record) =>
         isSuspected(record) || (record.linkState !== 'connected' && !record.flags.includes('myself')),
