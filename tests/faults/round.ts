@@ -61,8 +61,7 @@ const LEAK_BEFORE_MS = 300;
 const LEAK_AFTER_MS = 1000;
 const PAIRS = 400;
 const MOST_RUNS = 5;
-const patience = ['--timeout', '1000', '--connect-timeout', '2000', '--command-timeout', '4000'];
-const agreement = ['--agree-timeout', '20000'];
+const patience = ['--connect-timeout', '2000', '--command-timeout', '4000', '--agree-timeout', '20000'];
 
 export async function runRound(world: World, options: RoundOptions): Promise<Round> {
   const started = performance.now();
@@ -71,7 +70,8 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   const operation = await prepare(world, random, options);
   const members = await healed(world);
   const names = Object.keys(operation.victims).filter((name) => isPossible(fault, operation, name, members));
-  const victimName = random.pick(names);
+  const near = names.filter((name) => name !== 'other');
+  const victimName = near.length === 0 || random.chance(0.15) ? random.pick(names) : random.pick(near);
   const victim = operation.victims[victimName] as Member;
   const strike = chooseStrike(fault, { victim, members, random }, operation);
 
@@ -168,17 +168,17 @@ async function prepare(
     members = await healed(world);
   }
   const masters = ownersAmong(members);
-  const flags = [...methodArgs, ...patience, ...agreement];
+  // A MIGRATE that is given up early leaves copies behind
+  const flags = [...methodArgs, '--timeout', `${random.pick([100, 300, 1000])}`, ...patience];
   if (name === 'migrate_slots') {
     const settled = masters.filter(({ node }) => node !== spare).sort((a, b) => slotCount(b) - slotCount(a));
     const source = random.chance(0.5) ? (settled[0] as Member) : random.pick(settled);
     const target = random.pick(settled.filter((member) => member !== source));
     const other = settled.find((member) => member !== source && member !== target) as Member;
     const owned = slotsOf(source.record);
-    const count = Math.min(
-      isSlow ? random.between(30, 120) : random.between(50, 500),
-      Math.floor(owned.length / 2),
-    );
+    // Few slots with many keys each, or many with few
+    const most = isSlow ? 100 : random.pick([30, 100, 500]);
+    const count = Math.min(random.between(10, most), Math.floor(owned.length / 2));
     const from = random.between(0, owned.length - count);
     const slots = owned.slice(from, from + count);
     const args = [
@@ -232,9 +232,7 @@ async function finish(operation: Operation, first: Run, runs: Run[], world: Worl
     if (runs.length >= MOST_RUNS) return [`It did not end well in ${runs.length} runs: ${describeRun(last)}`];
     const fix = /redis-trib fix (\S+)/.exec(last.error?.hint ?? '')?.[1];
     if (last.error?.code === 'KEY_CONFLICT') await resolveConflict(last, world);
-    last = await runTool(
-      fix && last.args[0] !== 'fix' ? ['fix', fix, ...patience, ...agreement] : operation.again,
-    );
+    last = await runTool(fix && last.args[0] !== 'fix' ? ['fix', fix, ...patience] : operation.again);
     runs.push(last);
     // What it asked for in between is not yet the command itself
     if (last.args[0] === 'fix' && last.end === 0) {
