@@ -12,6 +12,8 @@ export interface Leak {
   /** Writes acknowledged between these moments. */
   readonly from: number;
   readonly to: number;
+  /** True if only keys are concerned whose last write made them go: they come back. */
+  readonly revives?: boolean;
 }
 
 /** What a comparison of all keys found. */
@@ -82,10 +84,13 @@ export async function compare(
   return { keys: census.entries.length, leaked, problems };
 }
 
-function isLeaked({ slot }: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boolean {
-  return (
-    ackedAt !== undefined &&
-    leaks.some(({ slots, from, to }) => slots.has(slot) && from <= ackedAt && ackedAt <= to)
+function isLeaked({ slot, writes }: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boolean {
+  if (ackedAt === undefined) return false;
+  const last = writes.findLast((write) => write.ackedAt !== undefined);
+  const isGone = last?.value === null || last?.ttlMs !== undefined;
+  return leaks.some(
+    ({ slots, from, to, revives }) =>
+      slots.has(slot) && from <= ackedAt && ackedAt <= to && (!revives || isGone),
   );
 }
 

@@ -1,5 +1,6 @@
 import { slotsOf } from '../../lib/model/node.ts';
 import { formatRanges, toRanges } from '../../lib/model/slot.ts';
+import { connectTo } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
 import { tell } from '../helpers/clusters.ts';
 import { Census } from './census.ts';
@@ -57,10 +58,12 @@ interface Operation {
 }
 
 /** Writes are lost in a failover if they were acknowledged this short before it, and after an old master was back. */
-const LEAK_BEFORE_MS = 300;
-const LEAK_AFTER_MS = 1000;
+const LEAK_BEFORE_MS = 200;
+const LEAK_AFTER_MS = 500;
 const PAIRS = 400;
 const MOST_RUNS = 5;
+/** Runs that end in keys which are on both sides. */
+const MOST_CONFLICTS = 10;
 const patience = ['--connect-timeout', '2000', '--command-timeout', '4000', '--agree-timeout', '20000'];
 
 export async function runRound(world: World, options: RoundOptions): Promise<Round> {
@@ -82,6 +85,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   const runs: Run[] = [];
   const problems: string[] = [];
   let struck: Struck | undefined;
+  let finishedAt = Number.POSITIVE_INFINITY;
   await census.fill(operation.slots, PAIRS);
   census.start();
   try {
@@ -97,7 +101,8 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
       problems.push(...(await judgeSignal(fault, first, world)));
     }
     await healed(world);
-    problems.push(...(await finish(operation, first, runs, world)));
+    problems.push(...(await finish(operation, first, runs, census, world)));
+    finishedAt = performance.now();
   } finally {
     await census.stop();
   }
@@ -108,6 +113,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     victim,
     victimName,
     struck,
+    finishedAt,
     members,
     after,
     marksLost: !areMarksReplicated(world),
@@ -225,13 +231,25 @@ async function judgeSignal(fault: Fault, run: Run, world: World): Promise<string
 }
 
 /** Says the command again until it is done, as its user would: with what it asks for in between. */
-async function finish(operation: Operation, first: Run, runs: Run[], world: World): Promise<string[]> {
+async function finish(
+  operation: Operation,
+  first: Run,
+  runs: Run[],
+  census: Census,
+  world: World,
+): Promise<string[]> {
   let last = first;
+  const keys = census.entries.map(({ key }) => key);
+  let conflicts = 0;
   const isDone = (): boolean => last.end === 0 || (runs.length > 1 && last.error?.code === operation.done);
   while (!isDone()) {
-    if (runs.length >= MOST_RUNS) return [`It did not end well in ${runs.length} runs: ${describeRun(last)}`];
+    if (runs.length - conflicts >= MOST_RUNS || conflicts >= MOST_CONFLICTS)
+      return [`It did not end well in ${runs.length} runs: ${describeRun(last)}`];
     const fix = /redis-trib fix (\S+)/.exec(last.error?.hint ?? '')?.[1];
-    if (last.error?.code === 'KEY_CONFLICT') await resolveConflict(last, world);
+    if (last.error?.code === 'KEY_CONFLICT') {
+      await resolveConflict(last, keys, world);
+      conflicts++;
+    }
     last = await runTool(fix && last.args[0] !== 'fix' ? ['fix', fix, ...patience] : operation.again);
     runs.push(last);
     // What it asked for in between is not yet the command itself
@@ -243,12 +261,27 @@ async function finish(operation: Operation, first: Run, runs: Run[], world: Worl
   return [];
 }
 
-// As the hint says: clients see the value on the owner, so the key goes from every other node.
-async function resolveConflict({ error }: Run, world: World): Promise<void> {
-  const owner = /see the value on (\S+?)\. /.exec(error?.hint ?? '')?.[1];
-  const others = world.nodes.filter(({ address }) => address !== owner);
-  for (const key of error?.keys ?? []) {
-    for (const node of others) await tell(node, ['ASKING'], ['DEL', key]).catch(() => undefined);
+// As the hint says: clients see the value on the owner, so the key goes from every other node. Each run names the keys of a
+// slot or two only, so all keys that are on both sides are looked for at once.
+async function resolveConflict({ error }: Run, keys: readonly string[], world: World): Promise<void> {
+  const address = /see the value on (\S+?)\. /.exec(error?.hint ?? '')?.[1];
+  const owner = world.nodes.find((node) => node.address === address);
+  if (!owner) return;
+  const onOwner = await whichAreOn(owner, keys);
+  for (const { node, record } of await membersOf(world)) {
+    if (node === owner || record.role !== 'master') continue;
+    const both = await whichAreOn(node, onOwner);
+    if (both.length > 0) await tell(node, ...both.flatMap((key) => [['ASKING'], ['DEL', key]]));
+  }
+}
+
+async function whichAreOn(node: ServerNode, keys: readonly string[]): Promise<string[]> {
+  const connection = await connectTo(node);
+  try {
+    const replies = await connection.pipeline(keys.flatMap((key) => [['ASKING'], ['EXISTS', key]]));
+    return keys.filter((_, index) => replies[2 * index + 1] === 1);
+  } finally {
+    connection.destroy();
   }
 }
 
@@ -263,6 +296,7 @@ interface Happened {
   readonly victim: Member;
   readonly victimName: string;
   readonly struck: Struck | undefined;
+  readonly finishedAt: number;
   readonly members: readonly Member[];
   readonly after: readonly Member[];
   readonly marksLost: boolean;
@@ -275,6 +309,7 @@ function leaksOf({
   victim,
   victimName,
   struck,
+  finishedAt,
   members,
   after,
   marksLost,
@@ -296,9 +331,10 @@ function leaksOf({
         { reason, slots, from: to, to: to + LEAK_AFTER_MS },
       );
     }
-    // A promoted source does not know that some of its keys were moved: until it is told, clients write them there anew
+    // A promoted source does not know that some of its keys were moved. Until it is told, clients do not find them there:
+    // what they write there anew counts, and what they delete there is still where it was moved to
     if (marksLost && victimName === 'source') {
-      leaks.push({ reason, slots: new Set(operation.slots), from, to: Number.POSITIVE_INFINITY });
+      leaks.push({ reason, slots: new Set(operation.slots), from, to: finishedAt, revives: true });
     }
     return leaks;
   });

@@ -81,9 +81,13 @@ export async function recordsOf(node: ServerNode): Promise<NodeRecord[]> {
   return records.filter((record) => !isInHandshake(record));
 }
 
-/** Open slots as each of these tells of its own, in words. */
+/**
+ * Open slots as each master tells of its own, in words. A replica may tell of slots that its master had open before it came
+ * back as a replica (Valkey): no command closes them there.
+ */
 export function openSlotsAmong(members: readonly Member[]): string[] {
-  return members.flatMap(({ node, record }) =>
+  const masters = members.filter(({ record }) => record.role === 'master');
+  return masters.flatMap(({ node, record }) =>
     record.openSlots.map(({ slot, direction }) => `${node.address} ${direction} ${slot}`),
   );
 }
