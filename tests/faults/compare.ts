@@ -14,6 +14,8 @@ export interface Leak {
   readonly to: number;
   /** True if only keys are concerned whose last write made them go: they come back. */
   readonly revives?: boolean;
+  /** Where it concerns keys that were on their way when it happened: they are of so many slots at most. */
+  readonly mostSlots?: number;
 }
 
 /** What a comparison of all keys found. */
@@ -47,6 +49,7 @@ export async function compare(
   const now = performance.now();
   const problems: string[] = [];
   const leaked: string[] = [];
+  const leakedSlots = new Set<number>();
   for (const entry of census.entries) {
     const copies = held.get(entry.key) ?? [];
     held.delete(entry.key);
@@ -60,10 +63,17 @@ export async function compare(
     if (valuesOf(entry, now, () => false).has(value)) {
       if (!isTtlRight(entry, own, now)) tell('has another time to live');
     } else if (valuesOf(entry, now, (write) => isLeaked(entry, write, leaks)).has(value)) {
+      const isElse = leaks.filter(({ mostSlots }) => mostSlots === undefined);
+      if (!valuesOf(entry, now, (write) => isLeaked(entry, write, isElse)).has(value))
+        leakedSlots.add(entry.slot);
       leaked.push(describe(entry, copies, owners.get(entry.slot), now));
     } else {
       tell(kindOf(entry, value));
     }
+  }
+  for (const { mostSlots = Number.POSITIVE_INFINITY, reason } of leaks) {
+    if (leakedSlots.size <= mostSlots) continue;
+    problems.push(`more than was on its way when ${reason}: keys of ${leakedSlots.size} slots came back`);
   }
   for (const [key, copies] of held) {
     problems.push(

@@ -60,6 +60,8 @@ interface Operation {
 /** Writes are lost in a failover if they were acknowledged this short before it, and after an old master was back. */
 const LEAK_BEFORE_MS = 200;
 const LEAK_AFTER_MS = 500;
+/** Slots of which a move has keys on their way at one time. */
+const SLOTS_ON_THEIR_WAY = 4;
 const PAIRS = 400;
 const MOST_RUNS = 5;
 /** Runs that end in keys which are on both sides. */
@@ -325,16 +327,19 @@ function leaksOf({
     const reason = `${node.address} was failed over`;
     const leaks: Leak[] = [];
     // A failover that is asked for waits until the replica has everything
-    if (fault.name !== 'failover' || !isVictim) {
+    const isAsked = fault.name === 'failover' && isVictim;
+    if (!isAsked) {
       leaks.push(
         { reason, slots, from: from - LEAK_BEFORE_MS, to: from + 50 },
         { reason, slots, from: to, to: to + LEAK_AFTER_MS },
       );
     }
     // A promoted source does not know that some of its keys were moved. Until it is told, clients do not find them there:
-    // what they write there anew counts, and what they delete there is still where it was moved to
-    if (marksLost && victimName === 'source') {
-      leaks.push({ reason, slots: new Set(operation.slots), from, to: finishedAt, revives: true });
+    // what they write there anew counts, and what they delete there is still where it was moved to. One that knows of the
+    // move may have the keys still that were on their way, since the word that they went did not reach it either.
+    if (victimName === 'source' && (marksLost || !isAsked)) {
+      const most = marksLost ? {} : { mostSlots: SLOTS_ON_THEIR_WAY };
+      leaks.push({ reason, slots: new Set(operation.slots), from, to: finishedAt, revives: true, ...most });
     }
     return leaks;
   });
