@@ -90,13 +90,13 @@ export async function hasCopiedMaster({ connections }: Context, address: Address
 /** Closes slots that were found open on a node, after handing keys that lie there to the owner. */
 export async function closeOpenSlots(context: Context, step: StepOf<'close-slots'>): Promise<void> {
   const slots = expandSlots(step.slots);
-  if (step.node.id !== step.owner.id) await handOver(context, step, slots);
+  if (step.node.id !== step.owner.id && !step.stayOpen) await handOver(context, step, slots);
   // NODE ends a migration towards the owner, STABLE an importing that came to nothing.
   const told =
     step.node.id === step.owner.id
       ? []
       : slots.map((slot): Command => ['CLUSTER', 'SETSLOT', slot, 'NODE', step.owner.id]);
-  const closed = slots.map((slot): Command => ['CLUSTER', 'SETSLOT', slot, 'STABLE']);
+  const closed = step.stayOpen ? [] : slots.map((slot): Command => ['CLUSTER', 'SETSLOT', slot, 'STABLE']);
   const replies = await context.connections.askAll(parseAddress(step.node.address), [...told, ...closed]);
   const refused = replies.find((reply) => reply instanceof Error);
   if (refused) {
@@ -110,7 +110,8 @@ export async function closeOpenSlots(context: Context, step: StepOf<'close-slots
       },
     );
   }
-  context.emit({ type: 'slots-closed', source: step.node.address, target: step.owner.address, slots });
+  if (!step.stayOpen)
+    context.emit({ type: 'slots-closed', source: step.node.address, target: step.owner.address, slots });
 }
 
 // A node that does not own a slot may still hold keys of it. They go to the owner, who keeps its own value of a key that

@@ -47,7 +47,9 @@ export function fixMigrating(cluster: ClusterLike, options: OperationOptions = {
       const owners = fix.steps.flatMap((step) => {
         if (step.type === 'move-slots') return [{ id: step.target.id, slots: step.slots }];
         if (step.type === 'take-slots') return [{ id: step.node.id, slots: step.slots }];
-        return step.type === 'close-slots' ? [{ id: step.owner.id, slots: step.slots }] : [];
+        return step.type === 'close-slots' && !step.stayOpen
+          ? [{ id: step.owner.id, slots: step.slots }]
+          : [];
       });
       const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
       await waitForAgreement(context, { members, owners, stateOk: false }, 'every node to agree');

@@ -6,6 +6,7 @@ import {
   nodeName,
   type OpenSlotOfNode,
   openSlotsOf,
+  recordSeenBy,
   slotOwners,
   standIn,
 } from '../model/view.ts';
@@ -23,6 +24,7 @@ export interface FixPlan {
   readonly undecided: readonly Undecided[];
 }
 
+type CloseStep = Extract<Step, { type: 'close-slots' }>;
 type SlotStep = Extract<Step, { type: 'move-slots' | 'close-slots' | 'take-slots' }>;
 type Decision = { readonly steps: readonly SlotStep[] } | { readonly reason: string };
 
@@ -69,6 +71,11 @@ function decide(
   if (target && target.role === 'master' && target.id !== owner.id) {
     if (!view.reports.has(target.id))
       return { reason: `${nodeName(view, target.id)}, which takes it, gives no answer` };
+    const isKnown = recordSeenBy(view, target.id, owner.id)?.slots.some(
+      ([first, last]) => first <= slot && slot <= last,
+    );
+    // Redis before 7.0 follows no failover for a slot that it imports: nobody owns it in its eyes, and it stops serving.
+    if (!isKnown) steps.push({ ...closing(target, owner, slot), stayOpen: true });
     steps.push({
       type: 'move-slots',
       source: nodeRef(owner),
@@ -107,13 +114,13 @@ function givenAway(view: ClusterView, slot: number, items: readonly OpenSlotOfNo
   };
 }
 
-function closing(node: NodeRecord, owner: NodeRecord, slot: number): SlotStep {
+function closing(node: NodeRecord, owner: NodeRecord, slot: number): CloseStep {
   return { type: 'close-slots', node: nodeRef(node), owner: nodeRef(owner), slots: [[slot, slot]] };
 }
 
 /**
  * Joins steps on the same nodes. Closings come last, since they may name a move's target as the owner, and those of owners
- * first among them: an owner that still gives a slot away takes no key of it.
+ * first among them: an owner that still gives a slot away takes no key of it. First of all nodes are told whom to move from.
  */
 function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
   const merged = new Map<string, { step: SlotStep; slots: number[] }>();
@@ -125,8 +132,9 @@ function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
   }
   const joined = [...merged.values()].map(({ step, slots }) => ({ ...step, slots: toRanges(slots) }));
   const rank = (step: SlotStep): number => {
-    if (step.type !== 'close-slots') return 0;
-    return step.node.id === step.owner.id ? 1 : 2;
+    if (step.type !== 'close-slots') return 1;
+    if (step.stayOpen) return 0;
+    return step.node.id === step.owner.id ? 2 : 3;
   };
   return joined.sort((a, b) => rank(a) - rank(b));
 }
@@ -138,6 +146,6 @@ function keyOf(step: SlotStep): string {
     case 'take-slots':
       return `${step.type} ${step.node.id} ${step.from[0]?.id}`;
     case 'close-slots':
-      return `${step.type} ${step.node.id} ${step.owner.id}`;
+      return `${step.type} ${step.node.id} ${step.owner.id} ${step.stayOpen}`;
   }
 }

@@ -32,12 +32,16 @@ export type Step =
     }
   | { readonly type: 'replicate'; readonly replica: NodeRef; readonly master: NodeRef }
   | MoveStep
-  /** Close slots that are open on `node`; keys of them that lie there go to `owner`. */
+  /**
+   * Close slots that are open on `node`; keys of them that lie there go to `owner`. With `stayOpen` the node is only told
+   * the owner, and takes part in a move after.
+   */
   | {
       readonly type: 'close-slots';
       readonly node: NodeRef;
       readonly slots: readonly SlotRange[];
       readonly owner: NodeRef;
+      readonly stayOpen?: true;
     }
   /** A node takes slots whose owner has failed, the keys being lost, or has given them to it already. */
   | {
@@ -110,6 +114,8 @@ export function describeStep(step: Step): string {
     case 'move-slots':
       return `Move ${count(step.slots)} slots from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}`;
     case 'close-slots':
+      if (step.stayOpen)
+        return `Tell ${step.node.address} that ${step.owner.address} owns slots ${formatRanges(step.slots)}`;
       return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them`;
     case 'take-slots':
       return `Give slots ${formatRanges(step.slots)} of ${list(step.from) || 'nobody'} to ${step.node.address}`;

@@ -398,6 +398,20 @@ describe('planFix()', () => {
     ]);
   });
 
+  test('tells the target of a move first who owns the slot, where it did not follow a failover', () => {
+    const lines = (owner: string) => [
+      { node: 1, flags: 'slave', master: 3 },
+      { node: 2, slots: `${rest} ${from(1, 5)}` },
+      { node: 3, slots: owner },
+    ];
+    const view = viewOf({
+      1: { lines: lines(owns) },
+      2: { lines: lines('0-4 6-8191'), state: 'fail' },
+      3: { lines: lines(owns) },
+    });
+    assert.deepEqual(planFix(view).steps, [{ ...close(2, 3, 5), stayOpen: true }, move(3, 2, 5)]);
+  });
+
   test('leaves a slot whose owner or target gives no answer as it is', () => {
     const lines = [
       { node: 1, slots: `${owns} ${to(2, 5)}` },
