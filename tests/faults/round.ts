@@ -14,6 +14,7 @@ import {
   isSpareIn,
   type Member,
   membersOf,
+  NODE_TIMEOUT_MS,
   openSlotsAmong,
   ownersAmong,
   replicaAmong,
@@ -59,7 +60,8 @@ interface Operation {
 
 /** Writes are lost in a failover if they were acknowledged this short before it, and after an old master was back. */
 const LEAK_BEFORE_MS = 200;
-const LEAK_AFTER_MS = 500;
+/** An old master may go on until gossip reaches it. */
+const LEAK_AFTER_MS = NODE_TIMEOUT_MS;
 /** Slots of which a move has keys on their way at one time. */
 const SLOTS_ON_THEIR_WAY = 4;
 const PAIRS = 400;
