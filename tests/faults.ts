@@ -97,15 +97,16 @@ async function renewed(world: World, server: ServerName, { problems }: Round): P
 
 function failed(error: unknown): Round {
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const nothing = { keys: 0, acked: 0, leaked: [], longestMs: 0, elapsedMs: 0, runs: [] };
+  const nothing = { keys: 0, acked: 0, leaked: [], inDoubt: 0, longestMs: 0, elapsedMs: 0, runs: [] };
   return { fault: values.fault ?? 'unknown', what: 'failed', problems: [what], ...nothing };
 }
 
 function report(server: string, roundSeed: number, method: Method, round: Round): void {
-  const { what, keys, acked, leaked, longestMs, elapsedMs, runs, problems } = round;
+  const { what, keys, acked, leaked, inDoubt, longestMs, elapsedMs, runs, problems } = round;
   const lost = leaked.length > 0 ? `, ${leaked.length} lost by failover` : '';
+  const doubtful = inDoubt > 0 ? `, ${inDoubt} named in doubt` : '';
   console.log(
-    `${problems.length === 0 ? 'ok  ' : 'FAIL'} ${server} seed ${roundSeed}: ${what}: ${keys} keys, ${acked} writes${lost}, ` +
+    `${problems.length === 0 ? 'ok  ' : 'FAIL'} ${server} seed ${roundSeed}: ${what}: ${keys} keys, ${acked} writes${lost}${doubtful}, ` +
       `${runs.length} runs, stall ${Math.round(longestMs)} ms, ${(elapsedMs / 1000).toFixed(1)} s`,
   );
   if (values.verbose || problems.length > 0) {
@@ -123,7 +124,7 @@ function report(server: string, roundSeed: number, method: Method, round: Round)
 
 function summarise(all: readonly Told[]): void {
   const rows = [
-    ['fault', 'rounds', 'failed', 'keys compared', 'writes', 'lost by failover', 'longest stall'],
+    ['fault', 'rounds', 'failed', 'keys compared', 'writes', 'lost by failover', 'in doubt', 'longest stall'],
   ];
   const row = (name: string, some: readonly Told[]): string[] => {
     const sum = (of: (round: Told) => number): string =>
@@ -137,6 +138,7 @@ function summarise(all: readonly Told[]): void {
       sum(({ keys }) => keys),
       sum(({ acked }) => acked),
       sum(({ leaked }) => leaked.length),
+      sum(({ inDoubt }) => inDoubt),
       `${longest} ms`,
     ];
   };

@@ -23,6 +23,8 @@ export interface Comparison {
   readonly keys: number;
   /** Keys whose last acknowledged write is gone by a failover. */
   readonly leaked: readonly string[];
+  /** Keys that came back after they were deleted or expired, and that the tool had named. */
+  readonly inDoubt: number;
   /** Everything else that is not as it was acknowledged, in words. */
   readonly problems: readonly string[];
 }
@@ -39,6 +41,7 @@ export async function compare(
   census: Census,
   members: readonly Member[],
   leaks: readonly Leak[],
+  named: ReadonlySet<string>,
 ): Promise<Comparison> {
   const masters = members.filter(({ record }) => record.role === 'master').map(({ node }) => node);
   const held = new Map<string, Held[]>();
@@ -49,6 +52,7 @@ export async function compare(
   const now = performance.now();
   const problems: string[] = [];
   const leaked: string[] = [];
+  let inDoubt = 0;
   const leakedSlots = new Set<number>();
   for (const entry of census.entries) {
     const copies = held.get(entry.key) ?? [];
@@ -67,6 +71,8 @@ export async function compare(
       if (!valuesOf(entry, now, (write) => isLeaked(entry, write, isElse)).has(value))
         leakedSlots.add(entry.slot);
       leaked.push(describe(entry, copies, owners.get(entry.slot), now));
+    } else if (named.has(entry.key) && isGone(entry)) {
+      inDoubt++;
     } else {
       tell(kindOf(entry, value));
     }
@@ -86,22 +92,27 @@ export async function compare(
     const isLate = leaks.some(
       ({ slots, from, to }) => slots.has(entry.slot) && from <= at && at <= to + 1000,
     );
-    if (isLate || valuesOf(then, at, (write) => isLeaked(entry, write, leaks)).has(value)) continue;
+    if (isLate || (named.has(entry.key) && isGone(then))) continue;
+    if (valuesOf(then, at, (write) => isLeaked(entry, write, leaks)).has(value)) continue;
     problems.push(
       `read ${shorten(value)} ${ago(at, now)}: ${describe(entry, [], owners.get(entry.slot), now)}`,
     );
   }
-  return { keys: census.entries.length, leaked, problems };
+  return { keys: census.entries.length, leaked, inDoubt, problems };
 }
 
-function isLeaked({ slot, writes }: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boolean {
+function isLeaked(entry: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boolean {
   if (ackedAt === undefined) return false;
-  const last = writes.findLast((write) => write.ackedAt !== undefined);
-  const isGone = last?.value === null || last?.ttlMs !== undefined;
   return leaks.some(
     ({ slots, from, to, revives }) =>
-      slots.has(slot) && from <= ackedAt && ackedAt <= to && (!revives || isGone),
+      slots.has(entry.slot) && from <= ackedAt && ackedAt <= to && (!revives || isGone(entry)),
   );
+}
+
+// The last write that was acknowledged deleted the key, or let it live for a while only.
+function isGone({ writes }: Pick<Entry, 'writes'>): boolean {
+  const last = writes.findLast(({ ackedAt }) => ackedAt !== undefined);
+  return last?.value === null || last?.ttlMs !== undefined;
 }
 
 function kindOf({ writes }: Entry, value: string | null): string {
