@@ -178,6 +178,22 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     assert.deepEqual((await keysIn(target)).toSorted(), kept.toSorted());
   });
 
+  it('and had expired before, unseen by the server, do not keep their slot from closing', async () => {
+    const debug = bed.server.major >= 7 ? { 'enable-debug-command': 'local' } : {};
+    const [source, target, keys] = await filled({ config: { ...quick.config, ...debug } });
+    await tell(
+      source,
+      ['DEBUG', 'SET-ACTIVE-EXPIRE', '0'],
+      ...keys.filter((_, index) => index % 3 === 0).map((key) => ['PEXPIRE', key, '30']),
+    );
+    const [last = ''] = keys;
+    await eventually('they have expired', async () => Number(await ask(source, 'PTTL', last)) < 0);
+    const result = await begin(source, target, {}).done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    await assertMoved(source, target);
+    assert.equal(await ask(target, 'DBSIZE'), keys.filter((_, index) => index % 3 !== 0).length);
+  });
+
   it('stay where they are when the target has no memory left, and go when it has', async () => {
     const [source, target, keys] = await filled();
     const move = begin(source, target, { limits: { keysPerSecond: 1000 } });

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
 import { askSource, closeLanes, countKeys, countOf, type Link, parseDatabases } from './link.ts';
-import { KeyMover } from './migrate.ts';
+import { KeyMover, keyConflict } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
 
@@ -12,6 +13,10 @@ const LEAST_LANES = 2;
 /** Enough for an operator who is many batches away from the source. */
 const MOST_LANES = 32;
 const DEFAULT_MAX_STALL_MS = 5;
+
+/** What has expired while it was moved may count until the server gets to it, some ten times a second. */
+const MOST_IDLE_PASSES = 20;
+const IDLE_PAUSE_MS = 100;
 
 export interface DrainOptions {
   readonly link: Link;
@@ -39,14 +44,18 @@ export class Drain {
   /** Resolves when the source holds no key of these slots any more. */
   async run(slots: readonly number[]): Promise<void> {
     const { link } = this.#options;
-    for (let before = Number.POSITIVE_INFINITY; ; ) {
+    for (let [idle, before] = [0, Number.POSITIVE_INFINITY]; ; ) {
       const contents = await contentsOf(link, slots);
       const keys = contents.reduce((sum, { count }) => sum + count, 0);
       const [first] = contents;
       if (!first) return;
-      if (keys >= before) throw stillHasKeys(link, first.slot);
+      idle = keys < before ? 0 : idle + 1;
+      if (idle > MOST_IDLE_PASSES) throw stillHasKeys(link, first.slot);
+      if (idle > 0) await sleep(IDLE_PAUSE_MS);
       before = keys;
       await this.#pass(contents);
+      const { conflicts } = this.#options.mover;
+      if (conflicts.length > 0) throw keyConflict(link, conflicts);
     }
   }
 

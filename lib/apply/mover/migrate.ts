@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
+import { formatSlots } from '../../model/slot.ts';
 import type { Batch, BatchEnd, Lane } from './batch.ts';
 import { sortConflicts } from './conflict.ts';
 import { fenceTarget } from './fence.ts';
 import { Gate } from './gate.ts';
 import { sizesOf } from './key-feed.ts';
-import { askAbout, type Link } from './link.ts';
+import { askAbout, askSourceIn, type Link } from './link.ts';
 
 /** A batch is given up when it has failed for this long. */
 const RETRY_FOR_MS = 30_000;
@@ -44,6 +45,8 @@ export interface MoveBatch extends Batch {
 export class KeyMover {
   /** Keys that were deleted on the source at a moment when the target may have had a copy, and which the target has. */
   readonly inDoubt: string[] = [];
+  /** Keys of slots that were found open which have different values on both sides: they stay where they are. */
+  readonly conflicts: { readonly slot: number; readonly keys: readonly string[] }[] = [];
   readonly #link: Link;
   readonly #gate = new Gate();
 
@@ -51,7 +54,7 @@ export class KeyMover {
     this.#link = link;
   }
 
-  /** Resolves when none of the keys is on the source any more. Rejects with ClusterError `MIGRATE_FAILED` or `KEY_CONFLICT`. */
+  /** Resolves when none of the keys is on the source any more but those in conflict. Rejects with ClusterError `MIGRATE_FAILED`. */
   async move(lane: Lane, batch: MoveBatch): Promise<BatchDone> {
     const started = performance.now();
     let { keys, bytes } = batch;
@@ -62,7 +65,7 @@ export class KeyMover {
       if (end.type === 'moved') return { gone: gone + end.gone, stallMs: end.stallMs };
       // A client has deleted one of the keys, or all: the others still go.
       if (end.type === 'refused' && isVanished(end.error)) {
-        keys = await this.#present(batch, keys);
+        keys = await this.#withoutVanished(batch, keys);
         if (keys.length === 0) return { gone, stallMs: 0 };
         continue;
       }
@@ -71,9 +74,10 @@ export class KeyMover {
       await this.#awaitBoth(batch.slot, end.error, started, pause);
       const left = await this.#settle(lane, batch, keys, end);
       gone += keys.length - left.length;
-      if (left.length === 0) return { gone, stallMs: 0 };
-      replace = batch.ours || (isBusyKey(end.error) && (await this.#sameOnBoth(batch, left)));
       keys = left;
+      if (!batch.ours && isBusyKey(end.error)) [keys, replace] = await this.#withoutConflicts(batch, left);
+      else replace = batch.ours;
+      if (keys.length === 0) return { gone, stallMs: 0 };
       bytes = (await sizesOf(this.#link, batch.db, keys)).reduce((sum, size) => sum + size, 0);
     }
   }
@@ -119,11 +123,27 @@ export class KeyMover {
     return keys.filter((_, index) => replies[index] === 1);
   }
 
+  // A key that has expired counts until the server gets to it, and no command does that which is sent on to the target:
+  // MIGRATE alone is run where the slot is open, and finds that the key is gone.
+  async #withoutVanished(batch: Batch, keys: readonly string[]): Promise<readonly string[]> {
+    const left = await this.#present(batch, keys);
+    const isLeft = new Set(left);
+    const vanished = keys.filter((key) => !isLeft.has(key));
+    const { migrateTo, auth } = this.#link;
+    const { host, port } = migrateTo;
+    const timeoutMs = this.#timeoutFor();
+    const sweep = ['MIGRATE', host, port, '', batch.db, timeoutMs, ...auth, 'KEYS', ...vanished];
+    if (vanished.length > 0) await askSourceIn(this.#link, batch.db, [sweep]);
+    return left;
+  }
+
   // A copy on the target that is the same may be overwritten; one that is not is for people to decide on.
-  async #sameOnBoth(batch: MoveBatch, keys: readonly string[]): Promise<boolean> {
+  async #withoutConflicts(batch: MoveBatch, keys: readonly string[]): Promise<[readonly string[], boolean]> {
     const { same, different } = await sortConflicts(this.#link, batch.db, keys);
-    if (different.length > 0) throw keyConflict(this.#link, batch.slot, different);
-    return same.length > 0;
+    if (different.length === 0) return [keys, same.length > 0];
+    this.conflicts.push({ slot: batch.slot, keys: different });
+    const isDifferent = new Set(different);
+    return [keys.filter((key) => !isDifferent.has(key)), same.length > 0];
   }
 
   // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
@@ -171,16 +191,20 @@ function isWorthRetrying(error: Error): boolean {
   return /IOERR|BUSYKEY|LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|NOREPLICAS/.test(error.message);
 }
 
-function keyConflict(link: Link, slot: number, keys: readonly string[]): ClusterError {
+/** Error for keys that were left where they are. */
+export function keyConflict(link: Link, conflicts: KeyMover['conflicts']): ClusterError {
+  const keys = conflicts.flatMap((conflict) => conflict.keys);
+  const slots = [...new Set(conflicts.map(({ slot }) => slot))].sort((a, b) => a - b);
+  const which = slots.length === 1 ? `slot ${slots[0]}` : `slots ${formatSlots(slots)}`;
   return new ClusterError(
     'KEY_CONFLICT',
-    `Cannot move slot ${slot} from ${link.source.address} to ${link.target.address}: ` +
+    `Cannot move ${which} from ${link.source.address} to ${link.target.address}: ` +
       `${keys.length} keys have different values on both, for example "${keys[0]}"`,
     {
       address: link.source.address,
       keys,
-      openSlots: [slot],
-      hint: `Clients see the value on ${ownerOf(link, slot)}. Delete the key on the side that is wrong, then run the same command again`,
+      openSlots: slots,
+      hint: `Clients see the value on ${ownerOf(link, slots[0] ?? -1)}. Delete the key on the side that is wrong, then run the same command again`,
     },
   );
 }
