@@ -5,13 +5,15 @@ import type { MoveStep, NodeRef, Plan } from '../plan/plan.ts';
 import { requireNoOtherTask } from './atomic-tasks.ts';
 import { type Context, nodeError } from './context.ts';
 import { askNode } from './look.ts';
+import { commonDialect, requireDialect } from './mover/atomic/dialect.ts';
 import { askInfo, numberOf } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { requireReadable } from './versions.ts';
 
 /**
  * Looks for what would make the moves of a plan fail, or harm data, before anything is changed.
- * Rejects with ClusterError `NOT_REACHED` where a target does not serve, `TARGET_TOO_OLD` where it cannot read the keys;
+ * Rejects with ClusterError `METHOD_UNSUPPORTED` where only atomic migration is wanted and a pair cannot do it,
+ * `NOT_REACHED` where a target does not serve, `TARGET_TOO_OLD` where it cannot read the keys;
  * and, unless forced, with `NO_MEMORY` where they do not fit and `OTHER_OPERATOR` where the servers are moving other slots.
  * A dry run warns instead.
  */
@@ -22,6 +24,11 @@ export async function preflight(context: Context, plan: Plan): Promise<void> {
     if (isServing(plan, target)) await requireServingTarget(context, target);
     await requireMemory(context, target, moves);
   });
+  if (context.options.method === 'atomic') {
+    await inParallel(moves, async ({ source, target }) => {
+      requireDialect(await commonDialect(context, source, target), source, target);
+    });
+  }
   await requireReadable(context, moves, (error) => complain(context, error, false));
   await requireNoOtherTask(context, plan, moves, (error) => complain(context, error, true));
 }

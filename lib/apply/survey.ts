@@ -3,6 +3,8 @@ import { expandSlots } from '../model/slot.ts';
 import type { BigKey, MoveContent, MoveStep, NodeRef, Plan } from '../plan/plan.ts';
 import { type DatabaseCount, DEFAULT_BIG_KEY_SIZE, findBigKeys } from './big-keys.ts';
 import type { Context } from './context.ts';
+import { commonDialect } from './mover/atomic/dialect.ts';
+import { hasLimit } from './mover/throttle.ts';
 import { askDatabase, askInfo, dataBytes, databases } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
@@ -12,7 +14,7 @@ const COUNTED_AT_ONCE = 1000;
  * Says of each move what is in its slots: how many keys, how many bytes, and which keys are big. Changes nothing.
  *
  * Big keys are looked for only where there can be any and where they matter: `bigKeySize` and `maxStall` are finite, the
- * method is not atomic, and the source holds more data than `bigKeySize`. It takes a MEMORY USAGE for each key, which for
+ * move is not going to be atomic, and the source holds more data than `bigKeySize`. It takes a MEMORY USAGE for each key, which for
  * a key of many elements looks at five of them: sizes are estimates, and one key in which few elements hold
  * nearly all may be missed.
  */
@@ -46,7 +48,9 @@ async function surveySource(
     counts.push({ db, keys, inSlot: await countKeys(context, source, db, slots) });
   }
   const bytes = dataBytes(info);
-  const looked = mayHoldBigKeys(context, bytes) ? await findBigKeys(context, source, counts) : undefined;
+  const looked = (await needsBigKeys(context, moves, bytes))
+    ? await findBigKeys(context, source, counts)
+    : undefined;
   const all = counts.reduce((sum, { keys }) => sum + keys, 0);
   return moves.map((move) => {
     const ofMove = expandSlots(move.slots);
@@ -60,9 +64,13 @@ async function surveySource(
   });
 }
 
-function mayHoldBigKeys({ options }: Context, bytes: number): boolean {
-  const { bigKeySize = DEFAULT_BIG_KEY_SIZE, maxStall, method } = options;
-  return bytes > bigKeySize && maxStall !== Number.POSITIVE_INFINITY && method !== 'atomic';
+async function needsBigKeys(context: Context, moves: readonly MoveStep[], bytes: number): Promise<boolean> {
+  const { bigKeySize = DEFAULT_BIG_KEY_SIZE, maxStall, method = 'auto', limits, dryRun } = context.options;
+  if (bytes <= bigKeySize || maxStall === Number.POSITIVE_INFINITY || method === 'atomic') return false;
+  // Whoever asks for a plan wants to see them, however they are going to be moved.
+  if (method === 'migrate' || hasLimit(limits) || dryRun) return true;
+  const choices = await inParallel(moves, ({ source, target }) => commonDialect(context, source, target));
+  return choices.some((choice) => 'reason' in choice);
 }
 
 async function countKeys(

@@ -1,13 +1,12 @@
-import { ClusterError } from '../../errors.ts';
 import { expandSlots, formatSlots } from '../../model/slot.ts';
-import type { MoveLimits } from '../../options.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
-import { commonDialect, type Dialect, type Obstacle } from './atomic/dialect.ts';
+import { commonDialect, type Dialect, type Obstacle, requireDialect } from './atomic/dialect.ts';
 import { atomicFailed, moveAtomically } from './atomic/move-atomic.ts';
 import { moveByMigrate } from './classic.ts';
 import { countAllKeys, type Link, openAtEitherEnd, openLink } from './link.ts';
 import type { Ledger } from './progress.ts';
+import { hasLimit } from './throttle.ts';
 
 /**
  * Moves slots from one master to another: by the servers themselves where both can and `method` allows, else with
@@ -55,14 +54,11 @@ export async function moveSlots(
 async function chooseDialect(link: Link): Promise<Dialect | undefined> {
   const { method = 'auto' } = link.context.options;
   if (method === 'migrate') return undefined;
-  const choice = obstacleTo(link) ?? (await commonDialect(link));
-  if (!('reason' in choice)) return choice;
-  if (method === 'auto') return undefined;
-  throw new ClusterError(
-    'METHOD_UNSUPPORTED',
-    `Cannot move slots from ${link.source.address} to ${link.target.address} by atomic migration: ${choice.reason}`,
-    { address: choice.address, hint: choice.hint },
-  );
+  const { context, source, target } = link;
+  const choice = obstacleTo(link) ?? (await commonDialect(context, source, target));
+  if (method === 'auto') return 'reason' in choice ? undefined : choice;
+  requireDialect(choice, source, target);
+  return choice;
 }
 
 // The servers refuse while any slot of theirs is open, be it one that is not asked for.
@@ -77,14 +73,10 @@ function obstacleTo(link: Link): Obstacle | undefined {
       hint: `Close them first with: redis-trib fix ${source.address}`,
     };
   }
-  if (!isLimited(link.context.options.limits)) return undefined;
+  if (!hasLimit(link.context.options.limits)) return undefined;
   return {
     address: link.source.address,
     reason: 'the servers keep to no limit of keys or bytes a second',
     hint: 'Leave the limits out, or let it use MIGRATE: method "auto" or "migrate"',
   };
-}
-
-function isLimited(limits: MoveLimits | undefined): boolean {
-  return limits?.keysPerSecond !== undefined || limits?.bytesPerSecond !== undefined;
 }

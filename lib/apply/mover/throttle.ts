@@ -40,6 +40,11 @@ export class Throttle {
   }
 }
 
+/** True where anything is limited. */
+export function hasLimit({ keysPerSecond, bytesPerSecond }: MoveLimits = {}): boolean {
+  return isLimit(keysPerSecond) || isLimit(bytesPerSecond);
+}
+
 function isLimit(rate: number | undefined): rate is number {
   return rate !== undefined && Number.isFinite(rate) && rate > 0;
 }

@@ -1,6 +1,9 @@
 import { type Command, type Reply, ReplyError } from '../../../../resp/index.ts';
+import { ClusterError } from '../../../errors.ts';
+import { parseAddress } from '../../../model/address.ts';
 import type { SlotRange } from '../../../model/slot.ts';
-import { askSource, askTarget, type Link } from '../link.ts';
+import type { NodeRef } from '../../../plan/plan.ts';
+import type { Context } from '../../context.ts';
 import { redis } from './redis.ts';
 import type { End, Task } from './task.ts';
 import { valkey } from './valkey.ts';
@@ -36,26 +39,42 @@ export interface Obstacle {
   readonly hint: string;
 }
 
-/** The dialect that both ends speak, or why there is none. */
-export async function commonDialect(link: Link): Promise<Dialect | Obstacle> {
+/** The dialect that both nodes speak, or why there is none. */
+export async function commonDialect(
+  { connections }: Context,
+  source: NodeRef,
+  target: NodeRef,
+): Promise<Dialect | Obstacle> {
   const [ofSource, ofTarget] = await Promise.all(
-    [askSource, askTarget].map(async (ask) => {
-      const [help] = await ask(link, [['CLUSTER', 'HELP']]);
-      return help;
+    [source, target].map(async ({ address }) => {
+      const [help] = await connections.askAll(parseAddress(address), [['CLUSTER', 'HELP']]);
+      return dialectOf(help);
     }),
   );
-  const [source, target] = [dialectOf(ofSource), dialectOf(ofTarget)];
-  if (source !== undefined && source === target) return source;
-  const { source: from, target: to } = link;
-  const without = source === undefined ? from : to;
+  if (ofSource !== undefined && ofSource === ofTarget) return ofSource;
+  const without = ofSource === undefined ? source : target;
   return {
     address: without.address,
     reason:
-      source === undefined || target === undefined
+      ofSource === undefined || ofTarget === undefined
         ? `${without.address} has no atomic slot migration`
-        : `${from.address} has that of ${source.name}, ${to.address} that of ${target.name}`,
+        : `${source.address} has that of ${ofSource.name}, ${target.address} that of ${ofTarget.name}`,
     hint: 'Valkey 9.0 and Redis 8.4 are the first that have it, and both nodes need it: leave the method at "auto"',
   };
+}
+
+/** Throws where slots are to be moved by atomic migration only and these nodes cannot. */
+export function requireDialect(
+  choice: Dialect | Obstacle,
+  source: NodeRef,
+  target: NodeRef,
+): asserts choice is Dialect {
+  if (!('reason' in choice)) return;
+  throw new ClusterError(
+    'METHOD_UNSUPPORTED',
+    `Cannot move slots from ${source.address} to ${target.address} by atomic migration: ${choice.reason}`,
+    { address: choice.address, hint: choice.hint },
+  );
 }
 
 /** Reads the reply of CLUSTER HELP. A node that does not give it is taken for one that has nothing to offer. */
