@@ -3,6 +3,7 @@ import { formatAddress } from '../model/address.ts';
 import type { ClusterView, NodeReport } from '../model/view.ts';
 import { type Context, nodeError } from './context.ts';
 import { askNode } from './look.ts';
+import { databases, parseInfo } from './node-info.ts';
 
 /** A node that is to become a member, and how many keys it holds. */
 export interface Newcomer {
@@ -19,7 +20,7 @@ export async function askNewcomer(context: Context, address: Address): Promise<N
 
 /** Keys in all databases, from the reply of INFO keyspace. */
 export function countKeyspace(info: string): number {
-  return [...info.matchAll(/^db\d+:keys=(\d+)/gm)].reduce((sum, [, keys]) => sum + Number(keys), 0);
+  return databases(parseInfo(info)).reduce((sum, { keys }) => sum + keys, 0);
 }
 
 /** True if the node knows nobody and owns nothing. */

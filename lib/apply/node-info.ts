@@ -17,9 +17,13 @@ export async function askInfo(
   );
   const refused = replies.find((reply) => reply instanceof Error);
   if (refused) throw refused;
-  const lines = replies.flatMap((reply) => String(reply).split('\r\n'));
+  return parseInfo(replies.map(String).join('\r\n'));
+}
+
+/** Reads the reply of INFO. */
+export function parseInfo(text: string): NodeInfo {
   return new Map(
-    lines.flatMap((line): [string, string][] => {
+    text.split('\r\n').flatMap((line): [string, string][] => {
       const colon = line.indexOf(':');
       return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : [];
     }),
@@ -50,9 +54,22 @@ export function databases(info: NodeInfo): { readonly db: number; readonly keys:
   });
 }
 
+/** Commands that run in one database, on a connection that is used for others too: all go out in one write. */
+export function inDatabase(db: number, commands: readonly Command[]): Command[] {
+  return db === 0 ? [...commands] : [['SELECT', db], ...commands, ['SELECT', 0]];
+}
+
+/** The replies to what `inDatabase` made of commands. Throws the error where the database cannot be selected. */
+export function fromDatabase(db: number, replies: readonly Reply[]): Reply[] {
+  if (db === 0) return [...replies];
+  const [selected, ...rest] = replies;
+  if (selected instanceof Error) throw selected;
+  return rest.slice(0, -1);
+}
+
 /**
- * Asks about one database, and leaves the connection with database 0 selected: all goes out in one write, so nothing comes
- * between. CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT tell of the selected database alone. Error replies are values.
+ * Asks about one database, and leaves the connection with database 0 selected. CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT tell of
+ * the selected database alone. Error replies are values.
  */
 export async function askDatabase(
   connections: Connections,
@@ -60,12 +77,5 @@ export async function askDatabase(
   db: number,
   commands: readonly Command[],
 ): Promise<Reply[]> {
-  if (db === 0) return connections.askAll(address, commands);
-  const [selected, ...replies] = await connections.askAll(address, [
-    ['SELECT', db],
-    ...commands,
-    ['SELECT', 0],
-  ]);
-  if (selected instanceof Error) throw selected;
-  return replies.slice(0, -1);
+  return fromDatabase(db, await connections.askAll(address, inDatabase(db, commands)));
 }

@@ -1,5 +1,6 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../../resp/index.ts';
-import { fromDatabase, inDatabase, type Link } from './link.ts';
+import { fromDatabase, inDatabase } from '../node-info.ts';
+import type { Link } from './link.ts';
 
 /** Keys of one slot that are moved by one MIGRATE. */
 export interface Batch {

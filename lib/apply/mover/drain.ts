@@ -3,7 +3,7 @@ import type { Command } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
-import { askSource, closeLanes, countKeys, countOf, type Link, parseDatabases } from './link.ts';
+import { askSource, closeLanes, countKeys, countOf, databasesIn, type Link } from './link.ts';
 import { KeyMover, keyConflict } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
@@ -122,7 +122,7 @@ async function contentsOf(link: Link, slots: readonly number[]): Promise<SlotCon
   const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
   const [keyspace, ...counts] = await askSource(link, [['INFO', 'keyspace'], ...commands]);
   const contents = slots.map((slot, index) => ({ slot, db: 0, count: countOf(counts[index]) }));
-  for (const db of parseDatabases(String(keyspace)).filter((db) => db !== 0)) {
+  for (const db of databasesIn(keyspace).filter((db) => db !== 0)) {
     const more = await countKeys(link, slots, [db]);
     contents.push(...slots.map((slot, index) => ({ slot, db, count: more[index] ?? 0 })));
   }

@@ -7,6 +7,7 @@ import type { NodeRef } from '../../plan/plan.ts';
 import { migrateAuth } from '../connections.ts';
 import { type Context, nodeError } from '../context.ts';
 import { askNode } from '../look.ts';
+import { askDatabase, databases, parseInfo } from '../node-info.ts';
 
 /** The two ends of a move and what they say of each other. */
 export interface Link {
@@ -127,19 +128,13 @@ export function askTarget(link: Link, commands: readonly Command[]): Promise<Rep
   return link.context.connections.askAll(link.targetAddress, commands);
 }
 
-/** Commands that run in one database, on a connection that is used for others too. */
-export function inDatabase(db: number, commands: readonly Command[]): Command[] {
-  return db === 0 ? [...commands] : [['SELECT', db], ...commands, ['SELECT', 0]];
-}
-
-/** The replies to what `inDatabase` made of commands. */
-export function fromDatabase(db: number, replies: readonly Reply[]): Reply[] {
-  return db === 0 ? [...replies] : replies.slice(1, -1);
-}
-
 /** Asks the source in one of its databases. Error replies are values. */
-export async function askSourceIn(link: Link, db: number, commands: readonly Command[]): Promise<Reply[]> {
-  return fromDatabase(db, await askSource(link, inDatabase(db, commands)));
+export function askSourceIn(
+  { context, sourceAddress }: Link,
+  db: number,
+  commands: readonly Command[],
+): Promise<Reply[]> {
+  return askDatabase(context.connections, sourceAddress, db, commands);
 }
 
 /**
@@ -156,13 +151,8 @@ export async function askAbout(
 ): Promise<Reply[]> {
   const commands = keys.flatMap((key): Command[] => [['ASKING'], [...words, key, ...more]]);
   const address = end === 'source' ? sourceAddress : targetAddress;
-  const replies = fromDatabase(db, await context.connections.askAll(address, inDatabase(db, commands)));
+  const replies = await askDatabase(context.connections, address, db, commands);
   return keys.map((_, index) => replies[2 * index + 1] as Reply);
-}
-
-/** Databases that hold keys, from the reply of INFO keyspace: more than 0 only on Valkey with `cluster-databases`. */
-export function parseDatabases(info: string): number[] {
-  return [...info.matchAll(/^db(\d+):/gm)].map(([, db]) => Number(db));
 }
 
 /** How many keys the source holds in each of these slots, in these of its databases. */
@@ -184,7 +174,12 @@ export async function countKeys(
 /** How many keys the source holds in each of these slots, in all of its databases. */
 export async function countAllKeys(link: Link, slots: readonly number[]): Promise<number[]> {
   const [keyspace] = await askSource(link, [['INFO', 'keyspace']]);
-  return countKeys(link, slots, parseDatabases(String(keyspace)));
+  return countKeys(link, slots, databasesIn(keyspace));
+}
+
+/** Databases that hold keys, from the reply of INFO keyspace: more than 0 only on Valkey with `cluster-databases`. */
+export function databasesIn(keyspace: Reply | undefined): number[] {
+  return databases(parseInfo(String(keyspace))).map(({ db }) => db);
 }
 
 /** Reads the reply of COUNTKEYSINSLOT. */

@@ -1,4 +1,4 @@
-import { type Command, type Reply, ReplyError } from '../../../../resp/index.ts';
+import { type Command, ConnectionError, type Reply, ReplyError } from '../../../../resp/index.ts';
 import { ClusterError } from '../../../errors.ts';
 import { parseAddress } from '../../../model/address.ts';
 import type { SlotRange } from '../../../model/slot.ts';
@@ -75,6 +75,22 @@ export function requireDialect(
     `Cannot move slots from ${source.address} to ${target.address} by atomic migration: ${choice.reason}`,
     { address: choice.address, hint: choice.hint },
   );
+}
+
+/** The migrations that a node takes part in now. What it does not know, or does not tell, is none. */
+export async function runningTasks({ connections }: Context, { address }: NodeRef): Promise<Task[]> {
+  const commands = dialects.map(({ list }) => list);
+  try {
+    const replies = await connections.askAll(parseAddress(address), commands);
+    const tasks = dialects.flatMap(({ readTasks }, index) => {
+      const reply = replies[index];
+      return reply instanceof ReplyError ? [] : readTasks(reply);
+    });
+    return tasks.filter(({ outcome }) => outcome === 'running');
+  } catch (error) {
+    if (error instanceof ConnectionError) return [];
+    throw error;
+  }
 }
 
 /** Reads the reply of CLUSTER HELP. A node that does not give it is taken for one that has nothing to offer. */
