@@ -73,13 +73,8 @@ async function runOn(serverName, wanted) {
       `Milliseconds, medians. A process that does nothing takes ${starts.node.toFixed(0)} (redis-trib) and ` +
         `${starts.tool.toFixed(0)} (${kind}-cli), which is in the times and not in the latencies.\n`,
     );
-    const help = await runProgram(options.node, [built.cli, 'migrate_slots', '--help']);
-    // A command line that does not know these yet is stood in for by a process that calls the library.
-    const hasFlags = ['--method', '--max-stall'].every((flag) => help.text.includes(flag));
-    if (!hasFlags)
-      console.log('The command line has no --method and --max-stall: the library stands in for it.\n');
     const context = {
-      ...{ bed, kind, tool, starts, hasFlags, build: built, node: options.node },
+      ...{ bed, kind, tool, starts, build: built, node: options.node },
       ...{ rounds: Number(options.rounds), scale: Number(options.scale), profile: options.profile },
     };
     for (const name of wanted) {

@@ -10,13 +10,12 @@ import { moveAtFloor } from './floor.mjs';
 
 const operate = fileURLToPath(new URL('./operate.mjs', import.meta.url));
 
-/** Our command line, its process included, with options of the library. */
+/** Our command line, its process included, with the flags that stand for options of the library. */
 export const ours = (options) => ({
   name: ['redis-trib', ...flagsOf(options)].join(' '),
   starts: 'node',
   async run(job) {
     const { context, verb, from, to, slots, onTick } = job;
-    if (!context.hasFlags) return runOperation(job, options);
     const args = {
       move: ['migrate_slots', from.address, to.address, `${slots[0]}-${slots.at(-1)}`],
       grow: ['join', from.address, to.address],

@@ -70,7 +70,9 @@ export function migrateSlots(
       source: nodeRef(sourceRecord),
       target: { ...nodeRef(targetRecord), ...(targetId === named ? { address: formatAddress(to) } : {}) },
     };
-    const steps = left.length === 0 ? [] : [{ type: 'move-slots' as const, ...ends, slots: toRanges(left) }];
+    const resumed = isResumed ? { isResumed } : {};
+    const move = { type: 'move-slots' as const, ...ends, slots: toRanges(left), ...resumed };
+    const steps = left.length === 0 ? [] : [move];
     const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
     return carryOut(
       context,

@@ -60,6 +60,8 @@ export interface MoveStep {
   readonly source: NodeRef;
   readonly target: NodeRef;
   readonly slots: readonly SlotRange[];
+  /** True where an earlier move may have brought part of the keys already: what the target holds is kept then. */
+  readonly isResumed?: boolean;
   /** What was found in these slots when the plan was made. */
   readonly content?: MoveContent;
 }

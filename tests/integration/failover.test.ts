@@ -39,10 +39,8 @@ async function halfway(): Promise<Halfway> {
   const nodes = await startMasters(bed, 3, 2);
   const [source, target, other] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
   const [sourceReplica, targetReplica] = [at(nodes, 3), at(nodes, 4)];
-  await Promise.all([
-    replicate(source.address, sourceReplica.address),
-    replicate(target.address, targetReplica.address),
-  ]);
+  await replicate(source.address, sourceReplica.address);
+  await replicate(target.address, targetReplica.address);
   await settled(nodes);
   await tell(source, ...keys.map((key) => ['SET', key, `value of ${key}`]));
   await ask(target, 'CLUSTER', 'SETSLOT', `${SLOT}`, 'IMPORTING', await idOfNode(source));

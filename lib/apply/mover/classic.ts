@@ -17,6 +17,8 @@ export interface ClassicMove {
   readonly bigKeys: ReadonlyMap<string, number>;
   /** Masters that are told the new owner besides the two. */
   readonly others: readonly NodeRef[];
+  /** True where an earlier move may have brought part of the keys already. */
+  readonly isResumed: boolean;
   readonly progress: Progress;
 }
 
@@ -28,7 +30,7 @@ export interface ClassicMove {
 export async function moveByMigrate(move: ClassicMove): Promise<void> {
   const { link, others, progress } = move;
   const { context, source, target } = link;
-  const found = openAtEitherEnd(link);
+  const found = new Set(openAtEitherEnd(link));
   const mover = new KeyMover(link);
   const onMoved = progress.keysMoved.bind(progress);
   const drain = new Drain({ ...move, mover, found, throttle: progress.throttle, onMoved });
@@ -42,7 +44,7 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
     isCutShort = window !== undefined && context.signal?.aborted === true;
     if (!window || isCutShort) return undefined;
     open.add(window);
-    await openSlots(link, window, found).catch((error: unknown) => {
+    await openSlots(link, window, found, move.isResumed).catch((error: unknown) => {
       open.delete(window);
       throw cannotOpen(link, window, error);
     });

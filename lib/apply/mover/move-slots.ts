@@ -4,8 +4,9 @@ import type { Context } from '../context.ts';
 import { commonDialect, type Dialect, type Obstacle, requireDialect } from './atomic/dialect.ts';
 import { atomicFailed, moveAtomically } from './atomic/move-atomic.ts';
 import { moveByMigrate } from './classic.ts';
-import { countAllKeys, type Link, openAtEitherEnd, openLink } from './link.ts';
+import { askTarget, countAllKeys, countOf, type Link, openAtEitherEnd, openLink } from './link.ts';
 import type { Ledger } from './progress.ts';
+import { slotsWithKeys } from './set-slot.ts';
 import { hasLimit } from './throttle.ts';
 
 /**
@@ -24,13 +25,14 @@ export async function moveSlots(
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
-  const [keysIn, dialect] = await Promise.all([countAllKeys(link, slots), chooseDialect(link)]);
+  const [keysIn, dialect] = await Promise.all([countAllKeys(link, slots), chooseDialect(link, step)]);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const progress = ledger.begin(step, dialect ? 'atomic' : 'migrate', slots.length, content);
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
+  const classic = { bigKeys, others, isResumed: step.isResumed === true, progress };
   if (!dialect) {
-    await moveByMigrate({ link, slots, keysIn, bigKeys, others, progress });
+    await moveByMigrate({ ...classic, link, slots, keysIn });
     return progress.done();
   }
   const move = { link, dialect, slots, keysIn, progress };
@@ -45,17 +47,18 @@ export async function moveSlots(
     progress.goOnBy('migrate');
     const now = await openLink(context, step.source, step.target);
     const keysLeft = await countAllKeys(now, left.slots);
-    await moveByMigrate({ link: now, slots: left.slots, keysIn: keysLeft, bigKeys, others, progress });
+    await moveByMigrate({ ...classic, link: now, slots: left.slots, keysIn: keysLeft });
   }
   progress.done();
 }
 
 /** The dialect of atomic migration to use, or undefined for MIGRATE. Rejects where only atomic migration is wanted and cannot be had. */
-async function chooseDialect(link: Link): Promise<Dialect | undefined> {
+async function chooseDialect(link: Link, step: MoveStep): Promise<Dialect | undefined> {
   const { method = 'auto' } = link.context.options;
   if (method === 'migrate') return undefined;
   const { context, source, target } = link;
-  const choice = obstacleTo(link) ?? (await commonDialect(context, source, target));
+  const choice =
+    obstacleTo(link) ?? (await keysInTheWay(link, step)) ?? (await commonDialect(context, source, target));
   if (method === 'auto') return 'reason' in choice ? undefined : choice;
   requireDialect(choice, source, target);
   return choice;
@@ -79,4 +82,27 @@ function obstacleTo(link: Link): Obstacle | undefined {
     reason: 'the servers keep to no limit of keys or bytes a second',
     hint: 'Leave the limits out, or let it use MIGRATE: method "auto" or "migrate"',
   };
+}
+
+// The servers drop what an earlier move by MIGRATE has brought to the target.
+async function keysInTheWay(link: Link, step: MoveStep): Promise<Obstacle | undefined> {
+  const [strange] = await slotsWithKeys(link, expandSlots(step.slots));
+  if (strange === undefined && !(step.isResumed && (await hasHiddenKeys(link)))) return undefined;
+  const { address } = link.target;
+  return {
+    address,
+    reason: `${address} holds keys of slots it does not own, which may be what an earlier move has brought there`,
+    hint: 'Let it use MIGRATE: method "auto" or "migrate"',
+  };
+}
+
+// Redis 8.4 and newer do not list or count keys of a slot that a node neither owns nor imports, but for DBSIZE.
+async function hasHiddenKeys(link: Link): Promise<boolean> {
+  const owned = expandSlots(link.targetReport.myself.slots);
+  const counts = owned.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
+  const replies = await askTarget(link, [['MULTI'], ['DBSIZE'], ...counts, ['EXEC']]);
+  const result = replies.at(-1);
+  if (!Array.isArray(result)) throw result instanceof Error ? result : new TypeError('EXEC gave no list');
+  const [size, ...inSlots] = result.map(countOf);
+  return (size ?? 0) > inSlots.reduce((sum, count) => sum + count, 0);
 }

@@ -7,7 +7,7 @@ import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch } from '../epoch.ts';
 import { askNode } from '../look.ts';
 import { inParallel } from '../parallel.ts';
-import { askTarget, firstRefusal, type Link } from './link.ts';
+import { askTarget, countOf, firstRefusal, type Link } from './link.ts';
 
 const CLOSE_ATTEMPTS = 5;
 const CLOSE_PAUSE_MS = 300;
@@ -19,24 +19,27 @@ const MIN_SHARE = 8;
  * has and sends clients to the target for those it has not.
  * Where either refuses, the slots that only the target has opened are closed again: nobody was sent there yet.
  * Rejects with ClusterError `NODE_NOT_EMPTY` where the target holds keys of a slot which is not in `found`, the slots that
- * were open before: they would come back to life, or stand in the way of newer values.
+ * were open before: they would come back to life, or stand in the way of newer values. Where a move is resumed such slots
+ * are added to `found`.
  */
 export async function openSlots(
   link: Link,
   slots: readonly number[],
-  found: ReadonlySet<number>,
+  found: Set<number>,
+  isResumed: boolean,
 ): Promise<void> {
   const { source, target } = link;
   const fresh = slots.filter((slot) => !found.has(slot));
-  const [refusedByTarget, strange] = await Promise.all([
+  const [refusedByTarget, [strange, ...more]] = await Promise.all([
     setSlots(link, target, slots, ['IMPORTING', source.id]),
-    firstWithKeys(link, fresh),
+    slotsWithKeys(link, fresh),
   ]);
-  if (refusedByTarget || strange !== undefined) {
+  if (refusedByTarget || (strange !== undefined && !isResumed)) {
     await setSlots(link, target, slots, ['STABLE']);
     if (refusedByTarget) throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error);
     throw hasStrangeKeys(link, strange ?? -1);
   }
+  if (strange !== undefined) for (const slot of [strange, ...more]) found.add(slot);
   const refused = await setSlots(link, source, slots, ['MIGRATING', target.id]);
   if (refused) {
     const { openSlots: open } = (await askNode(link.context.connections, link.sourceAddress)).myself;
@@ -52,12 +55,13 @@ export async function openSlots(
   }
 }
 
-async function firstWithKeys(link: Link, slots: readonly number[]): Promise<number | undefined> {
+/** Those of the slots of which the target holds keys. */
+export async function slotsWithKeys(link: Link, slots: readonly number[]): Promise<number[]> {
   const counts = await askTarget(
     link,
     slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]),
   );
-  return slots.find((_, index) => typeof counts[index] === 'number' && counts[index] > 0);
+  return slots.filter((_, index) => countOf(counts[index]) > 0);
 }
 
 function hasStrangeKeys({ target, source }: Link, slot: number): ClusterError {
@@ -66,7 +70,9 @@ function hasStrangeKeys({ target, source }: Link, slot: number): ClusterError {
     `Cannot move slot ${slot} from ${source.address} to ${target.address}: the target holds keys of it already, though it does not own it`,
     {
       address: target.address,
-      hint: `Nothing of it was moved. See them with CLUSTER GETKEYSINSLOT ${slot} 10 on ${target.address}, save what is needed, and delete them there`,
+      hint:
+        `Nothing of it was moved. If an earlier move left them there, go on with: redis-trib migrate_slots --resume ` +
+        `${source.address} ${target.address} ${slot}. Else see them with CLUSTER GETKEYSINSLOT ${slot} 10 on ${target.address}, and delete them there`,
     },
   );
 }
