@@ -1,4 +1,4 @@
-import { formatBytes } from '../model/bytes.ts';
+import { formatBytes, formatKey } from '../model/bytes.ts';
 import type { OperationResult } from '../operations/result.ts';
 import { type BigKey, describeStep, type Step } from '../plan/plan.ts';
 import { count, duration, seconds, short } from './figures.ts';
@@ -54,11 +54,7 @@ function describeBigKeys(step: Step): string[] {
   ];
 }
 
-const SHOWN_CHARACTERS = 80;
-
 function describeBigKey({ key, slot, bytes, db }: BigKey): string {
-  const text = Buffer.from(key, 'latin1').toString('utf8');
-  const shown = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
   const where = db === undefined ? `slot ${slot}` : `slot ${slot}, database ${db}`;
-  return `big key ${JSON.stringify(shown)}: ${formatBytes(bytes)} (${where})`;
+  return `big key ${formatKey(key)}: ${formatBytes(bytes)} (${where})`;
 }

@@ -10,3 +10,11 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
+
+const SHOWN_CHARACTERS = 80;
+
+/** A key that is held as latin1, one character a byte, for people: as text in quotes, cut where it is long. */
+export function formatKey(key: string): string {
+  const text = Buffer.from(key, 'latin1').toString('utf8');
+  return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text);
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { operated } from '../../lib/cli/outcome.ts';
-import { formatBytes } from '../../lib/model/bytes.ts';
+import { formatBytes, formatKey } from '../../lib/model/bytes.ts';
 import type { OperationResult } from '../../lib/operations/result.ts';
 import type { BigKey, MoveStep } from '../../lib/plan/plan.ts';
 
@@ -74,4 +74,11 @@ test('`formatBytes()` takes the largest unit that leaves a number below 1024', (
   ] as const) {
     assert.equal(formatBytes(bytes), text);
   }
+});
+
+test('`formatKey()` shows text as text, quotes what would break a line, and cuts what is long', () => {
+  const held = (text: string): string => Buffer.from(text).toString('latin1');
+  assert.equal(formatKey(held('ключ:1')), '"ключ:1"');
+  assert.equal(formatKey('a\r\n"b'), '"a\\r\\n\\"b"');
+  assert.equal(formatKey('x'.repeat(100)), `"${'x'.repeat(80)}…"`);
 });

@@ -1,4 +1,5 @@
 import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
+import { formatKey } from '../../model/bytes.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { Drain } from './drain.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
@@ -135,10 +136,7 @@ async function leaveBehind(
 }
 
 function keysInDoubt({ source, target }: Link, keys: readonly string[]): ClusterError {
-  const shown = keys
-    .slice(0, 5)
-    .map((key) => `"${key}"`)
-    .join(', ');
+  const shown = keys.slice(0, 5).map(formatKey).join(', ');
   return new ClusterError(
     'KEYS_IN_DOUBT',
     `The slots are moved from ${source.address} to ${target.address}, but ${keys.length} keys were deleted, or expired, ` +

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
+import { formatKey } from '../../model/bytes.ts';
 import { formatSlots } from '../../model/slot.ts';
 import type { Batch, BatchEnd, Lane } from './batch.ts';
 import { sortConflicts } from './conflict.ts';
@@ -71,8 +72,11 @@ export class KeyMover {
       }
       if (!isWorthRetrying(end.error)) throw cannotMigrate(this.#link, batch.slot, end.error);
       if (!isBusyKey(end.error)) this.#tellRetry(batch.slot, end.error);
-      await this.#awaitBoth(batch.slot, end.error, started, pause);
-      const left = await this.#settle(lane, batch, keys, end);
+      let left: readonly string[] | undefined;
+      while (left === undefined) {
+        await this.#awaitBoth(batch.slot, end.error, started, pause);
+        left = await this.#settle(lane, batch, keys, end).catch(ifBroken);
+      }
       gone += keys.length - left.length;
       keys = left;
       if (!batch.ours && isBusyKey(end.error)) [keys, replace] = await this.#withoutConflicts(batch, left);
@@ -175,6 +179,11 @@ export class KeyMover {
   }
 }
 
+// A node that has gone again meanwhile is waited for again.
+function ifBroken(error: unknown): undefined {
+  if (!(error instanceof ConnectionError)) throw error;
+}
+
 // Some of the keys of a transaction are not there, or none is.
 function isVanished({ code, message }: ReplyError): boolean {
   return code === 'ASK' || (code === 'TRYAGAIN' && message.includes('Multiple keys'));
@@ -199,7 +208,7 @@ export function keyConflict(link: Link, conflicts: KeyMover['conflicts']): Clust
   return new ClusterError(
     'KEY_CONFLICT',
     `Cannot move ${which} from ${link.source.address} to ${link.target.address}: ` +
-      `${keys.length} keys have different values on both, for example "${keys[0]}"`,
+      `${keys.length} keys have different values on both, for example ${formatKey(keys[0] ?? '')}`,
     {
       address: link.source.address,
       keys,
