@@ -3,6 +3,9 @@ import { connectionFlags, type Flags, outputFlags } from './flags.ts';
 
 const EXIT_CODES = 'Exit codes: 0 done and verified, 1 failed or not well, 2 wrong usage, 130 interrupted.';
 
+/** The longest option fits. */
+const OPTION_WIDTH = 32;
+
 /** What `redis-trib --help` prints. */
 export function generalHelp(): string {
   const width = Math.max(...commands.map(({ name, usage }) => name.length + 1 + usage.length));
@@ -22,7 +25,7 @@ export function generalHelp(): string {
     '',
     'Other options:',
     ...flagLines(outputFlags),
-    '      --version                Show the version',
+    `  ${'    --version'.padEnd(OPTION_WIDTH)} Show the version`,
     '',
     'The password is best given in the environment variable REDISCLI_AUTH.',
     'Help of one command: redis-trib COMMAND --help',
@@ -54,6 +57,6 @@ export function commandHelp(command: Command): string {
 function flagLines(flags: Flags): string[] {
   return Object.entries(flags).map(([name, { short, value, help }]) => {
     const words = `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
-    return `  ${words.padEnd(28)} ${help}`;
+    return `  ${words.padEnd(OPTION_WIDTH)} ${help}`;
   });
 }
