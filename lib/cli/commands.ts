@@ -202,7 +202,7 @@ export const commands: readonly Command[] = [
       ...changeFlags,
       force: {
         type: 'boolean',
-        help: 'Count unanswering masters as lost that are not declared failed; mind no other operator',
+        help: 'Count masters as lost that do not answer; mind no other operator',
       },
     },
     run: async ({ positionals: [cluster = '', node = ''], options }) => {

@@ -58,13 +58,17 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
     progress.slotsMoved(window.length);
   };
 
+  // What runs in the background fails where it is awaited: until then its failure must be nobody's.
   let opening = openNext();
   let closing: Promise<void> = Promise.resolve();
   try {
     for (let window = await opening; window; window = await opening) {
       opening = openNext();
-      await besides(drain.run(window), opening, closing);
+      opening.catch(() => undefined);
+      await drain.run(window);
+      await closing;
       closing = close(window);
+      closing.catch(() => undefined);
     }
     await closing;
   } catch (error) {
@@ -75,13 +79,6 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
   }
   if (mover.inDoubt.length > 0) throw keysInDoubt(link, mover.inDoubt);
   if (isCutShort) context.signal?.throwIfAborted();
-}
-
-// What runs in the background fails where it is awaited: until then its failure is nobody's.
-async function besides(work: Promise<void>, ...background: Promise<unknown>[]): Promise<void> {
-  for (const other of background) other.catch(() => undefined);
-  await work;
-  await background.at(-1);
 }
 
 // Where a connection broke it is not known which slots are open.

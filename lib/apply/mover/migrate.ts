@@ -118,7 +118,13 @@ export class KeyMover {
     const vanished = unacknowledged.filter((key) => !left.has(key));
     if (vanished.length === 0) return;
     const replies = await askAbout(this.#link, 'target', batch.db, ['EXISTS'], vanished);
-    this.inDoubt.push(...vanished.filter((_, index) => replies[index] === 1));
+    const found = vanished.filter((_, index) => replies[index] === 1);
+    if (found.length === 0) return;
+    this.inDoubt.push(...found);
+    // Told at once: the move may yet end with another error.
+    const { context, target } = this.#link;
+    const message = `Keys that were deleted or expired while the answer about them was lost are on ${target.address}: ${found.map(formatKey).join(', ')}`;
+    context.emit({ type: 'warning', node: target.address, message });
   }
 
   async #present(batch: Batch, keys: readonly string[]): Promise<string[]> {
