@@ -8,8 +8,10 @@ import { KeyMover, keyConflict } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
 
-/** With two batches under way the source never waits for us, with many its clients wait for it. */
-const LEAST_LANES = 2;
+/** Where the stall is bounded, the part of the time in which the source may be at MIGRATE: its clients get the rest. */
+const MOST_BUSY = 0.8;
+/** Where it is not: with two batches under way the source never waits for us. */
+const LANES_UNBOUNDED = 2;
 /** Enough for an operator who is many batches away from the source. */
 const MOST_LANES = 32;
 const DEFAULT_MAX_STALL_MS = 5;
@@ -34,11 +36,14 @@ export interface DrainOptions {
 export class Drain {
   readonly #options: DrainOptions;
   readonly #pacer: Pacer;
+  readonly #leastLanes: number;
   readonly #lanes: Lane[] = [];
 
   constructor(options: DrainOptions) {
     this.#options = options;
-    this.#pacer = new Pacer(options.link.context.options.maxStall ?? DEFAULT_MAX_STALL_MS);
+    const { maxStall = DEFAULT_MAX_STALL_MS } = options.link.context.options;
+    this.#pacer = new Pacer(maxStall);
+    this.#leastLanes = Number.isFinite(maxStall) ? 1 : LANES_UNBOUNDED;
   }
 
   /** Resolves when the source holds no key of these slots any more. */
@@ -85,7 +90,7 @@ export class Drain {
         }),
       );
     };
-    while (running.length < LEAST_LANES) start();
+    while (running.length < this.#leastLanes) start();
     // It may get longer while it is waited for.
     for (let at = 0; at < running.length; at++) await running[at];
     if (failure) throw failure.reason;
@@ -99,9 +104,13 @@ export class Drain {
     return stallMs;
   }
 
+  // Batches that are on their way to the source and back hold nobody up.
   #lanesFor(roundTripMs: number, stallMs: number): number {
-    if (stallMs <= 0) return LEAST_LANES;
-    return Math.min(MOST_LANES, Math.max(LEAST_LANES, 1 + Math.ceil(roundTripMs / stallMs)));
+    const least = this.#leastLanes;
+    if (stallMs <= 0) return least;
+    const away = roundTripMs / stallMs;
+    const lanes = least === 1 ? Math.round(MOST_BUSY * (1 + away)) : 1 + Math.ceil(away);
+    return Math.min(MOST_LANES, Math.max(least, lanes));
   }
 
   // Lane 0 of the connections is for everything else.

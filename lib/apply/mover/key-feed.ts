@@ -4,7 +4,7 @@ import { askAbout, askSourceIn, type Link } from './link.ts';
 import type { BatchSize } from './pacer.ts';
 
 /** Keys that one round of GETKEYSINSLOT lists: it holds up the source as well. */
-const LIST_KEYS = 2000;
+const LIST_KEYS = 1000;
 
 /** What is known of a slot before its keys are listed. */
 export interface SlotContent {
