@@ -185,9 +185,10 @@ export class KeyMover {
   }
 }
 
-// A node that has gone again meanwhile is waited for again.
+// A node that has gone again meanwhile, or has come back and does not serve yet, is waited for again: to end here would
+// leave it to the next run to tell what was moved from what was deleted, and that it cannot.
 function ifBroken(error: unknown): undefined {
-  if (!(error instanceof ConnectionError)) throw error;
+  if (!(error instanceof Error) || !isWorthRetrying(error)) throw error;
 }
 
 // Some of the keys of a transaction are not there, or none is.
