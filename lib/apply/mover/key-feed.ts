@@ -118,7 +118,7 @@ export async function sizesOf(link: Link, db: number, keys: readonly string[]): 
 }
 
 /** Reads the reply of GETKEYSINSLOT. */
-export function readKeys(reply: unknown): string[] {
+function readKeys(reply: unknown): string[] {
   if (Array.isArray(reply)) return reply.map(String);
   throw reply instanceof Error ? reply : new TypeError('GETKEYSINSLOT gave no list');
 }
