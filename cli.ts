@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import process from 'node:process';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { UsageError } from './lib/cli/io.ts';
 import { EXIT, main } from './lib/cli/main.ts';
@@ -43,6 +43,21 @@ function askSecret(prompt: string): Promise<string> {
   }) as Promise<string>;
 }
 
+let reader: Interface | undefined;
+let answers: AsyncIterator<string> | undefined;
+
+// One reader for all questions: the lines of a pipe that it took in with the first answer are those of the next ones.
+async function ask(question: string): Promise<string | undefined> {
+  reader ??= createInterface({ input: process.stdin });
+  answers ??= reader[Symbol.asyncIterator]();
+  process.stderr.write(question);
+  const stopped = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
+  });
+  const { value, done } = await Promise.race([answers.next(), stopped]);
+  return done ? undefined : value;
+}
+
 process.exitCode = await main(process.argv.slice(2), {
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
@@ -51,7 +66,10 @@ process.exitCode = await main(process.argv.slice(2), {
   // A terminal that was never told its size says 0.
   columns: () => process.stderr.columns || 80,
   askSecret,
+  canAsk: process.stdin.isTTY === true,
+  ask,
   signal: stop.signal,
 });
 process.off('SIGINT', onSignal);
 process.off('SIGTERM', onSignal);
+reader?.close();

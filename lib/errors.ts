@@ -24,7 +24,8 @@ export type ClusterErrorCode =
   | 'NOT_REACHED'
   | 'NO_MEMORY'
   | 'TARGET_TOO_OLD'
-  | 'OTHER_OPERATOR';
+  | 'OTHER_OPERATOR'
+  | 'NOT_APPROVED';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */

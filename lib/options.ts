@@ -1,5 +1,6 @@
 import type { ConnectOptions } from '../resp/index.ts';
 import type { OnEvent } from './events.ts';
+import type { Plan } from './plan/plan.ts';
 
 /** How to reach the nodes; the same for all of them. */
 export interface ConnectionOptions {
@@ -54,6 +55,11 @@ export interface MoveOptions {
 export interface OperationOptions extends ConnectionOptions, ControlOptions, MoveOptions {
   /** Look and plan only: nothing is changed. @default false */
   readonly dryRun?: boolean;
+  /**
+   * Called with the plan before anything is changed, unless there is nothing to do. Where it says false nothing is, and the
+   * operation rejects with ClusterError `NOT_APPROVED`. @default every plan is approved
+   */
+  readonly approve?: (plan: Plan) => boolean | Promise<boolean>;
   /** Milliseconds to wait until the nodes agree with what was done. @default 60000 */
   readonly agreeTimeout?: number;
   /** Goes on where another operator is at work on the cluster, or the target has too little memory. @default false */

@@ -4,7 +4,12 @@ import { introduce } from './introduce.ts';
 import { moveSlots } from './mover/move-slots.ts';
 import { Ledger, type Moved } from './mover/progress.ts';
 import { runDisjoint } from './schedule.ts';
-import { assignSlots, closeOpenSlots, forget, replicateMaster, reset, takeSlots } from './steps.ts';
+import { assignSlots } from './steps/assign-slots.ts';
+import { closeOpenSlots } from './steps/close-slots.ts';
+import { forget } from './steps/forget.ts';
+import { replicateMaster } from './steps/replicate-master.ts';
+import { reset } from './steps/reset.ts';
+import { takeSlots } from './steps/take-slots.ts';
 
 const DEFAULT_CONCURRENCY = 8;
 

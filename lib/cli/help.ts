@@ -1,4 +1,5 @@
-import { type Command, commands } from './commands.ts';
+import type { Command } from './command.ts';
+import { commands } from './commands.ts';
 import { connectionFlags, type Flags, outputFlags } from './flags.ts';
 
 const EXIT_CODES = 'Exit codes: 0 done and verified, 1 failed or not well, 2 wrong usage, 130 interrupted.';

@@ -9,6 +9,10 @@ export interface Io {
   readonly columns: () => number;
   /** Asks for a line on the terminal, unseen. Rejects where there is none. */
   readonly askSecret: (prompt: string) => Promise<string>;
+  /** True where a question can be answered: stdin is a terminal. */
+  readonly canAsk: boolean;
+  /** Asks for a line, on the terminal or from a pipe. Undefined at its end. */
+  readonly ask: (question: string) => Promise<string | undefined>;
   readonly signal: AbortSignal;
 }
 

@@ -3,7 +3,9 @@ import { messageOf } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
 import { VERSION } from '../version.ts';
-import { type Command, findCommand } from './commands.ts';
+import { approver } from './approve.ts';
+import type { Command } from './command.ts';
+import { findCommand } from './commands.ts';
 import {
   changeFlags,
   connectionFlags,
@@ -136,7 +138,8 @@ async function runCommand(
   const json = values.json === true;
   let password: string | undefined;
   try {
-    const options = await operationOptions(values, io, progress);
+    const approve = approver(command, values, io, progress);
+    const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
     const outcome = await command.run({ positionals, values, options });
     progress.clear();

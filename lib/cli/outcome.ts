@@ -1,7 +1,7 @@
-import { formatBytes, formatKey } from '../model/bytes.ts';
+import { formatBytes } from '../model/bytes.ts';
 import type { OperationResult } from '../operations/result.ts';
-import { type BigKey, describeStep, type Step } from '../plan/plan.ts';
 import { count, duration, seconds, short } from './figures.ts';
+import { planLines } from './plan-view.ts';
 
 /** What a command ends with: text for people, data for programs. */
 export interface Outcome {
@@ -20,7 +20,7 @@ export function operated(result: OperationResult, done: string): Outcome {
     elapsedMs: Math.round(elapsedMs),
     plan,
   };
-  if (!applied) return { ok: true, data, text: describePlan(result) };
+  if (!applied) return { ok: true, data, text: describeDryRun(result) };
   const moved = slots > 0 ? `: ${describeMoved(result)}` : '';
   return { ok: true, data, text: `${done}${moved} (${seconds(elapsedMs)})` };
 }
@@ -34,27 +34,7 @@ function describeMoved({ slots, keys, bytes, longestStallMs, keysPerSecond }: Op
   return `${what}${size} moved at ${short(keysPerSecond)} keys/s${stall}`;
 }
 
-function describePlan({ plan }: OperationResult): string {
+function describeDryRun({ plan }: OperationResult): string {
   if (plan.steps.length === 0) return 'Nothing to do';
-  const steps = plan.steps.flatMap((step, index) => [
-    `  ${index + 1}. ${describeStep(step)}`,
-    ...describeBigKeys(step),
-  ]);
-  return ['Would do, in this order:', ...steps, 'Nothing was changed'].join('\n');
-}
-
-const SHOWN_BIG_KEYS = 10;
-
-function describeBigKeys(step: Step): string[] {
-  const bigKeys = step.type === 'move-slots' ? (step.content?.bigKeys ?? []) : [];
-  const rest = bigKeys.length - SHOWN_BIG_KEYS;
-  return [
-    ...bigKeys.slice(0, SHOWN_BIG_KEYS).map((key) => `     ${describeBigKey(key)}`),
-    ...(rest > 0 ? [`     and ${count(rest, 'big key')} more`] : []),
-  ];
-}
-
-function describeBigKey({ key, slot, bytes, db }: BigKey): string {
-  const where = db === undefined ? `slot ${slot}` : `slot ${slot}, database ${db}`;
-  return `big key ${formatKey(key)}: ${formatBytes(bytes)} (${where})`;
+  return ['Would do, in this order:', ...planLines(plan), 'Nothing was changed'].join('\n');
 }

@@ -7,7 +7,8 @@ import { formatSlots } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf } from '../model/view.ts';
 import { type FixPlan, planFix } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
-import type { Plan } from '../plan/plan.ts';
+import { toPlan } from '../plan/plan.ts';
+import { requireApproval } from './result.ts';
 
 /**
  * Finishes the moves that an earlier attempt left open, and looks again. The cluster's own state is the journal.
@@ -27,8 +28,10 @@ export async function finishOpenSlots(
     type: 'warning',
     message: `Finishing open slots first: ${formatSlots(openSlotsOf(view).keys())}`,
   });
-  const plan: Plan = { version: 1, operation: 'fix', masters: mastersOf(view), steps: fix.steps };
-  await applyPlan(context, await prepare(context, plan));
+  const plan = toPlan({ operation: 'fix', masters: mastersOf(view), steps: fix.steps }, view.nodes);
+  const prepared = await prepare(context, plan);
+  await requireApproval(context, prepared);
+  await applyPlan(context, prepared);
   return lookSettled(context, view.seed, ignore);
 }
 

@@ -10,16 +10,17 @@ import {
 } from '../apply/newcomer.ts';
 import { claim } from '../apply/operators.ts';
 import { lookSettled, requireServing } from '../apply/settle.ts';
-import { forget, reset } from '../apply/steps.ts';
+import { forget } from '../apply/steps/forget.ts';
+import { reset } from '../apply/steps/reset.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import { type Expectation, unmet } from '../model/expectation.ts';
-import { isFailed } from '../model/node.ts';
+import { isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
-import { type MoveStep, type NodeRef, nodeRef, type Plan, type Step } from '../plan/plan.ts';
+import { type Draft, type MoveStep, type NodeRef, nodeRef, type Step } from '../plan/plan.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -46,7 +47,7 @@ export function joinCluster(
     const joining = await lookAtBoth(context, cluster, node, true);
     const moves = planBalance(joining, options.balancer);
     if (!joining.isNew && moves.length === 0 && joining.isSettled) throw alreadyInCluster(joining.newcomer);
-    return carryOut(context, planJoin('join', joining, moves), expectationOf(joining, moves));
+    return carryOut(context, nodesOf(joining), planJoin('join', joining, moves));
   });
 }
 
@@ -59,7 +60,7 @@ export function joinNoLoad(
   return withContext(cluster, options, async (context) => {
     const joining = await lookAtBoth(context, cluster, node, false);
     if (!joining.isNew && joining.isSettled) throw alreadyInCluster(joining.newcomer);
-    return carryOut(context, planJoin('join_no_load', joining, []), expectationOf(joining, []));
+    return carryOut(context, nodesOf(joining), planJoin('join_no_load', joining, []));
   });
 }
 
@@ -153,11 +154,22 @@ function othersOf({ view, node }: Pick<Joining, 'view' | 'node'>): NodeRef[] {
   return view.nodes.filter(({ id }) => view.reports.has(id) && id !== node.id).map(nodeRef);
 }
 
-function planJoin(operation: string, joining: Joining, moves: readonly MoveStep[]): Plan {
+/** The members and the joining node. */
+export function nodesOf({ view, newcomer: { report } }: Pick<Joining, 'view' | 'newcomer'>): NodeRecord[] {
+  if (nodeById(view, report.myself.id)) return [...view.nodes];
+  return [...view.nodes, { ...report.myself, address: { ...report.myself.address, ...report.address } }];
+}
+
+function planJoin(operation: string, joining: Joining, moves: readonly MoveStep[]): Draft {
   const { view, node } = joining;
   const meet: Step = { type: 'meet', nodes: [node], to: othersOf(joining), serving: true };
   const masters = [...mastersOf(view).filter(({ id }) => id !== node.id), node];
-  return { version: 1, operation, masters, steps: [...(joining.isSettled ? [] : [meet]), ...moves] };
+  return {
+    operation,
+    masters,
+    steps: [...(joining.isSettled ? [] : [meet]), ...moves],
+    expect: expectationOf(joining, moves),
+  };
 }
 
 function planBalance(joining: Joining, balancer: Partial<Balancer> = {}): MoveStep[] {

@@ -74,11 +74,12 @@ export function migrateSlots(
     const move = { type: 'move-slots' as const, ...ends, slots: toRanges(left), ...resumed };
     const steps = left.length === 0 ? [] : [move];
     const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
-    return carryOut(
-      context,
-      { version: 1, operation: 'migrate_slots', masters: mastersOf(view), steps },
-      { members, owners: [{ id: targetId, slots: toRanges(wanted) }] },
-    );
+    return carryOut(context, view.nodes, {
+      operation: 'migrate_slots',
+      masters: mastersOf(view),
+      steps,
+      expect: { members, owners: [{ id: targetId, slots: toRanges(wanted) }] },
+    });
   });
 }
 

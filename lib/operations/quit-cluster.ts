@@ -8,7 +8,7 @@ import { type ClusterView, nodeById, replicasOf } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { planDrain } from '../plan/drain.ts';
 import { mastersOf } from '../plan/moves.ts';
-import { nodeRef, type Plan } from '../plan/plan.ts';
+import { nodeRef } from '../plan/plan.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { requireMember } from './join-cluster.ts';
 import { carryOut, type OperationResult } from './result.ts';
@@ -45,17 +45,16 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
       context.emit({ type: 'warning', message });
     }
     const ref = nodeRef(leaver);
-    const plan: Plan = {
-      version: 1,
+    return carryOut(context, view.nodes, {
       operation: 'quit',
       masters: mastersOf(view),
       steps: [...moves, { type: 'forget', node: ref, by: others.map(nodeRef) }, { type: 'reset', node: ref }],
-    };
-    return carryOut(context, plan, {
-      members: others.map(nodeRef),
-      gone: [leaver.id],
-      owners: moves.map(({ target, slots }) => ({ id: target.id, slots })),
-      stateOk: moves.length > 0,
+      expect: {
+        members: others.map(nodeRef),
+        gone: [leaver.id],
+        owners: moves.map(({ target, slots }) => ({ id: target.id, slots })),
+        stateOk: moves.length > 0,
+      },
     });
   });
 }

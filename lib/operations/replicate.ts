@@ -1,12 +1,12 @@
 import { nodeError } from '../apply/context.ts';
 import { alreadyInCluster, requireNoKeys } from '../apply/newcomer.ts';
-import { hasCopiedMaster } from '../apply/steps.ts';
+import { hasCopiedMaster } from '../apply/steps/replicate-master.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
-import { nodeRef, type Plan } from '../plan/plan.ts';
-import { lookAtBoth, membersOf } from './join-cluster.ts';
+import { nodeRef } from '../plan/plan.ts';
+import { lookAtBoth, membersOf, nodesOf } from './join-cluster.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, withContext } from './run.ts';
 
@@ -42,8 +42,7 @@ export function replicate(
     }
     if (myself.role === 'master') requireNoKeys(newcomer);
     const members = membersOf(joining);
-    const plan: Plan = {
-      version: 1,
+    return carryOut(context, nodesOf(joining), {
       operation: 'replicate',
       masters: mastersOf(view),
       steps: [
@@ -56,7 +55,7 @@ export function replicate(
           master: nodeRef(record),
         },
       ],
-    };
-    return carryOut(context, plan, { members, replicas: [{ id: node.id, masterId: record.id }] });
+      expect: { members, replicas: [{ id: node.id, masterId: record.id }] },
+    });
   });
 }

@@ -7,8 +7,9 @@ import { failedNodes } from '../model/findings.ts';
 import { expandSlots, formatSlots } from '../model/slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
-import { nodeRef, type Plan } from '../plan/plan.ts';
+import { type Draft, nodeRef } from '../plan/plan.ts';
 import { planRescue } from '../plan/rescue.ts';
+import { nodesOf } from './join-cluster.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
@@ -50,7 +51,9 @@ export function rescueCluster(
     ];
     // An interrupted run may have given all slots already, and not seen to it that all know.
     const isMember = isAcquainted(newcomer, view);
-    if (plan.steps.length === 0) return carryOut(context, plan, isMember ? { members } : undefined);
+    const nodes = nodesOf({ view, newcomer });
+    if (plan.steps.length === 0)
+      return carryOut(context, nodes, isMember ? { ...plan, expect: { members } } : plan);
     requireNobodys(view, plan);
     if (!isMember) {
       requireFresh(newcomer);
@@ -59,7 +62,7 @@ export function rescueCluster(
     const owners = plan.steps.flatMap((step) =>
       step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
     );
-    return carryOut(context, plan, { members, owners });
+    return carryOut(context, nodes, { ...plan, expect: { members, owners } });
   });
 }
 
@@ -80,7 +83,7 @@ function requireCertainty(view: ClusterView, lost: ReadonlySet<string>): void {
 }
 
 // A slot that nobody owns may be on its way, and its keys with the node that imports it.
-function requireNobodys(view: ClusterView, { steps }: Plan): void {
+function requireNobodys(view: ClusterView, { steps }: Draft): void {
   const open = openSlotsOf(view);
   const between = steps
     .flatMap((step) => (step.type === 'take-slots' && step.from.length === 0 ? expandSlots(step.slots) : []))

@@ -3,8 +3,9 @@ import { applyPlan } from '../apply/apply.ts';
 import type { Context } from '../apply/context.ts';
 import type { Moved } from '../apply/mover/progress.ts';
 import { prepare } from '../apply/prepare.ts';
-import type { Expectation } from '../model/expectation.ts';
-import type { Plan } from '../plan/plan.ts';
+import { ClusterError } from '../errors.ts';
+import type { NodeRecord } from '../model/node.ts';
+import { type Draft, type Plan, toPlan } from '../plan/plan.ts';
 
 /** What an operation did, or, after a dry run, would do. */
 export interface OperationResult {
@@ -27,19 +28,36 @@ export interface OperationResult {
 
 export const NOTHING_MOVED: Moved = { slots: 0, keys: 0, bytes: 0, longestStallMs: 0, keysPerSecond: 0 };
 
-/** Surveys a plan, applies it, unless this is a dry run, and waits until every member says what is expected. */
+/**
+ * Surveys a plan, has it approved, applies it, unless this is a dry run, and waits until every member says what is expected.
+ * `nodes` are those that the draft was made for.
+ */
 export async function carryOut(
   context: Context,
-  planned: Plan,
-  expectation: Expectation | undefined,
+  nodes: readonly NodeRecord[],
+  draft: Draft,
 ): Promise<OperationResult> {
+  return applyAndVerify(context, toPlan(draft, nodes));
+}
+
+/** The same for a plan that is bound to its nodes already. */
+export async function applyAndVerify(context: Context, planned: Plan): Promise<OperationResult> {
   const started = performance.now();
   const plan = await prepare(context, planned);
   if (context.options.dryRun) {
     context.emit({ type: 'plan', plan });
     return { plan, applied: false, ...NOTHING_MOVED, elapsedMs: performance.now() - started };
   }
+  await requireApproval(context, plan);
   const moved = await applyPlan(context, plan);
-  if (expectation) await waitForAgreement(context, expectation, 'every node to agree');
+  if (plan.expect) await waitForAgreement(context, plan.expect, 'every node to agree');
   return { plan, applied: true, ...moved, elapsedMs: performance.now() - started };
+}
+
+/** Throws unless whoever asked for the operation wants the plan carried out. A plan without steps is not asked about. */
+export async function requireApproval({ options }: Context, plan: Plan): Promise<void> {
+  if (plan.steps.length === 0 || !options.approve || (await options.approve(plan))) return;
+  throw new ClusterError('NOT_APPROVED', `The plan of ${plan.operation} was not approved`, {
+    hint: 'Nothing was changed',
+  });
 }

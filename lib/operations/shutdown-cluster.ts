@@ -35,7 +35,7 @@ export function shutdownCluster(node: ClusterLike, options: ShutdownOptions = {}
     const record = nodeById(view, view.seedId);
     const steps = record ? [{ type: 'reset' as const, node: nodeRef(record) }] : [];
     try {
-      return await carryOut(context, { version: 1, operation: 'shutdown', masters: [], steps }, undefined);
+      return await carryOut(context, view.nodes, { operation: 'shutdown', masters: [], steps });
     } catch (error) {
       const refused = error instanceof Error && error.cause instanceof ReplyError ? error.cause : undefined;
       if (!refused?.message.includes('containing keys')) throw error;

@@ -3,7 +3,7 @@ import { inParallel } from '../apply/parallel.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { SLOT_COUNT } from '../model/slot.ts';
 import type { OperationOptions } from '../options.ts';
-import type { NodeRef, Plan } from '../plan/plan.ts';
+import type { Draft, NodeRef } from '../plan/plan.ts';
 import { nodeRef } from '../plan/plan.ts';
 import { planStart } from '../plan/start.ts';
 import { carryOut, type OperationResult } from './result.ts';
@@ -42,23 +42,23 @@ export async function startClusterOnMulti(
   return withContext(first, options, async (context) => {
     const found = await inParallel([...wanted.values()], (address) => askNewcomer(context, address));
     const newcomers = [...new Map(found.map((newcomer) => [newcomer.report.myself.id, newcomer])).values()];
-    const nodes = newcomers.map(({ report }) =>
-      nodeRef({ id: report.myself.id, address: { ...report.myself.address, ...report.address } }),
-    );
+    const records = newcomers.map(({ report }) => ({
+      ...report.myself,
+      address: { ...report.myself.address, ...report.address },
+    }));
+    const nodes = records.map(nodeRef);
     const plan = planStart(nodes, maxSlots);
     requireStartable(newcomers, plan);
     if (newcomers.length > 1) newcomers.forEach(requireNoKeys);
-    return carryOut(context, plan, {
-      members: nodes,
-      owners: plan.steps.flatMap((step) =>
-        step.type === 'assign-slots' ? [{ id: step.node.id, slots: step.slots }] : [],
-      ),
-    });
+    const owners = plan.steps.flatMap((step) =>
+      step.type === 'assign-slots' ? [{ id: step.node.id, slots: step.slots }] : [],
+    );
+    return carryOut(context, records, { ...plan, expect: { members: nodes, owners } });
   });
 }
 
 // Each node is fresh, or all of it comes from a start of these same nodes that was interrupted.
-function requireStartable(newcomers: readonly Newcomer[], plan: Plan): void {
+function requireStartable(newcomers: readonly Newcomer[], plan: Draft): void {
   const finished = newcomers.every(
     ({ report }) => report.info.state === 'ok' && report.records.length === newcomers.length,
   );
@@ -68,7 +68,7 @@ function requireStartable(newcomers: readonly Newcomer[], plan: Plan): void {
   }
 }
 
-function isPartOf({ report }: Newcomer, { masters, steps }: Plan): boolean {
+function isPartOf({ report }: Newcomer, { masters, steps }: Draft): boolean {
   const ids = new Set(masters.map(({ id }: NodeRef) => id));
   const share = steps.flatMap((step) =>
     step.type === 'assign-slots' && step.node.id === report.myself.id ? step.slots : [],

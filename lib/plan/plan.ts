@@ -1,5 +1,6 @@
 import { formatAddress, hasDefaultBusPort } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
+import type { Expectation } from '../model/expectation.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { formatRanges, type SlotRange } from '../model/slot.ts';
 
@@ -55,6 +56,9 @@ export type Step =
   /** The node forgets everything and takes a new id. */
   | { readonly type: 'reset'; readonly node: NodeRef };
 
+/** The steps of one type. */
+export type StepOf<Type extends Step['type']> = Extract<Step, { type: Type }>;
+
 export interface MoveStep {
   readonly type: 'move-slots';
   readonly source: NodeRef;
@@ -86,13 +90,41 @@ export interface BigKey {
 }
 
 /** What an operation is going to do, as plain data. */
-export interface Plan {
+export interface Plan extends Draft {
+  /** The form of the plan; raised when a field changes its meaning or goes. */
   readonly version: 1;
+  /** The nodes as they were when the plan was made, those that are to join among them. */
+  readonly before: readonly PlannedNode[];
+}
+
+/** What a planner makes of a request, before it is bound to the cluster it was made for. */
+export interface Draft {
   /** The command it was made by. */
   readonly operation: string;
   readonly steps: readonly Step[];
   /** Masters that are told of new slot owners. */
   readonly masters: readonly NodeRef[];
+  /** What every member says once the plan is applied; without it nothing is waited for. */
+  readonly expect?: Expectation;
+}
+
+/** A node as it was when a plan was made. */
+export interface PlannedNode extends NodeRef {
+  readonly role: 'master' | 'replica';
+  /** The master's node id, of a replica. */
+  readonly masterId?: string;
+  readonly configEpoch: number;
+  readonly slots: readonly SlotRange[];
+}
+
+/** Binds a draft to the nodes it was made for. */
+export function toPlan(draft: Draft, nodes: readonly NodeRecord[]): Plan {
+  return { version: 1, ...draft, before: nodes.map(plannedNode) };
+}
+
+function plannedNode(node: NodeRecord): PlannedNode {
+  const { role, masterId, configEpoch, slots } = node;
+  return { ...nodeRef(node), role, ...(masterId === null ? {} : { masterId }), configEpoch, slots };
 }
 
 /** The reference a plan uses for a node. */

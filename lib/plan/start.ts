@@ -1,5 +1,5 @@
 import { SLOT_COUNT, type SlotRange } from '../model/slot.ts';
-import type { NodeRef, Plan } from './plan.ts';
+import type { Draft, NodeRef } from './plan.ts';
 
 /** Slots of each of so many masters: equal shares in order, the first with what is left over. Throws a RangeError for 0. */
 export function splitSlots(masters: number): SlotRange[] {
@@ -15,10 +15,9 @@ export function splitSlots(masters: number): SlotRange[] {
 }
 
 /** A new cluster of these masters: slots first, then introductions, so that no node ever sees a slot without an owner. */
-export function planStart(nodes: readonly NodeRef[], maxSlots: number = SLOT_COUNT): Plan {
+export function planStart(nodes: readonly NodeRef[], maxSlots: number = SLOT_COUNT): Draft {
   const shares = splitSlots(nodes.length);
   return {
-    version: 1,
     operation: 'start',
     masters: nodes,
     steps: [

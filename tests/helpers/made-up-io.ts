@@ -22,6 +22,8 @@ export async function runMain(argv: readonly string[], io: Partial<Io> = {}): Pr
     isTerminal: false,
     columns: () => 80,
     askSecret: () => Promise.reject(new Error('There is no terminal')),
+    canAsk: false,
+    ask: () => Promise.reject(new Error('There is no terminal')),
     signal: new AbortController().signal,
     ...io,
   });

@@ -5,7 +5,7 @@ import { formatBytes, formatKey } from '../../lib/model/bytes.ts';
 import type { OperationResult } from '../../lib/operations/result.ts';
 import type { BigKey, MoveStep } from '../../lib/plan/plan.ts';
 
-const plan = { version: 1, operation: 'join', steps: [], masters: [] } as const;
+const plan = { version: 1, before: [], operation: 'join', steps: [], masters: [] } as const;
 const result: OperationResult = {
   ...{ plan, applied: true, slots: 1000, keys: 60_000, bytes: 7_444_889 },
   ...{ longestStallMs: 1.84, keysPerSecond: 146_341, elapsedMs: 410 },

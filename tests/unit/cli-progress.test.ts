@@ -27,6 +27,8 @@ function screen(columns = 200, isTerminal = true): Screen {
     isTerminal,
     columns: () => columns,
     askSecret: () => Promise.reject(new Error('Not asked')),
+    canAsk: false,
+    ask: () => Promise.resolve(undefined),
     signal: new AbortController().signal,
   });
   const lines = (): string[] => text.replaceAll(ERASE, '\n').split('\n').slice(1);
@@ -50,7 +52,7 @@ function total(part: Partial<MoveTotal> = {}): MoveTotal {
 }
 
 const everyKind: readonly ClusterEvent[] = [
-  { type: 'plan', plan: { version: 1, operation: 'join', steps: [], masters: [] } },
+  { type: 'plan', plan: { version: 1, before: [], operation: 'join', steps: [], masters: [] } },
   { type: 'slots-assigned', node: '127.0.0.1:7000', slots: 5462 },
   { type: 'node-meet', node: '127.0.0.1:7003', by: '127.0.0.1:7000' },
   { type: 'node-forget', node: '127.0.0.1:7003', by: '127.0.0.1:7000' },

@@ -62,7 +62,6 @@ describe('splitSlots()', () => {
 describe('planStart()', () => {
   test('assigns slots with config epochs of their own, then introduces the nodes', () => {
     assert.deepEqual(planStart([refOf(1), refOf(2)], 1000), {
-      version: 1,
       operation: 'start',
       masters: [refOf(1), refOf(2)],
       steps: [

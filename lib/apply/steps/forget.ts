@@ -1,0 +1,37 @@
+import { parseAddress } from '../../model/address.ts';
+import type { NodeRef, StepOf } from '../../plan/plan.ts';
+import { type Context, nodeError } from '../context.ts';
+import { askNode } from '../look.ts';
+import { countKeyspace } from '../newcomer.ts';
+import { inParallel } from '../parallel.ts';
+import { mustDo } from './must-do.ts';
+
+/**
+ * Makes every one of `by` forget a node, at once: a node id is banned for a minute where it is forgotten, and gossip from a
+ * node that still knows it would bring it back after that.
+ */
+export async function forget(context: Context, { node, by }: StepOf<'forget'>): Promise<void> {
+  await requireEmpty(context, node);
+  await inParallel(by, async (other) => {
+    await mustDo(
+      context,
+      other,
+      ['CLUSTER', 'FORGET', node.id],
+      `make it forget ${node.address}`,
+      'Unknown node',
+    );
+    context.emit({ type: 'node-forget', node: node.address, by: other.address });
+  });
+}
+
+/** Throws if a master that is to leave still owns slots or holds keys: its reset would fail, or lose them. */
+async function requireEmpty(context: Context, node: NodeRef): Promise<void> {
+  const address = parseAddress(node.address);
+  const { myself } = await askNode(context.connections, address);
+  if (myself.role !== 'master') return;
+  const keys = countKeyspace(String(await context.connections.ask(address, ['INFO', 'keyspace'])));
+  if (myself.slots.length === 0 && keys === 0) return;
+  const what =
+    myself.slots.length > 0 ? 'still owns slots' : `still contains keys (${keys}) of slots it does not own`;
+  throw nodeError('NODE_NOT_EMPTY', node.address, `Node ${node.address} ${what}`, { resumable: true });
+}

@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Address, parseAddress } from '../../model/address.ts';
+import type { StepOf } from '../../plan/plan.ts';
+import { agreeTimeout, type Context, nodeError } from '../context.ts';
+import { askNode } from '../look.ts';
+import { mustDo } from './must-do.ts';
+
+/** Makes a node a replica, and waits until it has copied its master. */
+export async function replicateMaster(
+  context: Context,
+  { replica, master }: StepOf<'replicate'>,
+): Promise<void> {
+  const address = parseAddress(replica.address);
+  const { myself } = await askNode(context.connections, address);
+  if (myself.role !== 'replica' || myself.masterId !== master.id) {
+    await mustDo(
+      context,
+      replica,
+      ['CLUSTER', 'REPLICATE', master.id],
+      `make it a replica of ${master.address}`,
+    );
+    context.emit({ type: 'replica-set', node: replica.address, master: master.address });
+  }
+  const started = performance.now();
+  let told = 0;
+  for (;;) {
+    context.signal?.throwIfAborted();
+    if (await hasCopiedMaster(context, address)) return;
+    const elapsedMs = performance.now() - started;
+    const lacking = `${replica.address} has not copied ${master.address} yet`;
+    if (elapsedMs > agreeTimeout(context)) {
+      throw nodeError(
+        'NOT_REACHED',
+        replica.address,
+        `Waited ${Math.round(elapsedMs / 1000)} s for replication: ${lacking}`,
+        {
+          hint: `It is a replica already and goes on by itself; see "INFO replication" on ${replica.address}, and masterauth if the nodes have a password`,
+          resumable: true,
+        },
+      );
+    }
+    if (elapsedMs - told > 500) {
+      told = elapsedMs;
+      context.emit({ type: 'waiting', what: 'replication', elapsedMs, missing: [lacking] });
+    }
+    await sleep(50);
+  }
+}
+
+/** True of a replica that has copied its master and is connected to it. */
+export async function hasCopiedMaster({ connections }: Context, address: Address): Promise<boolean> {
+  return /^master_link_status:up/m.test(String(await connections.ask(address, ['INFO', 'replication'])));
+}

@@ -1,0 +1,26 @@
+import type { Command } from '../command.ts';
+import { changeFlags } from '../flags.ts';
+import { operated } from '../outcome.ts';
+
+export const rescue: Command = {
+  name: 'rescue',
+  usage: 'CLUSTER NEW',
+  arity: [2, 2],
+  summary: 'Give the slots of failed masters to a new node; their keys are lost',
+  details:
+    'A master that is only slow, or has a living replica, is left alone. Nothing is done where no slot is missing.',
+  example: '127.0.0.1:7000 127.0.0.1:7005',
+  flags: {
+    ...changeFlags,
+    force: {
+      type: 'boolean',
+      help: 'Count masters as lost that do not answer; mind no other operator',
+    },
+  },
+  run: async ({ positionals: [cluster = '', node = ''], options }) => {
+    const { rescueCluster } = await import('../../index.ts');
+    const result = await rescueCluster(cluster, node, options);
+    const nothing = result.plan.steps.length === 0;
+    return operated(result, nothing ? 'No slot is missing' : `${node} has taken the lost slots`);
+  },
+};

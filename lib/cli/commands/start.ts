@@ -1,0 +1,49 @@
+import { type Command, type Invocation, MANY } from '../command.ts';
+import { count } from '../figures.ts';
+import { changeFlags, type Flags, numberFlag } from '../flags.ts';
+import { type Outcome, operated } from '../outcome.ts';
+
+const maxSlots: Flags = {
+  'max-slots': { type: 'string', value: 'N', help: 'Most slots in one ADDSLOTS (16384)' },
+};
+
+async function startCluster({ positionals, options, values }: Invocation): Promise<Outcome> {
+  const { startClusterOnMulti } = await import('../../index.ts');
+  const limit = numberFlag(values, 'max-slots');
+  const result = await startClusterOnMulti(positionals, {
+    ...options,
+    ...(limit === undefined ? {} : { maxSlots: limit }),
+  });
+  return operated(result, `Started a cluster of ${count(result.plan.masters.length, 'master')}`);
+}
+
+export const start: Command = {
+  name: 'start',
+  usage: 'NODE',
+  arity: [1, 1],
+  summary: 'Make a cluster of one node, which gets all slots',
+  example: '127.0.0.1:7000',
+  flags: { ...changeFlags, ...maxSlots },
+  run: startCluster,
+};
+
+export const startMulti: Command = {
+  name: 'start_multi',
+  usage: 'NODE...',
+  arity: [1, MANY],
+  summary: 'Make a cluster of several masters, which share the slots',
+  details: 'The slots are shared in the order given; the first node gets what is left over.',
+  example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
+  flags: { ...changeFlags, ...maxSlots },
+  run: startCluster,
+};
+
+export const create: Command = {
+  name: 'create',
+  usage: 'NODE...',
+  arity: [1, MANY],
+  summary: 'The same as start_multi',
+  example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
+  flags: { ...changeFlags, ...maxSlots },
+  run: startCluster,
+};
