@@ -8,7 +8,13 @@ export type {
   MoveTotal,
   OnEvent,
 } from './events.ts';
-export { type Address, type AddressLike, formatAddress, parseAddress } from './model/address.ts';
+export {
+  type Address,
+  type AddressLike,
+  type AddressMap,
+  formatAddress,
+  parseAddress,
+} from './model/address.ts';
 export { ClusterNode } from './model/cluster-node.ts';
 export type { Finding } from './model/findings.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
@@ -16,6 +22,7 @@ export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slo
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export { type CheckResult, check } from './operations/check.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
+export { findSeed } from './operations/find-seed.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
 export { type ListOptions, listMasters, listNodes, type NodeList } from './operations/list-nodes.ts';

@@ -1,5 +1,6 @@
 import type { ConnectOptions } from '../resp/index.ts';
 import type { OnEvent } from './events.ts';
+import type { AddressMap } from './model/address.ts';
 import type { Plan } from './plan/plan.ts';
 
 /** How to reach the nodes; the same for all of them. */
@@ -9,6 +10,8 @@ export interface ConnectionOptions {
   readonly password?: string;
   /** `true`, or options of `tls.connect`. Certificates are verified unless these say otherwise. @default false */
   readonly tls?: ConnectOptions['tls'];
+  /** Where nodes are reached that announce addresses of another network, as behind NAT or in containers. @default as announced */
+  readonly addressMap?: AddressMap;
   /** Milliseconds for connecting, TLS and AUTH together. @default 5000 */
   readonly connectTimeout?: number;
   /** Milliseconds a node may take for a command. @default 10000 */

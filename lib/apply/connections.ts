@@ -7,7 +7,7 @@ import {
   type Reply,
   ReplyError,
 } from '../../resp/index.ts';
-import { type Address, formatAddress } from '../model/address.ts';
+import { type Address, formatAddress, mapAddress } from '../model/address.ts';
 import type { ConnectionOptions } from '../options.ts';
 
 /** Name that connections of this tool carry in CLIENT LIST while they only look. */
@@ -133,7 +133,8 @@ export class Connections {
     await Promise.allSettled(opening.map(async (connection) => (await connection).close()));
   }
 
-  #connect({ host, port }: Address): Promise<Connection> {
+  async #connect(announced: Address): Promise<Connection> {
+    const { host, port } = mapAddress(this.#options.addressMap, announced);
     const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
     return connect({
       host,

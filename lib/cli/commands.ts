@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { check } from './commands/check.ts';
+import { completion } from './commands/completion.ts';
 import { execute } from './commands/execute.ts';
 import { fix } from './commands/fix.ts';
 import { join, joinNoLoad } from './commands/join.ts';
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   list,
   check,
   execute,
+  completion,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

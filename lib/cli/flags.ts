@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
+import { mapAddress, parseAddress } from '../model/address.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type Io, UsageError } from './io.ts';
 
@@ -7,13 +8,15 @@ import { type Io, UsageError } from './io.ts';
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly short?: string;
+  /** May be given several times. */
+  readonly multiple?: true;
   /** What stands for the value in help. */
   readonly value?: string;
   readonly help: string;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;
-export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export const connectionFlags: Flags = {
   user: { type: 'string', value: 'NAME', help: 'ACL user' },
@@ -31,6 +34,12 @@ export const connectionFlags: Flags = {
   key: { type: 'string', value: 'FILE', help: 'Key of the client certificate, PEM' },
   sni: { type: 'string', value: 'NAME', help: 'Server name for TLS' },
   insecure: { type: 'boolean', help: 'Do not verify certificates' },
+  map: {
+    type: 'string',
+    multiple: true,
+    value: 'FROM=TO',
+    help: 'Where a node is reached that announces FROM: host:port or host, repeatable',
+  },
   'connect-timeout': { type: 'string', value: 'MS', help: 'Time for connecting to a node (5000)' },
   'command-timeout': { type: 'string', value: 'MS', help: 'Time for a node to answer (10000)' },
 };
@@ -105,15 +114,45 @@ export async function connectionOptions(values: FlagValues, io: Io): Promise<Con
     throw new UsageError('--user needs a password: set REDISCLI_AUTH, or use --pass-file or --askpass');
   }
   const tls = await tlsOptions(values);
+  const addressMap = addressMapOf(values);
   const connectTimeout = numberFlag(values, 'connect-timeout');
   const commandTimeout = numberFlag(values, 'command-timeout');
   return {
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(tls === undefined ? {} : { tls }),
+    ...(addressMap === undefined ? {} : { addressMap }),
     ...(connectTimeout === undefined ? {} : { connectTimeout }),
     ...(commandTimeout === undefined ? {} : { commandTimeout }),
   };
+}
+
+/** The values of an option that may be given several times. */
+export function listFlag(values: FlagValues, name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value : [];
+}
+
+function addressMapOf(values: FlagValues): Readonly<Record<string, string>> | undefined {
+  const entries = listFlag(values, 'map').map((text) => {
+    const [from, to, ...more] = text.split('=');
+    if (!from || !to || more.length > 0) {
+      throw new UsageError(`Not an entry for --map: "${text}" (expected FROM=TO, each host:port or host)`);
+    }
+    return [from, to] as const;
+  });
+  if (entries.length === 0) return undefined;
+  const map = Object.fromEntries(entries);
+  for (const [from, to] of entries) {
+    try {
+      mapAddress(map, /:\d+$/.test(from) ? parseAddress(from) : { host: from, port: 1 });
+    } catch {
+      throw new UsageError(
+        `Not an entry for --map: "${from}=${to}" (expected FROM=TO, each host:port or host)`,
+      );
+    }
+  }
+  return map;
 }
 
 async function findPassword(values: FlagValues, io: Io): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.ts';
-import { parseAddress } from '../model/address.ts';
+import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
 import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
@@ -81,7 +81,7 @@ function parse(command: Command, args: readonly string[]): { positionals: string
   // --yes is accepted everywhere, so that a script may say it to all commands alike.
   const options = { ...connectionFlags, ...outputFlags, yes: changeFlags.yes, ...command.flags } as Record<
     string,
-    { type: 'string' | 'boolean' }
+    { type: 'string' | 'boolean'; multiple?: boolean }
   >;
   const own = command.takesCommand ? endOfOwn(args, options) : args.length;
   try {
@@ -106,7 +106,10 @@ function explainParseError(error: unknown): string {
 }
 
 // Where somebody else's command begins: at the second positional, or after "--".
-function endOfOwn(args: readonly string[], options: Record<string, { type: 'string' | 'boolean' }>): number {
+function endOfOwn(
+  args: readonly string[],
+  options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>,
+): number {
   const { tokens } = parseArgs({
     args: [...args],
     options,
@@ -141,7 +144,11 @@ async function runCommand(
     const approve = approver(command, values, io, progress);
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
-    const outcome = await command.run({ positionals, values, options });
+    const outcome = await command.run({
+      positionals: await nameNodes(command, positionals, options),
+      values,
+      options,
+    });
     progress.clear();
     io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);
     return outcome.ok ? EXIT.done : EXIT.failed;
@@ -157,21 +164,49 @@ async function runCommand(
   }
 }
 
+/** Words of usage that stand for a node. */
+const NODE_WORD = /^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/;
+
 // Every leading argument that stands for a node has to read as an address before anything is asked.
 function requireAddresses({ usage, name }: Command, positionals: readonly string[]): void {
   const words = usage.split(' ');
+  for (const [index, given] of positionals.entries()) {
+    const word = words[index] ?? words.at(-1) ?? '';
+    if (!NODE_WORD.test(word)) return;
+    for (const text of word === 'CLUSTER' ? given.split(',') : [given]) requireAddress(text, name);
+  }
+}
+
+function requireAddress(text: string, name: string): void {
+  const urlError = new UsageError('Not an address: write host:port, no URL', name);
+  if (text.includes('://')) throw urlError;
+  try {
+    parseAddress(text);
+  } catch (error) {
+    // What stands before an @ may be a password, so it is not repeated.
+    throw text.includes('@') ? urlError : new UsageError(messageOf(error), name);
+  }
+}
+
+// Of several nodes of a cluster the first that answers; and a node by the address that it announces, where it was named by
+// the one at which it is reached.
+async function nameNodes(
+  { usage }: Command,
+  positionals: readonly string[],
+  options: OperationOptions,
+): Promise<readonly string[]> {
+  const words = usage.split(' ');
+  const named: string[] = [];
   for (const [index, text] of positionals.entries()) {
     const word = words[index] ?? words.at(-1) ?? '';
-    if (!/^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/.test(word)) return;
-    const urlError = new UsageError('Not an address: write host:port, no URL', name);
-    if (text.includes('://')) throw urlError;
-    try {
-      parseAddress(text);
-    } catch (error) {
-      // What stands before an @ may be a password, so it is not repeated.
-      throw text.includes('@') ? urlError : new UsageError(messageOf(error), name);
-    }
+    if (!NODE_WORD.test(word)) return [...named, ...positionals.slice(index)];
+    const nodes = (word === 'CLUSTER' ? text.split(',') : [text]).map((node) =>
+      formatAddress(unmapAddress(options.addressMap, parseAddress(node))),
+    );
+    if (nodes.length === 1) named.push(nodes[0] ?? '');
+    else named.push(await (await import('../index.ts')).findSeed(nodes, options));
   }
+  return named;
 }
 
 async function operationOptions(

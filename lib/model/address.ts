@@ -1,3 +1,5 @@
+import { isIPv6 } from 'node:net';
+
 /** Where a node answers clients. `busPort` is known only where a node has told it. */
 export interface Address {
   readonly host: string;
@@ -21,7 +23,7 @@ export function parseAddress(text: AddressLike): Address {
     if (typeof text?.host === 'string' && text.host !== '' && isPort(text.port)) return text;
     throw new TypeError('Not an address: expected "host:port" or { host, port }');
   }
-  const match = /^(?:\[([^\]]+)\]|([^@\s[\]]+)):(\d{1,5})(?:@(\d{1,5}))?$/.exec(text);
+  const match = /^(?:\[([^\]]+)\]|([^@,\s[\]]+)):(\d{1,5})(?:@(\d{1,5}))?$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   const busPort = match?.[4] === undefined ? undefined : Number(match[4]);
@@ -43,6 +45,30 @@ export function formatAddress({ host, port }: Address): string {
 /** The same host and port, as text: two names of one machine are not told apart here. */
 export function sameAddress(a: Address, b: Address): boolean {
   return a.host === b.host && a.port === b.port;
+}
+
+/**
+ * Where nodes are reached that announce addresses which mean nothing here, as behind NAT or in containers: by `host:port` or by
+ * host alone, as announced, to `host:port` or, with the port kept, host. Or a function that says so.
+ */
+export type AddressMap = Readonly<Record<string, string>> | ((announced: Address) => AddressLike);
+
+/** The address at which a node that announces this one is reached. Throws a TypeError for an entry that is no address. */
+export function mapAddress(map: AddressMap | undefined, announced: Address): Address {
+  if (map === undefined) return announced;
+  if (typeof map === 'function') return parseAddress(map(announced));
+  const { host, port } = announced;
+  const to = map[formatAddress(announced)] ?? map[host];
+  if (to === undefined) return announced;
+  return /:\d+$/.test(to) && !isIPv6(to) ? parseAddress(to) : { host: to.replace(/^\[(.*)\]$/, '$1'), port };
+}
+
+/** The announced address that an entry of the map leads from to this one, or the address itself. */
+export function unmapAddress(map: AddressMap | undefined, reached: Address): Address {
+  if (map === undefined || typeof map === 'function') return reached;
+  const wanted = formatAddress(reached);
+  const [from] = Object.entries(map).find(([, to]) => to === wanted) ?? [];
+  return from === undefined || !/:\d+$/.test(from) || isIPv6(from) ? reached : parseAddress(from);
 }
 
 /** Orders addresses: by host as text, then by port as a number. */

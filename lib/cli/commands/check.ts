@@ -3,7 +3,7 @@ import type { Command } from '../command.ts';
 
 export const check: Command = {
   name: 'check',
-  usage: 'NODE',
+  usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'Ask every node and tell what is wrong',
   example: '127.0.0.1:7000',

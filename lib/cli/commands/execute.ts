@@ -3,7 +3,7 @@ import { executed } from '../execute-view.ts';
 
 export const execute: Command = {
   name: 'execute',
-  usage: 'NODE COMMAND [ARGUMENT...]',
+  usage: 'CLUSTER COMMAND [ARGUMENT...]',
   arity: [2, MANY],
   summary: 'Run a command on every node',
   details: 'Options come before COMMAND. Exit code 1 if any node answers with an error or not at all.',

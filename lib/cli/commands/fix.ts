@@ -4,7 +4,7 @@ import { operated } from '../outcome.ts';
 
 export const fix: Command = {
   name: 'fix',
-  usage: 'NODE',
+  usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'Close open slots: finish the moves that were begun',
   details: 'What cannot be decided without guessing is left as it is and told, with exit code 1.',

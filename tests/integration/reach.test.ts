@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import diagnostics from 'node:diagnostics_channel';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { check, findSeed, joinCluster, migrateSlots, startClusterOnMulti } from '../../lib/index.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { at, quick, seenBy, startMasters } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+
+/** A port of another network that leads to a node. */
+interface Outside {
+  readonly server: Server;
+  readonly address: string;
+}
+
+async function openOutside(node: ServerNode): Promise<Outside> {
+  const server = createServer((client) => {
+    const inside = connect(node.port, node.host);
+    client.pipe(inside).pipe(client);
+    for (const socket of [client, inside])
+      socket.on('error', () => [client, inside].map((one) => one.destroy()));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  const address = server.address();
+  assert.ok(address && typeof address === 'object', 'the forwarder listens on a port');
+  return { server, address: `127.0.0.1:${address.port}` };
+}
+
+/** Ports that this process connected to while `work` ran, but for the forwarders' own. */
+async function portsReached(work: () => Promise<unknown>): Promise<Set<number>> {
+  const ports = new Set<number>();
+  const note = (message: unknown): void => {
+    const { socket } = message as { socket: Socket };
+    socket.once('connect', () => ports.add(socket.remotePort ?? 0));
+  };
+  diagnostics.subscribe('net.client.socket', note);
+  try {
+    await work();
+  } finally {
+    diagnostics.unsubscribe('net.client.socket', note);
+  }
+  return ports;
+}
+
+describe('an address map', () => {
+  let bed: Bed;
+  let nodes: ServerNode[];
+  let outside: Outside[];
+  before(async () => {
+    bed = await openBed();
+    nodes = await bed.start(3, quick);
+    outside = await Promise.all(nodes.map(openOutside));
+  });
+  after(async () => {
+    for (const { server } of outside) server.close();
+    await bed.close();
+  });
+
+  test('leads every connection outside, while nodes talk to each other by the addresses that they announce', async () => {
+    const addressMap = Object.fromEntries(
+      nodes.map(({ address }, index) => [address, at(outside, index).address]),
+    );
+    const asked: string[] = [];
+    const through = (announced: { host: string; port: number }): string => {
+      const key = `${announced.host}:${announced.port}`;
+      asked.push(key);
+      return addressMap[key] ?? key;
+    };
+    await startClusterOnMulti([at(nodes, 0).address, at(nodes, 1).address], { addressMap });
+    await joinCluster(at(nodes, 0).address, at(nodes, 2).address, { addressMap: through });
+    await migrateSlots(at(nodes, 0).address, at(nodes, 2).address, [[8000, 8003]], { addressMap });
+    assert.deepEqual(new Set(asked), new Set(nodes.map(({ address }) => address)));
+    const seen = await seenBy(at(nodes, 1));
+    assert.deepEqual(Object.keys(seen).sort(), nodes.map(({ address }) => address).sort());
+  });
+
+  test('is given by --map, and takes the outside address for the node', async () => {
+    const maps = nodes.flatMap(({ address }, index) => ['--map', `${address}=${at(outside, index).address}`]);
+    const { code, stdout, stderr } = await runMain(['check', at(outside, 1).address, ...maps, '--json']);
+    assert.equal(stderr, '');
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`"${at(nodes, 1).address.replaceAll('.', '\\.')}"`));
+    for (const { address } of outside) assert.equal(stdout.includes(address), false, `${address} is shown`);
+  });
+
+  test('may be a map of hosts', async () => {
+    const ports = await portsReached(() =>
+      check(at(nodes, 0).address, { addressMap: { '127.0.0.1': 'localhost' } }),
+    );
+    assert.deepEqual(ports, new Set(nodes.map(({ port }) => port)));
+  });
+
+  test('refuses an entry that is no address', async () => {
+    for (const map of ['a', '=b:1', 'a:1=', 'a:1=b:99999', 'a:1=b:2=c:3']) {
+      const { code, stderr } = await runMain(['check', 'a:1', '--map', map]);
+      assert.equal(code, 2, map);
+      assert.match(stderr, /Not an entry for --map/);
+    }
+  });
+});
+
+describe('several nodes of one cluster', () => {
+  let bed: Bed;
+  let nodes: ServerNode[];
+  before(async () => {
+    bed = await openBed();
+    nodes = await startMasters(bed, 2);
+  });
+  after(() => bed.close());
+
+  test('the first that answers is used, and those before it are warned about', async () => {
+    const seeds = `127.0.0.1:1,${at(nodes, 1).address},${at(nodes, 0).address}`;
+    const { code, stderr } = await runMain(['check', seeds]);
+    assert.equal(code, 0);
+    assert.match(stderr, /^Warning: 127\.0\.0\.1:1 gives no answer: .*ECONNREFUSED.*\n$/);
+    assert.equal(await findSeed(['127.0.0.1:1', at(nodes, 1).address]), at(nodes, 1).address);
+  });
+
+  test('each is named where none answers', async () => {
+    const { code, stderr } = await runMain(['check', '127.0.0.1:1,127.0.0.1:2']);
+    assert.equal(code, 1);
+    assert.match(stderr, /None of 2 nodes answers: 127\.0\.0\.1:1 .*; 127\.0\.0\.1:2 /);
+  });
+
+  test('stand for a cluster only, not for a node', async () => {
+    const { code, stderr } = await runMain(['quit', `${at(nodes, 0).address},${at(nodes, 1).address}`]);
+    assert.equal(code, 2);
+    assert.match(stderr, /Not an address/);
+  });
+});
