@@ -8,6 +8,8 @@ export interface Invocation {
   readonly positionals: readonly string[];
   readonly values: FlagValues;
   readonly options: OperationOptions;
+  /** All there are. */
+  readonly commands: readonly Command[];
 }
 
 /** A command: its words, what help says of it, and what it does. */
@@ -24,6 +26,8 @@ export interface Command {
   readonly flags?: Flags;
   /** True if what follows the first positionals belongs to somebody else's command, dashes included. */
   readonly takesCommand?: boolean;
+  /** True if no node is asked for it. */
+  readonly isLocal?: true;
   /** Whether the plan is shown and asked about before anything is changed: by its content, or always. @default never */
   readonly asks?: true | ((plan: Plan) => boolean);
   /** The library is loaded when a command runs: help and refusals of wrong usage come without it. */

@@ -1,4 +1,4 @@
-import { commands } from './commands.ts';
+import type { Command } from './command.ts';
 import { connectionFlags, type Flags, outputFlags } from './flags.ts';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -10,7 +10,7 @@ interface Word {
 }
 
 /** The script by which a shell completes the names of commands and options. */
-export function completionScript(shell: Shell): string {
+export function completionScript(shell: Shell, commands: readonly Command[]): string {
   const words = commands.map(({ name, summary }) => ({ name, help: summary }));
   const options = new Map(
     commands.map(({ name, flags }) => [name, optionsOf({ ...flags, ...outputFlags, ...connectionFlags })]),
@@ -25,6 +25,7 @@ function optionsOf(flags: Flags): Word[] {
 function bash(words: readonly Word[], options: ReadonlyMap<string, readonly Word[]>): string {
   return [
     '_redis_trib() {',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell's
     '  local word="${COMP_WORDS[COMP_CWORD]}" command="${COMP_WORDS[1]//-/_}" words',
     '  if [ "$COMP_CWORD" -eq 1 ]; then',
     `    words='${words.map(({ name }) => name).join(' ')}'`,
@@ -53,6 +54,7 @@ function zsh(words: readonly Word[], options: ReadonlyMap<string, readonly Word[
     "    _describe 'command' words_here",
     '    return',
     '  fi',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell's
     '  case ${words[2]//-/_} in',
     ...[...options].map(([name, some]) => `    ${name}) words_here=(${some.map(item).join(' ')}) ;;`),
     '  esac',

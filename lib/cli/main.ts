@@ -5,7 +5,7 @@ import type { OperationOptions } from '../options.ts';
 import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
 import type { Command } from './command.ts';
-import { findCommand } from './commands.ts';
+import { commands, findCommand } from './commands.ts';
 import {
   changeFlags,
   connectionFlags,
@@ -148,6 +148,7 @@ async function runCommand(
       positionals: await nameNodes(command, positionals, options),
       values,
       options,
+      commands,
     });
     progress.clear();
     io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);

@@ -1,5 +1,3 @@
-import { isIPv6 } from 'node:net';
-
 /** Where a node answers clients. `busPort` is known only where a node has told it. */
 export interface Address {
   readonly host: string;
@@ -53,6 +51,9 @@ export function sameAddress(a: Address, b: Address): boolean {
  */
 export type AddressMap = Readonly<Record<string, string>> | ((announced: Address) => AddressLike);
 
+// A bare IPv6 address has colons, but no port.
+const HAS_PORT = /^(\[.*\]|[^:]+):\d+$/;
+
 /** The address at which a node that announces this one is reached. Throws a TypeError for an entry that is no address. */
 export function mapAddress(map: AddressMap | undefined, announced: Address): Address {
   if (map === undefined) return announced;
@@ -60,7 +61,7 @@ export function mapAddress(map: AddressMap | undefined, announced: Address): Add
   const { host, port } = announced;
   const to = map[formatAddress(announced)] ?? map[host];
   if (to === undefined) return announced;
-  return /:\d+$/.test(to) && !isIPv6(to) ? parseAddress(to) : { host: to.replace(/^\[(.*)\]$/, '$1'), port };
+  return HAS_PORT.test(to) ? parseAddress(to) : { host: to.replace(/^\[(.*)\]$/, '$1'), port };
 }
 
 /** The announced address that an entry of the map leads from to this one, or the address itself. */
@@ -68,7 +69,7 @@ export function unmapAddress(map: AddressMap | undefined, reached: Address): Add
   if (map === undefined || typeof map === 'function') return reached;
   const wanted = formatAddress(reached);
   const [from] = Object.entries(map).find(([, to]) => to === wanted) ?? [];
-  return from === undefined || !/:\d+$/.test(from) || isIPv6(from) ? reached : parseAddress(from);
+  return from === undefined || !HAS_PORT.test(from) ? reached : parseAddress(from);
 }
 
 /** Orders addresses: by host as text, then by port as a number. */

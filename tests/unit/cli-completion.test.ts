@@ -9,10 +9,11 @@ import { runMain } from '../helpers/made-up-io.ts';
 function offeredByBash(line: string): string[] {
   const words = line.split(' ');
   const script = [
-    completionScript('bash'),
+    completionScript('bash', commands),
     `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})`,
     `COMP_CWORD=${words.length - 1}`,
     '_redis_trib',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is bash's
     'printf "%s\\n" "${COMPREPLY[@]}"',
   ].join('\n');
   const { stdout, stderr, status } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
@@ -40,7 +41,7 @@ describe('completion', () => {
 
   test('every command and option is in the script of every shell', () => {
     for (const shell of SHELLS) {
-      const script = completionScript(shell);
+      const script = completionScript(shell, commands);
       for (const { name, flags } of commands) {
         assert.ok(script.includes(name), `${shell} lacks ${name}`);
         for (const flag of Object.keys(flags ?? {}))
@@ -50,9 +51,9 @@ describe('completion', () => {
   });
 
   test('zsh and fish can read theirs, where they are installed', () => {
-    assert.ok(isAccepted('zsh', ['-n', '-c', completionScript('zsh')]), 'zsh refuses the script');
+    assert.ok(isAccepted('zsh', ['-n', '-c', completionScript('zsh', commands)]), 'zsh refuses the script');
     assert.ok(
-      isAccepted('fish', ['--no-execute', '-c', completionScript('fish')]),
+      isAccepted('fish', ['--no-execute', '-c', completionScript('fish', commands)]),
       'fish refuses the script',
     );
   });
@@ -60,7 +61,7 @@ describe('completion', () => {
   test('the command prints it, and refuses other shells', async () => {
     const { code, stdout } = await runMain(['completion', 'fish']);
     assert.equal(code, 0);
-    assert.equal(stdout, `${completionScript('fish')}\n`);
+    assert.equal(stdout, `${completionScript('fish', commands)}\n`);
     assert.equal((await runMain(['completion', 'csh'])).code, 2);
   });
 });

@@ -8,6 +8,7 @@ import { type Ran, runMain } from '../helpers/made-up-io.ts';
 
 // Nothing listens on port 1: a command line that is understood ends there, with exit code 1 and not 2.
 const NODE = '127.0.0.1:1';
+const remote = commands.filter(({ isLocal }) => !isLocal);
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
 const dir = mkdtempSync(join(tmpdir(), 'redis-trib-cli-'));
@@ -76,6 +77,7 @@ describe('help', () => {
       }
     });
 
+    if (!remote.some((command) => command.name === name)) continue;
     test(`the example of \`${name}\` is understood`, async () => {
       const gone = AbortSignal.abort(new Error('Not today'));
       const { code } = await runMain([name, ...example.split(' ')], { signal: gone });
@@ -119,7 +121,7 @@ describe('wrong usage', () => {
     }
   });
 
-  for (const { name, arity } of commands) {
+  for (const { name, arity, isLocal } of commands) {
     const words = argumentsOf(name);
     test(`\`${name}\`: an option that does not exist`, async () => {
       assertUsage(await runMain([name, '--frob', ...words]), /^Unknown option '--frob'$/m, name);
@@ -142,7 +144,7 @@ describe('wrong usage', () => {
 
     test(`\`${name}\`: what is no address`, async () => {
       for (const [index, word] of words.entries()) {
-        if (!word.includes(':')) continue;
+        if (isLocal || !word.includes(':')) continue;
         for (const wrong of [
           'nonsense',
           'host:',
@@ -347,7 +349,7 @@ describe('arguments', () => {
   });
 
   test('`--yes` and `-y` are taken by every command', async () => {
-    for (const { name } of commands) {
+    for (const { name } of remote) {
       for (const flag of ['--yes', '-y']) assertUnderstood(await runMain([name, flag, ...argumentsOf(name)]));
     }
   });
@@ -412,7 +414,7 @@ describe('password', () => {
       [['--pass-file', file], {}],
       [[], { REDISCLI_AUTH: secret }],
     ];
-    for (const { name } of commands) {
+    for (const { name } of remote) {
       for (const [words, env] of ways) {
         for (const extra of [[], ['--json'], ['--frob'], ['--tls']]) {
           const { code, stdout, stderr } = await runMain([name, ...words, ...extra, ...argumentsOf(name)], {
