@@ -83,6 +83,10 @@ try {
   );
   const manifest = JSON.parse(readFileSync(join(work, 'node_modules/redis-trib/package.json'), 'utf8'));
   assert.equal(manifest.dependencies, undefined);
+  const hooks = Object.keys(manifest.scripts ?? {}).filter((name) =>
+    /^(pre|post)?install$|^prepare$/.test(name),
+  );
+  assert.deepEqual(hooks, [], 'nothing runs when the package is installed');
 
   const uses = "if (typeof joinCluster !== 'function' || typeof connect !== 'function') process.exit(1)";
   const imports = "import { joinCluster } from 'redis-trib'; import { connect } from 'redis-trib/resp';";

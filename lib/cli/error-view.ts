@@ -4,7 +4,6 @@ import { formatSlots } from '../model/slot.ts';
 const REPLY_HINTS: Readonly<Record<string, string>> = {
   NOAUTH: 'Give the password in the environment variable REDISCLI_AUTH, or with --pass-file or --askpass',
   WRONGPASS: 'Check --user, and the password in REDISCLI_AUTH, --pass-file or --pass',
-  NOPERM: 'Give the ACL user the right to run this command',
 };
 
 const NO_PASSWORD_HINT =
@@ -83,9 +82,19 @@ function hintOf(error: Error): string | undefined {
   if (error instanceof ReplyError) {
     return error.message.includes('without any password configured')
       ? NO_PASSWORD_HINT
-      : REPLY_HINTS[error.code];
+      : error.code === 'NOPERM'
+        ? permissionHint(error)
+        : REPLY_HINTS[error.code];
   }
   return error instanceof ConnectionError ? connectionHint(error) : undefined;
+}
+
+// Since Redis 7.0 the server names the user and the command, `cluster|nodes` for one.
+function permissionHint({ message }: ReplyError): string {
+  const [, user, command] = /User (\S+) has no permissions to run the '([^']+)' command/.exec(message) ?? [];
+  if (user && command)
+    return `Give the user the right to run it: ACL SETUSER ${user} +${command}. See docs/acl.md`;
+  return 'Give the ACL user the rules that docs/acl.md names for this command';
 }
 
 function connectionHint({ code, message }: ConnectionError): string {

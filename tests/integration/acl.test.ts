@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import {
+  check,
+  execute,
+  fixMigrating,
+  joinCluster,
+  joinNoLoad,
+  listNodes,
+  migrateSlots,
+  type OperationOptions,
+  quitCluster,
+  ReplyError,
+  replicate,
+  rescueCluster,
+  shutdownCluster,
+  startClusterOnMulti,
+} from '../../lib/index.ts';
+import { ask } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { at, idOfNode, keysOfSlot, quick } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+
+const guide = readFileSync(new URL('../../docs/acl.md', import.meta.url), 'utf8');
+const user: OperationOptions = { username: 'trib', password: 'only-for-tests' };
+
+/** The rules in the row of the guide that begins so. */
+function rulesOf(row: string): string[] {
+  const line = guide.split('\n').find((text) => text.startsWith(`| ${row}`));
+  assert.ok(line, `the guide has a row "${row}"`);
+  const [, , rules = ''] = line.replaceAll('\\|', '\0').split('|');
+  return (rules.match(/\+\S+/g) ?? []).map((rule) => rule.replaceAll('\0', '|').replace(/`$/, ''));
+}
+
+const look = rulesOf('`list`');
+const change = [...look, ...rulesOf('every command')];
+const move = [
+  ...change,
+  ...rulesOf('`migrate_slots`'),
+  ...rulesOf('`--method atomic`, Redis'),
+  ...rulesOf('`--method atomic`, Valkey'),
+];
+
+/** Makes the user anew on these nodes, with these rules; those that the server does not know are left out. */
+async function allow(nodes: readonly ServerNode[], rules: readonly string[]): Promise<void> {
+  for (const node of nodes) {
+    await ask(node, 'ACL', 'SETUSER', 'trib', 'reset', 'on', `>${user.password}`, '~*');
+    for (const rule of rules) {
+      await ask(node, 'ACL', 'SETUSER', 'trib', rule).catch((error: unknown) => {
+        assert.match(String(error), /Unknown command/, rule);
+      });
+    }
+  }
+}
+
+describe('an ACL user with the rules of the guide and no others', () => {
+  let bed: Bed;
+  let nodes: ServerNode[];
+  before(async () => {
+    bed = await openBed();
+    nodes = await bed.start(5, quick);
+  });
+  after(() => bed.close());
+
+  test('can do what each command does', async () => {
+    const [first, second, third, fourth, fifth] = [0, 1, 2, 3, 4].map((index) => at(nodes, index));
+    assert.ok(first && second && third && fourth && fifth, 'five nodes');
+    await allow(nodes, [...change, ...rulesOf('`start`')]);
+    await startClusterOnMulti([first.address, second.address], user);
+    await allow(nodes, look);
+    assert.equal((await listNodes(first.address, user)).nodes.length, 2);
+    assert.equal((await check(first.address, user)).ok, true);
+    await allow(nodes, [...look, '+dbsize']);
+    for (const { error } of await execute(first.address, ['DBSIZE'], user)) assert.equal(error, null);
+
+    await allow(nodes, [...change, ...rulesOf('`join_no_load`')]);
+    await joinNoLoad(first.address, third.address, user);
+    await allow(nodes, [...change, ...rulesOf('`replicate`')]);
+    await replicate(first.address, fourth.address, user);
+
+    for (const key of keysOfSlot(5, 20)) await ask(first, 'SET', key, 'value');
+    await allow(nodes, move);
+    const moved = await migrateSlots(first.address, second.address, [5], { ...user, method: 'migrate' });
+    assert.equal(moved.keys, 20);
+    await migrateSlots(second.address, first.address, [5], user);
+    assert.equal(Number(await ask(first, 'CLUSTER', 'COUNTKEYSINSLOT', '5')), 20);
+    await ask(second, 'CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first));
+    await fixMigrating(first.address, user);
+    await allow(nodes, [...move, ...rulesOf('`join_no_load`')]);
+    await joinCluster(first.address, fifth.address, user);
+    await allow(nodes, [...move, ...rulesOf('`quit`')]);
+    await quitCluster(fifth.address, user);
+    await quitCluster(second.address, user);
+
+    await third.kill();
+    await allow(
+      [first, second, fourth, fifth],
+      [...change, ...rulesOf('`join_no_load`'), ...rulesOf('`rescue`')],
+    );
+    await rescueCluster(first.address, second.address, { ...user, force: true });
+  });
+
+  test('and one that ends a cluster', async () => {
+    const [alone] = await bed.start(1, quick);
+    assert.ok(alone, 'a node');
+    await allow([alone], [...change, ...rulesOf('`start`'), ...rulesOf('`shutdown`')]);
+    await startClusterOnMulti([alone.address], user);
+    await shutdownCluster(alone.address, user);
+  });
+
+  test('is told the node, the command and the rule that is missing', async () => {
+    const [alone] = await bed.start(1, quick);
+    assert.ok(alone, 'a node');
+    await allow(
+      [alone],
+      look.filter((rule) => rule !== '+cluster|nodes'),
+    );
+    await assert.rejects(check(alone.address, user), (error: unknown) => {
+      assert.ok(error instanceof ReplyError, String(error));
+      assert.deepEqual([error.code, error.address], ['NOPERM', alone.address]);
+      return true;
+    });
+    const { code, stderr } = await runMain(['check', alone.address, '--user', 'trib'], {
+      env: { REDISCLI_AUTH: 'only-for-tests' },
+    });
+    assert.equal(code, 1);
+    assert.ok(stderr.includes(`${alone.address} answers: NOPERM`), stderr);
+    assert.match(stderr, /Next: .*docs\/acl\.md|ACL SETUSER trib \+cluster\|nodes/);
+  });
+});
