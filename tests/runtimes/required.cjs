@@ -1,0 +1,7 @@
+// The same package by require, which Node has for modules since 20.19.
+const { joinCluster } = require('redis-trib');
+const { connect } = require('redis-trib/resp');
+
+if (typeof joinCluster !== 'function' || typeof connect !== 'function')
+  throw new Error('not what was exported');
+console.log('required');
