@@ -21,6 +21,7 @@ export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export { type CheckResult, check } from './operations/check.ts';
+export { type CreateOptions, createCluster } from './operations/create-cluster.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
 export { findSeed } from './operations/find-seed.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';

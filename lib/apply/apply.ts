@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { introduce } from './introduce.ts';
 import { moveSlots } from './mover/move-slots.ts';
 import { Ledger, type Moved } from './mover/progress.ts';
+import { inParallel } from './parallel.ts';
 import { runDisjoint } from './schedule.ts';
 import { assignSlots } from './steps/assign-slots.ts';
 import { closeOpenSlots } from './steps/close-slots.ts';
@@ -14,29 +15,47 @@ import { takeSlots } from './steps/take-slots.ts';
 const DEFAULT_CONCURRENCY = 8;
 
 /**
- * Runs the steps of a plan in order; moves that follow one another and share no node run side by side.
+ * Runs the steps of a plan in order. Moves that follow one another and share no node run side by side, and so do steps that
+ * each change one node of their own.
  * Every step is safe to repeat, so a plan that was interrupted can be made anew from the cluster's state and run again.
  */
 export async function applyPlan(context: Context, plan: Plan): Promise<Moved> {
   context.emit({ type: 'plan', plan });
   const moves = plan.steps.filter(({ type }) => type === 'move-slots').length;
   const ledger = new Ledger(context.emit, moves, context.options.limits);
-  for (const group of groupMoves(plan.steps)) {
+  for (const group of groupByType(plan.steps)) {
     context.signal?.throwIfAborted();
-    if (!Array.isArray(group)) await applyStep(context, group, plan.masters);
-    else await moveAll(context, group, plan.masters, ledger);
+    const moves = group.filter(isMove);
+    const others = group.filter((step): step is OtherStep => !isMove(step));
+    if (moves.length > 0) await moveAll(context, moves, plan.masters, ledger);
+    const atOnce = others.every(({ type }) => SIDE_BY_SIDE.has(type)) ? PARALLEL_STEPS : 1;
+    await inParallel(
+      others,
+      (step) => {
+        context.signal?.throwIfAborted();
+        return applyStep(context, step, plan.masters);
+      },
+      atOnce,
+    );
   }
   return ledger.moved;
 }
 
 type OtherStep = Exclude<Step, MoveStep>;
 
-function groupMoves(steps: readonly Step[]): (OtherStep | MoveStep[])[] {
-  const groups: (OtherStep | MoveStep[])[] = [];
+/** Steps that each change one node of their own. */
+const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate']);
+const PARALLEL_STEPS = 64;
+
+function isMove(step: Step): step is MoveStep {
+  return step.type === 'move-slots';
+}
+
+function groupByType(steps: readonly Step[]): Step[][] {
+  const groups: Step[][] = [];
   for (const step of steps) {
     const last = groups.at(-1);
-    if (step.type !== 'move-slots') groups.push(step);
-    else if (Array.isArray(last)) last.push(step);
+    if (last?.[0]?.type === step.type) last.push(step);
     else groups.push([step]);
   }
   return groups;

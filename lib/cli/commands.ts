@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
+import { create } from './commands/create.ts';
 import { execute } from './commands/execute.ts';
 import { fix } from './commands/fix.ts';
 import { join, joinNoLoad } from './commands/join.ts';
@@ -10,7 +11,7 @@ import { quit } from './commands/quit.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
 import { shutdown } from './commands/shutdown.ts';
-import { create, start, startMulti } from './commands/start.ts';
+import { start, startMulti } from './commands/start.ts';
 
 /** Every command, in the order of help. One table drives parsing, help and completion. */
 export const commands: readonly Command[] = [

@@ -3,7 +3,7 @@ import { count } from '../figures.ts';
 import { changeFlags, type Flags, numberFlag } from '../flags.ts';
 import { type Outcome, operated } from '../outcome.ts';
 
-const maxSlots: Flags = {
+export const maxSlots: Flags = {
   'max-slots': { type: 'string', value: 'N', help: 'Most slots in one ADDSLOTS (16384)' },
 };
 
@@ -33,16 +33,6 @@ export const startMulti: Command = {
   arity: [1, MANY],
   summary: 'Make a cluster of several masters, which share the slots',
   details: 'The slots are shared in the order given; the first node gets what is left over.',
-  example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
-  flags: { ...changeFlags, ...maxSlots },
-  run: startCluster,
-};
-
-export const create: Command = {
-  name: 'create',
-  usage: 'NODE...',
-  arity: [1, MANY],
-  summary: 'The same as start_multi',
   example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
   flags: { ...changeFlags, ...maxSlots },
   run: startCluster,

@@ -1,0 +1,52 @@
+import { type Command, MANY } from '../command.ts';
+import { count } from '../figures.ts';
+import { changeFlags, type FlagValues, listFlag, numberFlag } from '../flags.ts';
+import { UsageError } from '../io.ts';
+import { given } from '../move-options.ts';
+import { operated } from '../outcome.ts';
+import { maxSlots } from './start.ts';
+
+export const create: Command = {
+  name: 'create',
+  usage: 'NODE...',
+  arity: [1, MANY],
+  summary: 'Make a cluster of masters, which share the slots, and their replicas',
+  details:
+    'Replicas are kept away from their master, and from each other, by zone and by host where that can be.',
+  example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002 --yes',
+  asks: true,
+  flags: {
+    replicas: { type: 'string', value: 'N', help: 'Replicas of each master (0)' },
+    zone: {
+      type: 'string',
+      multiple: true,
+      value: 'NODE=ZONE',
+      help: 'What fails together, such as a rack: replicas are put elsewhere, repeatable',
+    },
+    ...changeFlags,
+    ...maxSlots,
+  },
+  run: async ({ positionals, options, values }) => {
+    const { createCluster } = await import('../../index.ts');
+    const own = given({
+      replicas: numberFlag(values, 'replicas', 0),
+      maxSlots: numberFlag(values, 'max-slots'),
+    });
+    const result = await createCluster(positionals, { ...options, ...own, zones: zonesOf(values) });
+    const masters = result.plan.masters.length;
+    const replicas = result.plan.before.length - masters;
+    const also = replicas > 0 ? ` and ${count(replicas, 'replica')}` : '';
+    return operated(result, `Created a cluster of ${count(masters, 'master')}${also}`);
+  },
+};
+
+function zonesOf(values: FlagValues): Record<string, string> {
+  return Object.fromEntries(
+    listFlag(values, 'zone').map((text) => {
+      const [node, zone, ...more] = text.split('=');
+      if (!node || !zone || more.length > 0)
+        throw new UsageError(`Not a zone: "${text}" (expected NODE=ZONE)`);
+      return [node, zone];
+    }),
+  );
+}
