@@ -55,7 +55,7 @@ console.log(
 );
 
 heading('Three of them become a cluster');
-await trib('create', a, b, c);
+await trib('create', a, b, c, '--yes');
 await trib('list', a);
 
 heading(`${KEYS} keys of 100 bytes are loaded, and a fourth master joins: slots and keys move to it`);

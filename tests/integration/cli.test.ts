@@ -175,7 +175,11 @@ async function liveOneLife(nodes: readonly ServerNode[], change: Change): Promis
   const [alone, multi] = [at(nodes, 6), at(nodes, 7)];
   await change(nodes, ['start', alone.address], /^Started a cluster of 1 master \(/);
   await change(nodes, ['start_multi', d.address, multi.address], /^Started a cluster of 2 masters \(/);
-  await change(nodes, ['create', a.address, b.address, c.address], /^Started a cluster of 3 masters \(/);
+  await change(
+    nodes,
+    ['create', a.address, b.address, c.address, '--yes'],
+    /^Created a cluster of 3 masters \(/,
+  );
   await change(
     nodes,
     ['shutdown', alone.address],
@@ -298,7 +302,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
     const [standalone] = await bed.start(1, { cluster: false });
     assert.ok(a && b && c && replica && spare && other && standalone);
     await Promise.all([
-      trib.run(['create', ...addressesOf([a, b, c])]).then(assertWell),
+      trib.run(['create', '--yes', ...addressesOf([a, b, c])]).then(assertWell),
       trib.run(['start', other.address]).then(assertWell),
     ]);
     assertWell(await trib.run(['replicate', a.address, replica.address]));
@@ -308,8 +312,8 @@ describe('redis-trib', { concurrency: 3 }, () => {
     assertWell(list);
     assert.deepEqual(list.stdout.trimEnd().split('\n').sort(), [
       ` S ${replica.address} slave ${a.address}`,
-      `M  ${a.address} master 5462`,
-      `M  ${b.address} myself,master 5461`,
+      `M  ${a.address} master 5461`,
+      `M  ${b.address} myself,master 5462`,
       `M  ${c.address} master 5461`,
       'Total 4 nodes, 3 masters, 0 fail',
     ]);
@@ -357,7 +361,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
     const before = await calm(nodes);
     const refusals: [string[], RegExp, string][] = [
       [['start', a.address], /is already in a cluster/, 'ALREADY_IN_CLUSTER'],
-      [['create', spare.address, b.address], /is already in a cluster/, 'ALREADY_IN_CLUSTER'],
+      [['create', '--yes', spare.address, b.address], /is already in a cluster/, 'ALREADY_IN_CLUSTER'],
       [['start', standalone.address], /cluster/, 'NOT_CLUSTER_ENABLED'],
       [['join', a.address, standalone.address], /cluster/, 'NOT_CLUSTER_ENABLED'],
       [['join', a.address, other.address], /is already in a cluster/, 'ALREADY_IN_CLUSTER'],
@@ -452,7 +456,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
       [[`--pass=${SECRET}`], { REDISCLI_AUTH: 'another' }],
       [['--user', 'default', '--pass-file', file], {}],
     ];
-    assertWell(await trib.run(['create', a.address, b.address, '--pass-file', file]));
+    assertWell(await trib.run(['create', '--yes', a.address, b.address, '--pass-file', file]));
     for (const [words, env] of ways) {
       const ran = await trib.run(['check', ...words, a.address], { env });
       assertWell(ran);
@@ -484,7 +488,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
       [
         [a.address, '--user', 'limited', '-a', SECRET],
         {},
-        /^Error: \S+ answers: NOPERM .*\nNext: Give the ACL user /,
+        /^Error: \S+ answers: NOPERM .*\nNext: Give the (ACL )?user /,
       ],
       [
         [open.address, '-a', SECRET],
@@ -522,7 +526,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
     const [a, b] = nodes;
     assert.ok(a && b);
     const options = { env: { REDISCLI_AUTH: SECRET } };
-    assertWell(await trib.run(['create', a.address, b.address], options));
+    assertWell(await trib.run(['create', '--yes', a.address, b.address], options));
     await tell(a, ...keysOfSlot(5, 3).map((key) => ['SET', key, 'value']));
     for (const extra of [[], ['--json']]) {
       const args = ['migrate_slots', a.address, b.address, '5', '--method', 'migrate', ...extra];
@@ -645,7 +649,7 @@ describe('redis-trib in the middle of a long move', () => {
     nodes = await bed.start(3, config);
     [a, target] = [at(nodes, 0), at(nodes, 2)];
     joining = ['join', '--method', 'migrate', a.address, target.address];
-    assertWell(await trib.run(['create', ...addressesOf(nodes.slice(0, 2))]));
+    assertWell(await trib.run(['create', '--yes', ...addressesOf(nodes.slice(0, 2))]));
     await load(nodes.slice(0, 2), KEYS);
   });
 

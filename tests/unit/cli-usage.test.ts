@@ -356,7 +356,8 @@ describe('arguments', () => {
 
   test('`--force` is taken by every command that changes a cluster', async () => {
     for (const { name, flags = {} } of commands) {
-      if ('dry-run' in flags) assertUnderstood(await runMain([name, '--force', ...argumentsOf(name)]));
+      if ('dry-run' in flags)
+        assertUnderstood(await runMain([name, '--force', '--yes', ...argumentsOf(name)]));
       else assert.ok(!('force' in flags));
     }
   });
@@ -417,9 +418,12 @@ describe('password', () => {
     for (const { name } of remote) {
       for (const [words, env] of ways) {
         for (const extra of [[], ['--json'], ['--frob'], ['--tls']]) {
-          const { code, stdout, stderr } = await runMain([name, ...words, ...extra, ...argumentsOf(name)], {
-            env,
-          });
+          const { code, stdout, stderr } = await runMain(
+            [name, '--yes', ...words, ...extra, ...argumentsOf(name)],
+            {
+              env,
+            },
+          );
           assert.equal(code, extra[0] === '--frob' ? 2 : 1);
           assert.doesNotMatch(stdout + stderr, /hunter2/);
         }
