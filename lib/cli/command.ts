@@ -1,6 +1,7 @@
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Flags, FlagValues } from './flags.ts';
+import type { Io } from './io.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What a command is run with. */
@@ -8,6 +9,8 @@ export interface Invocation {
   readonly positionals: readonly string[];
   readonly values: FlagValues;
   readonly options: OperationOptions;
+  /** For questions about what was left out. */
+  readonly io: Io;
 }
 
 /** A command: its words, what help says of it, and what it does. */

@@ -9,11 +9,13 @@ export interface Flag {
   readonly short?: string;
   /** What stands for the value in help. */
   readonly value?: string;
+  /** May be given several times. */
+  readonly multiple?: true;
   readonly help: string;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;
-export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export const connectionFlags: Flags = {
   user: { type: 'string', value: 'NAME', help: 'ACL user' },
@@ -114,6 +116,12 @@ export async function connectionOptions(values: FlagValues, io: Io): Promise<Con
     ...(connectTimeout === undefined ? {} : { connectTimeout }),
     ...(commandTimeout === undefined ? {} : { commandTimeout }),
   };
+}
+
+/** The values of an option that may be given several times. */
+export function listFlag(values: FlagValues, name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value : [];
 }
 
 async function findPassword(values: FlagValues, io: Io): Promise<string | undefined> {

@@ -81,7 +81,7 @@ function parse(command: Command, args: readonly string[]): { positionals: string
   // --yes is accepted everywhere, so that a script may say it to all commands alike.
   const options = { ...connectionFlags, ...outputFlags, yes: changeFlags.yes, ...command.flags } as Record<
     string,
-    { type: 'string' | 'boolean' }
+    { type: 'string' | 'boolean'; multiple?: boolean }
   >;
   const own = command.takesCommand ? endOfOwn(args, options) : args.length;
   try {
@@ -106,7 +106,10 @@ function explainParseError(error: unknown): string {
 }
 
 // Where somebody else's command begins: at the second positional, or after "--".
-function endOfOwn(args: readonly string[], options: Record<string, { type: 'string' | 'boolean' }>): number {
+function endOfOwn(
+  args: readonly string[],
+  options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>,
+): number {
   const { tokens } = parseArgs({
     args: [...args],
     options,
@@ -141,7 +144,7 @@ async function runCommand(
     const approve = approver(command, values, io, progress);
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
-    const outcome = await command.run({ positionals, values, options });
+    const outcome = await command.run({ positionals, values, options, io });
     progress.clear();
     io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);
     return outcome.ok ? EXIT.done : EXIT.failed;
