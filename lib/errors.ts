@@ -7,6 +7,7 @@ export type ClusterErrorCode =
   | 'NOT_IN_CLUSTER'
   | 'NOT_SAME_CLUSTER'
   | 'SAME_NODE'
+  | 'AMBIGUOUS_NODE'
   | 'SLOTS_NOT_HELD'
   | 'SLOTS_UNCOVERED'
   | 'OPEN_SLOT'

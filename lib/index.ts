@@ -29,8 +29,10 @@ export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-clu
 export { type ListOptions, listMasters, listNodes, type NodeList } from './operations/list-nodes.ts';
 export { type MigrateOptions, migrateSlots } from './operations/migrate-slots.ts';
 export { quitCluster } from './operations/quit-cluster.ts';
+export { type RebalanceOptions, rebalance } from './operations/rebalance.ts';
 export { replicate } from './operations/replicate.ts';
 export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.ts';
+export { type ReshardOptions, reshard } from './operations/reshard.ts';
 export type { OperationResult } from './operations/result.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';
 export { type ShutdownOptions, shutdownCluster } from './operations/shutdown-cluster.ts';

@@ -73,7 +73,8 @@ async function needsBigKeys(context: Context, moves: readonly MoveStep[], bytes:
   return choices.some((choice) => 'reason' in choice);
 }
 
-async function countKeys(
+/** By slot: how many keys a database holds there; slots without any are left out. */
+export async function countKeys(
   context: Context,
   source: NodeRef,
   db: number,

@@ -1,6 +1,7 @@
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Flags, FlagValues } from './flags.ts';
+import type { Io } from './io.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What a command is run with. */
@@ -10,6 +11,8 @@ export interface Invocation {
   readonly options: OperationOptions;
   /** All there are. */
   readonly commands: readonly Command[];
+  /** For questions about what was left out. */
+  readonly io: Io;
 }
 
 /** A command: its words, what help says of it, and what it does. */

@@ -8,8 +8,10 @@ import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
 import { migrateSlots } from './commands/migrate-slots.ts';
 import { quit } from './commands/quit.ts';
+import { rebalance } from './commands/rebalance.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
+import { reshard } from './commands/reshard.ts';
 import { shutdown } from './commands/shutdown.ts';
 import { start, startMulti } from './commands/start.ts';
 
@@ -25,6 +27,8 @@ export const commands: readonly Command[] = [
   shutdown,
   fix,
   migrateSlots,
+  reshard,
+  rebalance,
   rescue,
   list,
   check,

@@ -149,6 +149,7 @@ async function runCommand(
       values,
       options,
       commands,
+      io,
     });
     progress.clear();
     io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);

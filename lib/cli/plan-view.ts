@@ -1,13 +1,15 @@
 import { formatBytes, formatKey } from '../model/bytes.ts';
 import { type BigKey, describeStep, type Plan, type Step } from '../plan/plan.ts';
+import { changeLines } from './change-view.ts';
 import { count } from './figures.ts';
 
-/** The steps of a plan, one a line, numbered. */
+/** The steps of a plan, one a line, numbered, and what becomes of the nodes whose slots change. */
 export function planLines(plan: Plan): string[] {
-  return plan.steps.flatMap((step, index) => [
+  const steps = plan.steps.flatMap((step, index) => [
     `  ${index + 1}. ${describeStep(step)}`,
     ...describeBigKeys(step),
   ]);
+  return [...steps, ...changeLines(plan)];
 }
 
 const SHOWN_BIG_KEYS = 10;

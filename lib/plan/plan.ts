@@ -106,6 +106,14 @@ export interface Draft {
   readonly masters: readonly NodeRef[];
   /** What every member says once the plan is applied; without it nothing is waited for. */
   readonly expect?: Expectation;
+  /** Where slots were chosen by their load: what each node carries. */
+  readonly loads?: PlannedLoads;
+}
+
+/** What masters carry before a plan is applied and after, as it was counted when the plan was made. */
+export interface PlannedLoads {
+  readonly by: 'keys' | 'memory' | 'cpu' | 'network';
+  readonly nodes: readonly { readonly id: string; readonly before: number; readonly after: number }[];
 }
 
 /** A node as it was when a plan was made. */

@@ -118,7 +118,7 @@ const changeAsText: Change = async (nodes, args, done) => {
   assertWell(dry);
   assert.match(
     dry.stdout,
-    /^(Would do, in this order:\n( {2}\d+\. .+\n)+Nothing was changed|Nothing to do)\n$/,
+    /^(Would do, in this order:\n( {2}\d+\. .+\n)+(Slots before and after:\n( {2}.+\n)+)?Nothing was changed|Nothing to do)\n$/,
   );
   assert.deepEqual(await snapshot(nodes), earlier, `${args[0]} --dry-run has changed something`);
   const ran = await trib.run(args);

@@ -40,6 +40,12 @@ function argumentsOf(name: string): string[] {
   return name === 'execute' ? [NODE, 'PING'] : words;
 }
 
+/** Options without which a command asks, or is not understood, where there is no terminal. */
+function optionsOf(name: string): string[] {
+  const asks = commands.find((command) => command.name === name)?.asks === true ? ['--yes'] : [];
+  return name === 'reshard' ? [...asks, '--from', 'all', '--to', NODE, '--slots', '1'] : asks;
+}
+
 describe('help', () => {
   test('`--help`, `-h` and `help` show every command, on stdout', async () => {
     for (const word of ['--help', '-h', 'help']) {
@@ -80,7 +86,7 @@ describe('help', () => {
     if (!remote.some((command) => command.name === name)) continue;
     test(`the example of \`${name}\` is understood`, async () => {
       const gone = AbortSignal.abort(new Error('Not today'));
-      const { code } = await runMain([name, ...example.split(' ')], { signal: gone });
+      const { code } = await runMain([name, ...example.split(' ')], { signal: gone, canAsk: true });
       assert.equal(code, 130);
     });
   }
@@ -350,14 +356,15 @@ describe('arguments', () => {
 
   test('`--yes` and `-y` are taken by every command', async () => {
     for (const { name } of remote) {
-      for (const flag of ['--yes', '-y']) assertUnderstood(await runMain([name, flag, ...argumentsOf(name)]));
+      for (const flag of ['--yes', '-y'])
+        assertUnderstood(await runMain([name, flag, ...optionsOf(name), ...argumentsOf(name)]));
     }
   });
 
   test('`--force` is taken by every command that changes a cluster', async () => {
     for (const { name, flags = {} } of commands) {
       if ('dry-run' in flags)
-        assertUnderstood(await runMain([name, '--force', '--yes', ...argumentsOf(name)]));
+        assertUnderstood(await runMain([name, '--force', ...optionsOf(name), ...argumentsOf(name)]));
       else assert.ok(!('force' in flags));
     }
   });
@@ -418,12 +425,8 @@ describe('password', () => {
     for (const { name } of remote) {
       for (const [words, env] of ways) {
         for (const extra of [[], ['--json'], ['--frob'], ['--tls']]) {
-          const { code, stdout, stderr } = await runMain(
-            [name, '--yes', ...words, ...extra, ...argumentsOf(name)],
-            {
-              env,
-            },
-          );
+          const rest = [...optionsOf(name), ...argumentsOf(name)];
+          const { code, stdout, stderr } = await runMain([name, ...words, ...extra, ...rest], { env });
           assert.equal(code, extra[0] === '--frob' ? 2 : 1);
           assert.doesNotMatch(stdout + stderr, /hunter2/);
         }
