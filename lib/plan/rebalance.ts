@@ -33,7 +33,7 @@ export function weighMasters(
 
 /** Moves that bring every master to its share. None where no master is off its share by more than the threshold. */
 export function planRebalance({ masters, threshold, loads }: RebalanceRequest): MoveStep[] {
-  if (!(threshold >= 0)) throw new RangeError(`Not a threshold: ${threshold}`);
+  if (!(Number.isFinite(threshold) && threshold >= 0)) throw new RangeError(`Not a threshold: ${threshold}`);
   for (const { node, weight } of masters) {
     if (!(Number.isFinite(weight) && weight >= 0)) {
       throw new RangeError(`Not a weight for ${nodeRef(node).address}: ${weight}`);
