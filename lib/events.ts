@@ -7,6 +7,7 @@ export type ClusterEvent =
   | { readonly type: 'node-meet'; readonly node: string; readonly by: string }
   | { readonly type: 'node-forget'; readonly node: string; readonly by: string }
   | { readonly type: 'node-reset'; readonly node: string }
+  | { readonly type: 'failover'; readonly node: string; readonly master: string }
   | { readonly type: 'replica-set'; readonly node: string; readonly master: string }
   | {
       readonly type: 'waiting';

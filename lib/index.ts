@@ -22,7 +22,9 @@ export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slo
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export { type CheckResult, check } from './operations/check.ts';
 export { type CreateOptions, createCluster } from './operations/create-cluster.ts';
+export { type DelNodeOptions, delNode } from './operations/del-node.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
+export { type FailoverOptions, failover } from './operations/failover.ts';
 export { findSeed } from './operations/find-seed.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
@@ -48,6 +50,7 @@ export { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '
 export {
   type BigKey,
   describeStep,
+  type FailoverMode,
   type MoveContent,
   type MoveStep,
   type NodeRef,

@@ -7,6 +7,7 @@ import { inParallel } from './parallel.ts';
 import { runDisjoint } from './schedule.ts';
 import { assignSlots } from './steps/assign-slots.ts';
 import { closeOpenSlots } from './steps/close-slots.ts';
+import { failover } from './steps/failover.ts';
 import { forget } from './steps/forget.ts';
 import { replicateMaster } from './steps/replicate-master.ts';
 import { reset } from './steps/reset.ts';
@@ -44,7 +45,7 @@ export async function applyPlan(context: Context, plan: Plan): Promise<Moved> {
 type OtherStep = Exclude<Step, MoveStep>;
 
 /** Steps that each change one node of their own. */
-const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate']);
+const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate', 'failover']);
 const PARALLEL_STEPS = 64;
 
 function isMove(step: Step): step is MoveStep {
@@ -67,6 +68,8 @@ async function applyStep(context: Context, step: OtherStep, masters: readonly No
       return assignSlots(context, step);
     case 'meet':
       return introduce(context, step);
+    case 'failover':
+      return failover(context, step);
     case 'replicate':
       return replicateMaster(context, step);
     case 'close-slots':

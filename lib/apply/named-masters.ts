@@ -27,7 +27,11 @@ export async function namedMaster(context: Context, view: ClusterView, name: str
   return node;
 }
 
-async function namedNode(context: Context, view: ClusterView, name: string): Promise<NodeRecord> {
+/**
+ * The node that is meant by a node id, the beginning of one that no other has, or an address.
+ * Rejects with ClusterError `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`.
+ */
+export async function namedNode(context: Context, view: ClusterView, name: string): Promise<NodeRecord> {
   const byId = view.nodes.filter(({ id }) => name !== '' && id.startsWith(name.toLowerCase()));
   const [first, second] = byId;
   if (first && !second) return first;

@@ -31,6 +31,8 @@ function nodesOfStep(step: Step): readonly NodeRef[] {
       return [step.node];
     case 'meet':
       return step.nodes;
+    case 'failover':
+      return [step.replica];
     case 'replicate':
       return [step.replica, step.master];
     case 'move-slots':
@@ -38,6 +40,6 @@ function nodesOfStep(step: Step): readonly NodeRef[] {
     case 'close-slots':
       return [step.node, step.owner];
     case 'forget':
-      return [step.node];
+      return step.isDead ? [] : [step.node];
   }
 }

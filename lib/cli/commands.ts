@@ -2,7 +2,9 @@ import type { Command } from './command.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
 import { create } from './commands/create.ts';
+import { delNode } from './commands/del-node.ts';
 import { execute } from './commands/execute.ts';
+import { failover } from './commands/failover.ts';
 import { fix } from './commands/fix.ts';
 import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
@@ -24,6 +26,8 @@ export const commands: readonly Command[] = [
   joinNoLoad,
   replicate,
   quit,
+  delNode,
+  failover,
   shutdown,
   fix,
   migrateSlots,

@@ -53,6 +53,8 @@ export class ProgressView {
         return `Waiting for ${event.what} (${Math.round(event.elapsedMs / 1000)} s): ${event.missing[0] ?? ''}`;
       case 'node-meet':
         return `Introducing ${event.node} to ${event.by}`;
+      case 'failover':
+        return `${event.node} takes the place of ${event.master}`;
       case 'replica-set':
         return `${event.node} copies ${event.master}`;
       case 'slots-assigned':

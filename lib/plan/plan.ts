@@ -51,10 +51,28 @@ export type Step =
       readonly slots: readonly SlotRange[];
       readonly from: readonly NodeRef[];
     }
-  /** Every one of `by` forgets the node. */
-  | { readonly type: 'forget'; readonly node: NodeRef; readonly by: readonly NodeRef[] }
+  /** A replica takes the place of its master. */
+  | {
+      readonly type: 'failover';
+      readonly replica: NodeRef;
+      readonly master: NodeRef;
+      readonly mode: FailoverMode;
+    }
+  /** Every one of `by` forgets the node, which may give no answer any more. */
+  | {
+      readonly type: 'forget';
+      readonly node: NodeRef;
+      readonly by: readonly NodeRef[];
+      readonly isDead?: true;
+    }
   /** The node forgets everything and takes a new id. */
   | { readonly type: 'reset'; readonly node: NodeRef };
+
+/**
+ * How a replica takes over: `graceful` with the master's consent, and no write lost; `force` without it, by vote of the other
+ * masters; `takeover` by its own decision.
+ */
+export type FailoverMode = 'graceful' | 'force' | 'takeover';
 
 /** The steps of one type. */
 export type StepOf<Type extends Step['type']> = Extract<Step, { type: Type }>;
@@ -161,6 +179,8 @@ export function describeStep(step: Step): string {
       return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them`;
     case 'take-slots':
       return `Give slots ${formatRanges(step.slots)} of ${list(step.from) || 'nobody'} to ${step.node.address}`;
+    case 'failover':
+      return `Let ${step.replica.address} take the place of its master ${step.master.address} (${step.mode})`;
     case 'forget':
       return `Forget ${step.node.address} on ${list(step.by)}`;
     case 'reset':

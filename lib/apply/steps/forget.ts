@@ -10,8 +10,8 @@ import { mustDo } from './must-do.ts';
  * Makes every one of `by` forget a node, at once: a node id is banned for a minute where it is forgotten, and gossip from a
  * node that still knows it would bring it back after that.
  */
-export async function forget(context: Context, { node, by }: StepOf<'forget'>): Promise<void> {
-  await requireEmpty(context, node);
+export async function forget(context: Context, { node, by, isDead }: StepOf<'forget'>): Promise<void> {
+  if (!isDead) await requireEmpty(context, node);
   await inParallel(by, async (other) => {
     await mustDo(
       context,
