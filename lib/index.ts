@@ -10,11 +10,12 @@ export type {
 } from './events.ts';
 export { type Address, type AddressLike, formatAddress, parseAddress } from './model/address.ts';
 export { ClusterNode } from './model/cluster-node.ts';
-export type { Finding } from './model/findings.ts';
+export type { NodeDetails } from './model/details.ts';
+export type { Finding, FindingKind } from './model/finding.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
-export { type CheckResult, check } from './operations/check.ts';
+export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';

@@ -7,13 +7,15 @@ import { type Io, UsageError } from './io.ts';
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly short?: string;
+  /** May be given several times. */
+  readonly multiple?: true;
   /** What stands for the value in help. */
   readonly value?: string;
   readonly help: string;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;
-export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export const connectionFlags: Flags = {
   user: { type: 'string', value: 'NAME', help: 'ACL user' },
@@ -95,6 +97,12 @@ export function numberFlag(values: FlagValues, name: string, least = 1): number 
     return Number(value);
   }
   throw new UsageError(`Not a number from ${least} up for --${name}: "${value}"`);
+}
+
+/** Every value of an option that may be given several times. */
+export function listFlag(values: FlagValues, name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value : [];
 }
 
 /** How to reach the nodes, from options and the environment. A password never comes into an error. */
