@@ -13,12 +13,16 @@ export async function askNode(
   address: Address,
   lines: NodeLines = new NodeLines(),
 ): Promise<NodeReport> {
-  const [nodes, info] = await connections.askAll(address, [
-    ['CLUSTER', 'NODES'],
-    ['CLUSTER', 'INFO'],
-  ]);
+  const [nodes, info] = await connections.askAll(
+    address,
+    [
+      ['CLUSTER', 'NODES'],
+      ['CLUSTER', 'INFO'],
+    ],
+    { as: 'buffer' },
+  );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
-  const all = lines.parse(String(nodes));
+  const all = lines.parse(nodes as Buffer);
   const inHandshake = all.filter(isInHandshake);
   const records = inHandshake.length === 0 ? all : all.filter((record) => !isInHandshake(record));
   const myself = records.find((record) => record.flags.includes('myself'));

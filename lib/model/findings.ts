@@ -7,7 +7,7 @@ import { isFailed, type NodeRecord } from './node.ts';
 import { memoryFindings, saveFindings, sharedIdFindings, silent, versionFindings } from './node-findings.ts';
 import { mastersAlone, placementFindings, replicaMarks, replicationFindings } from './replica-findings.ts';
 import { claimsBySlot, formatSlots, slotsWhere, toRanges } from './slot.ts';
-import { type ClusterView, openSlotsOf, slotOwners } from './view.ts';
+import { type ClusterView, type NodeReport, openSlotsOf, slotOwners } from './view.ts';
 
 /** What is known beside the view itself. */
 export interface Beside {
@@ -174,8 +174,7 @@ export function disagreements(
   for (const report of view.reports.values()) {
     if (report.myself.id === ignore) continue;
     const name = formatAddress(report.address);
-    const known = new Set(report.records.map(({ id }) => id));
-    const strangers = view.nodes.filter(({ id }) => id !== ignore && !known.has(id));
+    const strangers = strangersTo(report, view.nodes).filter(({ id }) => id !== ignore);
     if (strangers.length > 0) {
       const names = strangers.map(({ id }) => nameOf(id));
       found.push({
@@ -203,6 +202,13 @@ export function disagreements(
     }
   }
   return found;
+}
+
+function strangersTo({ records }: NodeReport, nodes: readonly NodeRecord[]): NodeRecord[] {
+  // All that anybody knows is in the view.
+  if (records.length === nodes.length) return [];
+  const known = new Set(records.map(({ id }) => id));
+  return nodes.filter(({ id }) => !known.has(id));
 }
 
 /**
