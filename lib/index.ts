@@ -16,6 +16,12 @@ export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
+export {
+  type ClusterInfoOptions,
+  type ClusterInfoResult,
+  clusterInfo,
+  type MasterInfo,
+} from './operations/cluster-info.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
@@ -26,6 +32,11 @@ export { replicate } from './operations/replicate.ts';
 export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.ts';
 export type { OperationResult } from './operations/result.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';
+export {
+  type NodeTimeoutResult,
+  type NodeTimeoutSet,
+  setNodeTimeout,
+} from './operations/set-node-timeout.ts';
 export { type ShutdownOptions, shutdownCluster } from './operations/shutdown-cluster.ts';
 export { type StartOptions, startCluster, startClusterOnMulti } from './operations/start-cluster.ts';
 export type {

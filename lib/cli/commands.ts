@@ -1,13 +1,16 @@
 import type { Command } from './command.ts';
+import { call } from './commands/call.ts';
 import { check } from './commands/check.ts';
 import { execute } from './commands/execute.ts';
 import { fix } from './commands/fix.ts';
+import { info } from './commands/info.ts';
 import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
 import { migrateSlots } from './commands/migrate-slots.ts';
 import { quit } from './commands/quit.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
+import { setTimeout } from './commands/set-timeout.ts';
 import { shutdown } from './commands/shutdown.ts';
 import { create, start, startMulti } from './commands/start.ts';
 
@@ -26,7 +29,10 @@ export const commands: readonly Command[] = [
   rescue,
   list,
   check,
+  info,
   execute,
+  call,
+  setTimeout,
 ];
 
 /** The command of this name; dashes and underscores are the same. */
