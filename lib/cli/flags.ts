@@ -39,6 +39,7 @@ export const connectionFlags: Flags = {
 
 export const outputFlags: Flags = {
   json: { type: 'boolean', help: 'Print one JSON document' },
+  'json-stream': { type: 'boolean', help: 'Print a JSON line for each event, then the document' },
   help: { type: 'boolean', short: 'h', help: 'Show this help' },
 };
 

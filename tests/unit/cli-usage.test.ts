@@ -36,7 +36,8 @@ function assertUnderstood(ran: Ran): void {
 function argumentsOf(name: string): string[] {
   const least = commands.find((command) => command.name === name)?.arity[0] ?? 0;
   const words = [NODE, '127.0.0.1:2', '3'].slice(0, least);
-  return name === 'execute' ? [NODE, 'PING'] : words;
+  if (name === 'set_timeout') return [NODE, '5000'];
+  return name === 'execute' || name === 'call' ? [NODE, 'PING'] : words;
 }
 
 describe('help', () => {
