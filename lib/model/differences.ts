@@ -37,9 +37,14 @@ const FIELDS: readonly Field[] = [
     name: 'config epoch',
     severity: 'info',
     of: ({ configEpoch }) => String(configEpoch),
-    differs: (a, b) => a.role === 'master' && b.role === 'master' && a.configEpoch !== b.configEpoch,
+    // That of a master without slots is worth nothing, and not all hear of it.
+    differs: (a, b) => a.configEpoch !== b.configEpoch && [a, b].every(ownsSlots),
   },
 ];
+
+function ownsSlots({ role, slots }: NodeRecord): boolean {
+  return role === 'master' && slots.length > 0;
+}
 
 /** Where nodes that answer say different things of a node: role, master, address, config epoch. Who owns slots stands apart. */
 export function fieldDifferences(view: ClusterView): Finding[] {
