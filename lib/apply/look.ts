@@ -47,6 +47,9 @@ function refusal(reply: ReplyError, address: Address): Error {
   });
 }
 
+/** Nodes asked at one time: the answers of a large cluster are large themselves. */
+const AT_ONCE = 32;
+
 /** Asks one node for the others, then all of them at once. Rejects only where the first gives no answer. */
 export async function look(connections: Connections, seed: Address): Promise<ClusterView> {
   const lines = new NodeLines();
@@ -56,14 +59,18 @@ export async function look(connections: Connections, seed: Address): Promise<Clu
   const asked = new Set([first.myself.id]);
   let ahead = toAsk(first, asked);
   while (ahead.length > 0) {
-    const found = await inParallel(ahead, async (record) => {
-      try {
-        return await askMember(connections, record, lines);
-      } catch (error) {
-        unreachable.set(record.id, error as Error);
-        return undefined;
-      }
-    });
+    const found = await inParallel(
+      ahead,
+      async (record) => {
+        try {
+          return await askMember(connections, record, lines);
+        } catch (error) {
+          unreachable.set(record.id, error as Error);
+          return undefined;
+        }
+      },
+      AT_ONCE,
+    );
     for (const report of found) if (report) reports.set(report.myself.id, report);
     // A node may be known to some only, so each answer is searched for more.
     ahead = found.flatMap((report) => (report ? toAsk(report, asked) : []));
