@@ -16,11 +16,18 @@ export {
   parseAddress,
 } from './model/address.ts';
 export { ClusterNode } from './model/cluster-node.ts';
-export type { Finding } from './model/findings.ts';
+export type { NodeDetails } from './model/details.ts';
+export type { Finding, FindingKind } from './model/finding.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
-export { type CheckResult, check } from './operations/check.ts';
+export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
+export {
+  type ClusterInfoOptions,
+  type ClusterInfoResult,
+  clusterInfo,
+  type MasterInfo,
+} from './operations/cluster-info.ts';
 export { type CreateOptions, createCluster } from './operations/create-cluster.ts';
 export { type DelNodeOptions, delNode } from './operations/del-node.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
@@ -37,6 +44,11 @@ export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.t
 export { type ReshardOptions, reshard } from './operations/reshard.ts';
 export type { OperationResult } from './operations/result.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';
+export {
+  type NodeTimeoutResult,
+  type NodeTimeoutSet,
+  setNodeTimeout,
+} from './operations/set-node-timeout.ts';
 export { type ShutdownOptions, shutdownCluster } from './operations/shutdown-cluster.ts';
 export { type StartOptions, startCluster, startClusterOnMulti } from './operations/start-cluster.ts';
 export type {

@@ -1,19 +1,30 @@
 import { ReplyError } from '../../resp/index.ts';
 import { ClusterError } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
-import { isInHandshake, type NodeRecord, parseClusterNodes } from '../model/node.ts';
+import { isInHandshake, type NodeRecord } from '../model/node.ts';
+import { NodeLines } from '../model/node-lines.ts';
 import { type ClusterView, mergeReports, type NodeReport, parseClusterInfo } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import { inParallel } from './parallel.ts';
 
 /** Asks one node what it knows of its cluster. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server. */
-export async function askNode(connections: Connections, address: Address): Promise<NodeReport> {
-  const [nodes, info] = await connections.askAll(address, [
-    ['CLUSTER', 'NODES'],
-    ['CLUSTER', 'INFO'],
-  ]);
+export async function askNode(
+  connections: Connections,
+  address: Address,
+  lines: NodeLines = new NodeLines(),
+): Promise<NodeReport> {
+  const [nodes, info] = await connections.askAll(
+    address,
+    [
+      ['CLUSTER', 'NODES'],
+      ['CLUSTER', 'INFO'],
+    ],
+    { as: 'buffer' },
+  );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
-  const records = parseClusterNodes(String(nodes)).filter((record) => !isInHandshake(record));
+  const all = lines.parse(nodes as Buffer);
+  const inHandshake = all.filter(isInHandshake);
+  const records = inHandshake.length === 0 ? all : all.filter((record) => !isInHandshake(record));
   const myself = records.find((record) => record.flags.includes('myself'));
   if (!myself) {
     throw new ClusterError(
@@ -24,7 +35,7 @@ export async function askNode(connections: Connections, address: Address): Promi
       },
     );
   }
-  return { address, myself, records, info: parseClusterInfo(String(info)) };
+  return { address, myself, records, inHandshake, info: parseClusterInfo(String(info)) };
 }
 
 function refusal(reply: ReplyError, address: Address): Error {
@@ -36,22 +47,30 @@ function refusal(reply: ReplyError, address: Address): Error {
   });
 }
 
+/** Nodes asked at one time: the answers of a large cluster are large themselves. */
+const AT_ONCE = 32;
+
 /** Asks one node for the others, then all of them at once. Rejects only where the first gives no answer. */
 export async function look(connections: Connections, seed: Address): Promise<ClusterView> {
-  const first = await askNode(connections, seed);
+  const lines = new NodeLines();
+  const first = await askNode(connections, seed, lines);
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
   const unreachable = new Map<string, Error>();
   const asked = new Set([first.myself.id]);
   let ahead = toAsk(first, asked);
   while (ahead.length > 0) {
-    const found = await inParallel(ahead, async (record) => {
-      try {
-        return await askMember(connections, record);
-      } catch (error) {
-        unreachable.set(record.id, error as Error);
-        return undefined;
-      }
-    });
+    const found = await inParallel(
+      ahead,
+      async (record) => {
+        try {
+          return await askMember(connections, record, lines);
+        } catch (error) {
+          unreachable.set(record.id, error as Error);
+          return undefined;
+        }
+      },
+      AT_ONCE,
+    );
     for (const report of found) if (report) reports.set(report.myself.id, report);
     // A node may be known to some only, so each answer is searched for more.
     ahead = found.flatMap((report) => (report ? toAsk(report, asked) : []));
@@ -63,12 +82,16 @@ function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
   return report.records.filter((record) => !asked.has(record.id) && asked.add(record.id));
 }
 
-async function askMember(connections: Connections, record: NodeRecord): Promise<NodeReport> {
+async function askMember(
+  connections: Connections,
+  record: NodeRecord,
+  lines: NodeLines,
+): Promise<NodeReport> {
   const { host, port } = record.address;
   if (host === '' || port === 0) {
     throw new ClusterError('NODE_UNREACHABLE', `No address is known for node ${record.id}`);
   }
-  const report = await askNode(connections, record.address);
+  const report = await askNode(connections, record.address, lines);
   if (report.myself.id !== record.id) {
     const address = formatAddress(record.address);
     throw new ClusterError(

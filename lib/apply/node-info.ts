@@ -9,7 +9,7 @@ export type NodeInfo = ReadonlyMap<string, string>;
 export async function askInfo(
   connections: Connections,
   address: Address,
-  sections: readonly ('memory' | 'keyspace' | 'server')[],
+  sections: readonly ('memory' | 'keyspace' | 'server' | 'replication' | 'persistence')[],
 ): Promise<NodeInfo> {
   const replies = await connections.askAll(
     address,

@@ -38,7 +38,7 @@ export function approver(
     }
     progress.clear();
     // With --json stdout is for the document alone.
-    (values.json ? io.stderr : io.stdout)(lines);
+    (values.json || values['json-stream'] ? io.stderr : io.stdout)(lines);
     return ['yes', 'y'].includes(((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase());
   };
 }

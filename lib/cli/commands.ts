@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { call } from './commands/call.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
 import { create } from './commands/create.ts';
@@ -6,6 +7,7 @@ import { delNode } from './commands/del-node.ts';
 import { execute } from './commands/execute.ts';
 import { failover } from './commands/failover.ts';
 import { fix } from './commands/fix.ts';
+import { info } from './commands/info.ts';
 import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
 import { migrateSlots } from './commands/migrate-slots.ts';
@@ -14,6 +16,7 @@ import { rebalance } from './commands/rebalance.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
 import { reshard } from './commands/reshard.ts';
+import { setTimeout } from './commands/set-timeout.ts';
 import { shutdown } from './commands/shutdown.ts';
 import { start, startMulti } from './commands/start.ts';
 
@@ -36,8 +39,11 @@ export const commands: readonly Command[] = [
   rescue,
   list,
   check,
+  info,
   execute,
   completion,
+  call,
+  setTimeout,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

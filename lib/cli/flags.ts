@@ -46,6 +46,7 @@ export const connectionFlags: Flags = {
 
 export const outputFlags: Flags = {
   json: { type: 'boolean', help: 'Print one JSON document' },
+  'json-stream': { type: 'boolean', help: 'Print a JSON line for each event, then the document' },
   help: { type: 'boolean', short: 'h', help: 'Show this help' },
 };
 
@@ -106,6 +107,12 @@ export function numberFlag(values: FlagValues, name: string, least = 1): number 
   throw new UsageError(`Not a number from ${least} up for --${name}: "${value}"`);
 }
 
+/** Every value of an option that may be given several times. */
+export function listFlag(values: FlagValues, name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value : [];
+}
+
 /** How to reach the nodes, from options and the environment. A password never comes into an error. */
 export async function connectionOptions(values: FlagValues, io: Io): Promise<ConnectionOptions> {
   const password = await findPassword(values, io);
@@ -125,12 +132,6 @@ export async function connectionOptions(values: FlagValues, io: Io): Promise<Con
     ...(connectTimeout === undefined ? {} : { connectTimeout }),
     ...(commandTimeout === undefined ? {} : { commandTimeout }),
   };
-}
-
-/** The values of an option that may be given several times. */
-export function listFlag(values: FlagValues, name: string): readonly string[] {
-  const value = values[name];
-  return Array.isArray(value) ? value : [];
 }
 
 function addressMapOf(values: FlagValues): Readonly<Record<string, string>> | undefined {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors.ts';
+import type { OnEvent } from '../events.ts';
 import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
 import { VERSION } from '../version.ts';
@@ -32,7 +33,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (!(error instanceof UsageError)) throw error;
     const { message, command } = error;
     const hint = `See: redis-trib ${command ? `${command} ` : ''}--help`;
-    if (argv.includes('--json')) {
+    if (argv.includes('--json') || argv.includes('--json-stream')) {
       const data = { error: { code: 'USAGE', message, hint, openSlots: [], resumable: false } };
       io.stdout(document(command, { ok: false, data }));
     }
@@ -138,7 +139,7 @@ async function runCommand(
 ): Promise<number> {
   requireAddresses(command, positionals);
   const progress = new ProgressView(io);
-  const json = values.json === true;
+  const json = values.json === true || values['json-stream'] === true;
   let password: string | undefined;
   try {
     const approve = approver(command, values, io, progress);
@@ -224,8 +225,15 @@ async function operationOptions(
     ...(agreeTimeout === undefined ? {} : { agreeTimeout }),
     dryRun: values['dry-run'] === true,
     force: values.force === true,
-    onEvent: progress.onEvent,
+    onEvent: values['json-stream'] === true ? streaming(io, progress.onEvent) : progress.onEvent,
     signal: io.signal,
+  };
+}
+
+function streaming(io: Io, show: OnEvent): OnEvent {
+  return (event) => {
+    io.stdout(`${JSON.stringify({ version: JSON_VERSION, event })}\n`);
+    show(event);
   };
 }
 

@@ -1,44 +1,50 @@
 import { formatAddress } from './address.ts';
-import { isFailed } from './node.ts';
-import { claimsBySlot, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
-import { type ClusterView, nodeName, openSlotsOf, slotOwners } from './view.ts';
+import { downLinks, epochCollisions, failingStates, ghosts } from './bus-findings.ts';
+import type { NodeDetails, SharedId } from './details.ts';
+import { fieldDifferences } from './differences.ts';
+import { type Finding, listNames, namesOf } from './finding.ts';
+import { isFailed, type NodeRecord } from './node.ts';
+import { memoryFindings, saveFindings, sharedIdFindings, silent, versionFindings } from './node-findings.ts';
+import { mastersAlone, placementFindings, replicaMarks, replicationFindings } from './replica-findings.ts';
+import { claimsBySlot, formatSlots, slotsWhere, toRanges } from './slot.ts';
+import { type ClusterView, type NodeReport, openSlotsOf, slotOwners } from './view.ts';
 
-/** Something about a cluster that is not as it should be. */
-export interface Finding {
-  /** `error`: slots are not served, or nodes do not agree. `warning`: it works, but not as safely as it should. */
-  readonly severity: 'error' | 'warning';
-  readonly kind:
-    | 'node-unreachable'
-    | 'node-failed'
-    | 'nodes-disagree'
-    | 'link-down'
-    | 'state-fail'
-    | 'slots-uncovered'
-    | 'slot-open'
-    | 'slots-contested'
-    | 'epoch-collision';
-  readonly message: string;
-  /** Addresses, or ids where no address is known. */
-  readonly nodes: readonly string[];
-  readonly slots?: readonly SlotRange[];
+/** What is known beside the view itself. */
+export interface Beside {
+  /** By node id: what a node says of itself, or why it does not. */
+  readonly details?: ReadonlyMap<string, NodeDetails | Error>;
+  readonly sharedIds?: readonly SharedId[];
+  /** By node id. */
+  readonly zones?: ReadonlyMap<string, string>;
 }
 
+const SEVERITIES = ['error', 'warning', 'info'] as const;
+
 /** Everything that is wrong in a view, errors first. */
-export function findingsOf(view: ClusterView): Finding[] {
+export function findingsOf(view: ClusterView, beside: Beside = {}): Finding[] {
+  const { details = new Map(), sharedIds = [], zones = new Map() } = beside;
   const found = [
     ...uncovered(view),
     ...open(view),
     ...contested(view),
+    ...sharedIdFindings(sharedIds),
     ...unreachable(view),
     ...disagreements(view),
-    ...states(view),
-    ...links(view),
-    ...collisions(view),
+    ...fieldDifferences(view),
+    ...failingStates(view),
+    ...silent(view, details),
+    ...ghosts(view),
+    ...downLinks(view),
+    ...epochCollisions(view),
+    ...mastersAlone(view),
+    ...replicationFindings(view, details),
+    ...placementFindings(view, zones),
+    ...memoryFindings(view, details),
+    ...versionFindings(view, details),
+    ...saveFindings(view, details),
+    ...replicaMarks(view),
   ];
-  return [
-    ...found.filter((item) => item.severity === 'error'),
-    ...found.filter((item) => item.severity === 'warning'),
-  ];
+  return SEVERITIES.flatMap((severity) => found.filter((item) => item.severity === severity));
 }
 
 /** Slots that no master claims, or whose owner has failed. */
@@ -53,14 +59,11 @@ export function uncoveredSlots(view: ClusterView): number[] {
 
 /** Ids of the nodes that gave no answer and that a majority has declared failed. */
 export function failedNodes(view: ClusterView): string[] {
-  return view.nodes
-    .filter((node) => !view.reports.has(node.id))
-    .filter((node) =>
-      [...view.reports.values()].some((report) =>
-        report.records.some((record) => record.id === node.id && isFailed(record)),
-      ),
-    )
-    .map((node) => node.id);
+  const failed = new Set<string>();
+  for (const { records } of view.reports.values()) {
+    for (const record of records) if (isFailed(record)) failed.add(record.id);
+  }
+  return view.nodes.filter(({ id }) => failed.has(id) && !view.reports.has(id)).map(({ id }) => id);
 }
 
 /** Says that slots are not served, and which. */
@@ -73,63 +76,85 @@ function uncovered(view: ClusterView): Finding[] {
   const slots = uncoveredSlots(view);
   if (slots.length === 0) return [];
   const message = describeUncovered(slots);
-  return [{ severity: 'error', kind: 'slots-uncovered', message, nodes: [], slots: toRanges(slots) }];
+  const hint = `Bring their owner back, or give them to an empty node: redis-trib rescue ${formatAddress(view.seed)} NEW`;
+  return [{ severity: 'error', kind: 'slots-uncovered', message, nodes: [], slots: toRanges(slots), hint }];
 }
 
 function open(view: ClusterView): Finding[] {
+  const nameOf = namesOf(view);
   return [...openSlotsOf(view)].map(([slot, items]) => ({
     severity: 'error',
     kind: 'slot-open',
     message: `Slot ${slot} is open: ${items
       .map(({ nodeId, direction, peer }) =>
         direction === 'importing'
-          ? `importing on ${nodeName(view, nodeId)} from ${nodeName(view, peer)}`
-          : `migrating on ${nodeName(view, nodeId)} to ${nodeName(view, peer)}`,
+          ? `importing on ${nameOf(nodeId)} from ${nameOf(peer)}`
+          : `migrating on ${nameOf(nodeId)} to ${nameOf(peer)}`,
       )
       .join(', ')}`,
-    nodes: items.map(({ nodeId }) => nodeName(view, nodeId)),
+    nodes: items.map(({ nodeId }) => nameOf(nodeId)),
     slots: [[slot, slot]],
+    hint: `Unless a move is under way: redis-trib fix ${formatAddress(view.seed)}`,
   }));
 }
 
 function contested(view: ClusterView): Finding[] {
+  const nameOf = namesOf(view);
   const bySlot = new Map<number, string[]>();
   for (const { myself } of view.reports.values()) {
     if (myself.role !== 'master') continue;
     for (const [first, last] of myself.slots) {
-      for (let slot = first; slot <= last; slot++) bySlot.set(slot, [...(bySlot.get(slot) ?? []), myself.id]);
+      for (let slot = first; slot <= last; slot++) {
+        const claims = bySlot.get(slot);
+        if (claims) claims.push(myself.id);
+        else bySlot.set(slot, [myself.id]);
+      }
     }
   }
   const byClaim = new Map<string, number[]>();
   for (const [slot, ids] of bySlot) {
     if (ids.length < 2) continue;
     const key = ids.sort().join(' ');
-    byClaim.set(key, [...(byClaim.get(key) ?? []), slot]);
+    const slots = byClaim.get(key);
+    if (slots) slots.push(slot);
+    else byClaim.set(key, [slot]);
   }
   return [...byClaim].map(([key, slots]) => {
-    const nodes = key.split(' ').map((id) => nodeName(view, id));
+    const nodes = key.split(' ').map(nameOf);
     const message = `Slots ${formatSlots(slots)} are claimed by ${nodes.join(' and ')}`;
-    return { severity: 'error', kind: 'slots-contested', message, nodes, slots: toRanges(slots) };
+    const hint = `The higher config epoch wins within seconds; if not: redis-trib fix ${formatAddress(view.seed)}`;
+    return { severity: 'error', kind: 'slots-contested', message, nodes, slots: toRanges(slots), hint };
   });
 }
 
 function unreachable(view: ClusterView): Finding[] {
+  const nameOf = namesOf(view);
   const failed = new Set(failedNodes(view));
-  return [...view.unreachable].map(([id, error]) => {
-    const name = nodeName(view, id);
+  return [...view.unreachable].flatMap(([id, error]): Finding[] => {
+    const name = nameOf(id);
+    // That no address is known is told apart.
+    if (name === id && !failed.has(id)) return [];
     return failed.has(id)
-      ? {
-          severity: 'warning',
-          kind: 'node-failed',
-          message: `${name} has failed: ${error.message}`,
-          nodes: [name],
-        }
-      : {
-          severity: 'error',
-          kind: 'node-unreachable',
-          message: `${name} gives no answer: ${error.message}`,
-          nodes: [name],
-        };
+      ? [
+          {
+            severity: 'warning',
+            kind: 'node-failed',
+            message: `${name} has failed: ${error.message}`,
+            nodes: [name],
+            hint: `Start it again; if it is gone for good: redis-trib del_node ${formatAddress(view.seed)} ${id}`,
+          },
+        ]
+      : [
+          {
+            severity: 'error',
+            kind: 'node-unreachable',
+            message: `${name} gives no answer: ${error.message}`,
+            nodes: [name],
+            hint:
+              (error as { hint?: string }).hint ??
+              'Start it again, or let it be reached from here; the cluster does not hold it for failed yet',
+          },
+        ];
   });
 }
 
@@ -142,77 +167,76 @@ export function disagreements(
   ignore?: string,
   apart: Pick<ReadonlySet<number>, 'has'> = new Set<number>(),
 ): Finding[] {
+  const nameOf = namesOf(view);
   const owners = slotOwners(view);
+  const isWell = claimsCheck(owners);
   const found: Finding[] = [];
   for (const report of view.reports.values()) {
     if (report.myself.id === ignore) continue;
     const name = formatAddress(report.address);
-    const known = new Set(report.records.map(({ id }) => id));
-    const strangers = view.nodes.filter(({ id }) => id !== ignore && !known.has(id));
-    for (const { id } of strangers) {
-      const nodes = [name, nodeName(view, id)];
+    const strangers = strangersTo(report, view.nodes).filter(({ id }) => id !== ignore);
+    if (strangers.length > 0) {
+      const names = strangers.map(({ id }) => nameOf(id));
       found.push({
         severity: 'error',
         kind: 'nodes-disagree',
-        message: `${name} does not know ${nodes[1]}`,
-        nodes,
+        message: `${name} does not know ${listNames(names)}`,
+        nodes: [name, ...names],
+        hint: 'If a node was forgotten or has just joined, wait; else introduce it again with CLUSTER MEET, or forget it on all',
       });
     }
+    if (isWell(report.records)) continue;
     const seen = claimsBySlot(report.records);
     const wrong = slotsWhere((slot) => owners[slot] !== seen[slot] && !apart.has(slot));
     if (wrong.length > 0) {
-      const message = `${name} does not agree with the others who owns slots ${formatSlots(wrong)}`;
+      const [slot = 0] = wrong;
+      const [here, there] = [seen[slot], owners[slot]].map((id) => (id ? nameOf(id) : 'nobody'));
       found.push({
         severity: 'error',
         kind: 'nodes-disagree',
-        message,
+        message: `${name} does not agree with the others who owns slots ${formatSlots(wrong)}: slot ${slot} is ${here}'s to it, ${there}'s to the others`,
         nodes: [name],
         slots: toRanges(wrong),
+        hint: `Wait a few seconds and check again; if it stays: redis-trib fix ${formatAddress(view.seed)}`,
       });
     }
   }
   return found;
 }
 
-function states(view: ClusterView): Finding[] {
-  const failing = [...view.reports.values()]
-    .filter(({ info }) => info.state !== 'ok')
-    .map(({ address }) => formatAddress(address));
-  if (failing.length === 0) return [];
-  const shown =
-    failing.slice(0, 5).join(', ') + (failing.length > 5 ? ` and ${failing.length - 5} more` : '');
-  return [
-    { severity: 'error', kind: 'state-fail', message: `cluster_state:fail on ${shown}`, nodes: failing },
-  ];
+function strangersTo({ records }: NodeReport, nodes: readonly NodeRecord[]): NodeRecord[] {
+  // All that anybody knows is in the view.
+  if (records.length === nodes.length) return [];
+  const known = new Set(records.map(({ id }) => id));
+  return nodes.filter(({ id }) => !known.has(id));
 }
 
-function links(view: ClusterView): Finding[] {
-  return [...view.reports.values()].flatMap((report) => {
-    const name = formatAddress(report.address);
-    const down = report.records.filter(
-      ({ id, flags, linkState }) =>
-        view.reports.has(id) && !flags.includes('myself') && linkState !== 'connected',
-    );
-    return down.map(({ id }): Finding => {
-      const nodes = [name, nodeName(view, id)];
-      const message = `${name} has no link to ${nodes[1]} on the cluster bus`;
-      return { severity: 'warning', kind: 'link-down', message, nodes };
-    });
-  });
-}
-
-function collisions(view: ClusterView): Finding[] {
-  const byEpoch = new Map<number, string[]>();
-  for (const node of view.nodes) {
-    if (node.role !== 'master' || node.slots.length === 0) continue;
-    byEpoch.set(node.configEpoch, [...(byEpoch.get(node.configEpoch) ?? []), nodeName(view, node.id)]);
-  }
-  return [...byEpoch]
-    .filter(([, nodes]) => nodes.length > 1)
-    .map(([epoch, nodes]) => ({
-      severity: 'warning',
-      kind: 'epoch-collision',
-      message: `Config epoch ${epoch} is held by ${nodes.join(' and ')}`,
-      nodes,
-    }));
+/**
+ * Tells cheaply of most reports that they name these owners and no others. Records that say the same are one object, so each
+ * is compared slot by slot once.
+ */
+function claimsCheck(owners: readonly (string | undefined)[]): (records: readonly NodeRecord[]) => boolean {
+  const owned = owners.reduce((sum, owner) => (owner === undefined ? sum : sum + 1), 0);
+  const counts = new Map<NodeRecord, number>();
+  const countOf = (record: NodeRecord): number => {
+    let sum = 0;
+    for (const [first, last] of record.slots) {
+      for (let slot = first; slot <= last; slot++) if (owners[slot] !== record.id) return Number.NaN;
+      sum += last - first + 1;
+    }
+    return sum;
+  };
+  return (records) => {
+    let sum = 0;
+    for (const record of records) {
+      if (record.slots.length === 0) continue;
+      let count = counts.get(record);
+      if (count === undefined) {
+        count = countOf(record);
+        counts.set(record, count);
+      }
+      sum += count;
+    }
+    return sum === owned;
+  };
 }

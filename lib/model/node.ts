@@ -36,10 +36,11 @@ export function parseClusterNodes(text: string): NodeRecord[] {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '')
-    .map(parseLine);
+    .map(parseNodeLine);
 }
 
-function parseLine(line: string): NodeRecord {
+/** Reads one line of CLUSTER NODES. */
+export function parseNodeLine(line: string): NodeRecord {
   const [id, where, flagText, master, , , epoch, link, ...ranges] = line.split(' ');
   if (!id || where === undefined || !flagText || !master || epoch === undefined || link === undefined) {
     throw new TypeError(`Cannot read a line of CLUSTER NODES: "${line.slice(0, 200)}"`);

@@ -18,6 +18,8 @@ export interface NodeReport {
   readonly myself: NodeRecord;
   /** Every node it knows, itself included, those in handshake left out. */
   readonly records: readonly NodeRecord[];
+  /** Nodes that are only being introduced to it. */
+  readonly inHandshake?: readonly NodeRecord[];
   readonly info: ClusterInfo;
 }
 
@@ -86,16 +88,13 @@ export function nodeById(view: ClusterView, id: string): NodeRecord | undefined 
 
 /** The node that answers at this address, by the address it was asked at or the one others know. */
 export function nodeByAddress(view: ClusterView, address: Address): NodeRecord | undefined {
-  return (
-    view.nodes.find((node) => sameAddress(node.address, address)) ??
-    view.nodes.find((node) => knownAddresses(view, node.id).some((known) => sameAddress(known, address)))
-  );
-}
-
-function knownAddresses(view: ClusterView, id: string): Address[] {
-  return [...view.reports.values()].flatMap((report) =>
-    report.records.filter((record) => record.id === id).map((record) => record.address),
-  );
+  const asked = view.nodes.find((node) => sameAddress(node.address, address));
+  if (asked) return asked;
+  const ids = new Set<string>();
+  for (const { records } of view.reports.values()) {
+    for (const record of records) if (sameAddress(record.address, address)) ids.add(record.id);
+  }
+  return view.nodes.find(({ id }) => ids.has(id));
 }
 
 /** How `observerId` sees `id`, or undefined where it does not know it or gave no answer. */

@@ -1,3 +1,4 @@
+import type { NodeDetails } from '../../lib/model/details.ts';
 import { parseClusterNodes } from '../../lib/model/node.ts';
 import { type ClusterView, mergeReports, type NodeReport } from '../../lib/model/view.ts';
 
@@ -76,4 +77,18 @@ export function viewOf(answers: Readonly<Record<number, Answer>>): ClusterView {
 export function agreedView(lines: readonly Line[], silent: readonly number[] = []): ClusterView {
   const asking = lines.filter(({ node }) => !silent.includes(node));
   return viewOf(Object.fromEntries(asking.map(({ node }) => [node, { lines }])));
+}
+
+/** What a node that is well says of itself, but for these fields. */
+export function detailsOf(fields: Partial<NodeDetails>): NodeDetails {
+  return {
+    runId: 'r',
+    version: 'Redis 8.6.0',
+    offset: 0,
+    replicas: [],
+    memory: { used: 1000, counted: 1000, max: 0, policy: 'noeviction' },
+    keys: 0,
+    isSaveFailing: false,
+    ...fields,
+  };
 }

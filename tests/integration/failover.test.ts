@@ -88,7 +88,12 @@ async function assertMoved(world: Halfway, source: ServerNode, target: ServerNod
   await client.close();
   assert.equal(await ask(source, 'DBSIZE'), 0);
   assert.equal(await ask(target, 'DBSIZE'), keys.length);
-  assert.deepEqual((await check(other.address)).findings, []);
+  const { findings } = await check(other.address);
+  // The third master never has a replica.
+  assert.deepEqual(
+    findings.filter(({ kind }) => kind !== 'master-without-replica'),
+    [],
+  );
 }
 
 describe('a master that fails over in the middle of a move', { concurrency: 3 }, () => {

@@ -37,7 +37,9 @@ function assertUnderstood(ran: Ran): void {
 function argumentsOf(name: string): string[] {
   const least = commands.find((command) => command.name === name)?.arity[0] ?? 0;
   const words = [NODE, '127.0.0.1:2', '3'].slice(0, least);
-  return name === 'execute' ? [NODE, 'PING'] : words;
+  if (name === 'set_timeout') return [NODE, '5000'];
+  if (name === 'del_node') return [NODE, 'abcdef'];
+  return name === 'execute' || name === 'call' ? [NODE, 'PING'] : words;
 }
 
 /** Options without which a command asks, or is not understood, where there is no terminal. */

@@ -1,9 +1,9 @@
 import { type Command, MANY } from '../command.ts';
 import { count } from '../figures.ts';
-import { changeFlags, type FlagValues, listFlag, numberFlag } from '../flags.ts';
-import { UsageError } from '../io.ts';
+import { changeFlags, numberFlag } from '../flags.ts';
 import { given } from '../move-options.ts';
 import { operated } from '../outcome.ts';
+import { zoneFlag, zonesOf } from '../zones.ts';
 import { maxSlots } from './start.ts';
 
 export const create: Command = {
@@ -17,12 +17,7 @@ export const create: Command = {
   asks: true,
   flags: {
     replicas: { type: 'string', value: 'N', help: 'Replicas of each master (0)' },
-    zone: {
-      type: 'string',
-      multiple: true,
-      value: 'NODE=ZONE',
-      help: 'What fails together, such as a rack: replicas are put elsewhere, repeatable',
-    },
+    zone: zoneFlag,
     ...changeFlags,
     ...maxSlots,
   },
@@ -39,14 +34,3 @@ export const create: Command = {
     return operated(result, `Created a cluster of ${count(masters, 'master')}${also}`);
   },
 };
-
-function zonesOf(values: FlagValues): Record<string, string> {
-  return Object.fromEntries(
-    listFlag(values, 'zone').map((text) => {
-      const [node, zone, ...more] = text.split('=');
-      if (!node || !zone || more.length > 0)
-        throw new UsageError(`Not a zone: "${text}" (expected NODE=ZONE)`);
-      return [node, zone];
-    }),
-  );
-}

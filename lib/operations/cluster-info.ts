@@ -1,0 +1,88 @@
+import { inspect } from '../apply/inspect.ts';
+import { look } from '../apply/look.ts';
+import type { NodeDetails } from '../model/details.ts';
+import { countSlots, type NodeRecord } from '../model/node.ts';
+import type { SlotRange } from '../model/slot.ts';
+import { type ClusterView, nodeName, replicasOf } from '../model/view.ts';
+import type { ConnectionOptions } from '../options.ts';
+import { type ClusterLike, seedOf, withContext } from './run.ts';
+
+export interface ClusterInfoOptions extends ConnectionOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** One master, in figures. */
+export interface MasterInfo {
+  readonly id: string;
+  /** `host:port`. */
+  readonly address: string;
+  readonly slots: number;
+  readonly slotRanges: readonly SlotRange[];
+  /** Addresses of its replicas, living or not. */
+  readonly replicas: readonly string[];
+  /** Over all databases; null where it gives no answer. */
+  readonly keys: number | null;
+  /** Bytes; null where it gives no answer. */
+  readonly usedMemory: number | null;
+  /** Why it gives no answer. */
+  readonly error: Error | null;
+}
+
+export interface ClusterInfoResult {
+  /** True if every master answered. */
+  readonly ok: boolean;
+  /** Ordered by address. */
+  readonly masters: readonly MasterInfo[];
+  /** Over the masters that answered. */
+  readonly keys: number;
+  /** Over all masters. */
+  readonly slots: number;
+  /** Bytes, over the masters that answered. */
+  readonly usedMemory: number;
+  readonly keysPerSlot: number;
+}
+
+/** Tells of each master how many keys, slots and replicas it has. Rejects only where the first node gives no answer. */
+export function clusterInfo(
+  cluster: ClusterLike,
+  options: ClusterInfoOptions = {},
+): Promise<ClusterInfoResult> {
+  return withContext(cluster, options, async ({ connections, signal }) => {
+    const view = await look(connections, seedOf(cluster));
+    signal?.throwIfAborted();
+    const { details } = await inspect(connections, view);
+    const masters = view.nodes
+      .filter(({ role }) => role === 'master')
+      .map((node) => masterInfo(node, view, details.get(node.id)));
+    const sum = (of: (master: MasterInfo) => number | null): number =>
+      masters.reduce((total, master) => total + (of(master) ?? 0), 0);
+    const [keys, slots] = [sum((master) => master.keys), sum((master) => master.slots)];
+    return {
+      ok: masters.every(({ error }) => error === null),
+      masters,
+      keys,
+      slots,
+      usedMemory: sum((master) => master.usedMemory),
+      keysPerSlot: slots === 0 ? 0 : keys / slots,
+    };
+  });
+}
+
+function masterInfo(
+  node: NodeRecord,
+  view: ClusterView,
+  details: NodeDetails | Error | undefined,
+): MasterInfo {
+  const own = details instanceof Error ? undefined : details;
+  const error = details instanceof Error ? details : (view.unreachable.get(node.id) ?? null);
+  return {
+    id: node.id,
+    address: nodeName(view, node.id),
+    slots: countSlots(node),
+    slotRanges: node.slots,
+    replicas: replicasOf(view, node.id).map(({ id }) => nodeName(view, id)),
+    keys: own?.keys ?? null,
+    usedMemory: own?.memory.used ?? null,
+    error,
+  };
+}
