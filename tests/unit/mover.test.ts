@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
+import { areSmallStrings } from '../../lib/apply/key-sizes.ts';
 import { parseClients } from '../../lib/apply/mover/fence.ts';
 import { Gate } from '../../lib/apply/mover/gate.ts';
 import { Pacer } from '../../lib/apply/mover/pacer.ts';
@@ -120,6 +121,32 @@ describe('Pacer', () => {
     pacer.measured(10, undefined, 1000);
     assert.deepEqual(pacer.size, { keys: 1000, bytes: Number.POSITIVE_INFINITY });
     assert.equal(pacer.wantsSizes, false);
+  });
+});
+
+describe('areSmallStrings()', () => {
+  const info = (keys: number, ...lines: string[]) =>
+    ['# Keyspace', `db0:keys=${keys},expires=0`, '# Keysizes', ...lines, ''].join('\r\n');
+
+  test('goes by the longest strings that there may be, and what a server may set aside for them', () => {
+    const text = info(7, 'db0_distrib_strings_sizes:0=1,8=3,1K=2,1M=1');
+    assert.equal(areSmallStrings(text, 8 * 1024 ** 2), true);
+    assert.equal(areSmallStrings(text, 4 * 1024 ** 2), false);
+  });
+
+  test('knows nothing of keys of another type, nor where the server does not tell', () => {
+    const strings = 'db0_distrib_strings_sizes:8=3';
+    assert.equal(areSmallStrings(info(4, strings, 'db0_distrib_lists_items:1=1'), 1e9), false);
+    assert.equal(areSmallStrings(info(4, strings), 1e9), false, 'a stream is not listed');
+    assert.equal(areSmallStrings(info(3), 1e9), false);
+    assert.equal(areSmallStrings(info(3, 'db0_distrib_strings_sizes:of another form'), 1e9), false);
+    assert.equal(areSmallStrings(info(3, strings), 1e9), true);
+  });
+
+  test('looks at every database', () => {
+    const text = 'db0:keys=1,expires=0\r\ndb3:keys=1,expires=0\r\ndb0_distrib_strings_sizes:8=1\r\n';
+    assert.equal(areSmallStrings(text, 1e9), false);
+    assert.equal(areSmallStrings(`${text}db3_distrib_strings_sizes:8=1\r\n`, 1e9), true);
   });
 });
 
