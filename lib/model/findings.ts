@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import { isFailed } from './node.ts';
-import { claimsBySlot, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
+import { claimsBySlot, differingSlots, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, slotOwners } from './view.ts';
 
 /** Something about a cluster that is not as it should be. */
@@ -45,6 +45,7 @@ export function findingsOf(view: ClusterView): Finding[] {
 export function uncoveredSlots(view: ClusterView): number[] {
   const failed = new Set(failedNodes(view));
   const owners = slotOwners(view);
+  if (failed.size === 0 && !owners.includes(undefined)) return [];
   return slotsWhere((slot) => {
     const owner = owners[slot];
     return owner === undefined || failed.has(owner);
@@ -159,7 +160,7 @@ export function disagreements(
       });
     }
     const seen = claimsBySlot(report.records);
-    const wrong = slotsWhere((slot) => owners[slot] !== seen[slot] && !apart.has(slot));
+    const wrong = differingSlots(owners, seen).filter((slot) => !apart.has(slot));
     if (wrong.length > 0) {
       const message = `${name} does not agree with the others who owns slots ${formatSlots(wrong)}`;
       found.push({

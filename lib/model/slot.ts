@@ -63,7 +63,14 @@ export function claimsBySlot(
   return bySlot;
 }
 
-/** Slots of which this is true, ascending. A loop, as every node's view of all slots goes through here. */
+/** Slots that two lists by slot do not agree about, ascending. A bare loop, as every node's view of all slots goes through here. */
+export function differingSlots<Item>(some: readonly Item[], others: readonly Item[]): number[] {
+  const slots: number[] = [];
+  for (let slot = 0; slot < SLOT_COUNT; slot++) if (some[slot] !== others[slot]) slots.push(slot);
+  return slots;
+}
+
+/** Slots of which this is true, ascending. */
 export function slotsWhere(condition: (slot: number) => boolean): number[] {
   const slots: number[] = [];
   for (let slot = 0; slot < SLOT_COUNT; slot++) if (condition(slot)) slots.push(slot);
