@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import type { NodeRecord } from './node.ts';
-import { claimsBySlot, differingSlots, formatSlots, type SlotRange } from './slot.ts';
+import { differingSlots, formatSlots, type SlotRange } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 /** A node by its id, and by the address it is asked at. */
@@ -80,7 +80,7 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
     }
   }
   if (owners) {
-    const wrong = differingSlots(claimsBySlot([...records, ...owners]), claimsBySlot(records));
+    const wrong = differingSlots([...records, ...owners], records);
     if (wrong.length > 0) say(`does not agree yet who owns slots ${formatSlots(wrong, 4)}`);
   }
   if ((expectation.stateOk ?? true) && info.state !== 'ok') say('says cluster_state:fail');

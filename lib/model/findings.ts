@@ -1,7 +1,7 @@
 import { formatAddress } from './address.ts';
 import { isFailed } from './node.ts';
-import { claimsBySlot, differingSlots, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
-import { type ClusterView, nodeName, openSlotsOf, slotOwners } from './view.ts';
+import { differingSlots, formatSlots, type SlotRange, slotsWhere, toRanges } from './slot.ts';
+import { type ClusterView, mastersByRank, nodeName, openSlotsOf, slotOwners } from './view.ts';
 
 /** Something about a cluster that is not as it should be. */
 export interface Finding {
@@ -143,7 +143,7 @@ export function disagreements(
   ignore?: string,
   apart: Pick<ReadonlySet<number>, 'has'> = new Set<number>(),
 ): Finding[] {
-  const owners = slotOwners(view);
+  const owners = mastersByRank(view);
   const found: Finding[] = [];
   for (const report of view.reports.values()) {
     if (report.myself.id === ignore) continue;
@@ -159,8 +159,7 @@ export function disagreements(
         nodes,
       });
     }
-    const seen = claimsBySlot(report.records);
-    const wrong = differingSlots(owners, seen).filter((slot) => !apart.has(slot));
+    const wrong = differingSlots(owners, report.records).filter((slot) => !apart.has(slot));
     if (wrong.length > 0) {
       const message = `${name} does not agree with the others who owns slots ${formatSlots(wrong)}`;
       found.push({

@@ -119,10 +119,14 @@ export function replicasOf(view: ClusterView, masterId: string): NodeRecord[] {
   return view.nodes.filter((node) => node.role === 'replica' && node.masterId === masterId);
 }
 
+/** Masters in the order in which a claim to a slot counts, the last for most. */
+export function mastersByRank(view: ClusterView): NodeRecord[] {
+  return view.nodes.filter(({ role }) => role === 'master').sort((a, b) => (outranks(a, b) ? 1 : -1));
+}
+
 /** By slot: the id of its owner, or undefined. Where several claim it, the highest config epoch wins, as among servers. */
 export function slotOwners(view: ClusterView): (string | undefined)[] {
-  const masters = view.nodes.filter(({ role }) => role === 'master');
-  return claimsBySlot(masters.sort((a, b) => (outranks(a, b) ? 1 : -1)));
+  return claimsBySlot(mastersByRank(view));
 }
 
 // Two masters with one config epoch settle it by node id: the smaller keeps the epoch, the other takes a higher one
