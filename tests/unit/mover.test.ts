@@ -203,6 +203,44 @@ describe('runDisjoint()', () => {
     );
   });
 
+  test('lets only those share a target that may, and a source none', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyMoves, fc.func(fc.boolean()), async (pairs, mayShare) => {
+        const moves = pairs.map(([a, b]) => move(`${a}`, `${b}`));
+        const sharing = new Set(moves.filter((step) => mayShare(moves.indexOf(step))));
+        const running = new Set<MoveStep>();
+        let done = 0;
+        const run = async (step: MoveStep): Promise<void> => {
+          for (const other of running) {
+            const ends = [step.source.id, step.target.id];
+            assert.ok(!ends.includes(other.source.id), 'a source is in two moves');
+            const isTarget = other.target.id === step.target.id && sharing.has(step) && sharing.has(other);
+            assert.ok(
+              !ends.includes(other.target.id) || isTarget,
+              'a target is in two moves that do not share',
+            );
+          }
+          running.add(step);
+          await turn();
+          running.delete(step);
+          done += 1;
+        };
+        await runDisjoint(moves, 4, run, sharing);
+        assert.equal(done, moves.length);
+      }),
+      { numRuns: 100 },
+    );
+    const together: string[] = [];
+    const moves = [move('1', '9'), move('2', '9'), move('3', '9')];
+    const run = async ({ source }: MoveStep): Promise<void> => {
+      together.push(`${source.id} in`);
+      await turn();
+      together.push(`${source.id} out`);
+    };
+    await runDisjoint(moves, 4, run, new Set(moves.slice(0, 2)));
+    assert.deepEqual(together, ['1 in', '2 in', '1 out', '2 out', '3 in', '3 out']);
+  });
+
   test('begins no other when one has failed, stops those that run, and says why', async () => {
     const reason = new Error('on purpose');
     const seen: string[] = [];
