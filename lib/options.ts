@@ -43,7 +43,7 @@ export interface MoveOptions {
   readonly method?: 'auto' | 'atomic' | 'migrate';
   /** Milliseconds one MIGRATE should hold up its source at most: batches are cut to that. Infinity: as many keys as go. @default 5 */
   readonly maxStall?: number;
-  /** Moves at one time; a node takes part in one of them. @default 8 */
+  /** Moves at one time. A node takes part in one of them, but for a target of Valkey's atomic migration. @default 8 */
   readonly concurrency?: number;
   readonly limits?: MoveLimits;
   /** Bytes from which on a key is looked for before the move, named in the plan and moved alone. Infinity: none is. @default 8388608 */

@@ -1,7 +1,8 @@
 import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
 import type { Context } from './context.ts';
 import { introduce } from './introduce.ts';
-import { moveSlots } from './mover/move-slots.ts';
+import { Gate } from './mover/gate.ts';
+import { moveSlots, movesThatShare } from './mover/move-slots.ts';
 import { Ledger, type Moved } from './mover/progress.ts';
 import { inParallel } from './parallel.ts';
 import { runDisjoint } from './schedule.ts';
@@ -90,9 +91,12 @@ async function moveAll(
   masters: readonly NodeRef[],
   ledger: Ledger,
 ): Promise<void> {
-  await runDisjoint(moves, context.options.concurrency ?? DEFAULT_CONCURRENCY, (move, stop) => {
+  const sharing = await movesThatShare(context, moves);
+  const gates = new Map(moves.map(({ target }) => [target.id, new Gate()]));
+  const run = (move: MoveStep, stop: AbortSignal): Promise<void> => {
     const signal = context.signal ? AbortSignal.any([context.signal, stop]) : stop;
     const others = masters.filter(({ id }) => id !== move.source.id && id !== move.target.id);
-    return moveSlots({ ...context, signal }, move, others, ledger);
-  });
+    return moveSlots({ ...context, signal }, move, others, ledger, gates.get(move.target.id));
+  };
+  await runDisjoint(moves, context.options.concurrency ?? DEFAULT_CONCURRENCY, run, sharing);
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Command,
   type CommandOptions,
@@ -28,7 +27,7 @@ export interface LaneOptions extends CommandOptions {
  */
 export class Connections {
   /** The name of these connections while an operation on them changes the cluster. */
-  readonly changeName: string = `${CHANGE_PREFIX}${randomBytes(4).toString('hex')}`;
+  readonly changeName: string = `${CHANGE_PREFIX}${randomName()}`;
   readonly #options: ConnectionOptions;
   readonly #open = new Map<string, Promise<Connection>>();
   /** Operations that change the cluster, each with the nodes it has told. */
@@ -148,6 +147,13 @@ export class Connections {
       ...(commandTimeout === undefined ? {} : { commandTimeout }),
     });
   }
+}
+
+// Not a secret, and node:crypto takes longer to load than an operation to look at a cluster.
+function randomName(): string {
+  return Math.floor(Math.random() * 2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
 }
 
 /** The username and password that MIGRATE has to give the target. */

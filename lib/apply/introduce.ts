@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { ReplyError } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
@@ -97,6 +96,7 @@ async function meet(context: Context, by: NodeRef, node: NodeRef): Promise<void>
 async function resolveHost(address: Address): Promise<string> {
   if (isIP(address.host) !== 0) return address.host;
   try {
+    const { lookup } = await import('node:dns/promises');
     return (await lookup(address.host)).address;
   } catch (error) {
     const shown = formatAddress(address);

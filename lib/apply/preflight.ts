@@ -21,8 +21,10 @@ export async function preflight(context: Context, plan: Plan): Promise<void> {
   const moves = plan.steps.filter((step): step is MoveStep => step.type === 'move-slots');
   if (moves.length === 0) return;
   await inParallel(targetsOf(moves), async (target) => {
-    if (isServing(plan, target)) await requireServingTarget(context, target);
-    await requireMemory(context, target, moves);
+    await Promise.all([
+      isServing(plan, target) ? requireServingTarget(context, target) : undefined,
+      requireMemory(context, target, moves),
+    ]);
   });
   if (context.options.method === 'atomic') {
     await inParallel(moves, async ({ source, target }) => {

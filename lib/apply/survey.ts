@@ -3,6 +3,7 @@ import { expandSlots } from '../model/slot.ts';
 import type { BigKey, MoveContent, MoveStep, NodeRef, Plan } from '../plan/plan.ts';
 import { type DatabaseCount, DEFAULT_BIG_KEY_SIZE, findBigKeys } from './big-keys.ts';
 import type { Context } from './context.ts';
+import { hasOnlySmallKeys } from './key-sizes.ts';
 import { commonDialect } from './mover/atomic/dialect.ts';
 import { hasLimit } from './mover/throttle.ts';
 import { askDatabase, askInfo, dataBytes, databases } from './node-info.ts';
@@ -14,7 +15,7 @@ const COUNTED_AT_ONCE = 1000;
  * Says of each move what is in its slots: how many keys, how many bytes, and which keys are big. Changes nothing.
  *
  * Big keys are looked for only where there can be any and where they matter: `bigKeySize` and `maxStall` are finite, the
- * move is not going to be atomic, and the source holds more data than `bigKeySize`. It takes a MEMORY USAGE for each key, which for
+ * move is not going to be atomic, and the source holds more data than `bigKeySize` and does not say that no key is. It takes a MEMORY USAGE for each key, which for
  * a key of many elements looks at five of them: sizes are estimates, and one key in which few elements hold
  * nearly all may be missed.
  */
@@ -48,7 +49,7 @@ async function surveySource(
     counts.push({ db, keys, inSlot: await countKeys(context, source, db, slots) });
   }
   const bytes = dataBytes(info);
-  const looked = (await needsBigKeys(context, moves, bytes))
+  const looked = (await needsBigKeys(context, source, moves, bytes))
     ? await findBigKeys(context, source, counts)
     : undefined;
   const all = counts.reduce((sum, { keys }) => sum + keys, 0);
@@ -64,12 +65,18 @@ async function surveySource(
   });
 }
 
-async function needsBigKeys(context: Context, moves: readonly MoveStep[], bytes: number): Promise<boolean> {
+async function needsBigKeys(
+  context: Context,
+  source: NodeRef,
+  moves: readonly MoveStep[],
+  bytes: number,
+): Promise<boolean> {
   const { bigKeySize = DEFAULT_BIG_KEY_SIZE, maxStall, method = 'auto', limits, dryRun } = context.options;
   if (bytes <= bigKeySize || maxStall === Number.POSITIVE_INFINITY || method === 'atomic') return false;
+  if (await hasOnlySmallKeys(context.connections, parseAddress(source.address), bigKeySize)) return false;
   // Whoever asks for a plan wants to see them, however they are going to be moved.
   if (method === 'migrate' || hasLimit(limits) || dryRun) return true;
-  const choices = await inParallel(moves, ({ source, target }) => commonDialect(context, source, target));
+  const choices = await inParallel(moves, ({ target }) => commonDialect(context, source, target));
   return choices.some((choice) => 'reason' in choice);
 }
 

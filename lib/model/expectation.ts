@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import type { NodeRecord } from './node.ts';
-import { claimsBySlot, formatSlots, type SlotRange, slotsWhere } from './slot.ts';
+import { differingSlots, formatSlots, type SlotRange } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 /** A node by its id, and by the address it is asked at. */
@@ -37,7 +37,6 @@ export type Answers = ReadonlyMap<string, NodeReport | Error>;
 
 /** Every difference between what is expected and what the members answered. Empty when all is as it should be. */
 export function unmet(expectation: Expectation, answers: Answers): Unmet[] {
-  const expectedOwner = expectation.owners && claimsBySlot(expectation.owners);
   return expectation.members.flatMap((member) => {
     const answer = answers.get(member.id);
     if (answer === undefined || answer instanceof Error) {
@@ -48,16 +47,12 @@ export function unmet(expectation: Expectation, answers: Answers): Unmet[] {
         },
       ];
     }
-    return unmetBy(expectation, expectedOwner, member, answer);
+    return unmetBy(expectation, member, answer);
   });
 }
 
-function unmetBy(
-  expectation: Expectation,
-  expectedOwner: readonly (string | undefined)[] | undefined,
-  member: Member,
-  { myself, records, info }: NodeReport,
-): Unmet[] {
+function unmetBy(expectation: Expectation, member: Member, { myself, records, info }: NodeReport): Unmet[] {
+  const { owners } = expectation;
   const missing: Unmet[] = [];
   const say = (text: string, unknown?: string): void => {
     missing.push({
@@ -84,11 +79,8 @@ function unmetBy(
       say(`holds ${nameOf(record)} for ${now}`);
     }
   }
-  if (expectedOwner) {
-    const seen = claimsBySlot(records);
-    const wrong = slotsWhere(
-      (slot) => expectedOwner[slot] !== undefined && seen[slot] !== expectedOwner[slot],
-    );
+  if (owners) {
+    const wrong = differingSlots([...records, ...owners], records);
     if (wrong.length > 0) say(`does not agree yet who owns slots ${formatSlots(wrong, 4)}`);
   }
   if ((expectation.stateOk ?? true) && info.state !== 'ok') say('says cluster_state:fail');

@@ -6,8 +6,8 @@ import { type Finding, listNames, namesOf } from './finding.ts';
 import { isFailed, type NodeRecord } from './node.ts';
 import { memoryFindings, saveFindings, sharedIdFindings, silent, versionFindings } from './node-findings.ts';
 import { mastersAlone, placementFindings, replicaMarks, replicationFindings } from './replica-findings.ts';
-import { claimsBySlot, formatSlots, slotsWhere, toRanges } from './slot.ts';
-import { type ClusterView, type NodeReport, openSlotsOf, slotOwners } from './view.ts';
+import { claimsBySlot, differingSlots, formatSlots, slotsWhere, toRanges } from './slot.ts';
+import { type ClusterView, mastersByRank, type NodeReport, openSlotsOf, slotOwners } from './view.ts';
 
 /** What is known beside the view itself. */
 export interface Beside {
@@ -51,6 +51,7 @@ export function findingsOf(view: ClusterView, beside: Beside = {}): Finding[] {
 export function uncoveredSlots(view: ClusterView): number[] {
   const failed = new Set(failedNodes(view));
   const owners = slotOwners(view);
+  if (failed.size === 0 && !owners.includes(undefined)) return [];
   return slotsWhere((slot) => {
     const owner = owners[slot];
     return owner === undefined || failed.has(owner);
@@ -169,6 +170,7 @@ export function disagreements(
 ): Finding[] {
   const nameOf = namesOf(view);
   const owners = slotOwners(view);
+  const ranked = mastersByRank(view);
   const isWell = claimsCheck(owners);
   const found: Finding[] = [];
   for (const report of view.reports.values()) {
@@ -186,10 +188,10 @@ export function disagreements(
       });
     }
     if (isWell(report.records)) continue;
-    const seen = claimsBySlot(report.records);
-    const wrong = slotsWhere((slot) => owners[slot] !== seen[slot] && !apart.has(slot));
+    const wrong = differingSlots(ranked, report.records).filter((slot) => !apart.has(slot));
     if (wrong.length > 0) {
       const [slot = 0] = wrong;
+      const seen = claimsBySlot(report.records);
       const [here, there] = [seen[slot], owners[slot]].map((id) => (id ? nameOf(id) : 'nobody'));
       found.push({
         severity: 'error',

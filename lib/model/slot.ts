@@ -54,16 +54,41 @@ export function expandSlots(slots: SlotsLike): number[] {
   return [...seen];
 }
 
+/** Slots that a node of this id has, or says that it has. */
+export interface Claim {
+  readonly id: string;
+  readonly slots: readonly SlotRange[];
+}
+
 /** By slot: the id of whoever claims it, the last of them where there are several, or undefined. */
-export function claimsBySlot(
-  claims: Iterable<{ readonly id: string; readonly slots: readonly SlotRange[] }>,
-): (string | undefined)[] {
+export function claimsBySlot(claims: Iterable<Claim>): (string | undefined)[] {
   const bySlot: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   for (const { id, slots } of claims) for (const [first, last] of slots) bySlot.fill(id, first, last + 1);
   return bySlot;
 }
 
-/** Slots of which this is true, ascending. A loop, as every node's view of all slots goes through here. */
+/**
+ * Slots of which two lists of claims do not tell the same claimant, the last of each counting, ascending. Ids are numbered
+ * first: every node's view of all slots goes through here, and strings are slow to compare.
+ */
+export function differingSlots(some: Iterable<Claim>, others: Iterable<Claim>): number[] {
+  const numbers = new Map<string, number>();
+  const numbersBySlot = (claims: Iterable<Claim>): Uint32Array => {
+    const bySlot = new Uint32Array(SLOT_COUNT);
+    for (const { id, slots } of claims) {
+      const number = numbers.get(id) ?? numbers.size + 1;
+      numbers.set(id, number);
+      for (const [first, last] of slots) bySlot.fill(number, first, last + 1);
+    }
+    return bySlot;
+  };
+  const [a, b] = [numbersBySlot(some), numbersBySlot(others)];
+  const slots: number[] = [];
+  for (let slot = 0; slot < SLOT_COUNT; slot++) if (a[slot] !== b[slot]) slots.push(slot);
+  return slots;
+}
+
+/** Slots of which this is true, ascending. */
 export function slotsWhere(condition: (slot: number) => boolean): number[] {
   const slots: number[] = [];
   for (let slot = 0; slot < SLOT_COUNT; slot++) if (condition(slot)) slots.push(slot);

@@ -1,6 +1,6 @@
 import { type Address, compareAddresses, formatAddress, sameAddress } from './address.ts';
 import { isInHandshake, type NodeRecord, type OpenSlot } from './node.ts';
-import { SLOT_COUNT } from './slot.ts';
+import { claimsBySlot } from './slot.ts';
 
 /** The fields of CLUSTER INFO that operations rest on. */
 export interface ClusterInfo {
@@ -118,19 +118,14 @@ export function replicasOf(view: ClusterView, masterId: string): NodeRecord[] {
   return view.nodes.filter((node) => node.role === 'replica' && node.masterId === masterId);
 }
 
+/** Masters in the order in which a claim to a slot counts, the last for most. */
+export function mastersByRank(view: ClusterView): NodeRecord[] {
+  return view.nodes.filter(({ role }) => role === 'master').sort((a, b) => (outranks(a, b) ? 1 : -1));
+}
+
 /** By slot: the id of its owner, or undefined. Where several claim it, the highest config epoch wins, as among servers. */
 export function slotOwners(view: ClusterView): (string | undefined)[] {
-  const owners: (NodeRecord | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
-  for (const node of view.nodes) {
-    if (node.role !== 'master') continue;
-    for (const [first, last] of node.slots) {
-      for (let slot = first; slot <= last; slot++) {
-        const rival = owners[slot];
-        if (!rival || outranks(node, rival)) owners[slot] = node;
-      }
-    }
-  }
-  return owners.map((owner) => owner?.id);
+  return claimsBySlot(mastersByRank(view));
 }
 
 // Two masters with one config epoch settle it by node id: the smaller keeps the epoch, the other takes a higher one

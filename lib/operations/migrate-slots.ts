@@ -1,10 +1,24 @@
 import { nodeError } from '../apply/context.ts';
 import { askNode } from '../apply/look.ts';
 import { lookSettled, requireServing } from '../apply/settle.ts';
-import { type AddressLike, formatAddress, parseAddress, sameAddress } from '../model/address.ts';
+import {
+  type Address,
+  type AddressLike,
+  formatAddress,
+  parseAddress,
+  sameAddress,
+} from '../model/address.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { expandSlots, formatSlots, type SlotsLike, toRanges } from '../model/slot.ts';
-import { type ClusterView, nodeById, nodeName, openSlotsOf, slotOwners, standIn } from '../model/view.ts';
+import {
+  type ClusterView,
+  nodeById,
+  nodeName,
+  type OpenSlotOfNode,
+  openSlotsOf,
+  slotOwners,
+  standIn,
+} from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
@@ -40,11 +54,13 @@ export function migrateSlots(
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(from)} is source and target`);
     let view = await lookSettled(context, from);
     const before = slotOwners(view);
-    const named = (await askNode(context.connections, to)).myself.id;
+    const named = answeringAt(view, to) ?? (await askNode(context.connections, to)).myself.id;
     if (named === view.seedId)
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(to)} is ${formatAddress(from)}`);
     const now = { source: standIn(view, view.seedId)?.id, target: standIn(view, named)?.id };
-    const isResumed = options.resume || wanted.some((slot) => isBetween(view, slot, now.source, now.target));
+    const open = openSlotsOf(view);
+    const isResumed =
+      options.resume || wanted.some((slot) => isBetween(view, open.get(slot) ?? [], now.source, now.target));
     const haveParted = isResumed && now.source !== now.target;
     const sourceId = (haveParted ? now.source : undefined) ?? view.seedId;
     const targetId = (haveParted ? now.target : undefined) ?? named;
@@ -59,7 +75,7 @@ export function migrateSlots(
       const message = `${nodeName(view, was)} is a replica now: ${nodeName(view, is)}, its master, stands for it`;
       context.emit({ type: 'warning', node: nodeName(view, was), message });
     }
-    if (openSlotsOf(view).size > 0) view = await finishOpenSlots(context, view);
+    if (open.size > 0) view = await finishOpenSlots(context, view);
 
     const owners = slotOwners(view);
     const left = wanted.filter((slot) => owners[slot] === sourceId);
@@ -83,14 +99,19 @@ export function migrateSlots(
   });
 }
 
+/** Id of the node that has just answered at this very address. */
+function answeringAt(view: ClusterView, address: Address): string | undefined {
+  return view.nodes.find((node) => view.reports.has(node.id) && sameAddress(node.address, address))?.id;
+}
+
 // The trace of an interrupted move: the slot is open from here to there, or to or from one that has failed over since.
 function isBetween(
   view: ClusterView,
-  slot: number,
+  open: readonly OpenSlotOfNode[],
   sourceId: string | undefined,
   targetId: string | undefined,
 ): boolean {
-  return (openSlotsOf(view).get(slot) ?? []).some(({ nodeId, peer }) => {
+  return open.some(({ nodeId, peer }) => {
     const other = standIn(view, peer)?.id;
     return (nodeId === sourceId && other === targetId) || (nodeId === targetId && other === sourceId);
   });

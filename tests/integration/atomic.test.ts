@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ClusterError, type ClusterEvent, migrateSlots, replicate } from '../../lib/index.ts';
+import { ClusterError, type ClusterEvent, joinCluster, migrateSlots, replicate } from '../../lib/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -362,6 +362,29 @@ describe('atomic migration', { skip: !isAtomic, concurrency: 3 }, () => {
     );
     await settled(nodes);
     await assertKeys(third, keys);
+    await assertQuiet(nodes);
+  });
+
+  it('brings slots of several masters to one at a time where the server can, else one after the other', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [first, newcomer] = [at(nodes, 0), at(nodes, 3)];
+    // The slots that masters give away, the highest of each, are among these.
+    const keys = Array.from({ length: 320 }, (_, index) => `key:{${tagOfSlot(index * 51)}}`);
+    const client = new ClusterClient(first);
+    await Promise.all(keys.map((key) => client.set(key, `value of ${key}`)));
+    await client.close();
+    for (const node of nodes) await tell(node, ['CONFIG', 'SET', 'rdb-key-save-delay', '2000']);
+    let [running, most, moves] = [0, 0, 0];
+    const onEvent = ({ type }: ClusterEvent): void => {
+      if (type === 'move-start') running += 1;
+      if (type === 'move-done') running -= 1;
+      most = Math.max(most, running);
+      moves += type === 'move-done' ? 1 : 0;
+    };
+    await joinCluster(first.address, newcomer.address, { method: 'atomic', onEvent });
+    assert.deepEqual([moves, most], [3, kind === 'valkey' ? 3 : 1]);
+    await settled(nodes);
+    await assertKeys(first, keys);
     await assertQuiet(nodes);
   });
 

@@ -116,6 +116,20 @@ describe('survey()', { concurrency: true }, () => {
     assert.equal(await callsOf(first, 'memory'), 3000);
   });
 
+  it('looks at no key where the server says that all are short strings', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await fill(first, keysOfSlot(7, 100), 'x'.repeat(1000));
+    const plan = () => migrateSlots(first.address, second.address, [7], { dryRun: true, bigKeySize: 10_000 });
+    const knows = bed.server.kind === 'redis' && bed.server.major >= 8;
+    await callsOf(first, 'memory');
+    await plan();
+    assert.equal(await callsOf(first, 'memory'), knows ? 0 : 100);
+    await tell(first, ['RPUSH', `list{${tagOfSlot(7)}}`, 'x']);
+    await plan();
+    assert.equal(await callsOf(first, 'memory'), 101);
+  });
+
   it('finds a key in a slot that is too full to be listed at once', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
@@ -135,6 +149,8 @@ describe('survey()', { concurrency: true }, () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     await fill(first, Array.from({ length: 200 }, (_, slot) => keysOfSlot(slot, 1000)).flat(), 'x');
+    // Of a list the server does not say how large it is.
+    await tell(first, ['RPUSH', `list{${tagOfSlot(300)}}`, 'x']);
     const stop = new AbortController();
     const events: ClusterEvent[] = [];
     const moving = migrateSlots(first.address, second.address, [[0, 199]], {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
+import { areSmallStrings } from '../../lib/apply/key-sizes.ts';
 import { parseClients } from '../../lib/apply/mover/fence.ts';
 import { Gate } from '../../lib/apply/mover/gate.ts';
 import { Pacer } from '../../lib/apply/mover/pacer.ts';
@@ -93,7 +94,10 @@ describe('Pacer', () => {
     const pacer = new Pacer(5);
     pacer.measured(10, undefined, 0.1);
     assert.equal(pacer.wantsSizes, false);
-    pacer.measured(10, undefined, 10);
+    for (let batch = 0; batch < 3; batch++) {
+      assert.equal(pacer.wantsSizes, false, 'one batch that took long may have had to wait');
+      pacer.measured(10, undefined, 10);
+    }
     assert.equal(pacer.wantsSizes, true);
     pacer.measured(10, 1_000_000, 10);
     assert.deepEqual(pacer.size, { keys: 100, bytes: 500_000 });
@@ -120,6 +124,32 @@ describe('Pacer', () => {
     pacer.measured(10, undefined, 1000);
     assert.deepEqual(pacer.size, { keys: 1000, bytes: Number.POSITIVE_INFINITY });
     assert.equal(pacer.wantsSizes, false);
+  });
+});
+
+describe('areSmallStrings()', () => {
+  const info = (keys: number, ...lines: string[]) =>
+    ['# Keyspace', `db0:keys=${keys},expires=0`, '# Keysizes', ...lines, ''].join('\r\n');
+
+  test('goes by the longest strings that there may be, and what a server may set aside for them', () => {
+    const text = info(7, 'db0_distrib_strings_sizes:0=1,8=3,1K=2,1M=1');
+    assert.equal(areSmallStrings(text, 8 * 1024 ** 2), true);
+    assert.equal(areSmallStrings(text, 4 * 1024 ** 2), false);
+  });
+
+  test('knows nothing of keys of another type, nor where the server does not tell', () => {
+    const strings = 'db0_distrib_strings_sizes:8=3';
+    assert.equal(areSmallStrings(info(4, strings, 'db0_distrib_lists_items:1=1'), 1e9), false);
+    assert.equal(areSmallStrings(info(4, strings), 1e9), false, 'a stream is not listed');
+    assert.equal(areSmallStrings(info(3), 1e9), false);
+    assert.equal(areSmallStrings(info(3, 'db0_distrib_strings_sizes:of another form'), 1e9), false);
+    assert.equal(areSmallStrings(info(3, strings), 1e9), true);
+  });
+
+  test('looks at every database', () => {
+    const text = 'db0:keys=1,expires=0\r\ndb3:keys=1,expires=0\r\ndb0_distrib_strings_sizes:8=1\r\n';
+    assert.equal(areSmallStrings(text, 1e9), false);
+    assert.equal(areSmallStrings(`${text}db3_distrib_strings_sizes:8=1\r\n`, 1e9), true);
   });
 });
 
@@ -171,6 +201,44 @@ describe('runDisjoint()', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test('lets only those share a target that may, and a source none', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyMoves, fc.func(fc.boolean()), async (pairs, mayShare) => {
+        const moves = pairs.map(([a, b]) => move(`${a}`, `${b}`));
+        const sharing = new Set(moves.filter((step) => mayShare(moves.indexOf(step))));
+        const running = new Set<MoveStep>();
+        let done = 0;
+        const run = async (step: MoveStep): Promise<void> => {
+          for (const other of running) {
+            const ends = [step.source.id, step.target.id];
+            assert.ok(!ends.includes(other.source.id), 'a source is in two moves');
+            const isTarget = other.target.id === step.target.id && sharing.has(step) && sharing.has(other);
+            assert.ok(
+              !ends.includes(other.target.id) || isTarget,
+              'a target is in two moves that do not share',
+            );
+          }
+          running.add(step);
+          await turn();
+          running.delete(step);
+          done += 1;
+        };
+        await runDisjoint(moves, 4, run, sharing);
+        assert.equal(done, moves.length);
+      }),
+      { numRuns: 100 },
+    );
+    const together: string[] = [];
+    const moves = [move('1', '9'), move('2', '9'), move('3', '9')];
+    const run = async ({ source }: MoveStep): Promise<void> => {
+      together.push(`${source.id} in`);
+      await turn();
+      together.push(`${source.id} out`);
+    };
+    await runDisjoint(moves, 4, run, new Set(moves.slice(0, 2)));
+    assert.deepEqual(together, ['1 in', '2 in', '1 out', '2 out', '3 in', '3 out']);
   });
 
   test('begins no other when one has failed, stops those that run, and says why', async () => {

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
-import { askSource, closeLanes, countKeys, countOf, databasesIn, type Link } from './link.ts';
+import { closeLanes, countByDatabase, type Link } from './link.ts';
 import { KeyMover, keyConflict } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
@@ -128,13 +127,10 @@ export async function drainSlots(link: Link, slots: readonly number[]): Promise<
 }
 
 async function contentsOf(link: Link, slots: readonly number[]): Promise<SlotContent[]> {
-  const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
-  const [keyspace, ...counts] = await askSource(link, [['INFO', 'keyspace'], ...commands]);
-  const contents = slots.map((slot, index) => ({ slot, db: 0, count: countOf(counts[index]) }));
-  for (const db of databasesIn(keyspace).filter((db) => db !== 0)) {
-    const more = await countKeys(link, slots, [db]);
-    contents.push(...slots.map((slot, index) => ({ slot, db, count: more[index] ?? 0 })));
-  }
+  const counts = await countByDatabase(link, slots);
+  const contents = [...counts].flatMap(([db, ofOne]) =>
+    slots.map((slot, index) => ({ slot, db, count: ofOne[index] ?? 0 })),
+  );
   return contents.filter(({ count }) => count > 0);
 }
 

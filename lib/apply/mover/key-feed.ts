@@ -101,13 +101,19 @@ export class KeyFeed {
     this.#unlisted.splice(0, group.length);
     const commands = group.map(({ slot }): Command => ['CLUSTER', 'GETKEYSINSLOT', slot, LIST_KEYS]);
     const replies = await askSourceIn(this.#link, first.db, commands);
-    for (const [index, { slot, db }] of group.entries()) {
-      const keys = readKeys(replies[index]);
-      if (keys.length === 0) continue;
-      const sizes = this.#wantsSizes() ? await sizesOf(this.#link, db, keys) : undefined;
-      this.#listed.push({ slot, db, keys, sizes, from: 0 });
-      this.#keysAhead += keys.length;
+    const listed = group
+      .map(({ slot, db }, index) => ({ slot, db, keys: readKeys(replies[index]) }))
+      .filter(({ keys }) => keys.length > 0);
+    // Of all slots at once: each question has to wait for the batch that is under way.
+    const all = listed.flatMap(({ keys }) => keys);
+    const sizes = this.#wantsSizes() ? await sizesOf(this.#link, first.db, all) : undefined;
+    let from = 0;
+    for (const each of listed) {
+      const end = from + each.keys.length;
+      this.#listed.push({ ...each, sizes: sizes?.slice(from, end), from: 0 });
+      from = end;
     }
+    this.#keysAhead += all.length;
   }
 }
 

@@ -155,31 +155,22 @@ export async function askAbout(
   return keys.map((_, index) => replies[2 * index + 1] as Reply);
 }
 
-/** How many keys the source holds in each of these slots, in these of its databases. */
-export async function countKeys(
-  link: Link,
-  slots: readonly number[],
-  databases: readonly number[],
-): Promise<number[]> {
-  const total = slots.map(() => 0);
-  for (const db of databases) {
-    const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
-    for (const [index, reply] of (await askSourceIn(link, db, commands)).entries()) {
-      total[index] = (total[index] ?? 0) + countOf(reply);
-    }
+/** How many keys the source holds in each of these slots, by database; databases without any key but 0 are left out. */
+export async function countByDatabase(link: Link, slots: readonly number[]): Promise<Map<number, number[]>> {
+  const commands = slots.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
+  // There is hardly ever another database, so 0 is asked about with the question which there are.
+  const [keyspace, ...inFirst] = await askSource(link, [['INFO', 'keyspace'], ...commands]);
+  const counts = new Map([[0, inFirst.map(countOf)]]);
+  for (const { db } of databases(parseInfo(String(keyspace)))) {
+    if (db !== 0) counts.set(db, (await askSourceIn(link, db, commands)).map(countOf));
   }
-  return total;
+  return counts;
 }
 
-/** How many keys the source holds in each of these slots, in all of its databases. */
+/** How many keys the source holds in each of these slots, in all of its databases: more than 0 only on Valkey with `cluster-databases`. */
 export async function countAllKeys(link: Link, slots: readonly number[]): Promise<number[]> {
-  const [keyspace] = await askSource(link, [['INFO', 'keyspace']]);
-  return countKeys(link, slots, databasesIn(keyspace));
-}
-
-/** Databases that hold keys, from the reply of INFO keyspace: more than 0 only on Valkey with `cluster-databases`. */
-export function databasesIn(keyspace: Reply | undefined): number[] {
-  return databases(parseInfo(String(keyspace))).map(({ db }) => db);
+  const counts = [...(await countByDatabase(link, slots)).values()];
+  return slots.map((_, index) => counts.reduce((sum, ofOne) => sum + (ofOne[index] ?? 0), 0));
 }
 
 /** Reads the reply of COUNTKEYSINSLOT. */

@@ -1,9 +1,11 @@
 import { expandSlots, formatSlots } from '../../model/slot.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
+import { inParallel } from '../parallel.ts';
 import { commonDialect, type Dialect, type Obstacle, requireDialect } from './atomic/dialect.ts';
 import { atomicFailed, moveAtomically } from './atomic/move-atomic.ts';
 import { moveByMigrate } from './classic.ts';
+import { Gate } from './gate.ts';
 import { askTarget, countAllKeys, countOf, type Link, openAtEitherEnd, openLink } from './link.ts';
 import type { Ledger } from './progress.ts';
 import { slotsWithKeys } from './set-slot.ts';
@@ -15,13 +17,15 @@ import { hasLimit } from './throttle.ts';
  *
  * Safe to repeat, and safe to die in the middle of: the slots that were open are found open and finished, a migration
  * that goes on in the servers is waited for. When the signal aborts no slot stays open, and the signal's reason is thrown.
- * `others` are the masters that are told the new owner besides the two.
+ * `others` are the masters that are told the new owner besides the two. `gate` is the target's: moves by the servers may
+ * pass side by side, one by MIGRATE has the target to itself.
  */
 export async function moveSlots(
   context: Context,
   step: MoveStep,
   others: readonly NodeRef[],
   ledger: Ledger,
+  gate: Gate = new Gate(),
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
@@ -32,11 +36,11 @@ export async function moveSlots(
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
   const classic = { bigKeys, others, isResumed: step.isResumed === true, progress };
   if (!dialect) {
-    await moveByMigrate({ ...classic, link, slots, keysIn });
+    await gate.alone(() => moveByMigrate({ ...classic, link, slots, keysIn }));
     return progress.done();
   }
   const move = { link, dialect, slots, keysIn, progress };
-  const left = await moveAtomically(move);
+  const left = await gate.beside(() => moveAtomically(move));
   if (left.slots.length > 0) {
     if (context.options.method === 'atomic') throw atomicFailed(move, left);
     context.emit({
@@ -45,11 +49,32 @@ export async function moveSlots(
       message: `Atomic migration from ${step.source.address} to ${step.target.address} failed, going on with MIGRATE: ${left.reason}`,
     });
     progress.goOnBy('migrate');
-    const now = await openLink(context, step.source, step.target);
-    const keysLeft = await countAllKeys(now, left.slots);
-    await moveByMigrate({ ...classic, link: now, slots: left.slots, keysIn: keysLeft });
+    await gate.alone(async () => {
+      const now = await openLink(context, step.source, step.target);
+      const keysLeft = await countAllKeys(now, left.slots);
+      await moveByMigrate({ ...classic, link: now, slots: left.slots, keysIn: keysLeft });
+    });
   }
   progress.done();
+}
+
+/**
+ * Those of these moves that may have their target in common with others: the servers are going to make them, and the target
+ * takes part in several at a time. What was begun before is left out: what it has brought to the target is still to be told.
+ */
+export async function movesThatShare(
+  context: Context,
+  moves: readonly MoveStep[],
+): Promise<ReadonlySet<MoveStep>> {
+  const { method = 'auto', limits } = context.options;
+  const targets = moves.map(({ target }) => target.id);
+  if (method === 'migrate' || hasLimit(limits) || new Set(targets).size === targets.length) return new Set();
+  const sharing = await inParallel(moves, async (move) => {
+    if (move.isResumed) return [];
+    const choice = await commonDialect(context, move.source, move.target).catch(() => undefined);
+    return choice === undefined || 'reason' in choice || choice.onePerNode ? [] : [move];
+  });
+  return new Set(sharing.flat());
 }
 
 /** The dialect of atomic migration to use, or undefined for MIGRATE. Rejects where only atomic migration is wanted and cannot be had. */

@@ -8,6 +8,10 @@ const FIRST_KEYS = 10;
 const WEIGHT = 0.3;
 /** A key that takes longer than this is large enough for its size to be asked for. */
 const SIZES_FROM_MS = 0.05;
+/** What a batch takes besides its keys, and what it may take longer on a busy machine, says nothing of their sizes. */
+const OTHER_MS = 1;
+/** One batch that took long may have had to wait: so many more of them than others it takes to ask for sizes. */
+const SIZES_AFTER = 3;
 
 /** How much may go into one batch. */
 export interface BatchSize {
@@ -21,6 +25,8 @@ export class Pacer {
   readonly #maxStallMs: number;
   #msPerKey: number | undefined;
   #msPerByte: number | undefined;
+  /** Up by one with each batch of slow keys, down with each other, within bounds. */
+  #slowness = 0;
 
   constructor(maxStallMs: number) {
     this.#maxStallMs = maxStallMs;
@@ -28,7 +34,7 @@ export class Pacer {
 
   /** True where keys are so large that batches go by bytes. */
   get wantsSizes(): boolean {
-    return Number.isFinite(this.#maxStallMs) && (this.#msPerKey ?? 0) > SIZES_FROM_MS;
+    return Number.isFinite(this.#maxStallMs) && this.#slowness >= SIZES_AFTER;
   }
 
   get size(): BatchSize {
@@ -49,6 +55,8 @@ export class Pacer {
   /** Takes into account how long a batch took. `bytes` where the sizes of its keys were known. */
   measured(keys: number, bytes: number | undefined, stallMs: number): void {
     if (keys <= 0) return;
+    const isSlow = (stallMs - OTHER_MS) / keys > SIZES_FROM_MS;
+    this.#slowness = Math.max(0, Math.min(2 * SIZES_AFTER, this.#slowness + (isSlow ? 1 : -1)));
     this.#msPerKey = mix(this.#msPerKey, stallMs / keys);
     if (bytes !== undefined && bytes > 0) this.#msPerByte = mix(this.#msPerByte, stallMs / bytes);
   }

@@ -118,7 +118,7 @@ function cannotOpen(
 
 /**
  * Closes slots that hold no key on the source any more: SETSLOT NODE on the target, which takes a new config epoch for
- * it, then on the source, then on the other masters. In another order a crash would leave a slot that nobody owns.
+ * it, then on the source and the other masters. In another order a crash would leave a slot that nobody owns.
  * Only the target's word is required; the others would hear of it by gossip too.
  */
 export async function closeSlots(
@@ -128,8 +128,7 @@ export async function closeSlots(
 ): Promise<void> {
   await hearOfEpoch(link.context, link.target, [link.source]);
   await closeOnTarget(link, slots);
-  await tellOwner(link, link.source, slots);
-  await inParallel(others, (other) => tellOwner(link, other, slots));
+  await inParallel([link.source, ...others], (node) => tellOwner(link, node, slots));
 }
 
 async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void> {

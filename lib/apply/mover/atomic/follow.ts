@@ -10,6 +10,8 @@ import { pause, type Sight, Watch } from './watch.ts';
 
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 250;
+/** A migration is looked at after pauses of this part of the time it has taken: so much later at most its end is seen. */
+const PAUSE_SHARE = 0.04;
 /** A node that gives no answer holds up the look at the other for so long. */
 const LOOK_MS = 1000;
 /** Nothing listens at the node's address, or cannot be reached: for so long it may be about to come back. */
@@ -39,7 +41,8 @@ async function waitForEnd(link: Link, dialect: Dialect, task: Task, progress: Pr
   const { signal } = link.context;
   const [source, target] = [new Watch(link, dialect, 'source'), new Watch(link, dialect, 'target')];
   const signs = new Signs(task);
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(1.5 * pauseMs, LONGEST_PAUSE_MS)) {
+  const started = performance.now();
+  for (;;) {
     const lookMs = Math.min(LOOK_MS, atomicTimeout(link));
     const sights = await Promise.all([source.look(lookMs, signal), target.look(lookMs, signal)]);
     const ending = endingOf(task, sights);
@@ -48,7 +51,8 @@ async function waitForEnd(link: Link, dialect: Dialect, task: Task, progress: Pr
     if (signs.state !== '') progress.reached(signs.state);
     const why = signal?.aborted ? 'it was called off' : reasonToStop(link, dialect, signs);
     if (why !== undefined) return callOff(link, dialect, task, [source, target], why);
-    await pause(pauseMs, signal);
+    const pauseMs = PAUSE_SHARE * (performance.now() - started);
+    await pause(Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs)), signal);
   }
 }
 
