@@ -13,9 +13,15 @@ const LONGEST_WAIT_MS = 20_000;
 /**
  * Looks until the nodes that answer agree about members and slot owners: an operation that has just ended may still be
  * on its way by gossip. Rejects with ClusterError `NODES_DISAGREE` when they do not agree in time.
- * `ignore` is the id of a node that the others may or may not know.
+ * `ignore` is the id of a node that the others may or may not know. `nudge` is called with each view that shows them disagree:
+ * to help where time alone will not.
  */
-export async function lookSettled(context: Context, seed: Address, ignore?: string): Promise<ClusterView> {
+export async function lookSettled(
+  context: Context,
+  seed: Address,
+  ignore?: string,
+  nudge?: (view: ClusterView) => Promise<void>,
+): Promise<ClusterView> {
   const deadline = performance.now() + Math.min(LONGEST_WAIT_MS, agreeTimeout(context));
   for (;;) {
     context.signal?.throwIfAborted();
@@ -29,6 +35,7 @@ export async function lookSettled(context: Context, seed: Address, ignore?: stri
         hint: 'Nothing was changed. If it lasts, see what is wrong with: redis-trib check',
       });
     }
+    await nudge?.(view);
     await sleep(PAUSE_MS);
   }
 }

@@ -16,12 +16,13 @@ import { type AddressLike, formatAddress, parseAddress } from '../model/address.
 import { ClusterNode } from '../model/cluster-node.ts';
 import { type Expectation, unmet } from '../model/expectation.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById } from '../model/view.ts';
+import { type ClusterView, type NodeReport, nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
 import { type Draft, type MoveStep, type NodeRef, nodeRef, type Step } from '../plan/plan.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
+import { forgetGhosts } from './ghosts.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
@@ -86,7 +87,8 @@ export async function lookAtBoth(
   const newcomer = await askNewcomer(context, address);
   const { myself } = newcomer.report;
   const name = formatAddress(address);
-  let view = await lookSettled(context, seed, myself.id);
+  const nudge = (seen: ClusterView): Promise<void> => forgetGhosts(context, seen, newcomer.report);
+  let view = await lookSettled(context, seed, myself.id, context.options.dryRun ? undefined : nudge);
   if (view.seedId === myself.id) throw nodeError('SAME_NODE', name, `Same node: ${name} cannot join itself`);
   requireMember(view);
   requireServing(view, `add ${name}`);

@@ -20,6 +20,7 @@ import {
   at,
   idOfNode,
   quick,
+  recordsOf,
   seenBy,
   settled,
   snapshot,
@@ -259,5 +260,27 @@ describe('joinNoLoad()', { concurrency: true }, () => {
     await migrateSlots(cluster, third.address, [[0, 99]]);
     assert.equal(await owned(third), '0-99');
     await settled([first, second, third]);
+  });
+
+  it('takes a node that was reset while a member still knows its old id', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await joinNoLoad(first.address, third.address);
+    const old = await idOfNode(third);
+    await ask(first, 'CLUSTER', 'FORGET', old);
+    await ask(third, 'CLUSTER', 'RESET', 'HARD');
+    await joinNoLoad(first.address, third.address);
+    await assertLayout([
+      [first, '0-8191'],
+      [second, '8192-16383'],
+      [third, ''],
+    ]);
+    for (const node of [first, second]) {
+      assert.equal(
+        (await recordsOf(node)).some(({ id }) => id === old),
+        false,
+        `${node.address} knows the old id`,
+      );
+    }
   });
 });
