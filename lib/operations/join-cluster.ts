@@ -16,7 +16,7 @@ import { type AddressLike, formatAddress, parseAddress } from '../model/address.
 import { ClusterNode } from '../model/cluster-node.ts';
 import { type Expectation, unmet } from '../model/expectation.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, type NodeReport, nodeById } from '../model/view.ts';
+import { type ClusterView, nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
