@@ -215,7 +215,7 @@ describe('nodes that cannot agree', { concurrency: true }, () => {
     const before = await snapshot(nodes);
     await assert.rejects(migrateSlots(third.address, first.address, [16000], { agreeTimeout: 1000 }), {
       code: 'NODES_DISAGREE',
-      message: /^The nodes do not agree: \S+ does not agree with the others who owns slots 1$/,
+      message: /^The nodes do not agree: \S+ does not agree with the others who owns slots 1: slot 1 is /,
     });
     assert.deepEqual(await snapshot(nodes), before);
   });
