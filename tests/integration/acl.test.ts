@@ -3,7 +3,11 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
   check,
+  clusterInfo,
+  createCluster,
+  delNode,
   execute,
+  failover,
   fixMigrating,
   joinCluster,
   joinNoLoad,
@@ -12,8 +16,11 @@ import {
   type OperationOptions,
   quitCluster,
   ReplyError,
+  rebalance,
   replicate,
   rescueCluster,
+  reshard,
+  setNodeTimeout,
   shutdownCluster,
   startClusterOnMulti,
 } from '../../lib/index.ts';
@@ -70,7 +77,12 @@ describe('an ACL user with the rules of the guide and no others', () => {
     await startClusterOnMulti([first.address, second.address], user);
     await allow(nodes, look);
     assert.equal((await listNodes(first.address, user)).nodes.length, 2);
-    assert.equal((await check(first.address, user)).ok, true);
+    await allow(nodes, [...look, ...rulesOf('`check`')]);
+    const checked = await check(first.address, user);
+    assert.deepEqual([checked.ok, checked.findings], [true, []]);
+    assert.equal((await clusterInfo(first.address, user)).ok, true);
+    await allow(nodes, [...look, ...rulesOf('`set_timeout`')]);
+    assert.equal((await setNodeTimeout(first.address, 1000, user)).ok, true);
     await allow(nodes, [...look, '+dbsize']);
     for (const { error } of await execute(first.address, ['DBSIZE'], user)) assert.equal(error, null);
 
@@ -99,6 +111,26 @@ describe('an ACL user with the rules of the guide and no others', () => {
       [...change, ...rulesOf('`join_no_load`'), ...rulesOf('`rescue`')],
     );
     await rescueCluster(first.address, second.address, { ...user, force: true });
+  });
+
+  test('can create, rebalance, fail over and take out', async () => {
+    const nodes = await bed.start(5, quick);
+    const [first, second, third] = nodes;
+    assert.ok(first && second && third, 'five nodes');
+    await allow(nodes, [...change, ...rulesOf('`start`'), ...rulesOf('`replicate`')]);
+    const { plan } = await createCluster(
+      nodes.map(({ address }) => address),
+      { ...user, replicas: 1 },
+    );
+    const attached = plan.steps.find((step) => step.type === 'replicate');
+    assert.ok(attached?.type === 'replicate', 'there is a replica');
+    await allow(nodes, [...change, ...rulesOf('`failover`')]);
+    await failover(attached.replica.address, user);
+    await allow(nodes, move);
+    await rebalance(first.address, { ...user, weights: { [attached.replica.address]: 2 } });
+    await reshard(first.address, { ...user, from: 'all', to: attached.replica.address, slots: 10 });
+    await allow(nodes, [...move, ...rulesOf('`quit`'), ...rulesOf('`replicate`')]);
+    await delNode(second.address, attached.replica.address, { ...user, drain: true });
   });
 
   test('and one that ends a cluster', async () => {

@@ -20,7 +20,7 @@ export async function failover(context: Context, step: StepOf<'failover'>): Prom
     if (myself.role === 'master') return;
     const elapsedMs = performance.now() - started;
     if (elapsedMs > agreeTimeout(context)) throw notReached(step, elapsedMs);
-    if (elapsedMs - asked > ASK_AGAIN_MS) {
+    if (elapsedMs - asked > ASK_AGAIN_MS && (mode !== 'graceful' || (await isReady(context, step)))) {
       asked = elapsedMs;
       await ask(context, step);
       context.emit({ type: 'failover', node: replica.address, master: master.address });
@@ -28,6 +28,19 @@ export async function failover(context: Context, step: StepOf<'failover'>): Prom
     if (mode === 'takeover') continue;
     await sleep(PAUSE_MS);
   }
+}
+
+// Redis up to 6.0 takes an offset of 0 for one that it has not heard of yet (mf_master_offset), and waits in vain: the
+// master's first PING to its replicas, after ten seconds at most, takes it further, but none is sent while a failover is under way.
+async function isReady({ connections }: Context, { replica }: StepOf<'failover'>): Promise<boolean> {
+  const address = parseAddress(replica.address);
+  const [server, replication] = await connections.askAll(address, [
+    ['INFO', 'server'],
+    ['INFO', 'replication'],
+  ]);
+  const [, major = 0, minor = 0] = /^redis_version:(\d+)\.(\d+)/m.exec(String(server))?.map(Number) ?? [];
+  const isOld = major < 6 || (major === 6 && minor < 2);
+  return !isOld || !/^slave_repl_offset:0\b/m.test(String(replication));
 }
 
 async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<void> {
