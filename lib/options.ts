@@ -48,7 +48,7 @@ export interface MoveOptions {
   readonly limits?: MoveLimits;
   /** Bytes from which on a key is looked for before the move, named in the plan and moved alone. Infinity: none is. @default 8388608 */
   readonly bigKeySize?: number;
-  /** Milliseconds a MIGRATE may be without progress: its own timeout argument. @default 2000, and more for big keys */
+  /** Milliseconds MIGRATE may be without progress: its own timeout argument, divided among those under way. @default 2000, and more for big keys */
   readonly migrateTimeout?: number;
   /** Milliseconds an atomic migration may be without progress before it is cancelled. @default 60000 */
   readonly atomicTimeout?: number;

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { areSmallStrings } from '../../lib/apply/key-sizes.ts';
 import { parseClients } from '../../lib/apply/mover/fence.ts';
 import { Gate } from '../../lib/apply/mover/gate.ts';
+import { mostLanes } from '../../lib/apply/mover/migrate.ts';
 import { Pacer } from '../../lib/apply/mover/pacer.ts';
 import { Ledger } from '../../lib/apply/mover/progress.ts';
 import { runDisjoint } from '../../lib/apply/schedule.ts';
@@ -124,6 +125,15 @@ describe('Pacer', () => {
     pacer.measured(10, undefined, 1000);
     assert.deepEqual(pacer.size, { keys: 1000, bytes: Number.POSITIVE_INFINITY });
     assert.equal(pacer.wantsSizes, false);
+  });
+});
+
+describe('mostLanes()', () => {
+  test('allows no more batches under way than divide the time of one MIGRATE', () => {
+    assert.deepEqual(
+      [undefined, 1000, 100, 50, 10].map((timeout) => mostLanes(timeout)),
+      [32, 20, 2, 1, 1],
+    );
   });
 });
 

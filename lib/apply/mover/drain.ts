@@ -3,7 +3,7 @@ import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
 import { closeLanes, countByDatabase, type Link } from './link.ts';
-import { KeyMover, keyConflict } from './migrate.ts';
+import { KeyMover, keyConflict, mostLanes } from './migrate.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
 
@@ -11,8 +11,6 @@ import { Throttle } from './throttle.ts';
 const MOST_BUSY = 0.8;
 /** Where it is not: with two batches under way the source never waits for us. */
 const LANES_UNBOUNDED = 2;
-/** Enough for an operator who is many batches away from the source. */
-const MOST_LANES = 32;
 const DEFAULT_MAX_STALL_MS = 5;
 
 /** What has expired while it was moved may count until the server gets to it, some ten times a second. */
@@ -36,13 +34,15 @@ export class Drain {
   readonly #options: DrainOptions;
   readonly #pacer: Pacer;
   readonly #leastLanes: number;
+  readonly #mostLanes: number;
   readonly #lanes: Lane[] = [];
 
   constructor(options: DrainOptions) {
     this.#options = options;
-    const { maxStall = DEFAULT_MAX_STALL_MS } = options.link.context.options;
+    const { maxStall = DEFAULT_MAX_STALL_MS, migrateTimeout } = options.link.context.options;
     this.#pacer = new Pacer(maxStall);
-    this.#leastLanes = Number.isFinite(maxStall) ? 1 : LANES_UNBOUNDED;
+    this.#mostLanes = mostLanes(migrateTimeout);
+    this.#leastLanes = Number.isFinite(maxStall) ? 1 : Math.min(LANES_UNBOUNDED, this.#mostLanes);
   }
 
   /** Resolves when the source holds no key of these slots any more. */
@@ -77,7 +77,7 @@ export class Drain {
         if (!batch || failure) return;
         await throttle.admit(batch.keys.length, batch.bytes ?? 0);
         if (failure) return;
-        const stallMs = await this.#move(lane, batch);
+        const stallMs = await this.#move(lane, batch, running.length);
         if (running.length < this.#lanesFor(lane.roundTripMs, stallMs)) start();
       }
     };
@@ -95,9 +95,9 @@ export class Drain {
     if (failure) throw failure.reason;
   }
 
-  async #move(lane: Lane, batch: SizedBatch): Promise<number> {
+  async #move(lane: Lane, batch: SizedBatch, lanes: number): Promise<number> {
     const { mover, found, onMoved } = this.#options;
-    const { gone, stallMs } = await mover.move(lane, { ...batch, ours: !found.has(batch.slot) });
+    const { gone, stallMs } = await mover.move(lane, { ...batch, ours: !found.has(batch.slot), lanes });
     this.#pacer.measured(gone, batch.bytes, stallMs);
     onMoved?.(gone, stallMs);
     return stallMs;
@@ -109,7 +109,7 @@ export class Drain {
     if (stallMs <= 0) return least;
     const away = roundTripMs / stallMs;
     const lanes = least === 1 ? Math.round(MOST_BUSY * (1 + away)) : 1 + Math.ceil(away);
-    return Math.min(MOST_LANES, Math.max(least, lanes));
+    return Math.min(this.#mostLanes, Math.max(least, lanes));
   }
 
   // Lane 0 of the connections is for everything else.

@@ -17,8 +17,15 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1000;
 /** A node that takes longer over PING is not asked for more. */
 const PING_TIMEOUT_MS = 1000;
-/** MIGRATE's timeout for a batch of small keys: a frozen target must not hold up the source for a node timeout. */
+/**
+ * MIGRATE's timeout for batches of small keys, of all that are under way together: a frozen target holds up the source for
+ * each of them in turn, and must not for a node timeout.
+ */
 const BASE_TIMEOUT_MS = 2000;
+/** A target that is well may take so long over a batch now and then. */
+const LEAST_TIMEOUT_MS = 50;
+/** Enough for an operator who is many batches away from the source. */
+const MOST_LANES = 32;
 /** What a node takes to restore a large key, at the least. */
 const BYTES_PER_MS = 10_000;
 
@@ -40,6 +47,13 @@ export interface MoveBatch extends Batch {
    * sides hold the same value.
    */
   readonly ours: boolean;
+  /** How many batches may be under way at one time, this one among them. @default 1 */
+  readonly lanes?: number;
+}
+
+/** How many batches may be under way at one time: each has its part of the time for which a frozen target holds up the source. */
+export function mostLanes(migrateTimeout: number = BASE_TIMEOUT_MS): number {
+  return Math.max(1, Math.min(MOST_LANES, Math.floor(migrateTimeout / LEAST_TIMEOUT_MS)));
 }
 
 /** Moves batches of keys over one link, whatever becomes of the single MIGRATE. */
@@ -59,10 +73,12 @@ export class KeyMover {
   async move(lane: Lane, batch: MoveBatch): Promise<BatchDone> {
     const started = performance.now();
     let { keys, bytes } = batch;
-    let [replace, gone] = [false, 0];
+    let [replace, gone, isRetry] = [false, 0, false];
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      const options = { replace, timeoutMs: this.#timeoutFor(bytes) };
-      const end = await this.#gate.beside(() => lane.send({ ...batch, keys }, options));
+      // What has failed may fail again, and takes its time then: nothing else is under way beside it.
+      const options = { replace, timeoutMs: this.#timeoutFor(bytes, isRetry ? 1 : batch.lanes) };
+      const send = (): Promise<BatchEnd> => lane.send({ ...batch, keys }, options);
+      const end = await (isRetry ? this.#gate.alone(send) : this.#gate.beside(send));
       if (end.type === 'moved') return { gone: gone + end.gone, stallMs: end.stallMs };
       // A client has deleted one of the keys, or all: the others still go.
       if (end.type === 'refused' && isVanished(end.error)) {
@@ -72,6 +88,7 @@ export class KeyMover {
       }
       if (!isWorthRetrying(end.error)) throw cannotMigrate(this.#link, batch.slot, end.error);
       if (!isBusyKey(end.error)) this.#tellRetry(batch.slot, end.error);
+      isRetry = true;
       let left: readonly string[] | undefined;
       while (left === undefined) {
         await this.#awaitBoth(batch.slot, end.error, started, pause);
@@ -174,9 +191,11 @@ export class KeyMover {
     }
   }
 
-  #timeoutFor(bytes = 0): number {
-    const given = this.#link.context.options.migrateTimeout;
-    return given ?? BASE_TIMEOUT_MS + Math.ceil(bytes / BYTES_PER_MS);
+  #timeoutFor(bytes = 0, lanes = 1): number {
+    const { migrateTimeout: given } = this.#link.context.options;
+    const least = Math.min(LEAST_TIMEOUT_MS, given ?? LEAST_TIMEOUT_MS);
+    const share = Math.max(least, Math.ceil((given ?? BASE_TIMEOUT_MS) / lanes));
+    return given === undefined ? share + Math.ceil(bytes / BYTES_PER_MS) : share;
   }
 
   #tellRetry(slot: number, { message }: Error): void {
