@@ -123,6 +123,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     members,
     after,
     marksLost: !areMarksReplicated(world),
+    importsTrimmed: areImportsTrimmed(world),
   });
   // A deleted key that an interrupted MIGRATE left a copy of is named: that is told, not lost
   const named = new Set(
@@ -306,6 +307,14 @@ function areMarksReplicated({ bed: { server } }: World): boolean {
   return server.kind === 'valkey' && server.major >= 8;
 }
 
+/**
+ * From 8.4 on a Redis replica that is promoted deletes the keys of slots that it does not own, those that its master was
+ * importing among them.
+ */
+function areImportsTrimmed({ bed: { server } }: World): boolean {
+  return server.kind === 'redis' && (server.major > 8 || (server.major === 8 && server.minor >= 4));
+}
+
 interface Happened {
   readonly fault: Fault;
   readonly operation: Operation;
@@ -316,6 +325,7 @@ interface Happened {
   readonly members: readonly Member[];
   readonly after: readonly Member[];
   readonly marksLost: boolean;
+  readonly importsTrimmed: boolean;
 }
 
 /** What Redis itself may have given away. Without a failover: nothing. */
@@ -329,6 +339,7 @@ function leaksOf({
   members,
   after,
   marksLost,
+  importsTrimmed,
 }: Happened): Leak[] {
   const deposed = members.filter(
     ({ node, record }) =>
@@ -354,6 +365,10 @@ function leaksOf({
     if (victimName === 'source' && (marksLost || !isAsked)) {
       const most = marksLost ? {} : { mostSlots: SLOTS_ON_THEIR_WAY };
       leaks.push({ reason, slots: new Set(operation.slots), from, to: finishedAt, revives: true, ...most });
+    }
+    if (victimName === 'target' && isVictim && importsTrimmed) {
+      const trimmed = `${node.address} was failed over while it imported slots, which its replica then trimmed`;
+      leaks.push({ reason: trimmed, slots: new Set(operation.slots), from: 0, to: finishedAt });
     }
     return leaks;
   });
