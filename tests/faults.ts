@@ -97,21 +97,32 @@ async function renewed(world: World, server: ServerName, { problems }: Round): P
 
 function failed(error: unknown): Round {
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  const nothing = { keys: 0, acked: 0, leaked: [], inDoubt: 0, longestMs: 0, elapsedMs: 0, runs: [] };
+  const nothing = {
+    keys: 0,
+    acked: 0,
+    leaked: [],
+    inDoubt: 0,
+    unsettled: [],
+    longestMs: 0,
+    elapsedMs: 0,
+    runs: [],
+  };
   return { fault: values.fault ?? 'unknown', what: 'failed', problems: [what], ...nothing };
 }
 
 function report(server: string, roundSeed: number, method: Method, round: Round): void {
-  const { what, keys, acked, leaked, inDoubt, longestMs, elapsedMs, runs, problems } = round;
+  const { what, keys, acked, leaked, inDoubt, unsettled, longestMs, elapsedMs, runs, problems } = round;
   const lost = leaked.length > 0 ? `, ${leaked.length} lost by failover` : '';
+  const back = unsettled.length > 0 ? `, ${unsettled.length} back after the tool ended early` : '';
   const doubtful = inDoubt > 0 ? `, ${inDoubt} named in doubt` : '';
   console.log(
-    `${problems.length === 0 ? 'ok  ' : 'FAIL'} ${server} seed ${roundSeed}: ${what}: ${keys} keys, ${acked} writes${lost}${doubtful}, ` +
+    `${problems.length === 0 ? 'ok  ' : 'FAIL'} ${server} seed ${roundSeed}: ${what}: ${keys} keys, ${acked} writes${lost}${back}${doubtful}, ` +
       `${runs.length} runs, stall ${Math.round(longestMs)} ms, ${(elapsedMs / 1000).toFixed(1)} s`,
   );
   if (values.verbose || problems.length > 0) {
     for (const run of runs) console.log(`     ${describeRun(run)}`);
     for (const key of leaked.slice(0, 5)) console.log(`     lost by failover: ${key}`);
+    for (const key of unsettled.slice(0, 5)) console.log(`     back after the tool ended early: ${key}`);
   }
   if (problems.length === 0) return;
   for (const problem of problems.slice(0, 12)) console.log(`     ${problem}`);
@@ -124,7 +135,17 @@ function report(server: string, roundSeed: number, method: Method, round: Round)
 
 function summarise(all: readonly Told[]): void {
   const rows = [
-    ['fault', 'rounds', 'failed', 'keys compared', 'writes', 'lost by failover', 'in doubt', 'longest stall'],
+    [
+      'fault',
+      'rounds',
+      'failed',
+      'keys compared',
+      'writes',
+      'lost by failover',
+      'in doubt',
+      'unsettled',
+      'longest stall',
+    ],
   ];
   const row = (name: string, some: readonly Told[]): string[] => {
     const sum = (of: (round: Told) => number): string =>
@@ -139,6 +160,7 @@ function summarise(all: readonly Told[]): void {
       sum(({ acked }) => acked),
       sum(({ leaked }) => leaked.length),
       sum(({ inDoubt }) => inDoubt),
+      sum(({ unsettled }) => unsettled.length),
       `${longest} ms`,
     ];
   };

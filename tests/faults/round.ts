@@ -8,7 +8,7 @@ import { compare, type Leak } from './compare.ts';
 import { type Fault, faults, type Struck } from './faults.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { Strike } from './strike.ts';
-import { type Method, type Run, runTool, startTool } from './tool.ts';
+import { type Method, type Run, runTool, startTool, type ToolError } from './tool.ts';
 import {
   healed,
   isSpareIn,
@@ -40,6 +40,8 @@ export interface Round {
   readonly leaked: readonly string[];
   /** Keys that came back, and that the tool had named. */
   readonly inDoubt: number;
+  /** Keys that came back because the tool ended before it could settle a MIGRATE. */
+  readonly unsettled: readonly string[];
   readonly longestMs: number;
   readonly elapsedMs: number;
   readonly runs: readonly Run[];
@@ -125,10 +127,10 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     marksLost: !areMarksReplicated(world),
     importsTrimmed: areImportsTrimmed(world),
   });
+  if (options.method === 'migrate' && runs.some(endedUnsettled))
+    leaks.push(unsettledOf(operation, finishedAt));
   // A deleted key that an interrupted MIGRATE left a copy of is named: that is told, not lost
-  const named = new Set(
-    runs.flatMap(({ error }) => (error?.code === 'KEYS_IN_DOUBT' ? (error.keys ?? []) : [])),
-  );
+  const named = new Set(runs.flatMap(({ error }) => (error && isTold(error) ? (error.keys ?? []) : [])));
   const compared = await compare(census, after, leaks, named);
   problems.push(...compared.problems, ...(await judgeCluster(world, after)));
   const isStruck = runs[0]?.struck === true;
@@ -140,6 +142,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
     acked: census.acked,
     leaked: compared.leaked,
     inDoubt: compared.inDoubt,
+    unsettled: compared.unsettled,
     longestMs: census.longestMs,
     elapsedMs: performance.now() - started,
     runs,
@@ -237,12 +240,38 @@ function slotCount({ record }: Member): number {
   return slotsOf(record).length;
 }
 
-// SIGINT and SIGTERM stop where no slot is open; a run that was nearly done ends as if nothing had happened.
+// Told of keys that are on both sides, whose copy has to be deleted by hand.
+function isTold({ code }: ToolError): boolean {
+  return code === 'KEYS_IN_DOUBT' || code === 'KEY_CONFLICT';
+}
+
+// It was killed, or gave up, with slots open: a MIGRATE of it may have failed with nobody there to settle it.
+function endedUnsettled({ end, error }: Run): boolean {
+  return end === 'SIGKILL' || (end !== 0 && (error?.openSlots.length ?? 0) > 0);
+}
+
+/** What no later run can tell: a key that was deleted on the source while a copy of it lay on the target already. */
+function unsettledOf({ slots }: Operation, finishedAt: number): Leak {
+  return {
+    reason: 'the tool ended before it could settle a MIGRATE',
+    slots: new Set(slots),
+    from: 0,
+    to: finishedAt,
+    revives: true,
+    mostSlots: SLOTS_ON_THEIR_WAY,
+    unsettled: true,
+  };
+}
+
+// SIGINT and SIGTERM stop where no slot is open; a run that was nearly done ends as if nothing had happened, or tells of keys
+// in doubt, which counts for more than the signal.
 async function judgeSignal(fault: Fault, run: Run, world: World): Promise<string[]> {
   if (fault.name !== 'tool-int' && fault.name !== 'tool-term') return [];
   const open = openSlotsAmong(await membersOf(world));
   return [
-    ...(run.end === 130 || run.end === 0 ? [] : [`A signal ended it with ${run.end}: ${describeRun(run)}`]),
+    ...(run.end === 130 || run.end === 0 || (run.error && isTold(run.error))
+      ? []
+      : [`A signal ended it with ${run.end}: ${describeRun(run)}`]),
     ...(open.length === 0 ? [] : [`A signal left slots open: ${open.slice(0, 5).join(', ')}`]),
   ];
 }
