@@ -8,8 +8,13 @@ import process from 'node:process';
 export interface Strike {
   /** The write at which it happens. */
   readonly at: number;
-  /** `move`: writes count from the first that opens a slot or starts a move. */
-  readonly from: 'start' | 'move';
+  /**
+   * `move`: writes count from the first that opens a slot or starts a move. `changes`: only writes count that hold a command
+   * which changes something.
+   */
+  readonly from: 'start' | 'move' | 'changes';
+  /** The write goes out up to half of its commands only, where it has several. */
+  readonly half?: true;
   readonly signal?: 'SIGKILL' | 'SIGINT' | 'SIGTERM';
   /** Connections to this port are reset, or, for so many milliseconds, carry nothing. */
   readonly cut?: { readonly port: number; readonly ms: number };
@@ -20,7 +25,18 @@ const { write } = net.Socket.prototype;
 const sockets = new Set<net.Socket>();
 let held: (() => void)[] | undefined;
 let counted = 0;
-let isMoving = strike.from === 'start';
+let isMoving = strike.from !== 'move';
+
+const CHANGES =
+  /\r\n(MIGRATE|CLUSTER\r\n\$\d+\r\n(?!(NODES|INFO|COUNTKEYSINSLOT|GETKEYSINSLOT|MYID|HELP|GETSLOTMIGRATIONS|SLOT-STATS)\r)|CONFIG\r\n\$\d+\r\n(SET|REWRITE))/;
+
+/** The first half of the commands in a text, or all where it is one. */
+function firstHalf(text: string): string {
+  const starts = [...text.matchAll(/(?:^|\r\n)(?=\*\d+\r\n\$)/g)].map(
+    ({ index, 0: [...cut] }) => index + cut.length,
+  );
+  return starts.length < 2 ? text : text.slice(0, starts[Math.ceil(starts.length / 2)]);
+}
 
 function happen(): void {
   process.send?.('struck');
@@ -53,9 +69,12 @@ net.Socket.prototype.write = function (this: net.Socket, ...args: Parameters<typ
   }
   if (!isMoving) isMoving = /SETSLOT|MIGRATESLOTS|MIGRATION/.test(String(args[0]));
   const isHeld = held !== undefined && this.remotePort === strike.cut?.port;
+  const counts = isMoving && (strike.from !== 'changes' || CHANGES.test(String(args[0])));
+  const isStruck = counts && ++counted === strike.at;
+  if (isStruck && strike.half && typeof args[0] === 'string') args[0] = firstHalf(args[0]);
   if (isHeld) held?.push(() => this.destroyed || write.apply(this, args));
   const result = isHeld || write.apply(this, args);
-  if (isMoving && ++counted === strike.at) happen();
+  if (isStruck) happen();
   return result;
 } as typeof write;
 

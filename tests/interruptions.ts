@@ -1,0 +1,118 @@
+// Interrupts every command that changes a cluster at every command it sends, says it again, and looks whether all is as it
+// has to be: `npm run test:interruptions [-- --server NAME] [--case NAME] [--event NAME] [--at N] [--half] [--every]
+// [--sample N] [--seed N] [--stages N]`.
+import { randomInt } from 'node:crypto';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { isServerName, serverNames } from './bed/servers.ts';
+import { randomFrom } from './faults/random.ts';
+import { cases as allCases } from './interruptions/cases.ts';
+import { events as allEvents } from './interruptions/events.ts';
+import { report, summarise, type Told } from './interruptions/report.ts';
+import { openStage, type Stage } from './interruptions/stage.ts';
+import { tryOnce } from './interruptions/trial.ts';
+
+const { values } = parseArgs({
+  options: {
+    server: { type: 'string', default: process.env.REDIS_TRIB_TEST_SERVER ?? 'redis-8.0' },
+    case: { type: 'string' },
+    event: { type: 'string', default: 'kill' },
+    at: { type: 'string' },
+    half: { type: 'boolean', default: false },
+    every: { type: 'boolean', default: false },
+    sample: { type: 'string' },
+    seed: { type: 'string' },
+    stages: { type: 'string', default: '4' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+function refuse(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+function chosen<Item extends { readonly name: string }>(
+  what: string,
+  all: readonly Item[],
+  named: string | undefined,
+): readonly Item[] {
+  if (named === undefined || named === 'all') return all;
+  const found = named.split(',').flatMap((name) => all.filter((item) => item.name === name));
+  return found.length > 0
+    ? found
+    : refuse(`No ${what} "${named}": choose from ${all.map(({ name }) => name).join('; ')}`);
+}
+
+const { server } = values;
+if (!isServerName(server)) refuse(`No server "${server}": choose from ${serverNames.join(', ')}`);
+const cases = chosen('case', allCases, values.case);
+const events = chosen('event', allEvents, values.event);
+const seed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed);
+const sample = values.sample === undefined ? undefined : Number(values.sample);
+const from = values.every ? 'start' : 'changes';
+
+/** Points of one command and one event, until the command is done before. */
+interface Row {
+  readonly one: (typeof cases)[number];
+  readonly event: (typeof events)[number];
+  readonly points: Iterator<readonly [at: number, half: boolean]>;
+  /** The command is done before this write. */
+  end: number;
+}
+
+function* pointsOf(writes: number, seedOfRow: number): Generator<readonly [number, boolean]> {
+  if (values.at !== undefined) return yield [Number(values.at), values.half];
+  const random = randomFrom(seedOfRow);
+  if (sample === undefined)
+    for (let at = 1; ; at++)
+      yield* [
+        [at, true],
+        [at, false],
+      ] as const;
+  // Most of what can go wrong goes wrong in the first writes and in the last.
+  else for (let count = 0; count < sample; count++) yield [random.between(1, writes), random.chance(0.5)];
+}
+
+const rows: Row[] = cases.flatMap((one, number) =>
+  events.map((event, index) => ({
+    one,
+    event,
+    points: pointsOf(one.writes, seed + 1000 * number + index),
+    end: Number.POSITIVE_INFINITY,
+  })),
+);
+const told: Told[] = [];
+
+async function work(stage: Stage): Promise<void> {
+  for (const row of rows) {
+    for (let next = row.points.next(); !next.done; next = row.points.next()) {
+      const [at, half] = next.value;
+      if (at >= row.end) break;
+      const options = { event: row.event, at, half, from, seed: seed + at } as const;
+      const trial = await tryOnce(stage, row.one, options).catch((error: unknown) => ({
+        ...{ struck: true, end: 'broken', again: 0, longestMs: 0, runs: [] },
+        problems: [`The trial itself broke: ${error instanceof Error ? error.stack : String(error)}`],
+      }));
+      if (!trial.struck && sample === undefined && values.at === undefined) row.end = Math.min(row.end, at);
+      const one: Told = { ...trial, name: row.one.name, event: row.event.name, at, half };
+      told.push(one);
+      report(one, { server, seed, every: values.every, verbose: values.verbose });
+    }
+  }
+}
+
+console.log(`seed ${seed}: ${rows.length} rows on ${server}`);
+const started = performance.now();
+const stages = await Promise.all(Array.from({ length: Number(values.stages) }, () => openStage(server)));
+try {
+  await Promise.all(stages.map(work));
+} finally {
+  await Promise.all(stages.map(({ bed }) => bed.close()));
+}
+console.log();
+summarise(told);
+const bad = told.filter(({ problems }) => problems.length > 0);
+const seconds = Math.round((performance.now() - started) / 1000);
+console.log(`${told.length} interruptions on ${server} in ${seconds} s, ${bad.length} with problems`);
+process.exit(bad.length > 0 ? 1 : 0);

@@ -1,0 +1,187 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check } from '../../lib/index.ts';
+import type { ServerNode } from '../bed/index.ts';
+import { randomFrom } from '../faults/random.ts';
+import type { Strike } from '../faults/strike.ts';
+import { type Run, startTool } from '../faults/tool.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, openSlotsAt, settled } from '../helpers/clusters.ts';
+import type { Case } from './cases.ts';
+import type { Event } from './events.ts';
+import { build, type Stage } from './stage.ts';
+
+export interface TrialOptions {
+  readonly event: Event;
+  /** At which write it happens. */
+  readonly at: number;
+  /** The write goes out half. */
+  readonly half: boolean;
+  readonly from: Strike['from'];
+  readonly seed: number;
+}
+
+/** What came of one interruption. */
+export interface Trial {
+  /** False if the command was done before. */
+  readonly struck: boolean;
+  /** What the first run ended with: an exit code, a signal, or an error's code. */
+  readonly end: string;
+  /** How often the command had to be said again. */
+  readonly again: number;
+  /** Milliseconds of the longest run. */
+  readonly longestMs: number;
+  readonly runs: readonly Run[];
+  /** Empty if all is as it has to be. */
+  readonly problems: readonly string[];
+}
+
+/** Runs after the interrupted one: a server that was hit may not be well at once. */
+const MOST_RUNS = 4;
+const LONGEST_RUN_MS = 45_000;
+const PATIENCE = ['--connect-timeout', '2000', '--command-timeout', '4000'];
+
+/** Builds a cluster, runs a command that something happens to, says the command again until it is done, and looks. */
+export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): Promise<Trial> {
+  const { nodes } = stage;
+  const random = randomFrom(options.seed);
+  const keys = await build(stage, one.form);
+  await one.before?.(nodes, keys);
+  const words = one.args(nodes);
+  const args = [...words, ...PATIENCE, ...(words[0] === 'set_timeout' ? [] : ['--agree-timeout', '20000'])];
+  const problems: string[] = [];
+  const runs: Run[] = [];
+  const victim = at(
+    nodes,
+    random.pick(
+      one.members
+        .filter((place) => at(nodes, place).pid !== undefined)
+        .concat(one.members.length > 0 ? [] : [0]),
+    ),
+  );
+  const { at: write, from, half } = options;
+  const started = startTool(args, {
+    at: write,
+    from,
+    ...(half ? { half: true as const } : {}),
+    ...options.event.strike?.(victim, random),
+  });
+  const hit = started.struck.then((struck) => (struck ? options.event.hit?.(victim, random) : undefined));
+  const first = await started.ended;
+  await hit;
+  runs.push(first);
+  problems.push(...wrongOf(first, one, options.event));
+  const [changed, lost] = await whileItLies(one, nodes, keys, random.next());
+  problems.push(...lost);
+  for (const [key, value] of changed) {
+    if (value === undefined) keys.delete(key);
+    else keys.set(key, value);
+  }
+  for (let again = 1; !isDone(runs.at(-1), one, again > 1 || first.struck); again++) {
+    if (again > MOST_RUNS) {
+      problems.push(`not done after ${MOST_RUNS} more runs`);
+      break;
+    }
+    const run = await startTool(args).ended;
+    runs.push(run);
+    problems.push(...wrongOf(run, one, options.event));
+    if (run.end !== 0) await sleep(500);
+  }
+  if (problems.length === 0) problems.push(...(await wrongAfter(one, nodes, keys, [...changed.keys()])));
+  const end = first.error?.code ?? `${first.end}`;
+  const longestMs = Math.max(...runs.map(({ elapsedMs }) => elapsedMs));
+  return { struck: first.struck, end, again: runs.length - 1, longestMs, runs, problems };
+}
+
+function isDone(run: Run | undefined, one: Case, mayBeDone: boolean): boolean {
+  return run?.end === 0 || (mayBeDone && (one.done ?? []).includes(run?.error?.code ?? ''));
+}
+
+/** What no run may do, whatever happens. */
+function wrongOf({ end, error, stderr, stdout, elapsedMs }: Run, { name }: Case, event: Event): string[] {
+  const wrong: string[] = [];
+  if (elapsedMs > LONGEST_RUN_MS) wrong.push(`${name} took ${Math.round(elapsedMs / 1000)} s`);
+  if (/^\s+at .*:\d+:\d+/m.test(stderr) || error?.code === 'UNEXPECTED')
+    wrong.push(`a stack trace: ${stderr.slice(0, 600)}`);
+  if (typeof end === 'string' && end !== event.ends) wrong.push(`it ended by ${end}`);
+  if (typeof end === 'number' && ![0, 1, 130].includes(end)) wrong.push(`exit code ${end}: ${stderr}`);
+  if (end === 1 && error === undefined && !stdout.includes('"ok":false'))
+    wrong.push(`exit code 1 and no word why: ${stderr}`);
+  return wrong;
+}
+
+/** Keys that clients write and delete before the command is said again, and what they do not find. */
+async function whileItLies(
+  { form: { keys = 0 }, keysMayGo }: Case,
+  nodes: readonly ServerNode[],
+  values: ReadonlyMap<string, string>,
+  share: number,
+): Promise<[Map<string, string | undefined>, string[]]> {
+  const changed = new Map<string, string | undefined>();
+  const lost: string[] = [];
+  if (keys === 0 || keysMayGo) return [changed, lost];
+  const client = new ClusterClient(at(nodes, 0));
+  try {
+    const every = 5 + Math.floor(share * 20);
+    const some = [...values].filter((_, index) => index % every === 0);
+    await Promise.all(
+      some.map(async ([key, value], index) => {
+        const found = await client.get(key);
+        if (found !== value) lost.push(`${key} is ${found} after the interruption`);
+        if (index % 3 === 0) {
+          await client.set(key, `${value}, anew`);
+          changed.set(key, `${value}, anew`);
+        } else if (index % 3 === 1) {
+          await client.command(key, ['DEL', key]);
+          changed.set(key, undefined);
+        }
+      }),
+    );
+  } catch (error) {
+    lost.push(`clients are not served after the interruption: ${String(error)}`);
+  } finally {
+    await client.close();
+  }
+  return [changed, lost.slice(0, 5)];
+}
+
+async function wrongAfter(
+  one: Case,
+  nodes: readonly ServerNode[],
+  keys: ReadonlyMap<string, string>,
+  changed: readonly string[],
+): Promise<string[]> {
+  const members = one.members.map((place) => at(nodes, place));
+  const wrong: string[] = [];
+  try {
+    await one.goal(nodes);
+    const [first] = members;
+    if (!first) return wrong;
+    await settled(members);
+    wrong.push(...(await openSlotsAt(members)).map((open) => `left open: ${open}`));
+    const { findings } = await check(first.address);
+    for (const { severity, message } of findings) if (severity === 'error') wrong.push(`check: ${message}`);
+    if (keys.size > 0 && !one.keysMayGo) wrong.push(...(await wrongKeys(first, keys, changed)));
+  } catch (error) {
+    wrong.push(error instanceof Error ? error.message : String(error));
+  }
+  return wrong;
+}
+
+async function wrongKeys(
+  first: ServerNode,
+  keys: ReadonlyMap<string, string>,
+  changed: readonly string[],
+): Promise<string[]> {
+  const client = new ClusterClient(first);
+  try {
+    const names = [...new Set([...keys.keys(), ...changed])];
+    const found = await Promise.all(names.map((key) => client.get(key)));
+    return names
+      .map((key, index) => [key, keys.get(key) ?? null, found[index]] as const)
+      .filter(([, wanted, value]) => wanted !== value)
+      .slice(0, 5)
+      .map(([key, wanted, value]) => `${key} is ${value}, not ${wanted}`);
+  } finally {
+    await client.close();
+  }
+}
