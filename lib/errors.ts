@@ -26,7 +26,8 @@ export type ClusterErrorCode =
   | 'NO_MEMORY'
   | 'TARGET_TOO_OLD'
   | 'OTHER_OPERATOR'
-  | 'NOT_APPROVED';
+  | 'NOT_APPROVED'
+  | 'BAD_REPLY';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */
@@ -63,6 +64,14 @@ export class ClusterError extends Error {
 }
 
 Object.defineProperty(ClusterError.prototype, 'name', { value: 'ClusterError' });
+
+/** A reply that makes no sense: what answers is no Redis or Valkey server, one of an unknown kind, or broken. */
+export function badReply(message: string, address?: string): ClusterError {
+  return new ClusterError('BAD_REPLY', message, {
+    ...(address === undefined ? {} : { address }),
+    hint: 'Is it a Redis or Valkey server, and nothing between that changes what it says? See with: redis-cli -p PORT CLUSTER NODES',
+  });
+}
 
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {

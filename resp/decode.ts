@@ -38,6 +38,8 @@ export class Decoder {
   readonly #latin1: boolean;
   readonly #maxBulkLength: number;
   readonly #maxArrayLength: number;
+  readonly #maxElements: number;
+  readonly #maxReplyLength: number;
   readonly #maxDepth: number;
   readonly #maxLineLength: number;
 
@@ -61,6 +63,10 @@ export class Decoder {
   #lineLength = 0;
   #lineOffset = 0;
 
+  // Elements declared by the arrays of the reply that has begun, and in which chunk it did.
+  #elements = 0;
+  #begun = 0;
+
   #asBuffer: boolean;
   #offset = 0;
   /** Place in the stream of the first byte of what `#decode()` is looking at. */
@@ -74,6 +80,8 @@ export class Decoder {
     as = 'string',
     maxBulkLength = 512 * 1024 * 1024,
     maxArrayLength = 2 ** 32 - 1,
+    maxElements = 2 ** 24,
+    maxReplyLength = 1024 * 1024 * 1024,
     maxDepth = 128,
     maxLineLength = 64 * 1024,
   }: DecoderOptions) {
@@ -83,6 +91,8 @@ export class Decoder {
     this.#asBuffer = as === 'buffer';
     this.#maxBulkLength = maxBulkLength;
     this.#maxArrayLength = maxArrayLength;
+    this.#maxElements = maxElements;
+    this.#maxReplyLength = maxReplyLength;
     this.#maxDepth = maxDepth;
     this.#maxLineLength = maxLineLength;
   }
@@ -115,6 +125,9 @@ export class Decoder {
         }
       }
       this.#offset += bytes.length;
+      if (!this.midReply) this.#begun = this.#offset;
+      else if (this.#offset - this.#begun > this.#maxReplyLength)
+        throw pastLimit(`A reply of more than ${this.#maxReplyLength} bytes`, this.#begun);
     } catch (error) {
       this.#failure = error;
       throw error;
@@ -212,6 +225,9 @@ export class Decoder {
           } else {
             if (number > this.#maxArrayLength)
               throw pastLimit(`An array of ${number} elements`, this.#base + start);
+            this.#elements = depth === 0 ? number : this.#elements + number;
+            if (this.#elements > this.#maxElements)
+              throw pastLimit(`A reply of ${this.#elements} elements`, this.#base + start);
             if (depth >= this.#maxDepth) throw pastLimit(`An array ${depth + 1} deep`, this.#base + start);
             this.#lists[depth] = list;
             this.#indexes[depth] = index;
@@ -272,6 +288,7 @@ export class Decoder {
         size = this.#sizes[depth] as number;
       }
       onReply(value);
+      this.#begun = this.#offset;
       value = undefined;
       asBuffer = this.as === 'buffer';
     }
@@ -335,6 +352,8 @@ export class Decoder {
       if (asBuffer) this.#slabUsed += room;
     }
     this.#filled = bytes.copy(this.#bulk, 0, position);
+    if (this.#filled > length && this.#bulk[length] !== CR)
+      throw badTerminator('a bulk string', this.#base + position + length);
   }
 
   #fillBulk(bulk: Bytes, bytes: Bytes, position: number): number {

@@ -28,6 +28,10 @@ export interface Limits {
   maxBulkLength?: number | undefined;
   /** Most elements in one array. @default 4294967295 */
   maxArrayLength?: number | undefined;
+  /** Most elements in all arrays of one reply together: what they take is not in proportion to what is sent. @default 16777216 */
+  maxElements?: number | undefined;
+  /** Longest reply, in bytes as they are sent; a few chunks more may be taken in. @default 1073741824 */
+  maxReplyLength?: number | undefined;
   /** Deepest nesting of arrays. @default 128 */
   maxDepth?: number | undefined;
   /** Longest simple string or error line, in bytes. @default 65536 */

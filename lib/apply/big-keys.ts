@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.ts';
+import { badReply, messageOf } from '../errors.ts';
 import { type Address, parseAddress } from '../model/address.ts';
 import { keySlot } from '../model/slot.ts';
 import type { BigKey, NodeRef } from '../plan/plan.ts';
@@ -101,7 +101,7 @@ class Search implements KeySizes {
     let cursor = '0';
     do {
       const [reply] = await this.#ask(db, [['SCAN', cursor, 'COUNT', KEYS_AT_ONCE]]);
-      if (!Array.isArray(reply)) throw reply instanceof Error ? reply : new TypeError('SCAN gave no list');
+      if (!Array.isArray(reply)) throw reply instanceof Error ? reply : badReply('SCAN gave no list');
       const [next, keys] = reply as [string, string[]];
       cursor = String(next);
       const found = keys

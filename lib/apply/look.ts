@@ -1,5 +1,5 @@
-import { ReplyError } from '../../resp/index.ts';
-import { ClusterError } from '../errors.ts';
+import { type Reply, ReplyError } from '../../resp/index.ts';
+import { badReply, ClusterError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { isInHandshake, type NodeRecord } from '../model/node.ts';
 import { NodeLines } from '../model/node-lines.ts';
@@ -22,7 +22,9 @@ export async function askNode(
     { as: 'buffer' },
   );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
-  const all = lines.parse(nodes as Buffer);
+  const all = readNodes(nodes, lines, address);
+  if (!(info instanceof Uint8Array))
+    throw badReply(`${formatAddress(address)} answers CLUSTER INFO with no text`, formatAddress(address));
   const inHandshake = all.filter(isInHandshake);
   const records = inHandshake.length === 0 ? all : all.filter((record) => !isInHandshake(record));
   const myself = records.find((record) => record.flags.includes('myself'));
@@ -38,6 +40,16 @@ export async function askNode(
   return { address, myself, records, inHandshake, info: parseClusterInfo(String(info)) };
 }
 
+function readNodes(reply: Reply | undefined, lines: NodeLines, address: Address): NodeRecord[] {
+  const name = formatAddress(address);
+  if (!(reply instanceof Uint8Array)) throw badReply(`${name} answers CLUSTER NODES with no text`, name);
+  try {
+    return lines.parse(reply as Buffer);
+  } catch (error) {
+    throw badReply(`Cannot read what ${name} answers to CLUSTER NODES: ${messageOf(error)}`, name);
+  }
+}
+
 function refusal(reply: ReplyError, address: Address): Error {
   if (!reply.message.includes('cluster support disabled')) return reply;
   return new ClusterError('NOT_CLUSTER_ENABLED', `Node ${formatAddress(address)} is not cluster enabled`, {
@@ -50,8 +62,15 @@ function refusal(reply: ReplyError, address: Address): Error {
 /** Nodes asked at one time: the answers of a large cluster are large themselves. */
 const AT_ONCE = 32;
 
-/** Asks one node for the others, then all of them at once. Rejects only where the first gives no answer. */
-export async function look(connections: Connections, seed: Address): Promise<ClusterView> {
+/**
+ * Asks one node for the others, then all of them at once. Rejects only where the first gives no answer, and with the signal's
+ * reason: many nodes that keep silent take their time.
+ */
+export async function look(
+  connections: Connections,
+  seed: Address,
+  signal?: AbortSignal,
+): Promise<ClusterView> {
   const lines = new NodeLines();
   const first = await askNode(connections, seed, lines);
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
@@ -62,6 +81,7 @@ export async function look(connections: Connections, seed: Address): Promise<Clu
     const found = await inParallel(
       ahead,
       async (record) => {
+        signal?.throwIfAborted();
         try {
           return await askMember(connections, record, lines);
         } catch (error) {

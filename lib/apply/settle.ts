@@ -25,7 +25,7 @@ export async function lookSettled(
   const deadline = performance.now() + Math.min(LONGEST_WAIT_MS, agreeTimeout(context));
   for (;;) {
     context.signal?.throwIfAborted();
-    const view = await look(context.connections, seed);
+    const view = await look(context.connections, seed, context.signal);
     // Who owns an open slot is for those to settle who close it: some of the nodes may never hear of it before.
     const [first] = disagreements(view, ignore, openSlotsOf(view));
     if (!first) return view;

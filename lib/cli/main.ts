@@ -18,6 +18,7 @@ import {
 import { type Io, UsageError } from './io.ts';
 import { moveOptions } from './move-options.ts';
 import type { Outcome } from './outcome.ts';
+import { printableIo, printableJson } from './printable.ts';
 import { ProgressView } from './progress.ts';
 
 /** The form of JSON documents; raised when a field changes its meaning or goes. */
@@ -26,9 +27,10 @@ const JSON_VERSION = 1;
 export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** Runs a command line, `argv` without the program's name, and resolves to the exit code. */
-export async function main(argv: readonly string[], io: Io): Promise<number> {
+export async function main(argv: readonly string[], terminal: Io): Promise<number> {
+  const io = printableIo(terminal);
   try {
-    return await dispatch(argv, io);
+    return await dispatch(argv, io, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { message, command } = error;
@@ -42,7 +44,7 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-async function dispatch(argv: readonly string[], io: Io): Promise<number> {
+async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<number> {
   const [word, ...rest] = argv;
   if (word === '--version' || word === '-V') {
     io.stdout(`${VERSION}\n`);
@@ -70,7 +72,7 @@ async function dispatch(argv: readonly string[], io: Io): Promise<number> {
     return EXIT.done;
   }
   requireArguments(command, positionals);
-  return runCommand(command, positionals, values, io);
+  return runCommand(command, positionals, values, io, new ProgressView(terminal));
 }
 
 // The option without its value, which may be a password.
@@ -136,9 +138,9 @@ async function runCommand(
   positionals: readonly string[],
   values: FlagValues,
   io: Io,
+  progress: ProgressView,
 ): Promise<number> {
   requireAddresses(command, positionals);
-  const progress = new ProgressView(io);
   const json = values.json === true || values['json-stream'] === true;
   let password: string | undefined;
   try {
@@ -232,11 +234,11 @@ async function operationOptions(
 
 function streaming(io: Io, show: OnEvent): OnEvent {
   return (event) => {
-    io.stdout(`${JSON.stringify({ version: JSON_VERSION, event })}\n`);
+    io.stdout(`${printableJson(JSON.stringify({ version: JSON_VERSION, event }))}\n`);
     show(event);
   };
 }
 
 function document(command: string | undefined, { ok, data }: Pick<Outcome, 'ok' | 'data'>): string {
-  return `${JSON.stringify({ version: JSON_VERSION, command: command ?? null, ok, ...data })}\n`;
+  return `${printableJson(JSON.stringify({ version: JSON_VERSION, command: command ?? null, ok, ...data }))}\n`;
 }

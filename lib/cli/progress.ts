@@ -1,6 +1,7 @@
 import type { ClusterEvent, MoveProgress, MoveStart, MoveTotal, OnEvent } from '../events.ts';
 import { duration, short } from './figures.ts';
 import type { Io } from './io.ts';
+import { printable } from './printable.ts';
 
 /** Shows events on stderr: one steady line where it is a terminal, and warnings in any case. */
 export class ProgressView {
@@ -28,11 +29,12 @@ export class ProgressView {
 
   #warn(message: string): void {
     this.clear();
-    this.#io.stderr(`Warning: ${message}\n`);
+    this.#io.stderr(printable(`Warning: ${message}\n`));
   }
 
-  #show(line: string | undefined): void {
-    if (line === undefined) return;
+  #show(text: string | undefined): void {
+    if (text === undefined) return;
+    const line = printable(text);
     const width = Math.max(1, this.#io.columns() - 1);
     this.#io.stderr(`\r\u001b[K${line.length > width ? `${line.slice(0, width - 1)}…` : line}`);
     this.#shown = true;

@@ -8,6 +8,10 @@ interface Known {
   readonly record: NodeRecord;
 }
 
+/** No cluster has as many: each master of a slot of its own with a replica would be half of it. */
+const MOST_NODES = 65_536;
+/** Ids that somebody made up may all have one mark: what is past this is not looked for, which would take for ever. */
+const MOST_ALIKE = 200;
 const ID_LENGTH = 40;
 const [NEWLINE, SPACE, ZERO, NINE] = [0x0a, 0x20, 0x30, 0x39];
 
@@ -27,6 +31,7 @@ export class NodeLines {
       const end = newline < 0 ? text.length : newline;
       const record = this.#read(text, view, start, end);
       if (record) records.push(record);
+      if (records.length > MOST_NODES) throw new TypeError(`It lists more than ${MOST_NODES} nodes`);
       start = end + 1;
     }
     return records;
@@ -50,6 +55,7 @@ export class NodeLines {
     const bytes = Buffer.from(line, 'latin1');
     const times = /^\S+ \S+ \S+ \S+ /.exec(line)?.[0].length ?? bytes.length;
     const tail = bytes.subarray(endOfTimes(bytes, times, bytes.length));
+    if (alike.length >= MOST_ALIKE) return record;
     alike.push({ head: viewOf(bytes.subarray(0, times)), tail: viewOf(tail), record });
     this.#known.set(mark, alike);
     return record;

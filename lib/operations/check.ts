@@ -29,7 +29,7 @@ export interface CheckOptions extends ConnectionOptions {
 /** Asks every node and tells what is wrong. Changes nothing. Rejects only where the first node gives no answer. */
 export function check(cluster: ClusterLike, options: CheckOptions = {}): Promise<CheckResult> {
   return withContext(cluster, options, async ({ connections, signal }) => {
-    const view = await look(connections, seedOf(cluster));
+    const view = await look(connections, seedOf(cluster), signal);
     signal?.throwIfAborted();
     const zones = zonesById(view.nodes, options.zones ?? {});
     const { details, sharedIds } = await inspect(connections, view);

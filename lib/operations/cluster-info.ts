@@ -48,7 +48,7 @@ export function clusterInfo(
   options: ClusterInfoOptions = {},
 ): Promise<ClusterInfoResult> {
   return withContext(cluster, options, async ({ connections, signal }) => {
-    const view = await look(connections, seedOf(cluster));
+    const view = await look(connections, seedOf(cluster), signal);
     signal?.throwIfAborted();
     const { details } = await inspect(connections, view);
     const masters = view.nodes

@@ -36,7 +36,7 @@ export function delNode(
   options: DelNodeOptions = {},
 ): Promise<OperationResult> {
   return withContext(cluster, options, async (context) => {
-    const first = await look(context.connections, seedOf(cluster));
+    const first = await look(context.connections, seedOf(cluster), context.signal);
     requireMember(first);
     const found = await findNode(context, first, node);
     if ('forgotten' in found) {

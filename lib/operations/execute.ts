@@ -31,8 +31,8 @@ export function execute(
   options: ExecuteOptions = {},
 ): Promise<ExecuteResult[]> {
   if (command.length === 0) return Promise.reject(new RangeError('Name a command to execute'));
-  return withContext(cluster, options, async ({ connections }) => {
-    const view = await look(connections, seedOf(cluster));
+  return withContext(cluster, options, async ({ connections, signal }) => {
+    const view = await look(connections, seedOf(cluster), signal);
     const chosen = view.nodes.filter(({ role }) =>
       role === 'master' ? !options.replicasOnly || options.mastersOnly : !options.mastersOnly,
     );

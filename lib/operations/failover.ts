@@ -31,7 +31,9 @@ export function failover(replica: ClusterLike, options: FailoverOptions = {}): P
     const seed = seedOf(replica);
     // Where a failover has to be forced the nodes may have no way to agree before.
     const view =
-      mode === 'graceful' ? await lookSettled(context, seed) : await look(context.connections, seed);
+      mode === 'graceful'
+        ? await lookSettled(context, seed)
+        : await look(context.connections, seed, context.signal);
     const node = nodeById(view, view.seedId);
     if (!node) throw nodeError('NODES_DISAGREE', seed, `Node ${formatAddress(seed)} is not in its own view`);
     const draft = { operation: 'failover', masters: mastersOf(view) };

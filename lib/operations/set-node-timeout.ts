@@ -51,7 +51,7 @@ export function setNodeTimeout(
     return Promise.reject(new RangeError(`Not a node timeout in ms from ${LEAST_MS} up: "${timeout}"`));
   }
   return withContext(cluster, options, async (context) => {
-    const view = await look(context.connections, seedOf(cluster));
+    const view = await look(context.connections, seedOf(cluster), context.signal);
     const before = await readAll(context, view);
     context.signal?.throwIfAborted();
     const [lost] = [...before].filter(([, value]) => value instanceof Error);

@@ -21,7 +21,7 @@ export interface ShutdownOptions extends OperationOptions {
  */
 export function shutdownCluster(node: ClusterLike, options: ShutdownOptions = {}): Promise<OperationResult> {
   return withContext(node, options, async (context) => {
-    const view = await look(context.connections, seedOf(node));
+    const view = await look(context.connections, seedOf(node), context.signal);
     const name = formatAddress(view.seed);
     requireMember(view);
     const ignored = new Set(options.ignoreFailed ? failedNodes(view) : []);

@@ -18,8 +18,8 @@ export interface Case {
   readonly members: readonly number[];
   /** Writes that change something, some more or less: one of these is drawn where only a sample is tried. */
   readonly writes: number;
-  /** True if the owners of slots are decided by the state in which the second run finds the cluster. */
-  readonly keysMayGo?: true;
+  /** True if clients are not served before the command is done: they read and write nothing meanwhile. */
+  readonly unserved?: true;
 }
 
 const addresses = (nodes: readonly ServerNode[], ...places: readonly number[]): string[] =>
@@ -148,7 +148,8 @@ export const cases: readonly Case[] = [
     done: ['NOT_IN_CLUSTER'],
     goal: async (nodes) => {
       await assertAlone(at(nodes, 2));
-      await requireSlots(nodes, [8192, 8192], 1);
+      // A second run shares out what is left, whoever got what was moved before.
+      await requireSlots(nodes, [8192, 8192], 2000);
     },
     members: [0, 1],
     writes: 170,
@@ -245,6 +246,8 @@ export const cases: readonly Case[] = [
         [at(nodes, 0), '0-9 13-8191'],
         [at(nodes, 1), '10-12 8192-16383'],
       ]),
+    // While the owner has not opened it, it answers for keys that are with the importer.
+    unserved: true,
     members: [0, 1],
     writes: 12,
   },
@@ -327,7 +330,7 @@ export const cases: readonly Case[] = [
     },
     members: [0, 1, 3],
     writes: 6,
-    keysMayGo: true,
+    unserved: true,
   },
   {
     name: 'set_timeout',

@@ -111,14 +111,14 @@ function wrongOf({ end, error, stderr, stdout, elapsedMs }: Run, { name }: Case,
 
 /** Keys that clients write and delete before the command is said again, and what they do not find. */
 async function whileItLies(
-  { form: { keys = 0 }, keysMayGo }: Case,
+  { form: { keys = 0 }, unserved }: Case,
   nodes: readonly ServerNode[],
   values: ReadonlyMap<string, string>,
   share: number,
 ): Promise<[Map<string, string | undefined>, string[]]> {
   const changed = new Map<string, string | undefined>();
   const lost: string[] = [];
-  if (keys === 0 || keysMayGo) return [changed, lost];
+  if (keys === 0 || unserved) return [changed, lost];
   const client = new ClusterClient(at(nodes, 0));
   try {
     const every = 5 + Math.floor(share * 20);
@@ -160,7 +160,7 @@ async function wrongAfter(
     wrong.push(...(await openSlotsAt(members)).map((open) => `left open: ${open}`));
     const { findings } = await check(first.address);
     for (const { severity, message } of findings) if (severity === 'error') wrong.push(`check: ${message}`);
-    if (keys.size > 0 && !one.keysMayGo) wrong.push(...(await wrongKeys(first, keys, changed)));
+    if (keys.size > 0) wrong.push(...(await wrongKeys(first, keys, changed)));
   } catch (error) {
     wrong.push(error instanceof Error ? error.message : String(error));
   }

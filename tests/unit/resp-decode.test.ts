@@ -244,6 +244,8 @@ const faults: readonly Fault[] = [
   ['a bulk past the limit given', '$4\r\nabcd\r\n', 'RESP_LIMIT', { maxBulkLength: 3 }],
   ['an array of 2^32 elements', '*4294967296\r\n', 'RESP_LIMIT'],
   ['an array past the limit given', '*3\r\n', 'RESP_LIMIT', { maxArrayLength: 2 }],
+  ['an array of more elements than are taken by default', '*16777217\r\n', 'RESP_LIMIT'],
+  ['arrays of more elements together than given', '*2\r\n*2\r\n', 'RESP_LIMIT', { maxElements: 3 }],
   ['arrays past the depth given', '*1\r\n*1\r\n*1\r\n', 'RESP_LIMIT', { maxDepth: 2 }],
   ['a line past the limit given', '+abcdefgh\r\n', 'RESP_LIMIT', { maxLineLength: 4 }],
   ['an error past the limit given', '-abcdefgh\r\n', 'RESP_LIMIT', { maxLineLength: 4 }],
@@ -265,6 +267,7 @@ const faults: readonly Fault[] = [
   ['a bulk shorter than it says', '$3\r\nab\r\n+OK\r\n', 'RESP_TERMINATOR'],
   ['a bulk that ends in LF CR', '$1\r\na\n\r', 'RESP_TERMINATOR'],
   ['a bulk that ends in CR only', '$1\r\na\rb', 'RESP_TERMINATOR'],
+  ['a bulk whose CR is another byte, before there is more', '$2\r\nabc', 'RESP_TERMINATOR'],
   ['bytes after an empty bulk', '$0\r\nab', 'RESP_TERMINATOR'],
   ['a RESP3 push', '>2\r\n+a\r\n+b\r\n', 'RESP_RESP3'],
   ['a RESP3 push in an array', '*1\r\n>2\r\n', 'RESP_RESP3'],
@@ -353,12 +356,48 @@ describe('Decoder allocates nothing on the word of', () => {
   }
 
   test('an array of 100 million or 2^32 - 1 elements', () => {
-    assert.ok(heldBy('*100000000\r\n') < 1_000_000);
-    assert.ok(heldBy('*4294967295\r\n') < 1_000_000);
+    const options = { maxElements: Number.POSITIVE_INFINITY };
+    assert.ok(heldBy('*100000000\r\n', options) < 1_000_000);
+    assert.ok(heldBy('*4294967295\r\n', options) < 1_000_000);
+    assert.ok(heldBy('*16777216\r\n') < 1_000_000);
   });
 
   test('a thousand nested arrays of 30 million elements', () => {
-    assert.ok(heldBy('*30000000\r\n'.repeat(1000), { maxDepth: 1000 }) < 40_000_000);
+    assert.ok(heldBy('*30000000\r\n'.repeat(1000), { maxDepth: 1000, maxElements: 1e12 }) < 40_000_000);
+  });
+});
+
+describe('Decoder counts the bytes of a reply', () => {
+  const decoderOf = (seen: Reply[]): Decoder =>
+    new Decoder({ maxReplyLength: 10_000, onReply: (reply) => seen.push(reply) });
+
+  for (const element of [
+    '$1\r\na\r\n',
+    `+${'x'.repeat(1000)}\r\n`,
+    '*0\r\n',
+    '*1\r\n:1\r\n',
+    '-ERR no\r\n',
+  ]) {
+    test(`and ends an endless one of ${JSON.stringify(element.slice(0, 20))}`, () => {
+      const decoder = decoderOf([]);
+      decoder.write(bytes('*9999999\r\n'));
+      let written = 0;
+      const goOn = (): void => {
+        for (; written < 100_000; written += element.length) decoder.write(bytes(element));
+      };
+      assert.throws(goOn, { name: 'ProtocolError', code: 'RESP_LIMIT', offset: 0 });
+      assert.ok(written <= 10_000 + element.length, `${written} bytes`);
+    });
+  }
+
+  test('anew for each, also where every chunk ends in the middle of one', () => {
+    const seen: Reply[] = [];
+    const decoder = decoderOf(seen);
+    const chunk = bytes('llo\r\n:1\r\n*2\r\n$5\r\nworld\r\n$5\r\nhe');
+    decoder.write(bytes('$5\r\nhe'));
+    for (let count = 0; count < 2000; count++) decoder.write(chunk);
+    assert.equal(seen.length, 4000);
+    assert.equal(decoder.midReply, true);
   });
 });
 
@@ -448,6 +487,62 @@ describe('Decoder, for any replies in any chunks,', () => {
         assertReplies(decode(chunks), sent);
       }),
       { numRuns: 300 },
+    );
+  });
+
+  test('makes of a stream with a few bytes changed, lost or put in either replies or a ProtocolError, however it is cut', () => {
+    const change = fc.record({
+      at: fc.nat(),
+      kind: fc.constantFrom('set', 'drop', 'insert', 'repeat', 'cut'),
+      byte: fc.oneof(fc.constantFrom(...Buffer.from('$*:+-\r\n0159 >%_')), fc.nat({ max: 255 })),
+      length: fc.nat({ max: 12 }),
+    });
+    const apply = (
+      wire: Buffer,
+      { at, kind, byte, length }: { at: number; kind: string; byte: number; length: number },
+    ) => {
+      const place = wire.length === 0 ? 0 : at % wire.length;
+      const [head, tail] = [wire.subarray(0, place), wire.subarray(place)];
+      if (kind === 'set') return Buffer.concat([head, Buffer.from([byte]), tail.subarray(1)]);
+      if (kind === 'insert') return Buffer.concat([head, Buffer.alloc(length, byte), tail]);
+      if (kind === 'repeat') return Buffer.concat([head, tail.subarray(0, length), tail]);
+      return kind === 'cut' ? head : Buffer.concat([head, tail.subarray(length)]);
+    };
+    const streams = fc.tuple(
+      fc.array(replyTree, { minLength: 1, maxLength: 6 }),
+      fc.array(change, { minLength: 1, maxLength: 4 }),
+      fc.array(fc.nat({ max: 30 }), { maxLength: 20 }),
+    );
+    const limits = { maxBulkLength: 5000, maxLineLength: 2000, maxElements: 5000, maxReplyLength: 20_000 };
+    const read = (chunks: readonly Uint8Array[]): unknown => {
+      const seen: Reply[] = [];
+      const decoder = new Decoder({ ...limits, onReply: (reply) => seen.push(reply) });
+      try {
+        for (const chunk of chunks) decoder.write(chunk);
+      } catch (fault) {
+        if (!(fault instanceof ProtocolError)) throw fault;
+        assert.throws(() => decoder.write(bytes('+OK\r\n')), fault);
+        // What it is taken for may rest on more than its first byte.
+        const code = /TLS|HTTP/.test(fault.code) ? 'RESP_TYPE' : fault.code;
+        return [seen.map(plain), code, fault.offset];
+      }
+      return [seen.map(plain), decoder.midReply];
+    };
+    fc.assert(
+      fc.property(streams, ([sent, changes, cuts]) => {
+        const wire = changes.reduce(apply, bytes(sent.map(toWire).join('')));
+        const chunks: Buffer[] = [];
+        let at = 0;
+        for (const cut of cuts) {
+          chunks.push(wire.subarray(at, at + cut));
+          at += cut;
+        }
+        chunks.push(wire.subarray(at));
+        const whole = read([wire]);
+        assert.deepEqual(read(chunks), whole);
+        assert.deepEqual(read(Array.from(wire, (byte) => Buffer.from([byte]))), whole);
+      }),
+      { numRuns: 400 },
     );
   });
 

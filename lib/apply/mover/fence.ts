@@ -1,4 +1,5 @@
 import type { Connection } from '../../../resp/index.ts';
+import { ClusterError } from '../../errors.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { Link } from './link.ts';
 
@@ -33,7 +34,10 @@ export async function fenceTarget({ context, targetAddress, ...link }: Link): Pr
       if (found.length === 0) return;
       await kill(connection, found);
     }
-    throw new Error(`Connections of MIGRATE keep coming to ${formatAddress(targetAddress)}`);
+    throw new ClusterError(
+      'MIGRATE_FAILED',
+      `Connections of MIGRATE keep coming to ${formatAddress(targetAddress)}`,
+    );
   } finally {
     await connection.close();
   }

@@ -1,4 +1,5 @@
 import type { Command } from '../../../resp/index.ts';
+import { badReply } from '../../errors.ts';
 import type { Batch } from './batch.ts';
 import { askAbout, askSourceIn, type Link } from './link.ts';
 import type { BatchSize } from './pacer.ts';
@@ -126,5 +127,5 @@ export async function sizesOf(link: Link, db: number, keys: readonly string[]): 
 /** Reads the reply of GETKEYSINSLOT. */
 function readKeys(reply: unknown): string[] {
   if (Array.isArray(reply)) return reply.map(String);
-  throw reply instanceof Error ? reply : new TypeError('GETKEYSINSLOT gave no list');
+  throw reply instanceof Error ? reply : badReply('GETKEYSINSLOT gave no list');
 }

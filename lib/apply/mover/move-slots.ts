@@ -1,3 +1,4 @@
+import { badReply } from '../../errors.ts';
 import { expandSlots, formatSlots } from '../../model/slot.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
@@ -127,7 +128,7 @@ async function hasHiddenKeys(link: Link): Promise<boolean> {
   const counts = owned.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
   const replies = await askTarget(link, [['MULTI'], ['DBSIZE'], ...counts, ['EXEC']]);
   const result = replies.at(-1);
-  if (!Array.isArray(result)) throw result instanceof Error ? result : new TypeError('EXEC gave no list');
+  if (!Array.isArray(result)) throw result instanceof Error ? result : badReply('EXEC gave no list');
   const [size, ...inSlots] = result.map(countOf);
   return (size ?? 0) > inSlots.reduce((sum, count) => sum + count, 0);
 }

@@ -1,4 +1,5 @@
 import type { Reply } from '../../../../resp/index.ts';
+import { badReply } from '../../../errors.ts';
 import { parseSlotRange, type SlotRange } from '../../../model/slot.ts';
 
 /** An atomic migration as one of its two nodes tells of it. */
@@ -29,12 +30,12 @@ export type End = 'source' | 'target';
 /** The value of a field of an entry, as text; empty where there is no such field. */
 export type Fields = (name: string) => string;
 
-/** Reads the reply that lists tasks. Throws a TypeError where it is no list, and the error where it is one. */
+/** Reads the reply that lists tasks. Throws ClusterError `BAD_REPLY` where it is no list, and the error where it is one. */
 export function readEntries(reply: Reply | undefined): Fields[] {
   if (reply instanceof Error) throw reply;
-  if (!isList(reply)) throw new TypeError('The list of slot migrations is no list');
+  if (!isList(reply)) throw badReply('The list of slot migrations is no list');
   return reply.map((entry) => {
-    if (!isList(entry)) throw new TypeError('An entry in the list of slot migrations is no list');
+    if (!isList(entry)) throw badReply('An entry in the list of slot migrations is no list');
     const fields = new Map<string, string>();
     for (let index = 0; index + 1 < entry.length; index += 2) {
       fields.set(String(entry[index]), String(entry[index + 1] ?? ''));
