@@ -127,8 +127,9 @@ describe('a list of migrations', () => {
   it('is refused where it is none', () => {
     const refusal = new ReplyError('NOPERM no');
     assert.throws(() => redis.readTasks(refusal), refusal);
-    for (const reply of ['OK', null, 5, undefined]) assert.throws(() => valkey.readTasks(reply), TypeError);
-    assert.throws(() => valkey.readTasks(['x']), TypeError);
+    for (const reply of ['OK', null, 5, undefined])
+      assert.throws(() => valkey.readTasks(reply), { code: 'BAD_REPLY' });
+    assert.throws(() => valkey.readTasks(['x']), { code: 'BAD_REPLY' });
     assert.throws(() => readRanges('0-5 x'), RangeError);
   });
 });
