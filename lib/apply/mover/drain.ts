@@ -77,8 +77,8 @@ export class Drain {
         if (!batch || failure) return;
         await throttle.admit(batch.keys.length, batch.bytes ?? 0);
         if (failure) return;
-        const stallMs = await this.#move(lane, batch, running.length);
-        if (running.length < this.#lanesFor(lane.roundTripMs, stallMs)) start();
+        await this.#move(lane, batch, running.length);
+        if (running.length < this.#lanesWanted) start();
       }
     };
     const start = (): void => {
@@ -95,19 +95,20 @@ export class Drain {
     if (failure) throw failure.reason;
   }
 
-  async #move(lane: Lane, batch: SizedBatch, lanes: number): Promise<number> {
+  async #move(lane: Lane, batch: SizedBatch, lanes: number): Promise<void> {
     const { mover, found, onMoved } = this.#options;
     const { gone, stallMs } = await mover.move(lane, { ...batch, ours: !found.has(batch.slot), lanes });
     this.#pacer.measured(gone, batch.bytes, stallMs);
     onMoved?.(gone, stallMs);
-    return stallMs;
   }
 
-  // Batches that are on their way to the source and back hold nobody up.
-  #lanesFor(roundTripMs: number, stallMs: number): number {
+  // Batches that are on their way to the source and back hold nobody up. How long that takes the first lane says, whose
+  // first question had no MIGRATE to wait for; and one batch by itself may have been shorter than those to come.
+  get #lanesWanted(): number {
     const least = this.#leastLanes;
+    const { stallMs } = this.#pacer;
     if (stallMs <= 0) return least;
-    const away = roundTripMs / stallMs;
+    const away = Math.min(...this.#lanes.map(({ roundTripMs }) => roundTripMs)) / stallMs;
     const lanes = least === 1 ? Math.round(MOST_BUSY * (1 + away)) : 1 + Math.ceil(away);
     return Math.min(this.#mostLanes, Math.max(least, lanes));
   }

@@ -24,20 +24,24 @@ export interface Link {
   readonly targetReport: NodeReport;
   /** Connections to spread SETSLOT over. */
   readonly setSlotLanes: number;
+  /** Ids of those of the two that take SETSLOT for many slots as one transaction. */
+  readonly takesMany: ReadonlySet<string>;
 }
 
 /**
  * Valkey 8.0 and newer answer SETSLOT when a replica has it, one command of a connection after the other. Redis answers at
- * once, and saves its configuration once for all that come by one connection.
+ * once. It saves its configuration, and waits for the disk, each time that it has worked off what it had read of a connection,
+ * some 200 commands: as one transaction they are saved once. Valkey, which may have to wait in the middle of it, is spared that.
  */
 const VALKEY_LANES = 16;
 
 /** Looks at both ends. Rejects with ClusterError where one is not what the plan took it for. */
 export async function openLink(context: Context, source: NodeRef, target: NodeRef): Promise<Link> {
   const [sourceAddress, targetAddress] = [parseAddress(source.address), parseAddress(target.address)];
-  const [sourceReport, targetReport, server] = await Promise.all([
+  const [sourceReport, targetReport, sourceServer, targetServer] = await Promise.all([
     askNode(context.connections, sourceAddress),
     askNode(context.connections, targetAddress),
+    context.connections.ask(sourceAddress, ['INFO', 'server']),
     context.connections.ask(targetAddress, ['INFO', 'server']),
   ]);
   requireIdentity(source, sourceReport);
@@ -75,12 +79,20 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     auth: migrateAuth(context.options),
     sourceReport,
     targetReport,
-    setSlotLanes: waitsForReplicas(String(server), targetReport.records) ? VALKEY_LANES : 1,
+    setSlotLanes: waitsForReplicas(String(targetServer), targetReport.records) ? VALKEY_LANES : 1,
+    takesMany: new Set([
+      ...(isValkey(String(sourceServer)) ? [] : [source.id]),
+      ...(isValkey(String(targetServer)) ? [] : [target.id]),
+    ]),
   };
 }
 
 function waitsForReplicas(server: string, records: readonly NodeRecord[]): boolean {
-  return /^valkey_version:/m.test(server) && records.some(({ role }) => role === 'replica');
+  return isValkey(server) && records.some(({ role }) => role === 'replica');
+}
+
+function isValkey(server: string): boolean {
+  return /^valkey_version:/m.test(server);
 }
 
 function requireIdentity(expected: NodeRef, { myself }: NodeReport): void {

@@ -30,7 +30,12 @@ export async function moveSlots(
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
-  const [keysIn, dialect] = await Promise.all([countAllKeys(link, slots), chooseDialect(link, step)]);
+  // How many there are says how to cut windows and what to tell, no more: where there were none they are not counted again.
+  const isEmpty = step.content?.keys === 0;
+  const [keysIn, dialect] = await Promise.all([
+    isEmpty ? slots.map(() => 0) : countAllKeys(link, slots),
+    chooseDialect(link, step),
+  ]);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const progress = ledger.begin(step, dialect ? 'atomic' : 'migrate', slots.length, content);

@@ -25,6 +25,7 @@ export class Pacer {
   readonly #maxStallMs: number;
   #msPerKey: number | undefined;
   #msPerByte: number | undefined;
+  #stallMs: number | undefined;
   /** Up by one with each batch of slow keys, down with each other, within bounds. */
   #slowness = 0;
 
@@ -35,6 +36,11 @@ export class Pacer {
   /** True where keys are so large that batches go by bytes. */
   get wantsSizes(): boolean {
     return Number.isFinite(this.#maxStallMs) && this.#slowness >= SIZES_AFTER;
+  }
+
+  /** Milliseconds that a batch takes lately; 0 where that is not known. */
+  get stallMs(): number {
+    return this.#stallMs ?? 0;
   }
 
   get size(): BatchSize {
@@ -58,6 +64,7 @@ export class Pacer {
     const isSlow = (stallMs - OTHER_MS) / keys > SIZES_FROM_MS;
     this.#slowness = Math.max(0, Math.min(2 * SIZES_AFTER, this.#slowness + (isSlow ? 1 : -1)));
     this.#msPerKey = mix(this.#msPerKey, stallMs / keys);
+    this.#stallMs = mix(this.#stallMs, stallMs);
     if (bytes !== undefined && bytes > 0) this.#msPerByte = mix(this.#msPerByte, stallMs / bytes);
   }
 }
