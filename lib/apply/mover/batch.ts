@@ -38,8 +38,10 @@ export class Lane {
   #connection: Connection | undefined;
   /** CLIENT ID of that connection. */
   #id = 0;
-  /** Milliseconds to the source and back, at best. */
+  /** Milliseconds to the source and back, at best: what a batch took beside the time that the source was at it. */
   roundTripMs: number = Number.POSITIVE_INFINITY;
+  /** Milliseconds until the replies to the last batch were there. */
+  #elapsedMs = 0;
 
   constructor(link: Link, number: number) {
     this.#link = link;
@@ -65,7 +67,9 @@ export class Lane {
       // The timeout of MIGRATE counts for connecting and again for the transfer.
       const slack = context.options.commandTimeout ?? DEFAULT_COMMAND_TIMEOUT_MS;
       const replies = await this.#ask(inDatabase(db, commands), 2 * timeoutMs + slack);
-      return readEnd(fromDatabase(db, replies));
+      const end = readEnd(fromDatabase(db, replies));
+      if (end.type === 'moved') this.#measured(this.#elapsedMs - end.stallMs);
+      return end;
     } catch (error) {
       if (error instanceof ReplyError) return { type: 'refused', error };
       return { type: 'lost', error: error as Error };
@@ -93,12 +97,18 @@ export class Lane {
     const { context, sourceAddress } = this.#link;
     const connection = await context.connections.get(sourceAddress, this.#number);
     if (connection !== this.#connection) {
-      const sent = performance.now();
       this.#id = Number(await connection.command(['CLIENT', 'ID']));
-      this.roundTripMs = Math.min(this.roundTripMs, performance.now() - sent);
       this.#connection = connection;
     }
-    return connection.pipeline(commands, { timeout });
+    const sent = performance.now();
+    const replies = await connection.pipeline(commands, { timeout });
+    this.#elapsedMs = performance.now() - sent;
+    return replies;
+  }
+
+  // Less than nothing, where somebody has put the source's clock forward.
+  #measured(roundTripMs: number): void {
+    if (roundTripMs > 0) this.roundTripMs = Math.min(this.roundTripMs, roundTripMs);
   }
 }
 

@@ -63,33 +63,37 @@ export class Drain {
     }
   }
 
-  // Lanes are added while the source has to wait for us.
+  // As many batches are under way as it takes for the source not to wait for us.
   async #pass(contents: readonly SlotContent[]): Promise<void> {
     const { link, bigKeys, throttle } = this.#options;
     const wantsSizes = () => this.#pacer.wantsSizes || throttle.limitsBytes;
     const feed = new KeyFeed(link, contents, bigKeys, wantsSizes);
     const running: Promise<void>[] = [];
+    const active = new Set<Lane>();
     let failure: { readonly reason: unknown } | undefined;
     const run = async (lane: Lane): Promise<void> => {
-      for (;;) {
-        const { keys, bytes } = this.#pacer.size;
-        const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
-        if (!batch || failure) return;
-        await throttle.admit(batch.keys.length, batch.bytes ?? 0);
-        if (failure) return;
-        await this.#move(lane, batch, running.length);
-        if (running.length < this.#lanesWanted) start();
+      active.add(lane);
+      try {
+        while (active.size <= this.#lanesWanted) {
+          if (active.size < this.#lanesWanted) start();
+          const { keys, bytes } = this.#pacer.size;
+          const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
+          if (!batch || failure) return;
+          await throttle.admit(batch.keys.length, batch.bytes ?? 0);
+          if (failure) return;
+          await this.#move(lane, batch, active.size);
+        }
+      } catch (reason) {
+        failure ??= { reason };
+      } finally {
+        // At once: of several that are too many one is to stop.
+        active.delete(lane);
       }
     };
     const start = (): void => {
-      const lane = this.#laneAt(running.length);
-      running.push(
-        run(lane).catch((reason: unknown) => {
-          failure ??= { reason };
-        }),
-      );
+      running.push(run(this.#freeLane(active)));
     };
-    while (running.length < this.#leastLanes) start();
+    start();
     // It may get longer while it is waited for.
     for (let at = 0; at < running.length; at++) await running[at];
     if (failure) throw failure.reason;
@@ -102,8 +106,8 @@ export class Drain {
     onMoved?.(gone, stallMs);
   }
 
-  // Batches that are on their way to the source and back hold nobody up. How long that takes the first lane says, whose
-  // first question had no MIGRATE to wait for; and one batch by itself may have been shorter than those to come.
+  // Batches that are on their way to the source and back hold nobody up. The way is as long as it was at best: now and then they
+  // wait for what else the source has to do, and with many of them for one another.
   get #lanesWanted(): number {
     const least = this.#leastLanes;
     const { stallMs } = this.#pacer;
@@ -113,10 +117,13 @@ export class Drain {
     return Math.min(this.#mostLanes, Math.max(least, lanes));
   }
 
-  // Lane 0 of the connections is for everything else.
-  #laneAt(index: number): Lane {
-    this.#lanes[index] ??= new Lane(this.#options.link, index + 1);
-    return this.#lanes[index] as Lane;
+  #freeLane(active: ReadonlySet<Lane>): Lane {
+    const idle = this.#lanes.find((lane) => !active.has(lane));
+    if (idle) return idle;
+    // Lane 0 of the connections is for everything else.
+    const lane = new Lane(this.#options.link, this.#lanes.length + 1);
+    this.#lanes.push(lane);
+    return lane;
   }
 }
 
