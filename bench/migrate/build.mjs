@@ -15,7 +15,8 @@ export function build() {
     [
       ...inputs,
       ...['--bundle', '--splitting', '--format=esm', '--platform=node', '--target=node20'],
-      ...[`--outdir=${dir}`, `--outbase=${root}`, '--out-extension:.js=.mjs', '--minify', '--log-level=warning'],
+      ...['--minify', `--outdir=${dir}`, `--outbase=${root}`],
+      ...['--out-extension:.js=.mjs', '--log-level=warning'],
     ],
     { stdio: 'inherit' },
   );
