@@ -6,6 +6,8 @@ import type { Connections } from './connections.ts';
 import { askInfo, databases, type NodeInfo, numberOf } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
+const TEN_YEARS = 10 * 365 * 24 * 3600;
+
 /** What the nodes of a view say of themselves. */
 export interface Inspection {
   /** By node id: an error where the node does not tell. Nodes that did not answer before are not asked. */
@@ -114,9 +116,12 @@ function linkOf(info: NodeInfo): ReplicaLink | undefined {
   const status = info.get('master_link_status');
   if (info.get('role') !== 'slave' || status === undefined) return undefined;
   const isCopying = numberOf(info, 'master_sync_in_progress') === 1;
+  const downSeconds = numberOf(info, 'master_link_down_since_seconds');
+  // Of a link that never was up Redis 7.0 and newer say -1, older ones count from 1970 (genRedisInfoString, repl_down_since).
+  const wasUp = downSeconds >= 0 && downSeconds < TEN_YEARS;
   return {
     status: status === 'up' ? 'up' : isCopying ? 'copying' : 'down',
-    downSeconds: Math.max(0, numberOf(info, 'master_link_down_since_seconds')),
+    ...(wasUp ? { downSeconds } : {}),
   };
 }
 

@@ -19,8 +19,8 @@ export interface NodeDetails {
 
 export interface ReplicaLink {
   readonly status: 'up' | 'copying' | 'down';
-  /** Seconds since the link went down. */
-  readonly downSeconds: number;
+  /** Seconds since the link went down. Absent of one that has not been up since the node became a replica. */
+  readonly downSeconds?: number;
 }
 
 export interface ConnectedReplica {

@@ -53,8 +53,11 @@ export function replicationFindings(view: ClusterView, details: Details): Findin
     const nodes = [nameOf(id), nameOf(masterId)];
     const link = own instanceof Error ? undefined : own?.link;
     if (link?.status === 'down') {
-      const since = link.downSeconds > 0 ? ` for ${link.downSeconds} s` : '';
-      const message = `${nodes[0]} has had no link to its master ${nodes[1]}${since}`;
+      const since =
+        link.downSeconds === undefined
+          ? `has had no link to its master ${nodes[1]} yet`
+          : `has had no link to its master ${nodes[1]} for ${link.downSeconds} s`;
+      const message = `${nodes[0]} ${since}`;
       const hint = `Look into the log of ${nodes[0]}: masterauth and masteruser have to fit the master, and its port has to be reached`;
       return [{ severity: 'warning', kind: 'replica-link-down', message, nodes, hint }];
     }

@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode, type StartOptions } from '../bed/index.ts';
 import {
+  assertSoon,
   at,
   idOfNode,
   keysOfSlot,
@@ -36,9 +37,12 @@ function addressesOf(nodes: readonly ServerNode[]): string[] {
 // A handle that is left open keeps a process for ever; a machine with too much to do holds it up for seconds.
 const LONGEST_EXIT_MS = 10_000;
 
+// So does it a MIGRATE, which is told and tried again.
+const HELD_UP = /^Warning: \S+ slot \d+: IOERR .*; trying again\n/gm;
+
 /** Succeeded: code 0, nothing on stderr, and no handle that kept it from ending. */
 function assertWell(ran: Finished): void {
-  assert.deepEqual([ran.code, ran.stderr], [0, ''], ran.stdout);
+  assert.deepEqual([ran.code, ran.stderr.replaceAll(HELD_UP, '')], [0, ''], ran.stdout);
   assert.ok(ran.lingeredMs < LONGEST_EXIT_MS, `it lingered for ${ran.lingeredMs} ms`);
 }
 
@@ -100,9 +104,9 @@ async function calm(nodes: readonly ServerNode[]): Promise<string[]> {
     texts = await snapshot(nodes);
     const said = new Map<string, Set<string>>();
     for (const line of texts.flatMap((text) => text.split('\n'))) {
-      const [id = '', , , , , , epoch, , ...slots] = line.split(' ');
+      const [id = '', , , , , , , , ...slots] = line.split(' ');
       const own = slots.filter((slot) => !slot.startsWith('['));
-      said.set(id, (said.get(id) ?? new Set()).add([epoch, ...own].join(' ')));
+      said.set(id, (said.get(id) ?? new Set()).add(own.join(' ')));
     }
     return [...said.values()].every(({ size }) => size === 1);
   });
@@ -281,21 +285,24 @@ describe('redis-trib', { concurrency: 3 }, () => {
     assert.deepEqual([listed.ok, own?.address, own?.role], [true, first.address, 'master']);
 
     // A failed node is told; what is served is well
-    const check = await trib.run(['check', first.address, '--json'], options);
-    const checked = documentOf(check, 'check');
-    assert.deepEqual([check.code, check.stderr, checked.ok], [0, '', true]);
-    assert.deepEqual(
-      (checked.findings as Json[])
-        .map(({ severity, kind }) => [severity, kind])
-        .filter(([, kind]) => kind !== 'master-without-replica'),
-      [['warning', 'node-failed']],
-    );
+    await assertSoon(async () => {
+      const check = await trib.run(['check', first.address, '--json'], options);
+      const checked = documentOf(check, 'check');
+      assertSecret(check);
+      assert.deepEqual([check.code, check.stderr, checked.ok], [0, '', true]);
+      assert.deepEqual(
+        (checked.findings as Json[])
+          .map(({ severity, kind }) => [severity, kind])
+          .filter(([, kind]) => kind !== 'master-without-replica'),
+        [['warning', 'node-failed']],
+      );
+    });
 
     const ping = await trib.run(['execute', '--json', '--slave-only', first.address, 'PING'], options);
     assertWell(ping);
     const [result, ...more] = documentOf(ping, 'execute').results as Json[];
     assert.deepEqual([result?.role, result?.result, more.length], ['slave', 'PONG', 0]);
-    for (const ran of [list, check, ping]) assertSecret(ran);
+    for (const ran of [list, ping]) assertSecret(ran);
   });
 
   test('looks at a cluster, and refuses what cannot be done with nothing changed', async () => {
@@ -320,23 +327,25 @@ describe('redis-trib', { concurrency: 3 }, () => {
       'Total 4 nodes, 3 masters, 0 fail',
     ]);
 
-    const check = await trib.run(['check', replica.address]);
-    assertWell(check);
-    assert.deepEqual(check.stdout.match(/^\[.*/gm), [
-      '[OK] All nodes agree about slots configuration.',
-      '[OK] No slot is open.',
-      '[OK] All 16384 slots covered.',
-      `[WARNING] ${b.address} has no living replica, other masters have`,
-      `[WARNING] ${c.address} has no living replica, other masters have`,
-    ]);
-    assert.equal(
-      check.stdout.match(/^M: [0-9a-f]{40} \S+ slots:\[\d+-\d+\] \(546[12] slots\)$/gm)?.length,
-      3,
-    );
-    assert.match(
-      check.stdout,
-      new RegExp(`^S: [0-9a-f]{40} ${replica.address} replicates [0-9a-f]{40}$`, 'm'),
-    );
+    await assertSoon(async () => {
+      const check = await trib.run(['check', replica.address]);
+      assertWell(check);
+      assert.deepEqual(check.stdout.match(/^\[.*/gm), [
+        '[OK] All nodes agree about slots configuration.',
+        '[OK] No slot is open.',
+        '[OK] All 16384 slots covered.',
+        `[WARNING] ${b.address} has no living replica, other masters have`,
+        `[WARNING] ${c.address} has no living replica, other masters have`,
+      ]);
+      assert.equal(
+        check.stdout.match(/^M: [0-9a-f]{40} \S+ slots:\[\d+-\d+\] \(546[12] slots\)$/gm)?.length,
+        3,
+      );
+      assert.match(
+        check.stdout,
+        new RegExp(`^S: [0-9a-f]{40} ${replica.address} replicates [0-9a-f]{40}$`, 'm'),
+      );
+    });
 
     const ping = await trib.run(['execute', a.address, 'PING']);
     assertWell(ping);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { detailsOf as readDetails } from '../../lib/apply/inspect.ts';
+import { parseInfo } from '../../lib/apply/node-info.ts';
 import type { NodeDetails } from '../../lib/model/details.ts';
 import type { Finding, FindingKind } from '../../lib/model/finding.ts';
 import { type Beside, findingsOf } from '../../lib/model/findings.ts';
@@ -84,6 +86,25 @@ describe('replication', () => {
       ['replica-link-down', 'warning'],
     ]);
     assert.deepEqual(kindsOf({ link: { status: 'copying', downSeconds: 7 } }), [['replica-copying', 'info']]);
+  });
+
+  test('that is down says for how long, where the server knows', () => {
+    const toldOf = (status: string, seconds: string) => {
+      const lines = [
+        'role:slave',
+        `master_link_status:${status}`,
+        `master_link_down_since_seconds:${seconds}`,
+      ];
+      const { link } = readDetails(parseInfo(lines.join('\r\n')));
+      assert.ok(link);
+      return messages(found(agreedView(whole), 'replica-link-down', told({ 3: { link } })));
+    };
+    const start = 'warning: 127.0.0.1:7003 has had no link to its master 127.0.0.1:7001';
+    assert.deepEqual(toldOf('down', '7'), [`${start} for 7 s`]);
+    // Of a link that never was up: Redis 7.0 and newer, then Redis 6.0, which counts from 1970
+    assert.deepEqual(toldOf('down', '-1'), [`${start} yet`]);
+    assert.deepEqual(toldOf('down', '1795490039'), [`${start} yet`]);
+    assert.deepEqual(toldOf('up', '7'), []);
   });
 
   test('is not told of where the master is gone', () => {
