@@ -312,7 +312,7 @@ export class Decoder {
 
   /**
    * Adds to the line up to its LF. A short one is then read again from its start, to see a fault as soon as
-   * it is there; a long one only when its end is there, so that one byte at a time is not quadratic.
+   * it is there; a long one only when its end or a fault is there, so that one byte at a time is not quadratic.
    */
   #joinLine(line: Bytes, bytes: Bytes, position: number): number {
     const lf = bytes.indexOf(LF, position);
@@ -327,7 +327,10 @@ export class Decoder {
     }
     bytes.copy(line, before, position, stop);
     this.#lineLength = length;
-    if (lf !== -1 || length <= SHORT_LINE || line[before - 1] === CR) {
+    // A CR that something else follows is a fault, of which there is no end to wait for.
+    const cr = lf === -1 ? bytes.indexOf(CR, position) : -1;
+    const isOver = lf !== -1 || (cr !== -1 && cr < stop - 1) || line[before - 1] === CR;
+    if (isOver || length <= SHORT_LINE) {
       this.#line = undefined;
       this.#base = this.#lineOffset;
       this.#decode(line.subarray(0, length) as Bytes, 0, undefined);

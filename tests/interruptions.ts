@@ -38,7 +38,11 @@ function chosen<Item extends { readonly name: string }>(
   named: string | undefined,
 ): readonly Item[] {
   if (named === undefined || named === 'all') return all;
-  const found = named.split(',').flatMap((name) => all.filter((item) => item.name === name));
+  const isMeant = (name: string) => (item: Item) => item.name === name || item.name.startsWith(`${name} `);
+  const found = named.split(',').flatMap((name) => {
+    const exact = all.filter((item) => item.name === name);
+    return exact.length > 0 ? exact : all.filter(isMeant(name));
+  });
   return found.length > 0
     ? found
     : refuse(`No ${what} "${named}": choose from ${all.map(({ name }) => name).join('; ')}`);

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
 import type { Random } from '../faults/random.ts';
 import type { Strike } from '../faults/strike.ts';
@@ -11,9 +13,25 @@ export interface Event {
   readonly strike?: (victim: ServerNode, random: Random) => Omit<Strike, 'at' | 'from'>;
   /** To a server; resolves when it is back. */
   readonly hit?: (victim: ServerNode, random: Random) => Promise<void>;
+  /** To a server, when the first run has ended: what `hit` did to it is taken back. */
+  readonly mend?: (victim: ServerNode) => Promise<void>;
+  /** The node is not what it was after it: the command need not be done then, but end, in time and in words. */
+  readonly isLost?: true;
   /** The signal by which the tool may end then. */
   readonly ends?: string;
 }
+
+const RIGHTS = [
+  'cluster',
+  'migrate',
+  'restore-asking',
+  'client',
+  'info',
+  'multi',
+  'config',
+  'dump',
+  'function',
+];
 
 export const events: readonly Event[] = [
   { name: 'kill', strike: () => ({ signal: 'SIGKILL' }), ends: 'SIGKILL' },
@@ -42,5 +60,77 @@ export const events: readonly Event[] = [
       await victim.kill();
       await victim.restart();
     },
+  },
+  {
+    // It answers nothing, and is well in the eyes of the others.
+    name: 'pause',
+    async hit(victim, random) {
+      await ask(victim, 'CLIENT', 'PAUSE', `${random.between(200, 3000)}`);
+    },
+  },
+  {
+    name: 'memory',
+    async hit(victim) {
+      await ask(victim, 'CONFIG', 'SET', 'maxmemory', '1');
+    },
+    async mend(victim) {
+      await ask(victim, 'CONFIG', 'SET', 'maxmemory', '0');
+    },
+  },
+  {
+    name: 'password',
+    async hit(victim) {
+      await ask(victim, 'CONFIG', 'SET', 'requirepass', 'other');
+      await ask(
+        { host: victim.host, port: victim.port, password: 'other' },
+        'CLIENT',
+        'KILL',
+        'TYPE',
+        'normal',
+        'SKIPME',
+        'no',
+      ).catch(() => undefined);
+    },
+    async mend({ host, port }) {
+      await ask({ host, port, password: 'other' }, 'CONFIG', 'SET', 'requirepass', '');
+    },
+  },
+  ...RIGHTS.map(
+    (right): Event => ({
+      name: `without ${right}`,
+      async hit(victim) {
+        await ask(victim, 'ACL', 'SETUSER', 'default', `-${right}`);
+      },
+      async mend(victim) {
+        await ask(victim, 'ACL', 'SETUSER', 'default', '+@all');
+      },
+    }),
+  ),
+  {
+    // The first file that it writes ends it, as a full disk would: nodes.conf cannot be saved.
+    name: 'disk',
+    async hit(victim) {
+      execFileSync('prlimit', ['--pid', `${victim.pid}`, '--fsize=1']);
+    },
+    async mend(victim) {
+      await victim.restart();
+    },
+  },
+  {
+    name: 'gone',
+    async hit(victim) {
+      await victim.kill();
+    },
+    async mend(victim) {
+      await victim.restart();
+    },
+  },
+  {
+    name: 'replaced',
+    async hit(victim) {
+      await victim.kill();
+      await victim.restart({ nodesConf: 'empty' });
+    },
+    isLost: true,
   },
 ];

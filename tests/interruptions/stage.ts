@@ -65,6 +65,8 @@ export async function build(
 }
 
 async function clear(node: ServerNode): Promise<void> {
+  await ask(node, 'ACL', 'SETUSER', 'default', '+@all');
+  await ask(node, 'CONFIG', 'SET', 'maxmemory', '0');
   await ask(node, 'FLUSHALL').catch(() => undefined);
   await ask(node, 'CLUSTER', 'MIGRATION', 'CANCEL', 'ALL').catch(() => undefined);
   await ask(node, 'CLUSTER', 'RESET', 'HARD');

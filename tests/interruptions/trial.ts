@@ -68,8 +68,14 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
   const hit = started.struck.then((struck) => (struck ? options.event.hit?.(victim, random) : undefined));
   const first = await started.ended;
   await hit;
+  if (first.struck) await options.event.mend?.(victim);
   runs.push(first);
   problems.push(...wrongOf(first, one, options.event));
+  if (first.struck && options.event.isLost) {
+    const again = await startTool(args).ended;
+    problems.push(...wrongOf(again, one, options.event));
+    return told(first, [first, again], problems);
+  }
   const [changed, lost] = await whileItLies(one, nodes, keys, random.next());
   problems.push(...lost);
   for (const [key, value] of changed) {
@@ -87,6 +93,10 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
     if (run.end !== 0) await sleep(500);
   }
   if (problems.length === 0) problems.push(...(await wrongAfter(one, nodes, keys, [...changed.keys()])));
+  return told(first, runs, problems);
+}
+
+function told(first: Run, runs: readonly Run[], problems: readonly string[]): Trial {
   const end = first.error?.code ?? `${first.end}`;
   const longestMs = Math.max(...runs.map(({ elapsedMs }) => elapsedMs));
   return { struck: first.struck, end, again: runs.length - 1, longestMs, runs, problems };

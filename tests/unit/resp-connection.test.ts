@@ -256,6 +256,54 @@ describe('Connection, when the peer', () => {
       }));
   }
 
+  test('ends at any byte of any reply, rejects that command alone of those answered, and says where it was', async () => {
+    const first = '+OK\r\n';
+    const replies = ['-ERR no\r\n', ':12\r\n', '$3\r\nabc\r\n', '*2\r\n$1\r\na\r\n*1\r\n:1\r\n', '$-1\r\n'];
+    for (const reply of replies) {
+      const wire = first + reply;
+      for (let length = 0; length < wire.length; length++) {
+        let asked = 0;
+        const handler: Handler = (_, socket) => {
+          // Both commands are there before anything is said.
+          if (++asked === 2) socket.end(wire.slice(0, length));
+        };
+        await withPeer(handler, async (peer) => {
+          const connection = await peer.connect({ commandTimeout: 5000 });
+          const ends = await Promise.allSettled([connection.command(['A']), connection.command(['B'])]);
+          const isAnswered = length >= first.length;
+          assert.equal(
+            ends[0].status,
+            isAnswered ? 'fulfilled' : 'rejected',
+            `${length} of ${JSON.stringify(wire)}`,
+          );
+          assert.ok(ends[1].status === 'rejected' && ends[1].reason instanceof ConnectionError);
+          assert.equal(ends[1].reason.code, 'CLOSED');
+          const isBetween = length === 0 || length === first.length;
+          assert.equal(ends[1].reason.message.includes('in the middle of a reply'), !isBetween);
+        });
+      }
+    }
+  });
+
+  test('sends one byte at a time, reads all the same, and no longer than the timeout', () =>
+    withPeer(
+      ([name = ''], socket) => {
+        const wire = name === 'LONG' ? `$200\r\n${'x'.repeat(200)}\r\n` : '*2\r\n$2\r\nab\r\n:12\r\n';
+        let at = 0;
+        const timer = setInterval(() => {
+          if (at < wire.length && !socket.destroyed) socket.write(wire.charAt(at++));
+          else clearInterval(timer);
+        }, 2);
+      },
+      async (peer) => {
+        const connection = await peer.connect({ commandTimeout: 5000 });
+        assert.deepEqual(await connection.command(['SHORT']), ['ab', 12]);
+        const error = await failureOf(connection.command(['LONG'], { timeout: 100 }));
+        assert.ok(error instanceof ConnectionError);
+        assert.equal(error.code, 'TIMEOUT');
+      },
+    ));
+
   test('closes while nothing is asked, tells through whenClosed', () =>
     withPeer(echo, async (peer) => {
       const connection = await peer.connect();

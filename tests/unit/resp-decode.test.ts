@@ -268,6 +268,7 @@ const faults: readonly Fault[] = [
   ['a bulk that ends in LF CR', '$1\r\na\n\r', 'RESP_TERMINATOR'],
   ['a bulk that ends in CR only', '$1\r\na\rb', 'RESP_TERMINATOR'],
   ['a bulk whose CR is another byte, before there is more', '$2\r\nabc', 'RESP_TERMINATOR'],
+  ['a CR in a long line, before its end', `+${'x'.repeat(90)}\ry`, 'RESP_TERMINATOR'],
   ['bytes after an empty bulk', '$0\r\nab', 'RESP_TERMINATOR'],
   ['a RESP3 push', '>2\r\n+a\r\n+b\r\n', 'RESP_RESP3'],
   ['a RESP3 push in an array', '*1\r\n>2\r\n', 'RESP_RESP3'],
