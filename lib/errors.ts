@@ -27,7 +27,10 @@ export type ClusterErrorCode =
   | 'TARGET_TOO_OLD'
   | 'OTHER_OPERATOR'
   | 'NOT_APPROVED'
-  | 'BAD_REPLY';
+  | 'BAD_REPLY'
+  | 'NOT_STANDALONE'
+  | 'DATABASES_DIFFER'
+  | 'RESTORE_FAILED';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */

@@ -20,6 +20,7 @@ export type ClusterEvent =
   | MoveProgress
   | MoveDone
   | MoveTotal
+  | ImportProgress
   | {
       readonly type: 'slots-closed';
       readonly source: string;
@@ -80,6 +81,21 @@ export interface MoveTotal extends MoveFigures {
   /** Source → target pairs of the plan. */
   readonly moves: number;
   readonly movesDone: number;
+}
+
+/** How far an import has come. */
+export interface ImportProgress {
+  readonly type: 'import-progress';
+  readonly source: string;
+  readonly keysDone: number;
+  /** Keys of the source when they were counted. */
+  readonly keys: number;
+  /** Bytes written, in the form of DUMP. */
+  readonly bytesDone: number;
+  readonly keysPerSecond: number;
+  /** Milliseconds left at this pace; null while there is no pace yet. */
+  readonly etaMs: number | null;
+  readonly elapsedMs: number;
 }
 
 /** Called synchronously while the operation runs: must be fast and must not throw. */

@@ -34,6 +34,7 @@ export { type ExecuteOptions, type ExecuteResult, execute } from './operations/e
 export { type FailoverOptions, failover } from './operations/failover.ts';
 export { findSeed } from './operations/find-seed.ts';
 export { fixMigrating } from './operations/fix-migrating.ts';
+export { type ImportOptions, type ImportResult, importKeys } from './operations/import-keys.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
 export { type ListOptions, listMasters, listNodes, type NodeList } from './operations/list-nodes.ts';
 export { type MigrateOptions, migrateSlots } from './operations/migrate-slots.ts';

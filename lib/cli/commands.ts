@@ -7,6 +7,7 @@ import { delNode } from './commands/del-node.ts';
 import { execute } from './commands/execute.ts';
 import { failover } from './commands/failover.ts';
 import { fix } from './commands/fix.ts';
+import { importCommand } from './commands/import.ts';
 import { info } from './commands/info.ts';
 import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   completion,
   call,
   setTimeout,
+  importCommand,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

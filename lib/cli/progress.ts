@@ -51,6 +51,11 @@ export class ProgressView {
         return undefined;
       case 'move-total':
         return this.#moveLine(event);
+      case 'import-progress': {
+        const { keysDone, keys, keysPerSecond, etaMs, source } = event;
+        const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
+        return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  from ${source}`;
+      }
       case 'waiting':
         return `Waiting for ${event.what} (${Math.round(event.elapsedMs / 1000)} s): ${event.missing[0] ?? ''}`;
       case 'node-meet':

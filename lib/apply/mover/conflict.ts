@@ -1,11 +1,6 @@
 import { type Reply, ReplyError } from '../../../resp/index.ts';
+import { contentOf, MOST_COMPARED_BYTES, sameTtl } from '../key-content.ts';
 import { askAbout, type Link } from './link.ts';
-
-/** Two reads of one key's time to live may differ by the time between them. */
-const TTL_TOLERANCE_MS = 1000;
-
-/** Longer values are not read whole to be compared: a DUMP that differs is then difference enough. */
-const MOST_BYTES = 1024 * 1024;
 
 /**
  * Compares keys on both ends of an open slot by DUMP and PTTL: DEBUG DIGEST is not to be had on production servers. Sets and
@@ -33,47 +28,15 @@ export async function sortConflicts(
 }
 
 async function sameContent(link: Link, db: number, key: string, dumps: readonly Reply[]): Promise<boolean> {
-  if (dumps.some((dump) => String(dump).length > MOST_BYTES)) return false;
-  const [mine, theirs] = await Promise.all([
-    contentOf(link, 'source', db, key),
-    contentOf(link, 'target', db, key),
-  ]);
+  if (dumps.some((dump) => String(dump).length > MOST_COMPARED_BYTES)) return false;
+  const contentAt = (end: 'source' | 'target') =>
+    contentOf(
+      async ([word = '', , ...more]) =>
+        (await askAbout(link, end, db, [String(word)], [key], more.map(String)))[0] ?? null,
+      key,
+    );
+  const [mine, theirs] = await Promise.all([contentAt('source'), contentAt('target')]);
   return mine !== undefined && mine === theirs;
-}
-
-// What clients see of a value, as text; undefined for what cannot be seen whole, such as streams.
-async function contentOf(
-  link: Link,
-  end: 'source' | 'target',
-  db: number,
-  key: string,
-): Promise<string | undefined> {
-  const askKey = async (words: readonly string[], more: readonly string[] = []): Promise<Reply> =>
-    (await askAbout(link, end, db, words, [key], more))[0] ?? null;
-  const type = String(await askKey(['TYPE']));
-  switch (type) {
-    case 'string':
-      return JSON.stringify([type, await askKey(['GET'])]);
-    case 'list':
-      return JSON.stringify([type, await askKey(['LRANGE'], ['0', '-1'])]);
-    case 'zset':
-      return JSON.stringify([type, await askKey(['ZRANGE'], ['0', '-1', 'WITHSCORES'])]);
-    case 'set':
-      return JSON.stringify([type, listOf(await askKey(['SMEMBERS'])).toSorted()]);
-    case 'hash': {
-      const fields = listOf(await askKey(['HKEYS'])).toSorted();
-      const values = await askKey(['HMGET'], fields);
-      // Redis 7.4 and Valkey 9.0: fields may have a time to live. An older server refuses the command on both sides.
-      const times = await askKey(['HPEXPIRETIME'], ['FIELDS', `${fields.length}`, ...fields]);
-      return JSON.stringify([type, fields, values, times instanceof ReplyError ? null : times]);
-    }
-    default:
-      return undefined;
-  }
-}
-
-function listOf(reply: Reply): string[] {
-  return Array.isArray(reply) ? reply.map(String) : [];
 }
 
 interface Value {
@@ -100,9 +63,4 @@ function found(reply: Reply | undefined): Reply {
   if (!(reply instanceof ReplyError)) return reply;
   if (reply.code === 'ASK') return null;
   throw reply;
-}
-
-function sameTtl(a: Reply, b: Reply): boolean {
-  const [one, other] = [Number(a), Number(b)];
-  return one < 0 === other < 0 && Math.abs(one - other) <= TTL_TOLERANCE_MS;
 }

@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { check, importKeys, migrateSlots } from '../../lib/index.ts';
+import { ask, connectTo } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, keysOfSlot, openSlotsAt, quick, startMasters, tell } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+
+let bed: Bed;
+let masters: ServerNode[];
+let servers: ServerNode[];
+let seed: ServerNode;
+before(async () => {
+  bed = await openBed();
+  [masters, servers] = await Promise.all([
+    startMasters(bed, 2),
+    bed.start(5, { cluster: false, config: {} }),
+  ]);
+  seed = at(masters, 0);
+});
+after(() => bed.close());
+
+/** Every key of a node, with what DUMP says of it, and its PTTL. */
+async function contentOf(nodes: readonly ServerNode[]): Promise<Map<string, string>> {
+  const content = new Map<string, string>();
+  for (const node of nodes) {
+    const connection = await connectTo(node);
+    const keys = (await connection.command(['KEYS', '*'])) as string[];
+    for (const key of keys) {
+      assert.ok(!content.has(key), `${key} is on one node only`);
+      const [dump, ttl] = await connection.pipeline([
+        ['DUMP', key],
+        ['PTTL', key],
+      ]);
+      content.set(
+        key,
+        `${Number(ttl) < 0 ? 'stays' : 'goes'} ${Buffer.from(String(dump), 'latin1').toString('hex')}`,
+      );
+    }
+    await connection.close();
+  }
+  return content;
+}
+
+const inPart = (prefix: string, content: Map<string, string>) =>
+  new Map([...content].filter(([key]) => key.startsWith(prefix)));
+
+function assertSame(found: Map<string, string>, wanted: Map<string, string>): void {
+  assert.equal(found.size, wanted.size);
+  for (const [key, value] of wanted) assert.equal(found.get(key), value, key);
+}
+
+describe('importKeys()', () => {
+  it('copies keys of every type and any bytes with their times to live, and finds them the second time', async () => {
+    const source = at(servers, 0);
+    const keys = Array.from({ length: 2000 }, (_, index) => `a:${index}`);
+    await tell(
+      source,
+      ...keys.map((key, index) => [
+        'SET',
+        key,
+        `value of ${index}`,
+        ...(index % 10 === 0 ? ['EX', '900'] : []),
+      ]),
+      ['SET', 'a:\x00\xff\r\n{\xe2\x82}', '\x00\x01\xff'],
+      ['SET', 'a:big', 'x'.repeat(6_000_000)],
+      ['RPUSH', 'a:list', ...keys.slice(0, 300)],
+      ['SADD', 'a:set', ...keys.slice(0, 300).map((_, index) => `${index}`)],
+      ['ZADD', 'a:zset', ...keys.slice(0, 300).flatMap((key, index) => [`${index}`, key])],
+      ['HSET', 'a:hash', ...keys.slice(0, 300)],
+      ['XADD', 'a:stream', '1-1', 'field', 'value'],
+    );
+    const looked = await importKeys(seed.address, source.address, { dryRun: true });
+    assert.deepEqual([looked.applied, looked.databases], [false, [{ db: 0, keys: 2007, to: 0 }]]);
+    assert.equal(inPart('a:', await contentOf(masters)).size, 0, 'a dry run writes nothing');
+    const progress: number[] = [];
+    const result = await importKeys(seed.address, source.address, {
+      onEvent: (event) => event.type === 'import-progress' && progress.push(event.keysDone),
+    });
+    assert.deepEqual([result.keys, result.same, result.deleted], [2007, 0, 0]);
+    assert.ok(progress.length > 0 && progress.every((done) => done <= 2007), `${progress}`);
+    assert.ok(result.bytes > 6_000_000 / 1000, 'bytes as they are written');
+    const before = await contentOf([source]);
+    assertSame(inPart('a:', await contentOf(masters)), before);
+    const again = await importKeys(seed.address, source.address);
+    assert.deepEqual([again.keys, again.same], [0, 2007]);
+    assertSame(await contentOf([source]), before);
+  });
+
+  it('keeps what the cluster has with another value, names it, and overwrites it where it is told to', async () => {
+    const source = at(servers, 1);
+    const client = new ClusterClient(seed);
+    await tell(
+      source,
+      ['SET', 'b:1', 'of the source'],
+      ['SET', 'b:2', 'same'],
+      ['SET', 'b:3', 'new'],
+      ['SADD', 'b:4', 'x', 'y', 'z'],
+    );
+    await client.set('b:1', 'of the cluster');
+    await client.set('b:2', 'same');
+    // The same members in another order: other bytes of DUMP
+    await client.command('b:4', ['SADD', 'b:4', 'z', 'y', 'x']);
+    await assert.rejects(importKeys(seed.address, source.address, { move: true }), {
+      code: 'KEY_CONFLICT',
+      keys: ['b:1'],
+      resumable: true,
+    });
+    assert.equal(await client.get('b:1'), 'of the cluster');
+    assert.equal(await client.get('b:3'), 'new', 'the others are imported all the same');
+    assert.deepEqual(
+      [...(await contentOf([source])).keys()],
+      ['b:1'],
+      'what the cluster has is deleted, no more',
+    );
+    const { code, stdout, stderr } = await runMain([
+      ...['import', seed.address, '--from', source.address, '--replace', '--move', '--yes'],
+    ]);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^Imported 1 key \(.*\) from \S+, 1 deleted there \(/);
+    assert.equal(await client.get('b:1'), 'of the source');
+    assert.equal(await ask(source, 'DBSIZE'), 0);
+    await client.close();
+  });
+
+  it('loses no write on the source while keys are moved, nor where slots move meanwhile', async () => {
+    const source = at(servers, 2);
+    const client = new ClusterClient(seed);
+    const keys = [...Array.from({ length: 3000 }, (_, index) => `c:${index}`), ...keysOfSlot(100, 300, 'c')];
+    await tell(source, ...keys.map((key) => ['SET', key, '0']));
+    const last = new Map(keys.map((key) => [key, '0']));
+    let isOver = false;
+    const writer = await connectTo(source);
+    const writing = (async () => {
+      for (let number = 1; !isOver; number++) {
+        const key = at(keys, (number * 7) % keys.length);
+        // XX: a key that is gone has moved
+        if ((await writer.command(['SET', key, `${number}`, 'XX'])) !== null) last.set(key, `${number}`);
+      }
+    })();
+    const moving = migrateSlots(seed.address, at(masters, 1).address, [[100, 140]], { method: 'migrate' });
+    const importing = importKeys(seed.address, source.address, { move: true });
+    const [moved, imported] = await Promise.allSettled([moving, importing]);
+    isOver = true;
+    await writing;
+    await writer.close();
+    assert.equal(moved.status, 'fulfilled', String(moved.status === 'rejected' && moved.reason));
+    if (imported.status === 'rejected') assert.equal(imported.reason.code, 'KEY_CONFLICT', imported.reason);
+    const left = await contentOf([source]);
+    for (const key of keys) {
+      const found = left.has(key) ? await ask(source, 'GET', key) : await client.get(key);
+      assert.equal(found, last.get(key), `${key}, ${left.has(key) ? 'on the source' : 'in the cluster'}`);
+    }
+    await importKeys(seed.address, source.address, { move: true, replace: true });
+    for (const key of keys) assert.equal(await client.get(key), last.get(key), key);
+    assert.equal(await ask(source, 'DBSIZE'), 0);
+    assert.deepEqual(await openSlotsAt(masters), []);
+    await client.close();
+  });
+
+  it('stops where it is told to, and the same call goes on', async () => {
+    const source = at(servers, 3);
+    const keys = Array.from({ length: 3000 }, (_, index) => `d:${index}`);
+    await tell(source, ...keys.map((key) => ['SET', key, key]));
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    await assert.rejects(
+      importKeys(seed.address, source.address, {
+        signal: stop.signal,
+        onEvent: (event) => event.type === 'import-progress' && stop.abort(reason),
+      }),
+      reason,
+    );
+    const result = await importKeys(seed.address, source.address);
+    assert.equal(result.keys + result.same, 3000);
+    assert.ok(result.same > 0, 'some were there');
+    assert.equal(inPart('d:', await contentOf(masters)).size, 3000);
+  });
+
+  it('imports one database at a time where the cluster has no more', async () => {
+    const source = at(servers, 4);
+    const multiple = await startMasters(
+      bed,
+      1,
+      0,
+      bed.server.kind === 'valkey' && bed.server.major >= 9
+        ? { config: { ...quick.config, 'cluster-databases': '16' } }
+        : quick,
+    );
+    await tell(source, ['SELECT', '3'], ['SET', 'e:3', 'three'], ['SELECT', '5'], ['SET', 'e:5', 'five']);
+    await assert.rejects(importKeys(seed.address, source.address), { code: 'DATABASES_DIFFER' });
+    const result = await importKeys(seed.address, source.address, { databases: [3] });
+    assert.deepEqual([result.keys, result.databases], [1, [{ db: 3, keys: 1, to: 0 }]]);
+    if (bed.server.kind === 'valkey' && bed.server.major >= 9) {
+      const all = await importKeys(at(multiple, 0).address, source.address);
+      assert.deepEqual(
+        all.databases.map(({ db, to }) => [db, to]),
+        [
+          [3, 3],
+          [5, 5],
+        ],
+      );
+      const [, value] = await tell(at(multiple, 0), ['SELECT', '5'], ['GET', 'e:5']);
+      assert.equal(value, 'five');
+    } else {
+      assert.equal(await ask(at(multiple, 0), 'DBSIZE'), 0);
+    }
+  });
+
+  it('refuses what is no standalone server, and says who does not answer', async () => {
+    const [node] = await bed.start(1, { cluster: false, password: 'secret of the source' });
+    assert.ok(node);
+    await assert.rejects(importKeys(seed.address, at(masters, 1).address), { code: 'NOT_STANDALONE' });
+    await assert.rejects(importKeys(seed.address, node.address), { code: 'NOAUTH' });
+    const { code, stdout, stderr } = await runMain(
+      ['import', seed.address, '--from', node.address, '--yes'],
+      {
+        env: { REDISCLI_FROM_AUTH: 'secret of the source' },
+      },
+    );
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    assert.match(stdout, /^Imported 0 keys/);
+    await node.kill();
+    await assert.rejects(importKeys(seed.address, node.address), { code: 'ECONNREFUSED' });
+    const refused = await runMain(['import', seed.address, '--from', node.address]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /there is no terminal: add --yes/);
+  });
+
+  it('leaves the cluster well', async () => {
+    assert.equal((await check(seed.address)).ok, true);
+  });
+});
