@@ -9,6 +9,7 @@ import {
   execute,
   failover,
   fixMigrating,
+  importKeys,
   joinCluster,
   joinNoLoad,
   listNodes,
@@ -84,6 +85,14 @@ describe('an ACL user with the rules of the guide and no others', () => {
     assert.equal((await setNodeTimeout(first.address, 1000, user)).ok, true);
     await allow(nodes, [...look, '+dbsize']);
     for (const { error } of await execute(first.address, ['DBSIZE'], user)) assert.equal(error, null);
+
+    const [server] = await bed.start(1, { cluster: false });
+    assert.ok(server, 'a server');
+    await ask(server, 'SET', 'imported', 'value');
+    await allow([server], rulesOf('the server that `import`'));
+    await allow(nodes, [...look, ...rulesOf('`import`')]);
+    const how = { ...user, source: user, move: true };
+    assert.equal((await importKeys(first.address, server.address, how)).deleted, 1);
 
     await allow(nodes, [...change, ...rulesOf('`join_no_load`')]);
     await joinNoLoad(first.address, third.address, user);
