@@ -111,8 +111,9 @@ export class Drain {
   get #lanesWanted(): number {
     const least = this.#leastLanes;
     const { stallMs } = this.#pacer;
-    if (stallMs <= 0) return least;
-    const away = Math.min(...this.#lanes.map(({ roundTripMs }) => roundTripMs)) / stallMs;
+    const roundTripMs = Math.min(...this.#lanes.map((lane) => lane.roundTripMs));
+    if (stallMs <= 0 || roundTripMs === Number.POSITIVE_INFINITY) return least;
+    const away = roundTripMs / stallMs;
     const lanes = least === 1 ? Math.round(MOST_BUSY * (1 + away)) : 1 + Math.ceil(away);
     return Math.min(this.#mostLanes, Math.max(least, lanes));
   }

@@ -64,7 +64,8 @@ export class Pacer {
     const isSlow = (stallMs - OTHER_MS) / keys > SIZES_FROM_MS;
     this.#slowness = Math.max(0, Math.min(2 * SIZES_AFTER, this.#slowness + (isSlow ? 1 : -1)));
     this.#msPerKey = mix(this.#msPerKey, stallMs / keys);
-    this.#stallMs = mix(this.#stallMs, stallMs);
+    // Keys may have left in an attempt whose time is not known.
+    if (stallMs > 0) this.#stallMs = mix(this.#stallMs, stallMs);
     if (bytes !== undefined && bytes > 0) this.#msPerByte = mix(this.#msPerByte, stallMs / bytes);
   }
 }
