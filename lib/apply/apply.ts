@@ -10,6 +10,7 @@ import { assignSlots } from './steps/assign-slots.ts';
 import { closeOpenSlots } from './steps/close-slots.ts';
 import { failover } from './steps/failover.ts';
 import { forget } from './steps/forget.ts';
+import { loadFunctions } from './steps/load-functions.ts';
 import { replicateMaster } from './steps/replicate-master.ts';
 import { reset } from './steps/reset.ts';
 import { takeSlots } from './steps/take-slots.ts';
@@ -69,6 +70,8 @@ async function applyStep(context: Context, step: OtherStep, masters: readonly No
       return assignSlots(context, step);
     case 'meet':
       return introduce(context, step);
+    case 'load-functions':
+      return loadFunctions(context, step);
     case 'failover':
       return failover(context, step);
     case 'replicate':

@@ -26,6 +26,7 @@ export function nodesOf({ masters, steps }: Plan): NodeRef[] {
 function nodesOfStep(step: Step): readonly NodeRef[] {
   switch (step.type) {
     case 'assign-slots':
+    case 'load-functions':
     case 'reset':
     case 'take-slots':
       return [step.node];

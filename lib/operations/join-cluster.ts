@@ -1,5 +1,6 @@
 import type { Context } from '../apply/context.ts';
 import { nodeError } from '../apply/context.ts';
+import { lackingFunctions } from '../apply/functions.ts';
 import {
   alreadyInCluster,
   askNewcomer,
@@ -48,7 +49,8 @@ export function joinCluster(
     const joining = await lookAtBoth(context, cluster, node, true);
     const moves = planBalance(joining, options.balancer);
     if (!joining.isNew && moves.length === 0 && joining.isSettled) throw alreadyInCluster(joining.newcomer);
-    return carryOut(context, nodesOf(joining), planJoin('join', joining, moves));
+    const functions = await functionsFor(context, joining);
+    return carryOut(context, nodesOf(joining), planJoin('join', joining, moves, functions));
   });
 }
 
@@ -61,7 +63,8 @@ export function joinNoLoad(
   return withContext(cluster, options, async (context) => {
     const joining = await lookAtBoth(context, cluster, node, false);
     if (!joining.isNew && joining.isSettled) throw alreadyInCluster(joining.newcomer);
-    return carryOut(context, nodesOf(joining), planJoin('join_no_load', joining, []));
+    const functions = await functionsFor(context, joining);
+    return carryOut(context, nodesOf(joining), planJoin('join_no_load', joining, [], functions));
   });
 }
 
@@ -162,14 +165,25 @@ export function nodesOf({ view, newcomer: { report } }: Pick<Joining, 'view' | '
   return [...view.nodes, { ...report.myself, address: { ...report.myself.address, ...report.address } }];
 }
 
-function planJoin(operation: string, joining: Joining, moves: readonly MoveStep[]): Draft {
+// Before the node is a member: what it cannot take is refused while nothing has changed.
+function functionsFor(context: Context, { view, newcomer, node }: Joining): Promise<Step[]> {
+  if (newcomer.report.myself.role !== 'master') return Promise.resolve([]);
+  return lackingFunctions(context, mastersOf(view), node);
+}
+
+function planJoin(
+  operation: string,
+  joining: Joining,
+  moves: readonly MoveStep[],
+  functions: readonly Step[],
+): Draft {
   const { view, node } = joining;
   const meet: Step = { type: 'meet', nodes: [node], to: othersOf(joining), serving: true };
   const masters = [...mastersOf(view).filter(({ id }) => id !== node.id), node];
   return {
     operation,
     masters,
-    steps: [...(joining.isSettled ? [] : [meet]), ...moves],
+    steps: [...functions, ...(joining.isSettled ? [] : [meet]), ...moves],
     expect: expectationOf(joining, moves),
   };
 }

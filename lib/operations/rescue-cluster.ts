@@ -1,4 +1,5 @@
 import { nodeError } from '../apply/context.ts';
+import { lackingFunctions } from '../apply/functions.ts';
 import { askNewcomer, isAcquainted, requireFresh, requireNoKeys } from '../apply/newcomer.ts';
 import { lookSettled } from '../apply/settle.ts';
 import { ClusterError, messageOf } from '../errors.ts';
@@ -62,7 +63,9 @@ export function rescueCluster(
     const owners = plan.steps.flatMap((step) =>
       step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
     );
-    return carryOut(context, nodes, { ...plan, expect: { members, owners } });
+    const functions = await lackingFunctions(context, plan.masters, taker);
+    const steps = [...functions, ...plan.steps];
+    return carryOut(context, nodes, { ...plan, steps, expect: { members, owners } });
   });
 }
 

@@ -31,6 +31,13 @@ export type Step =
       readonly to: readonly NodeRef[];
       readonly serving: boolean;
     }
+  /** A node that is to be a master gets the libraries of functions that it lacks, from another master. */
+  | {
+      readonly type: 'load-functions';
+      readonly node: NodeRef;
+      readonly from: NodeRef;
+      readonly libraries: readonly string[];
+    }
   | { readonly type: 'replicate'; readonly replica: NodeRef; readonly master: NodeRef }
   | MoveStep
   /**
@@ -169,6 +176,8 @@ export function describeStep(step: Step): string {
       return `Assign slots ${formatRanges(step.slots)} to ${step.node.address} (config epoch ${step.configEpoch})`;
     case 'meet':
       return `Introduce ${list(step.nodes)} to ${list(step.to) || 'one another'}`;
+    case 'load-functions':
+      return `Load the functions of ${step.from.address} into ${step.node.address}: ${step.libraries.join(', ')}`;
     case 'replicate':
       return `Make ${step.replica.address} a replica of ${step.master.address}`;
     case 'move-slots':

@@ -44,13 +44,17 @@ describe('rescueCluster()', { concurrency: true }, () => {
   it('gives the slots of a failed master to a new one, which keeps them when the old one comes back', async () => {
     const nodes = await startMasters(bed, 3, 1);
     const [first, second, lost, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    const library = "#!lua name=lib\nredis.register_function('answer', function() return 'yes' end)";
+    const loaded = await ask(second, 'FUNCTION', 'LOAD', library).catch((error) => {
+      assert.match(String(error), /unknown command/);
+    });
     await lost.kill();
     await heldForFailed([first, second], lost);
     const before = await snapshot([first, second, taker]);
     const dry = await rescueCluster(first.address, taker.address, { dryRun: true });
     assert.deepEqual(
       dry.plan.steps.map(({ type }) => type),
-      ['meet', 'take-slots'],
+      [...(loaded ? ['load-functions'] : []), 'meet', 'take-slots'],
     );
     assert.deepEqual(await snapshot([first, second, taker]), before);
     const result = await rescueCluster(first.address, taker.address);
@@ -65,6 +69,7 @@ describe('rescueCluster()', { concurrency: true }, () => {
     }
     const client = new ClusterClient(first);
     const [key = ''] = keysOfSlot(12000, 1);
+    if (loaded) assert.equal(String(await ask(taker, 'FCALL', 'answer', '1', key)), 'yes');
     await client.set(key, 'new');
     await lost.restart();
     await eventually('it follows', async () => (await seenBy(lost))[taker.address] === '10923-16383');

@@ -19,6 +19,7 @@ import {
   assertLayout,
   at,
   idOfNode,
+  keysOfSlot,
   quick,
   recordsOf,
   seenBy,
@@ -33,6 +34,20 @@ before(async () => {
   bed = await openBed();
 });
 after(() => bed.close());
+
+/** False where the server knows no functions, as before Redis 7.0. */
+async function loadFunction(node: ServerNode, name: string, answer: string): Promise<boolean> {
+  const code = `#!lua name=${name}\nredis.register_function('${name}', function() return '${answer}' end)`;
+  try {
+    return (await ask(node, 'FUNCTION', 'LOAD', code)) === name;
+  } catch (error) {
+    assert.match(String(error), /unknown command/);
+    return false;
+  }
+}
+
+const libraryOf = (node: ServerNode, name: string) =>
+  ask(node, 'FUNCTION', 'LIST', 'LIBRARYNAME', name, 'WITHCODE');
 
 const owned = async (node: ServerNode) => (await seenBy(node))[node.address];
 
@@ -55,6 +70,60 @@ describe('joinCluster()', { concurrency: true }, () => {
     assert.equal(result.applied, true);
     for (const key of keys) assert.equal(await client.get(key), key);
     await client.close();
+  });
+
+  it('gives a new master the functions of the others before it owns slots, and refuses one that has others', async () => {
+    const nodes = await startMasters(bed, 2, 2);
+    const [first, second, third, fourth] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    if (!(await loadFunction(second, 'trib', 'one'))) {
+      const { plan } = await joinCluster(first.address, third.address, { dryRun: true });
+      assert.equal(
+        plan.steps.some(({ type }) => type === 'load-functions'),
+        false,
+      );
+      return;
+    }
+    // A byte that is no UTF-8 is kept as it is
+    await loadFunction(second, 'bytes', '\xff\xfe');
+    await loadFunction(first, 'trib', 'one');
+    await loadFunction(third, 'trib', 'two');
+    const before = await snapshot(nodes);
+    for (const join of [joinCluster, joinNoLoad]) {
+      await assert.rejects(join(first.address, third.address), {
+        code: 'NODE_NOT_EMPTY',
+        address: third.address,
+        message: `Node ${third.address} is not empty: its library of functions "trib" is not that of ${second.address}`,
+        hint: /FUNCTION DELETE trib$/,
+      });
+    }
+    assert.deepEqual(await snapshot(nodes), before);
+    await ask(third, 'FUNCTION', 'DELETE', 'trib');
+    await loadFunction(third, 'own', 'own');
+    const warnings: string[] = [];
+    const result = await joinCluster(first.address, third.address, {
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+    });
+    assert.deepEqual(
+      result.plan.steps.flatMap((step) => (step.type === 'load-functions' ? step.libraries : [step.type])),
+      ['bytes', 'trib', 'meet', 'move-slots', 'move-slots'],
+    );
+    assert.deepEqual(warnings, [
+      `${first.address} has other functions than ${second.address}: ${third.address} gets those of ${second.address}`,
+    ]);
+    const [key = ''] = keysOfSlot(0, 1);
+    assert.equal(String(await ask(third, 'FCALL', 'trib', '1', key)), 'one');
+    assert.deepEqual(await libraryOf(third, 'bytes'), await libraryOf(second, 'bytes'));
+    assert.equal(String(await ask(third, 'FCALL', 'own', '1', key)), 'own', 'what it had besides is kept');
+
+    await loadFunction(fourth, 'trib', 'one');
+    await loadFunction(fourth, 'bytes', '\xff\xfe');
+    await loadFunction(fourth, 'own', 'own');
+    const { plan } = await joinNoLoad(first.address, fourth.address);
+    assert.deepEqual(
+      plan.steps.map(({ type }) => type),
+      ['meet'],
+      'it has them all',
+    );
   });
 
   it('says ALREADY_IN_CLUSTER when there is nothing left to do, and finishes what is', async () => {

@@ -615,6 +615,10 @@ describe('describeStep()', () => {
       { type: 'meet', nodes: [a, b], to: [], serving: true },
       'Introduce 127.0.0.1:7001, 127.0.0.1:7002 to one another',
     ],
+    [
+      { type: 'load-functions', node: a, from: b, libraries: ['one', 'two'] },
+      'Load the functions of 127.0.0.1:7002 into 127.0.0.1:7001: one, two',
+    ],
     [{ type: 'replicate', replica: b, master: a }, 'Make 127.0.0.1:7002 a replica of 127.0.0.1:7001'],
     [
       {
