@@ -94,8 +94,13 @@ describe('an ACL user with the rules of the guide and no others', () => {
     const how = { ...user, source: user, move: true };
     assert.equal((await importKeys(first.address, server.address, how)).deleted, 1);
 
+    const library = "#!lua name=lib\nredis.register_function('answer', function() return 'yes' end)";
+    const loaded = await ask(first, 'FUNCTION', 'LOAD', library).catch((error) => {
+      assert.match(String(error), /unknown command/);
+    });
     await allow(nodes, [...change, ...rulesOf('`join_no_load`')]);
     await joinNoLoad(first.address, third.address, user);
+    if (loaded) assert.equal(String(await ask(third, 'FCALL', 'answer', '0')), 'yes');
     await allow(nodes, [...change, ...rulesOf('`replicate`')]);
     await replicate(first.address, fourth.address, user);
 
