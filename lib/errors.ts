@@ -15,6 +15,7 @@ export type ClusterErrorCode =
   | 'NODE_UNREACHABLE'
   | 'NOT_A_MASTER'
   | 'HAS_REPLICAS'
+  | 'NO_REPLICA'
   | 'LAST_NODE'
   | 'MORE_NODES'
   | 'NODES_DISAGREE'

@@ -30,10 +30,11 @@ export {
 } from './operations/cluster-info.ts';
 export { type CreateOptions, createCluster } from './operations/create-cluster.ts';
 export { type DelNodeOptions, delNode } from './operations/del-node.ts';
+export { type DrainOptions, drain } from './operations/drain.ts';
 export { type ExecuteOptions, type ExecuteResult, execute } from './operations/execute.ts';
 export { type FailoverOptions, failover } from './operations/failover.ts';
 export { findSeed } from './operations/find-seed.ts';
-export { fixMigrating } from './operations/fix-migrating.ts';
+export { type FixOptions, fixMigrating } from './operations/fix-migrating.ts';
 export { type ImportOptions, type ImportResult, importKeys } from './operations/import-keys.ts';
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
 export { type ListOptions, listMasters, listNodes, type NodeList } from './operations/list-nodes.ts';

@@ -1,4 +1,5 @@
 import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
+import { Conflicts } from './conflicts.ts';
 import type { Context } from './context.ts';
 import { introduce } from './introduce.ts';
 import { Gate } from './mover/gate.ts';
@@ -7,6 +8,7 @@ import { Ledger, type Moved } from './mover/progress.ts';
 import { inParallel } from './parallel.ts';
 import { runDisjoint } from './schedule.ts';
 import { assignSlots } from './steps/assign-slots.ts';
+import { awaitServing } from './steps/await-serving.ts';
 import { closeOpenSlots } from './steps/close-slots.ts';
 import { failover } from './steps/failover.ts';
 import { forget } from './steps/forget.ts';
@@ -26,28 +28,37 @@ export async function applyPlan(context: Context, plan: Plan): Promise<Moved> {
   context.emit({ type: 'plan', plan });
   const moves = plan.steps.filter(({ type }) => type === 'move-slots').length;
   const ledger = new Ledger(context.emit, moves, context.options.limits);
-  for (const group of groupByType(plan.steps)) {
+  const conflicts = new Conflicts(goesOn(plan));
+  const groups = groupByType(plan.steps);
+  for (const [index, group] of groups.entries()) {
     context.signal?.throwIfAborted();
     const moves = group.filter(isMove);
     const others = group.filter((step): step is OtherStep => !isMove(step));
-    if (moves.length > 0) await moveAll(context, moves, plan.masters, ledger);
+    if (groups[index - 1]?.[0]?.type === 'take-slots') await awaitServing(context, group);
+    if (moves.length > 0) await moveAll(context, moves, plan.masters, ledger, conflicts);
     const atOnce = others.every(({ type }) => SIDE_BY_SIDE.has(type)) ? PARALLEL_STEPS : 1;
     await inParallel(
       others,
       (step) => {
         context.signal?.throwIfAborted();
-        return applyStep(context, step, plan.masters);
+        return conflicts.keep(applyStep(context, step, plan.masters));
       },
       atOnce,
     );
   }
+  conflicts.throwIfAny();
   return ledger.moved;
+}
+
+// A key in conflict holds up its own slot: there may be many others to mend, each on its own.
+function goesOn({ operation }: Plan): boolean {
+  return operation === 'fix';
 }
 
 type OtherStep = Exclude<Step, MoveStep>;
 
 /** Steps that each change one node of their own. */
-const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate', 'failover']);
+const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate']);
 const PARALLEL_STEPS = 64;
 
 function isMove(step: Step): step is MoveStep {
@@ -93,13 +104,14 @@ async function moveAll(
   moves: readonly MoveStep[],
   masters: readonly NodeRef[],
   ledger: Ledger,
+  conflicts: Conflicts,
 ): Promise<void> {
   const sharing = await movesThatShare(context, moves);
   const gates = new Map(moves.map(({ target }) => [target.id, new Gate()]));
   const run = (move: MoveStep, stop: AbortSignal): Promise<void> => {
     const signal = context.signal ? AbortSignal.any([context.signal, stop]) : stop;
     const others = masters.filter(({ id }) => id !== move.source.id && id !== move.target.id);
-    return moveSlots({ ...context, signal }, move, others, ledger, gates.get(move.target.id));
+    return conflicts.keep(moveSlots({ ...context, signal }, move, others, ledger, gates.get(move.target.id)));
   };
   await runDisjoint(moves, context.options.concurrency ?? DEFAULT_CONCURRENCY, run, sharing);
 }

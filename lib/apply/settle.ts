@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterError, messageOf } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import { describeUncovered, disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
-import { type ClusterView, nodeName, openSlotsOf } from '../model/view.ts';
+import { expandSlots } from '../model/slot.ts';
+import { type ClusterView, contestedSlots, nodeName, openSlotsOf, slotOwners } from '../model/view.ts';
 import { agreeTimeout, type Context } from './context.ts';
 import { look } from './look.ts';
 
@@ -36,6 +37,38 @@ export async function lookSettled(
       });
     }
     await nudge?.(view);
+    await sleep(PAUSE_MS);
+  }
+}
+
+/** How long slot owners may be on their way by gossip before it is for `fix` to mend that nodes differ about them. */
+const GOSSIP_MS = 3000;
+
+/**
+ * Looks until the nodes that answer agree, or differ only about slots for which time does nothing: that none of the masters
+ * claims though others hold one for the owner, or, when all the time is over, that two of them claim.
+ * Rejects with ClusterError `NODES_DISAGREE` where they differ about anything else in the end.
+ */
+export async function lookToFix(context: Context, seed: Address): Promise<ClusterView> {
+  const started = performance.now();
+  const longest = Math.min(LONGEST_WAIT_MS, agreeTimeout(context));
+  for (;;) {
+    context.signal?.throwIfAborted();
+    const view = await look(context.connections, seed);
+    const differences = disagreements(view, undefined, openSlotsOf(view));
+    const contested = contestedSlots(view);
+    if (differences.length === 0 && contested.size === 0) return view;
+    const elapsedMs = performance.now() - started;
+    const owners = slotOwners(view);
+    const isForUs = (slot: number): boolean => owners[slot] === undefined || contested.has(slot);
+    const other = differences.find(({ slots }) => !slots || !expandSlots(slots).every(isForUs));
+    if (!other && elapsedMs >= (contested.size > 0 ? longest : Math.min(GOSSIP_MS, longest))) return view;
+    if (elapsedMs >= longest) {
+      throw new ClusterError('NODES_DISAGREE', `The nodes do not agree: ${other?.message}`, {
+        ...(other?.nodes[0] ? { address: other.nodes[0] } : {}),
+        hint: 'Nothing was changed. If it lasts, see what is wrong with: redis-trib check',
+      });
+    }
     await sleep(PAUSE_MS);
   }
 }

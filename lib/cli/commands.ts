@@ -4,6 +4,7 @@ import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
 import { create } from './commands/create.ts';
 import { delNode } from './commands/del-node.ts';
+import { drain } from './commands/drain.ts';
 import { execute } from './commands/execute.ts';
 import { failover } from './commands/failover.ts';
 import { fix } from './commands/fix.ts';
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   quit,
   delNode,
   failover,
+  drain,
   shutdown,
   fix,
   migrateSlots,

@@ -23,6 +23,8 @@ export type FindingKind =
   | 'slots-uncovered'
   | 'slot-open'
   | 'slots-contested'
+  | 'keys-stray'
+  | 'keys-uncounted'
   | 'duplicate-id'
   | 'node-unreachable'
   | 'nodes-disagree'

@@ -4,16 +4,33 @@ import type { NodeDetails, SharedId } from './details.ts';
 import { fieldDifferences } from './differences.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
 import { isFailed, type NodeRecord } from './node.ts';
-import { memoryFindings, saveFindings, sharedIdFindings, silent, versionFindings } from './node-findings.ts';
+import {
+  memoryFindings,
+  type StrayKeysAt,
+  saveFindings,
+  sharedIdFindings,
+  silent,
+  strayKeyFindings,
+  versionFindings,
+} from './node-findings.ts';
 import { mastersAlone, placementFindings, replicaMarks, replicationFindings } from './replica-findings.ts';
 import { claimsBySlot, differingSlots, formatSlots, slotsWhere, toRanges } from './slot.ts';
-import { type ClusterView, mastersByRank, type NodeReport, openSlotsOf, slotOwners } from './view.ts';
+import {
+  type ClusterView,
+  contestedSlots,
+  mastersByRank,
+  type NodeReport,
+  openSlotsOf,
+  slotOwners,
+} from './view.ts';
 
 /** What is known beside the view itself. */
 export interface Beside {
   /** By node id: what a node says of itself, or why it does not. */
   readonly details?: ReadonlyMap<string, NodeDetails | Error>;
   readonly sharedIds?: readonly SharedId[];
+  /** Keys of slots that those who hold them do not own, or why it is not known. */
+  readonly strayKeys?: readonly StrayKeysAt[] | Error;
   /** By node id. */
   readonly zones?: ReadonlyMap<string, string>;
 }
@@ -22,7 +39,7 @@ const SEVERITIES = ['error', 'warning', 'info'] as const;
 
 /** Everything that is wrong in a view, errors first. */
 export function findingsOf(view: ClusterView, beside: Beside = {}): Finding[] {
-  const { details = new Map(), sharedIds = [], zones = new Map() } = beside;
+  const { details = new Map(), sharedIds = [], zones = new Map(), strayKeys = [] } = beside;
   const found = [
     ...uncovered(view),
     ...open(view),
@@ -34,6 +51,7 @@ export function findingsOf(view: ClusterView, beside: Beside = {}): Finding[] {
     ...failingStates(view),
     ...silent(view, details),
     ...ghosts(view),
+    ...strayKeyFindings(view, strayKeys),
     ...downLinks(view),
     ...epochCollisions(view),
     ...mastersAlone(view),
@@ -77,7 +95,10 @@ function uncovered(view: ClusterView): Finding[] {
   const slots = uncoveredSlots(view);
   if (slots.length === 0) return [];
   const message = describeUncovered(slots);
-  const hint = `Bring their owner back, or give them to an empty node: redis-trib rescue ${formatAddress(view.seed)} NEW`;
+  const seed = formatAddress(view.seed);
+  const hint =
+    `Bring their owner back, or let its replica take over: redis-trib failover REPLICA --mode force. If they have none: ` +
+    `redis-trib fix ${seed}. If it is gone for good, and its keys: redis-trib rescue ${seed} NEW`;
   return [{ severity: 'error', kind: 'slots-uncovered', message, nodes: [], slots: toRanges(slots), hint }];
 }
 
@@ -101,21 +122,9 @@ function open(view: ClusterView): Finding[] {
 
 function contested(view: ClusterView): Finding[] {
   const nameOf = namesOf(view);
-  const bySlot = new Map<number, string[]>();
-  for (const { myself } of view.reports.values()) {
-    if (myself.role !== 'master') continue;
-    for (const [first, last] of myself.slots) {
-      for (let slot = first; slot <= last; slot++) {
-        const claims = bySlot.get(slot);
-        if (claims) claims.push(myself.id);
-        else bySlot.set(slot, [myself.id]);
-      }
-    }
-  }
   const byClaim = new Map<string, number[]>();
-  for (const [slot, ids] of bySlot) {
-    if (ids.length < 2) continue;
-    const key = ids.sort().join(' ');
+  for (const [slot, ids] of contestedSlots(view)) {
+    const key = ids.join(' ');
     const slots = byClaim.get(key);
     if (slots) slots.push(slot);
     else byClaim.set(key, [slot]);

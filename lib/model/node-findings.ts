@@ -2,6 +2,7 @@ import { formatAddress } from './address.ts';
 import { formatBytes } from './bytes.ts';
 import type { NodeDetails, SharedId } from './details.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
+import { formatSlots, toRanges } from './slot.ts';
 import type { ClusterView } from './view.ts';
 
 const MEMORY_HIGH = 0.9;
@@ -102,4 +103,35 @@ function differing(view: ClusterView, details: Details, { kind, what, of, hint }
   // The odd ones out are what it is about.
   const nodes = sides.slice(1).flatMap(([, some]) => some);
   return [{ severity: 'warning', kind, message, nodes, hint }];
+}
+
+/** Keys that a master holds of slots it does not own. */
+export interface StrayKeysAt {
+  readonly id: string;
+  /** By slot: how many. */
+  readonly counts: ReadonlyMap<number, number>;
+  /** How many more there are in slots that are not known: Redis 8.4 and newer hide them. */
+  readonly hidden: number;
+}
+
+/** Keys that lie where no client gets to them. An error says why it is not known. */
+export function strayKeyFindings(view: ClusterView, stray: readonly StrayKeysAt[] | Error): Finding[] {
+  const nameOf = namesOf(view);
+  if (stray instanceof Error) {
+    const message = `It is not known whether keys lie on masters that do not own their slots: ${stray.message}`;
+    const hint = 'Give the user the rules that docs/acl.md names for check';
+    return [{ severity: 'info', kind: 'keys-uncounted', message, nodes: [], hint }];
+  }
+  return stray.map(({ id, counts, hidden }) => {
+    const keys = [...counts.values()].reduce((sum, count) => sum + count, hidden);
+    const where = counts.size > 0 ? `slots ${formatSlots(counts.keys())}, which` : 'slots that';
+    return {
+      severity: 'warning',
+      kind: 'keys-stray',
+      message: `${nameOf(id)} holds ${keys === 1 ? '1 key' : `${keys} keys`} of ${where} it does not own: no client gets to them there`,
+      nodes: [nameOf(id)],
+      ...(counts.size > 0 ? { slots: toRanges(counts.keys()) } : {}),
+      hint: `Unless slots are on their way: redis-trib fix ${formatAddress(view.seed)}`,
+    };
+  });
 }

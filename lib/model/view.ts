@@ -128,10 +128,39 @@ export function slotOwners(view: ClusterView): (string | undefined)[] {
   return claimsBySlot(mastersByRank(view));
 }
 
-// Two masters with one config epoch settle it by node id: the smaller keeps the epoch, the other takes a higher one
-// (clusterHandleConfigEpochCollision), so the one that will win is the greater id.
+// Two masters with one config epoch settle it by node id: the one with the smaller takes a higher epoch
+// (clusterHandleConfigEpochCollision), and with it the slots that both claim.
 function outranks(a: NodeRecord, b: NodeRecord): boolean {
-  return a.configEpoch === b.configEpoch ? a.id > b.id : a.configEpoch > b.configEpoch;
+  return a.configEpoch === b.configEpoch ? a.id < b.id : a.configEpoch > b.configEpoch;
+}
+
+/** Slots that several masters claim, each in its own view; by slot their ids. */
+export function contestedSlots(view: ClusterView): Map<number, string[]> {
+  const claimed = new Map<number, string[]>();
+  for (const { myself } of view.reports.values()) {
+    if (myself.role !== 'master') continue;
+    for (const [first, last] of myself.slots) {
+      for (let slot = first; slot <= last; slot++) {
+        const ids = claimed.get(slot);
+        if (ids) ids.push(myself.id);
+        else claimed.set(slot, [myself.id]);
+      }
+    }
+  }
+  return new Map([...claimed].filter(([, ids]) => ids.length > 1).map(([slot, ids]) => [slot, ids.sort()]));
+}
+
+/** Who owned a slot last by what the nodes that answer say of others: the highest config epoch, undefined where two have it. */
+export function lastOwner(view: ClusterView, slot: number): string | undefined {
+  let [found, epoch, isTied]: [string | undefined, number, boolean] = [undefined, -1, false];
+  for (const { records } of view.reports.values()) {
+    for (const { id, configEpoch, slots } of records) {
+      if (!slots.some(([first, last]) => first <= slot && slot <= last)) continue;
+      if (configEpoch > epoch) [found, epoch, isTied] = [id, configEpoch, false];
+      else if (configEpoch === epoch && id !== found) isTied = true;
+    }
+  }
+  return isTied ? undefined : found;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { inspect } from '../apply/inspect.ts';
 import { look } from '../apply/look.ts';
+import { findStrayKeys } from '../apply/stray-keys.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { Finding } from '../model/finding.ts';
@@ -32,9 +33,13 @@ export function check(cluster: ClusterLike, options: CheckOptions = {}): Promise
     const view = await look(connections, seedOf(cluster), signal);
     signal?.throwIfAborted();
     const zones = zonesById(view.nodes, options.zones ?? {});
-    const { details, sharedIds } = await inspect(connections, view);
+    const [{ details, sharedIds }, strayKeys] = await Promise.all([
+      inspect(connections, view),
+      // What one node does not allow, or a node that has gone meanwhile: the rest is told all the same.
+      findStrayKeys(connections, view, { unveil: false }).catch((error: Error) => error),
+    ]);
     signal?.throwIfAborted();
-    const findings = findingsOf(view, { details, sharedIds, zones });
+    const findings = findingsOf(view, { details, sharedIds, strayKeys, zones });
     return { ok: findings.every(({ severity }) => severity !== 'error'), findings, view, details };
   });
 }

@@ -5,7 +5,7 @@ import { lookSettled } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { formatSlots } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf } from '../model/view.ts';
-import { type FixPlan, planFix } from '../plan/fix.ts';
+import { type FixPlan, planFix, type Undecided } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { toPlan } from '../plan/plan.ts';
 import { requireApproval } from './result.ts';
@@ -35,13 +35,28 @@ export async function finishOpenSlots(
   return lookSettled(context, view.seed, ignore);
 }
 
-/** Throws where an open slot cannot be closed without guessing. */
+/** Throws where a slot cannot be mended without guessing: says of each which, why, and what to do. */
 export function requireDecided(view: ClusterView, { undecided }: FixPlan): void {
   const [first] = undecided;
   if (!first) return;
-  const more = undecided.length > 1 ? ` (and ${undecided.length - 1} more)` : '';
-  throw new ClusterError('OPEN_SLOT', `Slot ${first.slot} stays open: ${first.reason}${more}`, {
-    openSlots: undecided.map(({ slot }) => slot),
-    hint: `Bring the node named back, then run: redis-trib fix ${view.seed.host}:${view.seed.port}`,
+  const byReason = new Map<string, Undecided[]>();
+  for (const item of undecided) {
+    const alike = byReason.get(item.reason);
+    if (alike) alike.push(item);
+    else byReason.set(item.reason, [item]);
+  }
+  const said = [...byReason].slice(0, SHOWN_REASONS).map(([reason, items]) => {
+    const [what, stays] = items.length === 1 ? ['Slot', 'stays'] : ['Slots', 'stay'];
+    return `${what} ${formatSlots(items.map(({ slot }) => slot))} ${stays} as ${items.length === 1 ? 'it is' : 'they are'}: ${reason}`;
+  });
+  const more = byReason.size - said.length;
+  if (more > 0) said.push(`and ${more} more reasons`);
+  const open = openSlotsOf(view);
+  throw new ClusterError(first.code ?? 'OPEN_SLOT', said.join('; '), {
+    openSlots: undecided.map(({ slot }) => slot).filter((slot) => open.has(slot)),
+    hint:
+      first.hint ?? `Bring the node named back, then run: redis-trib fix ${view.seed.host}:${view.seed.port}`,
   });
 }
+
+const SHOWN_REASONS = 5;

@@ -6,7 +6,7 @@ import { failedNodes } from '../model/findings.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById, replicasOf } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
-import { planDrain } from '../plan/drain.ts';
+import { planGiveAway } from '../plan/give-away.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
@@ -36,7 +36,7 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
     }
     const others = view.nodes.filter(({ id }) => id !== leaver.id && view.reports.has(id));
     const takers = others.filter((other) => other.role === 'master' && !isFailed(other));
-    const moves = leaver.role === 'master' && leaver.slots.length > 0 ? planDrain(leaver, takers) : [];
+    const moves = leaver.role === 'master' && leaver.slots.length > 0 ? planGiveAway(leaver, takers) : [];
     if (moves.length > 0) requireServing(view, `move the slots of ${name} away`);
     else requireAnswers(view, `take ${name} out`);
     for (const id of failedNodes(view)) {

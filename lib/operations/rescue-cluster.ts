@@ -110,7 +110,7 @@ function requireNoLivingReplica(view: ClusterView, lost: ReadonlySet<string>): v
       name,
       `Cannot rescue: ${name}, a replica of ${master}, is alive and holds its keys`,
       {
-        hint: `Wait for its failover, or force it there with: CLUSTER FAILOVER TAKEOVER`,
+        hint: `Wait for its failover, or let it take over: redis-trib failover ${name} --mode force, or --mode takeover where too few masters live to vote`,
       },
     );
   }

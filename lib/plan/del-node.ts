@@ -1,6 +1,6 @@
 import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, replicasOf } from '../model/view.ts';
-import { planDrain } from './drain.ts';
+import { planGiveAway } from './give-away.ts';
 import { mastersOf } from './moves.ts';
 import { type Draft, nodeRef, type StepOf } from './plan.ts';
 
@@ -12,7 +12,7 @@ export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
     .filter((node) => node.role === 'master' && !isFailed(node))
     .sort((a, b) => countSlots(a) - countSlots(b));
   const moves =
-    isAlive && leaver.role === 'master' && leaver.slots.length > 0 ? planDrain(leaver, masters) : [];
+    isAlive && leaver.role === 'master' && leaver.slots.length > 0 ? planGiveAway(leaver, masters) : [];
   const attached = replicaSteps(view, leaver, masters);
   const node = nodeRef(leaver);
   return {

@@ -57,6 +57,8 @@ export type Step =
       readonly node: NodeRef;
       readonly slots: readonly SlotRange[];
       readonly from: readonly NodeRef[];
+      /** True where `from` is alive and has given them away: the end of a move that was begun. */
+      readonly isBegun?: true;
     }
   /** A replica takes the place of its master. */
   | {
@@ -185,9 +187,9 @@ export function describeStep(step: Step): string {
     case 'close-slots':
       if (step.stayOpen)
         return `Tell ${step.node.address} that ${step.owner.address} owns slots ${formatRanges(step.slots)}`;
-      return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them`;
+      return `Close slots ${formatRanges(step.slots)} on ${step.node.address}: ${step.owner.address} owns them${step.node.id === step.owner.id ? '' : ', and is given their keys'}`;
     case 'take-slots':
-      return `Give slots ${formatRanges(step.slots)} of ${list(step.from) || 'nobody'} to ${step.node.address}`;
+      return `Give slots ${formatRanges(step.slots)} of ${list(step.from) || 'nobody'} to ${step.node.address}${describeLoss(step)}`;
     case 'failover':
       return `Let ${step.replica.address} take the place of its master ${step.master.address} (${step.mode})`;
     case 'forget':
@@ -195,6 +197,10 @@ export function describeStep(step: Step): string {
     case 'reset':
       return `Reset ${step.node.address}`;
   }
+}
+
+function describeLoss({ from, isBegun }: StepOf<'take-slots'>): string {
+  return from.length === 0 || isBegun ? '' : `: their keys on ${list(from)} are lost`;
 }
 
 function describeContent(content: MoveContent | undefined): string {

@@ -80,6 +80,7 @@ describe('an ACL user with the rules of the guide and no others', () => {
     assert.equal((await listNodes(first.address, user)).nodes.length, 2);
     await allow(nodes, [...look, ...rulesOf('`check`')]);
     await assertFindings(first.address, [], user);
+    await allow(nodes, [...look, ...rulesOf('`info`')]);
     assert.equal((await clusterInfo(first.address, user)).ok, true);
     await allow(nodes, [...look, ...rulesOf('`set_timeout`')]);
     assert.equal((await setNodeTimeout(first.address, 1000, user)).ok, true);
@@ -111,6 +112,8 @@ describe('an ACL user with the rules of the guide and no others', () => {
     await migrateSlots(second.address, first.address, [5], user);
     assert.equal(Number(await ask(first, 'CLUSTER', 'COUNTKEYSINSLOT', '5')), 20);
     await ask(second, 'CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first));
+    await allow(nodes, [...move, ...rulesOf('`fix`')]);
+    await ask(first, 'CLUSTER', 'DELSLOTS', '6');
     await fixMigrating(first.address, user);
     await allow(nodes, [...move, ...rulesOf('`join_no_load`')]);
     await joinCluster(first.address, fifth.address, user);

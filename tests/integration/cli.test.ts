@@ -217,8 +217,8 @@ async function liveOneLife(nodes: readonly ServerNode[], change: Change): Promis
   if (change === changeAsText) await change(nodes, again, new RegExp(`^${f.address} holds the slots \\(`));
 
   await tell(b, ['CLUSTER', 'SETSLOT', '8000', 'MIGRATING', await idOfNode(c)]);
-  await change(nodes, ['fix', a.address], /^Every slot is closed/);
-  await change(nodes, ['fix', a.address], /^No slot is open \(/);
+  await change(nodes, ['fix', a.address], /^Every slot is served and closed/);
+  await change(nodes, ['fix', a.address], /^Nothing to mend \(/);
 
   assert.equal(await keysOn([a, b, c, d, f]), 2000);
   await change(

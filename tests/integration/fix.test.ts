@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { ClusterError, fixMigrating } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { isServerName, serverTool } from '../bed/servers.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertLayout,
@@ -15,6 +19,8 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+
+const execute = promisify(execFile);
 
 let bed: Bed;
 before(async () => {
@@ -327,6 +333,30 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     await tell(target, ['ASKING'], ['DEL', first]);
     await fixMigrating(other.address);
     await assertFixed(world, whole);
+  });
+
+  it('keeps what the owner wrote after a MIGRATE was broken off, where redis-cli brings back the old value', async (context) => {
+    const world = await three();
+    const { owner, target, other, ids } = world;
+    const breakOff = async () => {
+      await ask(owner, 'SET', first, 'the old value');
+      await setSlot(target, 'IMPORTING', ids.owner);
+      await setSlot(owner, 'MIGRATING', ids.target);
+      await ask(owner, 'MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'COPY', 'KEYS', first);
+      await setSlot(owner, 'STABLE');
+      await ask(owner, 'SET', first, 'written anew');
+    };
+    await breakOff();
+    assert.deepEqual((await conflictOf(other)).keys, [first]);
+    assert.equal(await ask(owner, 'GET', first), 'written anew');
+    const name = bed.server.name;
+    if (!isServerName(name) || !existsSync(serverTool(name, 'cli'))) {
+      context.diagnostic('there is no redis-cli to compare with');
+      return;
+    }
+    await setSlot(owner, 'STABLE');
+    await execute(serverTool(name, 'cli'), ['--cluster', 'fix', owner.address, '--cluster-replace']);
+    assert.equal(await ask(owner, 'GET', first), 'the old value');
   });
 
   it('closes the other slots before it gives up on one', async () => {

@@ -38,7 +38,7 @@ function argumentsOf(name: string): string[] {
   const least = commands.find((command) => command.name === name)?.arity[0] ?? 0;
   const words = [NODE, '127.0.0.1:2', '3'].slice(0, least);
   if (name === 'set_timeout') return [NODE, '5000'];
-  if (name === 'del_node') return [NODE, 'abcdef'];
+  if (name === 'del_node' || name === 'drain') return [NODE, 'abcdef'];
   return name === 'execute' || name === 'call' ? [NODE, 'PING'] : words;
 }
 

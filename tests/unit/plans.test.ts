@@ -7,8 +7,8 @@ import { ClusterNode } from '../../lib/model/cluster-node.ts';
 import type { NodeRecord } from '../../lib/model/node.ts';
 import { expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
 import { nodeById, openSlotsOf, slotOwners, standIn } from '../../lib/model/view.ts';
-import { planDrain } from '../../lib/plan/drain.ts';
 import { planFix } from '../../lib/plan/fix.ts';
+import { planGiveAway } from '../../lib/plan/give-away.ts';
 import { pickSlots } from '../../lib/plan/moves.ts';
 import { describeStep, nodeRef, type Step } from '../../lib/plan/plan.ts';
 import { planRescue } from '../../lib/plan/rescue.ts';
@@ -136,11 +136,14 @@ describe('pickSlots()', () => {
   });
 });
 
-describe('planDrain()', () => {
+describe('planGiveAway()', () => {
   test('gives equal shares in order, and the last what is left over', () => {
     const others = [2, 3, 4].map((node) => recordOf({ node }));
     assert.deepEqual(
-      planDrain(recordOf({ node: 1, slots: '0-9' }), others).map(({ target, slots }) => [target.id, slots]),
+      planGiveAway(recordOf({ node: 1, slots: '0-9' }), others).map(({ target, slots }) => [
+        target.id,
+        slots,
+      ]),
       [
         [idOf(2), [[0, 2]]],
         [idOf(3), [[3, 5]]],
@@ -151,9 +154,9 @@ describe('planDrain()', () => {
 
   test('moves nothing from a master without slots, nor to one that would get none', () => {
     const others = [2, 3, 4].map((node) => recordOf({ node }));
-    assert.deepEqual(planDrain(recordOf({ node: 1 }), others), []);
+    assert.deepEqual(planGiveAway(recordOf({ node: 1 }), others), []);
     assert.deepEqual(
-      planDrain(recordOf({ node: 1, slots: '7' }), others).map(({ target }) => target.id),
+      planGiveAway(recordOf({ node: 1, slots: '7' }), others).map(({ target }) => target.id),
       [idOf(4)],
     );
   });
@@ -165,7 +168,7 @@ describe('planDrain()', () => {
         fc.integer({ min: 1, max: 20 }),
         (slots, count) => {
           const others = Array.from({ length: count }, (_, index) => recordOf({ node: index + 2 }));
-          const moves = planDrain(recordOf({ node: 1, slots: slots.join(' ') }), others);
+          const moves = planGiveAway(recordOf({ node: 1, slots: slots.join(' ') }), others);
           const moved = moves.flatMap((move) => expandSlots(move.slots));
           assert.deepEqual(
             moved.toSorted((a, b) => a - b),
@@ -442,7 +445,7 @@ describe('planFix()', () => {
       },
     });
     assert.deepEqual(planFix(view), {
-      steps: [{ type: 'take-slots', node: refOf(2), from: [refOf(1)], slots: [[5, 5]] }],
+      steps: [{ type: 'take-slots', node: refOf(2), from: [refOf(1)], slots: [[5, 5]], isBegun: true }],
       undecided: [],
     });
   });
@@ -634,11 +637,11 @@ describe('describeStep()', () => {
     ],
     [
       { type: 'close-slots', node: a, owner: b, slots: [[9, 9]] },
-      'Close slots 9 on 127.0.0.1:7001: 127.0.0.1:7002 owns them',
+      'Close slots 9 on 127.0.0.1:7001: 127.0.0.1:7002 owns them, and is given their keys',
     ],
     [
       { type: 'take-slots', node: a, from: [b], slots: [[9, 9]] },
-      'Give slots 9 of 127.0.0.1:7002 to 127.0.0.1:7001',
+      'Give slots 9 of 127.0.0.1:7002 to 127.0.0.1:7001: their keys on 127.0.0.1:7002 are lost',
     ],
     [{ type: 'take-slots', node: a, from: [], slots: [[9, 9]] }, 'Give slots 9 of nobody to 127.0.0.1:7001'],
     [{ type: 'forget', node: a, by: [b] }, 'Forget 127.0.0.1:7001 on 127.0.0.1:7002'],

@@ -101,13 +101,13 @@ describe('slotOwners()', () => {
     }
   });
 
-  test('lets the greater id win where config epochs collide, as servers settle it', () => {
+  test('lets the smaller id win where config epochs collide, as servers settle it', () => {
     const lines = [
       { node: 9, epoch: 3, slots: '0' },
       { node: 4, epoch: 3, slots: '0' },
     ];
-    assert.equal(slotOwners(agreedView(lines))[0], idOf(9));
-    assert.equal(slotOwners(agreedView(lines.toReversed()))[0], idOf(9));
+    assert.equal(slotOwners(agreedView(lines))[0], idOf(4));
+    assert.equal(slotOwners(agreedView(lines.toReversed()))[0], idOf(4));
   });
 
   test('counts masters only, and each by its own word where it answers', () => {

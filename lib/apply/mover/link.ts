@@ -22,6 +22,8 @@ export interface Link {
   readonly auth: readonly string[];
   readonly sourceReport: NodeReport;
   readonly targetReport: NodeReport;
+  /** True if the source is a Valkey. */
+  readonly isValkey: boolean;
   /** Connections to spread SETSLOT over. */
   readonly setSlotLanes: number;
   /** Ids of those of the two that take SETSLOT for many slots as one transaction. */
@@ -79,6 +81,7 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     auth: migrateAuth(context.options),
     sourceReport,
     targetReport,
+    isValkey: isValkey(String(sourceServer)),
     setSlotLanes: waitsForReplicas(String(targetServer), targetReport.records) ? VALKEY_LANES : 1,
     takesMany: new Set([
       ...(isValkey(String(sourceServer)) ? [] : [source.id]),
@@ -87,12 +90,12 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
   };
 }
 
-function waitsForReplicas(server: string, records: readonly NodeRecord[]): boolean {
-  return isValkey(server) && records.some(({ role }) => role === 'replica');
-}
-
 function isValkey(server: string): boolean {
   return /^valkey_version:/m.test(server);
+}
+
+function waitsForReplicas(server: string, records: readonly NodeRecord[]): boolean {
+  return isValkey(server) && records.some(({ role }) => role === 'replica');
 }
 
 function requireIdentity(expected: NodeRef, { myself }: NodeReport): void {

@@ -1,7 +1,7 @@
 import type { Command } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
-import { expandSlots } from '../../model/slot.ts';
+import { claimsBySlot, expandSlots } from '../../model/slot.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
 import { type Context, nodeError } from '../context.ts';
 import { hearOfEpoch } from '../epoch.ts';
@@ -9,8 +9,8 @@ import { askNode } from '../look.ts';
 import { inParallel } from '../parallel.ts';
 
 /**
- * Takes slots whose owner has failed. A taker that has heard of the owner by UPDATE messages needs IMPORTING and NODE, one
- * that has not needs ADDSLOTS. BUMPEPOCH comes first: with a config epoch above the lost owner's everyone will follow, the
+ * Takes slots whose owner has failed, or that have none. A taker that holds another for the owner needs IMPORTING and NODE, one
+ * that knows of none needs ADDSLOTS. BUMPEPOCH comes first: with a config epoch above the lost owner's everyone will follow, the
  * lost owner too if it comes back; with a lower one it would take its slots back, and what was written to them with it.
  */
 export async function takeSlots(
@@ -22,15 +22,14 @@ export async function takeSlots(
   await hearOfEpoch(context, step.node, masters);
   const { records, myself } = await askNode(context.connections, address);
   const owned = new Set(expandSlots(myself.slots));
-  const assigned = new Set(records.flatMap((record) => expandSlots(record.slots)));
-  const lost = step.from[0];
+  const seen = claimsBySlot(records);
   const slots = expandSlots(step.slots).filter((slot) => !owned.has(slot));
   const commands: Command[] = [
     ['CLUSTER', 'BUMPEPOCH'],
     ...slots.flatMap((slot): Command[] =>
-      assigned.has(slot) && lost
+      seen[slot] !== undefined
         ? [
-            ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', lost.id],
+            ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', seen[slot]],
             ['CLUSTER', 'SETSLOT', slot, 'NODE', step.node.id],
           ]
         : [['CLUSTER', 'ADDSLOTS', slot]],

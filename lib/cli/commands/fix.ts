@@ -6,13 +6,32 @@ export const fix: Command = {
   name: 'fix',
   usage: 'CLUSTER',
   arity: [1, 1],
-  summary: 'Close open slots: finish the moves that were begun',
-  details: 'What cannot be decided without guessing is left as it is and told, with exit code 1.',
+  summary: 'Mend slots: finish moves, give away what nobody serves, bring stray keys home',
+  details:
+    'Asks only before it gives slots to somebody. What cannot be decided without guessing is left as it is and told,\n' +
+    'with exit code 1: the slots of failed masters too, which may come back with their keys.',
   example: '127.0.0.1:7000',
-  flags: { ...changeFlags, ...moveFlags },
-  run: async ({ positionals: [node = ''], options }) => {
+  // Not about the end of a move that was begun.
+  asks: ({ steps }) => steps.some((step) => step.type === 'take-slots' && !step.isBegun),
+  flags: {
+    ...changeFlags,
+    ...moveFlags,
+    'with-unreachable-masters': {
+      type: 'boolean',
+      help: 'Give away slots of failed masters without a living replica: their keys are lost',
+    },
+    force: {
+      type: 'boolean',
+      help: 'Count masters as failed that give no answer; mind no other operator',
+    },
+  },
+  run: async ({ positionals: [node = ''], options, values }) => {
+    const withUnreachableMasters = values['with-unreachable-masters'] === true;
     const { fixMigrating } = await import('../../index.ts');
-    const result = await fixMigrating(node, options);
-    return operated(result, result.plan.steps.length === 0 ? 'No slot is open' : 'Every slot is closed');
+    const result = await fixMigrating(node, { ...options, withUnreachableMasters });
+    return operated(
+      result,
+      result.plan.steps.length === 0 ? 'Nothing to mend' : 'Every slot is served and closed',
+    );
   },
 };
