@@ -59,7 +59,7 @@ type OtherStep = Exclude<Step, MoveStep>;
 
 /** Steps that each change one node of their own. */
 const SIDE_BY_SIDE: ReadonlySet<Step['type']> = new Set(['assign-slots', 'replicate']);
-const PARALLEL_STEPS = 64;
+const PARALLEL_STEPS = 256;
 
 function isMove(step: Step): step is MoveStep {
   return step.type === 'move-slots';

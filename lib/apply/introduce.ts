@@ -1,20 +1,18 @@
-import { isIP } from 'node:net';
 import { ReplyError } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
-import { type Address, formatAddress, hasDefaultBusPort, parseAddress } from '../model/address.ts';
+import { parseAddress } from '../model/address.ts';
 import type { Unmet } from '../model/expectation.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { waitForAgreement } from './agree.ts';
+import { catchUp } from './catch-up.ts';
 import { type Context, nodeError } from './context.ts';
+import { MEET_AGAIN_MS, meetCommand } from './meet.ts';
 import { inParallel } from './parallel.ts';
 
 type MeetStep = Extract<Step, { type: 'meet' }>;
 
 /** A new node is introduced to this many members at once: gossip from several spreads it sooner than from one. */
 const INTRODUCTIONS = 8;
-/** Handshakes are dropped by servers after the node timeout, one second at least, so a lost MEET is sent again then. */
-const MEET_AGAIN_MS = 1200;
-
 /**
  * Makes `nodes` known to `to`, and one another, and waits until all agree and, if asked for, serve.
  *
@@ -29,12 +27,15 @@ export async function introduce(context: Context, { nodes, to, serving }: MeetSt
       ? ringPairs(nodes)
       : nodes.flatMap((node) => to.slice(0, INTRODUCTIONS).map((by) => ({ by, node })));
   await inParallel(pairs, ({ by, node }) => meet(context, by, node));
+  const hear = catchUp(context, members);
   let last = performance.now();
   await waitForAgreement(
     context,
     { members, stateOk: serving },
     'the nodes to know one another',
-    async (missing) => {
+    async (missing, answers) => {
+      // Whoever is to be made a replica first has more to tell then.
+      if (serving) await hear(missing, answers);
       if (performance.now() - last < MEET_AGAIN_MS) return;
       last = performance.now();
       await inParallel(strangers(missing, members, byId), ({ by, node }) =>
@@ -70,43 +71,13 @@ function strangers(
 }
 
 async function meet(context: Context, by: NodeRef, node: NodeRef): Promise<void> {
-  const target: Address = {
-    ...parseAddress(node.address),
-    ...(node.busPort === undefined ? {} : { busPort: node.busPort }),
-  };
-  const ip = await resolveHost(target);
-  const busPort = hasDefaultBusPort(target) ? [] : [target.busPort ?? 0];
+  const command = await meetCommand(node);
   context.emit({ type: 'node-meet', node: node.address, by: by.address });
   try {
-    await context.connections.ask(parseAddress(by.address), ['CLUSTER', 'MEET', ip, target.port, ...busPort]);
+    await context.connections.ask(parseAddress(by.address), command);
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
-    throw nodeError(
-      'NODE_UNREACHABLE',
-      by.address,
-      `Cannot introduce ${node.address} to ${by.address}: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** CLUSTER MEET takes IP addresses only. Resolves to the host itself if it is one. */
-async function resolveHost(address: Address): Promise<string> {
-  if (isIP(address.host) !== 0) return address.host;
-  try {
-    const { lookup } = await import('node:dns/promises');
-    return (await lookup(address.host)).address;
-  } catch (error) {
-    const shown = formatAddress(address);
-    throw nodeError(
-      'NODE_UNREACHABLE',
-      shown,
-      `Cannot resolve the host name of ${shown}: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
+    const message = `Cannot introduce ${node.address} to ${by.address}: ${messageOf(error)}`;
+    throw nodeError('NODE_UNREACHABLE', by.address, message, { cause: error });
   }
 }

@@ -35,9 +35,16 @@ export interface Unmet {
 /** Answers by node id; an error stands for a node that gave none. */
 export type Answers = ReadonlyMap<string, NodeReport | Error>;
 
-/** Every difference between what is expected and what the members answered. Empty when all is as it should be. */
-export function unmet(expectation: Expectation, answers: Answers): Unmet[] {
-  return expectation.members.flatMap((member) => {
+/**
+ * Every difference between what is expected and what the members, or those of them that are named, answered. Empty when all is
+ * as it should be.
+ */
+export function unmet(
+  expectation: Expectation,
+  answers: Answers,
+  members: readonly Member[] = expectation.members,
+): Unmet[] {
+  return members.flatMap((member) => {
     const answer = answers.get(member.id);
     if (answer === undefined || answer instanceof Error) {
       return [

@@ -1,5 +1,6 @@
 import { waitForAgreement } from '../apply/agree.ts';
 import { applyPlan } from '../apply/apply.ts';
+import { catchUp } from '../apply/catch-up.ts';
 import type { Context } from '../apply/context.ts';
 import type { Moved } from '../apply/mover/progress.ts';
 import { prepare } from '../apply/prepare.ts';
@@ -50,7 +51,13 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
   }
   await requireApproval(context, plan);
   const moved = await applyPlan(context, plan);
-  if (plan.expect) await waitForAgreement(context, plan.expect, 'every node to agree');
+  if (plan.expect) {
+    const types = new Set(plan.steps.map(({ type }) => type));
+    // After a move the new owner tells everybody by itself.
+    const isSlow = types.has('meet') && !types.has('move-slots');
+    const nudge = isSlow ? catchUp(context, plan.before) : undefined;
+    await waitForAgreement(context, plan.expect, 'every node to agree', nudge);
+  }
   return { plan, applied: true, ...moved, elapsedMs: performance.now() - started };
 }
 

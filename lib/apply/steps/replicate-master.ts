@@ -5,6 +5,9 @@ import { agreeTimeout, type Context, nodeError } from '../context.ts';
 import { askNode } from '../look.ts';
 import { mustDo } from './must-do.ts';
 
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 200;
+
 /** Makes a node a replica, and waits until it has copied its master. */
 export async function replicateMaster(
   context: Context,
@@ -23,6 +26,7 @@ export async function replicateMaster(
   }
   const started = performance.now();
   let told = 0;
+  let pause = FIRST_PAUSE_MS;
   for (;;) {
     context.signal?.throwIfAborted();
     if (await hasCopiedMaster(context, address)) return;
@@ -43,7 +47,8 @@ export async function replicateMaster(
       told = elapsedMs;
       context.emit({ type: 'waiting', what: 'replication', elapsedMs, missing: [lacking] });
     }
-    await sleep(50);
+    await sleep(pause);
+    pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS);
   }
 }
 

@@ -1,0 +1,63 @@
+/**
+ * Compares with redis-cli or valkey-cli what is done to clusters of many nodes:
+ *
+ *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs]
+ *
+ * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check from 20 ms away); rebalance-100. Any number of
+ * nodes may stand in place of these. Both tools work on the same nodes in turn, in one order and then in the other.
+ */
+import { parseArgs } from 'node:util';
+import { openBed } from '../tests/bed/index.ts';
+import { build } from './migrate/build.mjs';
+import { toolOf } from './migrate/cluster.mjs';
+import { median } from './report.mjs';
+import { caseOf } from './scale/cases.mjs';
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '3' },
+    server: { type: 'string', default: 'redis-8.6' },
+    only: { type: 'string', default: '' },
+  },
+});
+const cases = (positionals.length > 0 ? positionals : ['create-6', 'create-30', 'check-30']).map(caseOf);
+const built = build();
+
+/** Rounds of a case: seconds by candidate and figure, each candidate first in every other round. */
+async function runRounds({ run }, candidates, state) {
+  const times = {};
+  for (let round = 0; round < Number(options.rounds); round++) {
+    for (const name of round % 2 === 0 ? candidates : candidates.toReversed()) {
+      for (const [figure, ms] of Object.entries(await run(name, state))) {
+        times[`${name}: ${figure}`] ??= [];
+        times[`${name}: ${figure}`].push(ms / 1000);
+      }
+    }
+  }
+  return times;
+}
+
+function report(times) {
+  for (const [figure, all] of Object.entries(times)) {
+    const shown = all.map((seconds) => seconds.toFixed(2)).join(' ');
+    console.log(`  ${figure.padEnd(34)} ${median(all).toFixed(2)} s   (${shown})`);
+  }
+}
+
+try {
+  for (const one of cases) {
+    const bed = await openBed({ server: options.server });
+    try {
+      const { kind, version } = bed.server;
+      console.log(`${one.title}, ${kind} ${version}, Node ${process.versions.node}`);
+      const candidates = ['ours', 'theirs'].filter((name) => name.includes(options.only));
+      const state = await one.prepare({ bed, cli: built.cli, tool: toolOf(bed) });
+      report(await runRounds(one, candidates, state));
+    } finally {
+      await bed.close();
+    }
+  }
+} finally {
+  built.remove();
+}

@@ -1,0 +1,125 @@
+import { runProgram } from '../migrate/child.mjs';
+import { addressesOf, allServe, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
+
+/** One way, for a round trip of 20 ms. */
+const DELAY_MS = 10;
+
+/** Runs one of the two tools; its time, and what it wrote. */
+function runTool(name, { cli, tool }, { ours, theirs }) {
+  return name === 'ours' ? runProgram(process.execPath, [cli, ...ours]) : runProgram(tool, theirs);
+}
+
+const createArgs = (addresses) => ({
+  ours: ['create', ...addresses, '--replicas', '1', '--yes'],
+  theirs: ['--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes'],
+});
+
+const checkArgs = ([first]) => ({
+  ours: ['check', first],
+  theirs: ['--cluster', 'check', first],
+});
+
+/** How long until the tool ends, and until every node serves and knows all others. */
+function create(count) {
+  return {
+    title: `create ${count} nodes with a replica for each master, cluster-node-timeout 15000`,
+    prepare: async (context) => ({ context, nodes: await startNodes(context.bed, count) }),
+    async run(name, { context, nodes }) {
+      await resetAll(nodes);
+      const began = performance.now();
+      const { ms } = await runTool(name, context, createArgs(addressesOf(nodes)));
+      await allServe(nodes);
+      const served = performance.now() - began;
+      const records = await verifyAgreed(nodes);
+      const replicas = records.filter(({ role }) => role === 'replica').length;
+      if (replicas !== count / 2) throw new Error(`There are ${replicas} replicas of ${count / 2}`);
+      return { 'tool ends': ms, 'all serve': served };
+    },
+  };
+}
+
+async function created(context, nodes) {
+  await runTool('ours', context, createArgs(addressesOf(nodes)));
+  await allServe(nodes);
+}
+
+/** A check of a cluster that is well. */
+function check(count, isFar) {
+  return {
+    title: `check ${count} nodes${isFar ? ' from 20 ms away' : ''}`,
+    async prepare(context) {
+      const nodes = await startNodes(context.bed, count, isFar ? { relay: true } : {});
+      await created(context, nodes);
+      if (isFar) for (const { node } of nodes) node.setDelay(DELAY_MS);
+      return { context, nodes };
+    },
+    async run(name, { context, nodes }) {
+      const { ms, text } = await runTool(name, context, checkArgs(addressesOf(nodes)));
+      if (!text.includes('All 16384 slots covered')) throw new Error(`${name} says:\n${text}`);
+      return { 'tool ends': ms };
+    },
+  };
+}
+
+/** All masters with slots but a fifth of them, which get their share; undone by the other tool with weights of 0. */
+function rebalance(count) {
+  const emptied = Math.ceil(count / 5);
+  return {
+    title: `rebalance ${count} masters, a fifth of which is given slots and gives them back in turn`,
+    async prepare(context) {
+      const config = /^redis-6/.test(context.bed.server.name)
+        ? {}
+        : { 'cluster-allow-replica-migration': 'no' };
+      const nodes = await startNodes(context.bed, count, { config });
+      const addresses = addressesOf(nodes);
+      await runTool('ours', context, { ours: ['create', ...addresses, '--yes'] });
+      await allServe(nodes);
+      return { context, nodes };
+    },
+    async run(name, { context, nodes }) {
+      const first = nodes[0].node.address;
+      const ids = await Promise.all(
+        nodes.slice(-emptied).map(({ connection }) => connection.command(['CLUSTER', 'MYID'])),
+      );
+      const figures = {};
+      for (const verb of ['out', 'in']) {
+        const weights = verb === 'out' ? ids.map((id) => `${id}=0`) : [];
+        const isValkey = context.bed.server.kind === 'valkey';
+        const { ms } = await runTool(name, context, {
+          ours: [
+            ...['rebalance', first, '--yes', '--use-empty-masters'],
+            ...weights.flatMap((weight) => ['--weight', weight]),
+          ],
+          theirs: [
+            ...['--cluster', 'rebalance', first, '--cluster-threshold', '1'],
+            `--cluster-use-empty-${isValkey ? 'primaries' : 'masters'}`,
+            ...(weights.length > 0 ? ['--cluster-weight', ...weights] : []),
+          ],
+        });
+        await allServe(nodes);
+        figures[verb === 'out' ? 'a fifth emptied' : 'and filled again'] = ms;
+      }
+      const records = await verifyAgreed(nodes);
+      const counts = records.map(({ slots }) => slots.reduce((sum, [from, to]) => sum + to - from + 1, 0));
+      console.log(`  ${name}: masters have ${Math.min(...counts)} to ${Math.max(...counts)} slots`);
+      return figures;
+    },
+  };
+}
+
+const kinds = {
+  create,
+  check: (count) => check(count, false),
+  far: (count) => check(count, true),
+  rebalance,
+};
+
+/** The case of a name such as `create-30`. */
+export function caseOf(name) {
+  const [kind, count] = name.split('-');
+  const make = kinds[kind];
+  if (!make || !(Number(count) > 0)) {
+    throw new Error(`Not a case: "${name}" (expected ${Object.keys(kinds).join('-N, ')}-N)`);
+  }
+  return make(Number(count));
+}

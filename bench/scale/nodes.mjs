@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inParallel } from '../../lib/apply/parallel.ts';
+import { parseClusterNodes } from '../../lib/model/node.ts';
+import { connectTo } from '../../tests/bed/client.ts';
+
+/** Servers started at one time: each answers PING before the next ones are begun with. */
+const STARTED_AT_ONCE = 20;
+/** How often nodes are asked. Asking two hundred of them takes longer than that. */
+const PAUSE_MS = 100;
+/** MEETs and gossip of the cluster that was there before are over when nodes know nobody for so long. */
+const QUIET_MS = 2000;
+const PATIENCE_MS = 120_000;
+
+/** Real nodes, each with a connection by which it is looked at. */
+export async function startNodes(bed, count, options = {}) {
+  const config = { 'cluster-node-timeout': '15000', ...options.config };
+  const nodes = [];
+  while (nodes.length < count) {
+    const next = Math.min(STARTED_AT_ONCE, count - nodes.length);
+    nodes.push(...(await bed.start(next, { ...options, config })));
+  }
+  return Promise.all(nodes.map(async (node) => ({ node, connection: await connectTo(node) })));
+}
+
+export const addressesOf = (nodes) => nodes.map(({ node }) => node.address);
+
+/** Makes nodes know nobody and own nothing again, and waits until nothing of what was is under way. */
+export async function resetAll(nodes) {
+  await Promise.all(nodes.map(({ connection }) => connection.command(['CLUSTER', 'RESET', 'HARD'])));
+  let quietSince = performance.now();
+  await until('all nodes know nobody', async () => {
+    const infos = await clusterInfos(nodes);
+    if (infos.some((info) => !/cluster_known_nodes:1\r/.test(info))) {
+      quietSince = performance.now();
+      await Promise.all(nodes.map(({ connection }) => connection.command(['CLUSTER', 'RESET', 'HARD'])));
+    }
+    return performance.now() - quietSince > QUIET_MS;
+  });
+}
+
+/** Waits until every node says cluster_state:ok and knows so many nodes, then looks closely once. */
+export async function allServe(nodes) {
+  const count = nodes.length;
+  const wanted = [/^cluster_state:ok\r/m, new RegExp(`^cluster_known_nodes:${count}\r`, 'm')];
+  await until(`${count} nodes serve and know each other`, async () => {
+    const infos = await clusterInfos(nodes);
+    return infos.every((info) => wanted.every((pattern) => pattern.test(info)));
+  });
+}
+
+/** Fails unless all nodes list the same nodes, in the same roles and with the same slots. */
+export async function verifyAgreed(nodes) {
+  const seen = await inParallel(
+    nodes,
+    async ({ connection }) => {
+      const records = parseClusterNodes(String(await connection.command(['CLUSTER', 'NODES'])));
+      return records
+        .map(({ id, role, masterId, slots }) => JSON.stringify({ id, role, masterId, slots }))
+        .sort();
+    },
+    8,
+  );
+  const texts = new Set(seen.map((records) => records.join('\n')));
+  if (texts.size !== 1) throw new Error(`The nodes tell ${texts.size} different things`);
+  const [first = []] = seen;
+  if (first.length !== nodes.length) throw new Error(`They know ${first.length} nodes of ${nodes.length}`);
+  return first.map((text) => JSON.parse(text));
+}
+
+function clusterInfos(nodes) {
+  return Promise.all(
+    nodes.map(async ({ connection }) => String(await connection.command(['CLUSTER', 'INFO']))),
+  );
+}
+
+async function until(what, condition) {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
+    await sleep(PAUSE_MS);
+  }
+}
