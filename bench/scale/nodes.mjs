@@ -48,23 +48,21 @@ export async function allServe(nodes) {
   });
 }
 
-/** Fails unless all nodes list the same nodes, in the same roles and with the same slots. */
+/** Waits until all nodes list the same nodes, in the same roles and with the same slots. */
 export async function verifyAgreed(nodes) {
-  const seen = await inParallel(
-    nodes,
-    async ({ connection }) => {
-      const records = parseClusterNodes(String(await connection.command(['CLUSTER', 'NODES'])));
-      return records
-        .map(({ id, role, masterId, slots }) => JSON.stringify({ id, role, masterId, slots }))
-        .sort();
-    },
-    8,
-  );
-  const texts = new Set(seen.map((records) => records.join('\n')));
-  if (texts.size !== 1) throw new Error(`The nodes tell ${texts.size} different things`);
-  const [first = []] = seen;
+  let first = [];
+  await until('all nodes tell the same', async () => {
+    const seen = await inParallel(nodes, recordsOf, 8);
+    [first = []] = seen;
+    return new Set(seen.map((records) => records.join('\n'))).size === 1;
+  });
   if (first.length !== nodes.length) throw new Error(`They know ${first.length} nodes of ${nodes.length}`);
   return first.map((text) => JSON.parse(text));
+}
+
+async function recordsOf({ connection }) {
+  const records = parseClusterNodes(String(await connection.command(['CLUSTER', 'NODES'])));
+  return records.map(({ id, role, masterId, slots }) => JSON.stringify({ id, role, masterId, slots })).sort();
 }
 
 function clusterInfos(nodes) {

@@ -43,8 +43,8 @@ export function catchUp(context: Context, members: readonly NodeRef[]): Nudge {
   };
 }
 
-/** Nodes that know another, and not what it says of itself. */
-function outdated(answers: Answers): { readonly speaker: string; readonly listener: string }[] {
+/** Listeners that know a node, and not what that says of itself: its slots, its role, its master. */
+export function outdated(answers: Answers): { readonly speaker: string; readonly listener: string }[] {
   const own = new Map<string, NodeRecord>();
   for (const [id, answer] of answers) if (!(answer instanceof Error)) own.set(id, answer.myself);
   return [...answers].flatMap(([listener, answer]) =>

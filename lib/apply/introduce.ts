@@ -20,6 +20,7 @@ const INTRODUCTIONS = 8;
  * a while is told directly.
  */
 export async function introduce(context: Context, { nodes, to, serving }: MeetStep): Promise<void> {
+  if (to.length === 0) await setOwnEpochs(context, nodes);
   const members = [...to, ...nodes];
   const byId = new Map(members.map((member) => [member.id, member]));
   const pairs =
@@ -43,6 +44,16 @@ export async function introduce(context: Context, { nodes, to, serving }: MeetSt
       );
     },
   );
+}
+
+// Masters with one config epoch, those without slots among them, take new ones in turn, each saved to disk at once
+// (clusterHandleConfigEpochCollision): among a hundred that are yet to become replicas this goes on for seconds. Those that have
+// an epoch refuse another, and keep it.
+async function setOwnEpochs(context: Context, nodes: readonly NodeRef[]): Promise<void> {
+  await inParallel(nodes, ({ address }, index) => {
+    const epoch = nodes.length + index + 1;
+    return context.connections.askAll(parseAddress(address), [['CLUSTER', 'SET-CONFIG-EPOCH', epoch]]);
+  });
 }
 
 // Each node meets those 1, 2, 4, … places on: a star makes one node carry all handshakes, and takes a second longer.

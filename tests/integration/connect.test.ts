@@ -49,7 +49,16 @@ async function liveThrough(start: StartOptions, extra: ConnectionOptions = {}): 
   const [first, second, third, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
   const ca = nodes.flatMap(({ tls }) => tls?.ca ?? []);
   if (ca.length > 0) await trustOneAnother(nodes, ca.join('\n'));
-  const options = { ...optionsFor(first), ...(ca.length > 0 ? { tls: { ca } } : {}), ...extra };
+  const wantsCertificate = start.config?.['tls-auth-clients'] === 'yes';
+  const certificate = wantsCertificate ? { cert: first.tls?.cert, key: first.tls?.key } : {};
+  const options = {
+    ...optionsFor(first),
+    ...(ca.length > 0 ? { tls: { ca, ...certificate } } : {}),
+    ...extra,
+  };
+  if (wantsCertificate) {
+    await assert.rejects(listNodes(first.address, { tls: { ca } }), { name: 'ConnectionError' });
+  }
   await startClusterOnMulti([first.address, second.address], options);
   const keys = keysOfSlot(0, 150);
   await tell(first, ...keys.map((key) => ['SET', key, `value of ${key}`]));
@@ -88,6 +97,9 @@ describe('every operation', { concurrency: true }, () => {
     ));
 
   it('speaks TLS', () => liveThrough({ tls: true }));
+
+  it('shows a client certificate where nodes want one', () =>
+    liveThrough({ tls: true, config: { 'tls-auth-clients': 'yes' } }));
 
   it('speaks IPv6', () => liveThrough({ host: '::1' }));
 });
