@@ -31,7 +31,10 @@ export type ClusterErrorCode =
   | 'BAD_REPLY'
   | 'NOT_STANDALONE'
   | 'DATABASES_DIFFER'
-  | 'RESTORE_FAILED';
+  | 'RESTORE_FAILED'
+  | 'PLAN_INVALID'
+  | 'PLAN_STALE'
+  | 'NOT_REVERSIBLE';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */

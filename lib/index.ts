@@ -17,10 +17,12 @@ export {
 } from './model/address.ts';
 export { ClusterNode } from './model/cluster-node.ts';
 export type { NodeDetails } from './model/details.ts';
+export type { Expectation } from './model/expectation.ts';
 export type { Finding, FindingKind } from './model/finding.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
+export { applyPlan } from './operations/apply-plan.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export {
   type ClusterInfoOptions,
@@ -39,12 +41,14 @@ export { type ImportOptions, type ImportResult, importKeys } from './operations/
 export { type JoinOptions, joinCluster, joinNoLoad } from './operations/join-cluster.ts';
 export { type ListOptions, listMasters, listNodes, type NodeList } from './operations/list-nodes.ts';
 export { type MigrateOptions, migrateSlots } from './operations/migrate-slots.ts';
+export { inversePlan, parsePlan } from './operations/parse-plan.ts';
 export { quitCluster } from './operations/quit-cluster.ts';
 export { type RebalanceOptions, rebalance } from './operations/rebalance.ts';
 export { replicate } from './operations/replicate.ts';
 export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.ts';
 export { type ReshardOptions, reshard } from './operations/reshard.ts';
 export type { OperationResult } from './operations/result.ts';
+export { rollbackPlan } from './operations/rollback-plan.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';
 export {
   type NodeTimeoutResult,
@@ -53,6 +57,7 @@ export {
 } from './operations/set-node-timeout.ts';
 export { type ShutdownOptions, shutdownCluster } from './operations/shutdown-cluster.ts';
 export { type StartOptions, startCluster, startClusterOnMulti } from './operations/start-cluster.ts';
+export { type PlanStanding, verifyPlan } from './operations/verify-plan.ts';
 export type {
   ConnectionOptions,
   ControlOptions,
@@ -67,7 +72,11 @@ export {
   type FailoverMode,
   type MoveContent,
   type MoveStep,
+  type NodeReason,
   type NodeRef,
   type Plan,
+  type PlannedLoads,
+  type PlannedNode,
   type Step,
 } from './plan/plan.ts';
+export type { Difference } from './plan/standing.ts';

@@ -13,6 +13,7 @@ import { info } from './commands/info.ts';
 import { join, joinNoLoad } from './commands/join.ts';
 import { list } from './commands/list.ts';
 import { migrateSlots } from './commands/migrate-slots.ts';
+import { apply, rollback, verify } from './commands/plan.ts';
 import { quit } from './commands/quit.ts';
 import { rebalance } from './commands/rebalance.ts';
 import { replicate } from './commands/replicate.ts';
@@ -40,6 +41,9 @@ export const commands: readonly Command[] = [
   reshard,
   rebalance,
   rescue,
+  apply,
+  verify,
+  rollback,
   list,
   check,
   info,

@@ -52,6 +52,7 @@ export const outputFlags: Flags = {
 
 export const changeFlags: Flags = {
   'dry-run': { type: 'boolean', help: 'Show what would be done, change nothing' },
+  plan: { type: 'string', value: 'FILE', help: 'Save the plan as JSON before it is carried out' },
   'agree-timeout': {
     type: 'string',
     value: 'MS',

@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts';
 import type { OnEvent } from '../events.ts';
 import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
+import type { Plan } from '../plan/plan.ts';
 import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
 import type { Command } from './command.ts';
@@ -144,7 +145,12 @@ async function runCommand(
   const json = values.json === true || values['json-stream'] === true;
   let password: string | undefined;
   try {
-    const approve = approver(command, values, io, progress);
+    const saver =
+      values.plan === undefined
+        ? undefined
+        : new (await import('./plan-file.ts')).PlanSaver(command.name, values);
+    const asking = approver(command, values, io, progress);
+    const approve = saver ? saver.approving(asking) : asking;
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
     const outcome = await command.run({
@@ -155,7 +161,9 @@ async function runCommand(
       io,
     });
     progress.clear();
-    io.stdout(json ? document(command.name, outcome) : `${outcome.text}\n`);
+    const saved = saver?.save(outcome.data.plan as Plan | undefined);
+    const text = saved === undefined ? outcome.text : `${outcome.text}\nThe plan is in ${saved}`;
+    io.stdout(json ? document(command.name, outcome) : `${text}\n`);
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
     progress.clear();

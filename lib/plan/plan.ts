@@ -135,6 +135,15 @@ export interface Draft {
   readonly expect?: Expectation;
   /** Where slots were chosen by their load: what each node carries. */
   readonly loads?: PlannedLoads;
+  /** Why nodes give slots or get them. */
+  readonly reasons?: readonly NodeReason[];
+}
+
+/** Why a plan takes slots from a node, or gives it some. */
+export interface NodeReason {
+  readonly id: string;
+  /** For people, on one line. */
+  readonly text: string;
 }
 
 /** What masters carry before a plan is applied and after, as it was counted when the plan was made. */

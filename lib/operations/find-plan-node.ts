@@ -1,0 +1,44 @@
+import { Connections } from '../apply/connections.ts';
+import { askNode } from '../apply/look.ts';
+import { ClusterError, messageOf } from '../errors.ts';
+import { parseAddress } from '../model/address.ts';
+import type { ConnectionOptions, ControlOptions } from '../options.ts';
+import type { Plan } from '../plan/plan.ts';
+import { traceOf } from '../plan/trace.ts';
+
+/**
+ * The address of a node at which the cluster of a plan can be asked: of those that were in it and stay the first that answers,
+ * and that has still the id it has in the plan if there is one. Rejects with ClusterError `NODE_UNREACHABLE` where none answers.
+ */
+export async function findPlanNode(
+  plan: Plan,
+  options: ConnectionOptions & ControlOptions = {},
+): Promise<string> {
+  const { newcomers, leavers } = traceOf(plan);
+  const rank = (id: string): number => (newcomers.has(id) ? 2 : 0) + (leavers.has(id) ? 1 : 0);
+  const candidates = plan.before
+    .filter(({ address }) => !address.startsWith(':'))
+    .toSorted((a, b) => rank(a.id) - rank(b.id));
+  const connections = new Connections(options);
+  let answering: string | undefined;
+  let failure: unknown;
+  try {
+    for (const { id, address } of candidates) {
+      options.signal?.throwIfAborted();
+      try {
+        if ((await askNode(connections, parseAddress(address))).myself.id === id) return address;
+        answering ??= address;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+  } finally {
+    await connections.close();
+  }
+  if (answering !== undefined) return answering;
+  if (failure !== undefined && candidates.length === 1) throw failure;
+  const why = failure === undefined ? 'it names none' : messageOf(failure);
+  throw new ClusterError('NODE_UNREACHABLE', `No node of the plan answers: ${why}`, {
+    hint: 'Check that the servers run, and --map, --user and --tls',
+  });
+}

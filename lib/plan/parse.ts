@@ -1,0 +1,205 @@
+import { formatAddress, parseAddress } from '../model/address.ts';
+import type { Expectation, Member } from '../model/expectation.ts';
+import { SLOT_COUNT, type SlotRange } from '../model/slot.ts';
+import type {
+  BigKey,
+  MoveContent,
+  NodeReason,
+  NodeRef,
+  Plan,
+  PlannedLoads,
+  PlannedNode,
+  Step,
+  StepOf,
+} from './plan.ts';
+import { boolean, list, Misfit, number, oneOf, optional, type Reader, record, text } from './read.ts';
+
+/** Most characters of a plan: one for a thousand masters whose slots are all scattered has a tenth of that. */
+export const LONGEST_PLAN: number = 64 * 1024 * 1024;
+const MOST_NODES = 20_000;
+const MOST_STEPS = 100_000;
+const MOST_BIG_KEYS = 1_000_000;
+
+/**
+ * Reads a plan from what JSON.parse made of it. Every field is looked at: an unknown version, field or type of step is refused, and
+ * so are slots, ids and addresses that are none. Throws a Misfit that names the field.
+ */
+export function readPlan(value: unknown): Plan {
+  const { version } = (value ?? {}) as { version?: unknown };
+  if (version !== undefined && version !== 1) throw new Misfit('version: only 1 is known to this redis-trib');
+  const plan = planReader(value, '');
+  requireSound(plan);
+  return plan;
+}
+
+const id = text(/^[0-9a-f]{40}$/, 'a node id of 40 hexadecimal digits');
+
+const address: Reader<string> = (value, at) => {
+  const given = text(/^[^\s@,/]+$/, 'host:port')(value, at);
+  try {
+    if (formatAddress(parseAddress(given)) === given) return given;
+  } catch {}
+  throw new Misfit(`${at}: not an address: ${JSON.stringify(given)}`);
+};
+
+// Of a node that is down and that no step is about there may be no address.
+const whereabouts: Reader<string> = (value, at) =>
+  typeof value === 'string' && /^:\d{1,5}$/.test(value) ? value : address(value, at);
+
+const oneRange: Reader<SlotRange> = (value, at) => {
+  const slot = number(0, SLOT_COUNT - 1);
+  const [first = 0, last = 0, ...more] = list(slot, 2)(value, at);
+  if ((value as unknown[]).length !== 2 || more.length > 0 || first > last)
+    throw new Misfit(`${at}: expected the first and the last of some slots`);
+  return [first, last];
+};
+
+const slots: Reader<SlotRange[]> = (value, at) => {
+  const ranges = list(oneRange, SLOT_COUNT)(value, at);
+  for (const [index, [first]] of ranges.entries()) {
+    if (first <= (ranges[index - 1]?.[1] ?? -1))
+      throw new Misfit(`${at}[${index}]: slots twice, or out of order`);
+  }
+  return ranges;
+};
+
+const refShape = { id, address, busPort: optional(number(1, 65535)) };
+const ref = record<NodeRef>(refShape);
+const refs = list(ref, MOST_NODES);
+const always = oneOf(true);
+const type = <Name extends Step['type']>(name: Name): Reader<Name> => oneOf(name);
+
+const content = record<MoveContent>({
+  keys: number(0, Number.MAX_SAFE_INTEGER),
+  bytes: number(0, Number.MAX_SAFE_INTEGER),
+  bigKeys: list(
+    record<BigKey>({
+      // Any bytes, as latin1: shown in quotes, with what a terminal would obey escaped.
+      key: (value, at) => {
+        if (typeof value === 'string' && Buffer.from(value, 'latin1').toString('latin1') === value)
+          return value;
+        throw new Misfit(`${at}: expected bytes as latin1`);
+      },
+      slot: number(0, SLOT_COUNT - 1),
+      bytes: number(0, Number.MAX_SAFE_INTEGER),
+      db: optional(number(0, 0x7fffffff)),
+    }),
+    MOST_BIG_KEYS,
+  ),
+});
+
+/** One for each type of step: a new type, or a new field of one, has to be read here. */
+const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
+  'assign-slots': record<StepOf<'assign-slots'>>({
+    type: type('assign-slots'),
+    node: ref,
+    slots,
+    configEpoch: number(0, Number.MAX_SAFE_INTEGER),
+    maxSlots: number(1, SLOT_COUNT),
+  }),
+  meet: record<StepOf<'meet'>>({ type: type('meet'), nodes: refs, to: refs, serving: boolean }),
+  replicate: record<StepOf<'replicate'>>({ type: type('replicate'), replica: ref, master: ref }),
+  'move-slots': record<StepOf<'move-slots'>>({
+    type: type('move-slots'),
+    source: ref,
+    target: ref,
+    slots,
+    isResumed: optional(boolean),
+    content: optional(content),
+  }),
+  'close-slots': record<StepOf<'close-slots'>>({
+    type: type('close-slots'),
+    node: ref,
+    slots,
+    owner: ref,
+    stayOpen: optional(always),
+  }),
+  'take-slots': record<StepOf<'take-slots'>>({ type: type('take-slots'), node: ref, slots, from: refs }),
+  failover: record<StepOf<'failover'>>({
+    type: type('failover'),
+    replica: ref,
+    master: ref,
+    mode: oneOf('graceful', 'force', 'takeover'),
+  }),
+  forget: record<StepOf<'forget'>>({ type: type('forget'), node: ref, by: refs, isDead: optional(always) }),
+  reset: record<StepOf<'reset'>>({ type: type('reset'), node: ref }),
+};
+
+const step: Reader<Step> = (value, at) => {
+  const name = (value as { type?: unknown } | null)?.type;
+  if (typeof name !== 'string' || !Object.hasOwn(steps, name))
+    throw new Misfit(`${at}.type: not a type of step: ${JSON.stringify(name)?.slice(0, 60)}`);
+  return steps[name as Step['type']](value, at);
+};
+
+const expectation = record<Expectation>({
+  members: list(record<Member>(refShape as never), MOST_NODES),
+  gone: optional(list(id, MOST_NODES)),
+  owners: optional(list(record<{ id: string; slots: readonly SlotRange[] }>({ id, slots }), MOST_STEPS)),
+  replicas: optional(list(record<{ id: string; masterId: string }>({ id, masterId: id }), MOST_NODES)),
+  stateOk: optional(boolean),
+});
+
+const load = number(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, false);
+
+const planReader = record<Plan>({
+  version: oneOf(1),
+  operation: text(/^[a-z][a-z_-]*$/, 'the name of a command', 40),
+  steps: list(step, MOST_STEPS),
+  masters: refs,
+  expect: optional(expectation),
+  loads: optional(
+    record<PlannedLoads>({
+      by: oneOf('keys', 'memory', 'cpu', 'network'),
+      nodes: list(record<PlannedLoads['nodes'][number]>({ id, before: load, after: load }), MOST_NODES),
+    }),
+  ),
+  reasons: optional(list(record<NodeReason>({ id, text: text(/^/, 'text') }), MOST_NODES)),
+  before: list(
+    record<PlannedNode>({
+      ...refShape,
+      address: whereabouts,
+      role: oneOf('master', 'replica'),
+      masterId: optional(id),
+      configEpoch: number(0, Number.MAX_SAFE_INTEGER),
+      slots,
+    }),
+    MOST_NODES,
+  ),
+});
+
+// What fits field by field, but not together.
+function requireSound({ before, steps, masters, expect }: Plan): void {
+  const known = new Map<string, number>();
+  for (const [index, node] of before.entries()) {
+    const at = `before[${index}]`;
+    if (known.has(node.id)) throw new Misfit(`${at}.id: the same node twice: ${node.id}`);
+    if (node.role === 'master' && node.masterId !== undefined)
+      throw new Misfit(`${at}.masterId: a master has none`);
+    known.set(node.id, index);
+  }
+  const requireKnown = (id: string, at: string): void => {
+    if (!known.has(id)) throw new Misfit(`${at}: no node of "before" has the id ${id}`);
+  };
+  for (const [index, node] of masters.entries()) requireKnown(node.id, `masters[${index}].id`);
+  for (const [index, node] of expect?.members.entries() ?? [])
+    requireKnown(node.id, `expect.members[${index}].id`);
+  for (const [index, step] of steps.entries()) {
+    for (const [field, node] of refsIn(step)) requireKnown(node.id, `steps[${index}].${field}.id`);
+    if (step.type === 'move-slots' && step.source.id === step.target.id)
+      throw new Misfit(`steps[${index}].target.id: source and target are the same node`);
+  }
+}
+
+/** Every node that a step names, by the field that does. */
+export function refsIn(step: Step): (readonly [field: string, node: NodeRef])[] {
+  return Object.entries(step).flatMap(([field, value]): (readonly [string, NodeRef])[] => {
+    if (isRef(value)) return [[field, value]];
+    if (!Array.isArray(value)) return [];
+    return value.flatMap((item, index) => (isRef(item) ? [[`${field}[${index}]`, item] as const] : []));
+  });
+}
+
+function isRef(value: unknown): value is NodeRef {
+  return typeof value === 'object' && value !== null && 'id' in value && 'address' in value;
+}
