@@ -67,6 +67,12 @@ export type {
 } from './options.ts';
 export { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from './plan/balance.ts';
 export {
+  planRebalance,
+  planReshard,
+  type RebalancePlanOptions,
+  type ReshardPlanOptions,
+} from './plan/from-view.ts';
+export {
   type BigKey,
   describeStep,
   type FailoverMode,

@@ -5,8 +5,8 @@ import { count } from './figures.ts';
 
 const SHOWN_NODES = 30;
 
-/** A table of the nodes whose slots a plan changes by moving them: what each has before and after. */
-export function changeLines({ before, loads, steps }: Plan): string[] {
+/** A table of the nodes whose slots a plan changes by moving them: what each has before and after, and why. */
+export function changeLines({ before, loads, reasons, steps }: Plan): string[] {
   const moves = steps.filter((step): step is MoveStep => step.type === 'move-slots');
   const changes = new Map<string, number>();
   for (const { source, target, slots } of moves) {
@@ -15,6 +15,7 @@ export function changeLines({ before, loads, steps }: Plan): string[] {
     changes.set(target.id, (changes.get(target.id) ?? 0) + moved);
   }
   const loadOf = new Map(loads?.nodes.map((node) => [node.id, node]));
+  const reasonOf = new Map(reasons?.map(({ id, text }) => [id, text]));
   const rows = before
     .filter(({ id }) => changes.has(id))
     .map(({ id, address, slots }) => {
@@ -24,17 +25,23 @@ export function changeLines({ before, loads, steps }: Plan): string[] {
         address,
         `${held} → ${count(held + (changes.get(id) ?? 0), 'slot')}`,
         load && loads ? `${loadText(loads.by, load.before)} → ${loadText(loads.by, load.after)}` : '',
+        reasonOf.get(id) ?? '',
       ];
     });
   if (rows.length === 0) return [];
   const shown = rows.slice(0, SHOWN_NODES);
-  const widths = [0, 1].map((column) => Math.max(...shown.map((row) => row[column]?.length ?? 0)));
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...shown.map((row) => row[column]?.length ?? 0)));
   const rest = rows.length - shown.length;
   return [
     'Slots before and after:',
-    ...shown.map((row) => `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd()),
+    ...shown.map((row) => `  ${lineOf(row, widths)}`),
     ...(rest > 0 ? [`  and ${count(rest, 'node')} more`] : []),
   ];
+}
+
+function lineOf(cells: readonly string[], widths: readonly number[]): string {
+  const used = cells.flatMap((cell, at) => (widths[at] === 0 ? [] : [cell.padEnd(widths[at] ?? 0)]));
+  return used.join('  ').trimEnd();
 }
 
 function loadText(by: PlannedLoads['by'], load: number): string {

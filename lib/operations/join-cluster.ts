@@ -21,7 +21,15 @@ import { type ClusterView, nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
-import { type Draft, type MoveStep, type NodeRef, nodeRef, type Step } from '../plan/plan.ts';
+import {
+  type Draft,
+  type MoveStep,
+  type NodeReason,
+  type NodeRef,
+  nodeRef,
+  type Step,
+} from '../plan/plan.ts';
+import { moveReasons } from '../plan/reasons.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { forgetGhosts } from './ghosts.ts';
 import { carryOut, type OperationResult } from './result.ts';
@@ -185,7 +193,13 @@ function planJoin(
     masters,
     steps: [...functions, ...(joining.isSettled ? [] : [meet]), ...moves],
     expect: expectationOf(joining, moves),
+    ...(moves.length > 0 ? { reasons: joinReasons(node, moves) } : {}),
   };
+}
+
+function joinReasons(node: NodeRef, moves: readonly MoveStep[]): NodeReason[] {
+  const reasons = moveReasons(moves, 'has more than its share now', 'has less than its share');
+  return reasons.map((one) => (one.id === node.id ? { id: one.id, text: 'joins' } : one));
 }
 
 function planBalance(joining: Joining, balancer: Partial<Balancer> = {}): MoveStep[] {

@@ -9,6 +9,7 @@ import type { OperationOptions } from '../options.ts';
 import { planGiveAway } from '../plan/give-away.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
+import { moveReasons } from '../plan/reasons.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { requireMember } from './join-cluster.ts';
 import { carryOut, type OperationResult } from './result.ts';
@@ -49,6 +50,7 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
       operation: 'quit',
       masters: mastersOf(view),
       steps: [...moves, { type: 'forget', node: ref, by: others.map(nodeRef) }, { type: 'reset', node: ref }],
+      ...(moves.length > 0 ? { reasons: moveReasons(moves, 'leaves', 'takes an equal share') } : {}),
       expect: {
         members: others.map(nodeRef),
         gone: [leaver.id],

@@ -7,10 +7,12 @@ import { slotsOf } from '../model/node.ts';
 import { expandSlots } from '../model/slot.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
+import { expectationOf, workingMasters } from '../plan/from-view.ts';
 import { mastersOf } from '../plan/moves.ts';
 import type { MoveStep, PlannedLoads } from '../plan/plan.ts';
+import { shareReasons } from '../plan/reasons.ts';
 import { planRebalance, type WeightedMaster, weighMasters } from '../plan/rebalance.ts';
-import { expectationOf, lookForBalance, workingMasters } from './reshard.ts';
+import { lookForBalance } from './reshard.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, withContext } from './run.ts';
 
@@ -52,6 +54,7 @@ export function rebalance(cluster: ClusterLike, options: RebalanceOptions = {}):
       masters: mastersOf(view),
       steps,
       expect: expectationOf(view, steps),
+      reasons: shareReasons(masters, steps, by),
       ...(loads && by !== 'slots' ? { loads: plannedLoads(by, masters, steps, loads) } : {}),
     });
   });

@@ -2,14 +2,14 @@ import { type Context, nodeError } from '../apply/context.ts';
 import { namedMaster } from '../apply/named-masters.ts';
 import { inParallel } from '../apply/parallel.ts';
 import { lookSettled, requireServing } from '../apply/settle.ts';
-import type { Expectation } from '../model/expectation.ts';
 import { failedNodes } from '../model/findings.ts';
-import { isFailed, type NodeRecord } from '../model/node.ts';
+import type { NodeRecord } from '../model/node.ts';
 import { expandSlots, type SlotsLike, toRanges } from '../model/slot.ts';
-import { type ClusterView, nodeName, reachableMasters } from '../model/view.ts';
+import { type ClusterView, nodeName } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
+import { expectationOf, workingMasters } from '../plan/from-view.ts';
 import { mastersOf } from '../plan/moves.ts';
-import { type MoveStep, nodeRef } from '../plan/plan.ts';
+import { moveReasons } from '../plan/reasons.ts';
 import { planReshard } from '../plan/reshard.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { requireMember } from './join-cluster.ts';
@@ -53,6 +53,11 @@ export function reshard(cluster: ClusterLike, options: ReshardOptions): Promise<
       masters: mastersOf(view),
       steps,
       expect: expectationOf(view, steps, owned),
+      reasons: moveReasons(
+        steps,
+        sources ? 'is named to give slots' : 'gives as all others do',
+        'is named to receive them',
+      ),
     });
   });
 }
@@ -77,19 +82,4 @@ export async function lookForBalance<Named>(
   }
   const settled = await finishOpenSlots(context, view);
   return { ...(settled === view ? named : await find(settled)), view: settled };
-}
-
-/** Masters that answer and that nobody holds for failed. */
-export function workingMasters(view: ClusterView): NodeRecord[] {
-  return reachableMasters(view).filter((node) => !isFailed(node));
-}
-
-/** What every member that answers says when the moves are done. */
-export function expectationOf(
-  view: ClusterView,
-  moves: readonly MoveStep[],
-  owned: Expectation['owners'] = [],
-): Expectation {
-  const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
-  return { members, owners: [...owned, ...moves.map(({ target, slots }) => ({ id: target.id, slots }))] };
 }

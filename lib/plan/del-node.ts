@@ -3,6 +3,7 @@ import { type ClusterView, replicasOf } from '../model/view.ts';
 import { planGiveAway } from './give-away.ts';
 import { mastersOf } from './moves.ts';
 import { type Draft, nodeRef, type StepOf } from './plan.ts';
+import { moveReasons } from './reasons.ts';
 
 /** Takes a node out: its slots to the others, those with fewest first, its replicas to the masters with fewest, then it is forgotten. */
 export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
@@ -24,6 +25,7 @@ export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
       { type: 'forget', node, by: others.map(nodeRef), ...(isAlive ? {} : { isDead: true as const }) },
       ...(isAlive ? [{ type: 'reset' as const, node }] : []),
     ],
+    ...(moves.length > 0 ? { reasons: moveReasons(moves, 'leaves', 'takes an equal share') } : {}),
     expect: {
       members: others.map(nodeRef),
       gone: [leaver.id],

@@ -179,8 +179,9 @@ function nameIn(view: ClusterView, id: string): string {
   return node && node.address.host !== '' ? formatAddress(node.address) : id;
 }
 
-function strangersIn({ before }: Plan, { view }: Sight): Difference[] {
-  const known = new Set(before.map(({ id }) => id));
+function strangersIn({ before }: Plan, { view, strangers }: Sight): Difference[] {
+  // Those that answer in place of a node of the plan are told of by its name.
+  const known = new Set([...before, ...strangers.values()].map(({ id }) => id));
   return view.nodes
     .filter(({ id }) => !known.has(id))
     .map(({ id }) => {

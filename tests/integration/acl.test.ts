@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
+  applyPlan,
   check,
   clusterInfo,
   createCluster,
@@ -21,9 +22,11 @@ import {
   replicate,
   rescueCluster,
   reshard,
+  rollbackPlan,
   setNodeTimeout,
   shutdownCluster,
   startClusterOnMulti,
+  verifyPlan,
 } from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
@@ -144,7 +147,16 @@ describe('an ACL user with the rules of the guide and no others', () => {
     await failover(attached.replica.address, user);
     await allow(nodes, move);
     await rebalance(first.address, { ...user, weights: { [attached.replica.address]: 2 } });
-    await reshard(first.address, { ...user, from: 'all', to: attached.replica.address, slots: 10 });
+    const moved = await reshard(first.address, {
+      ...user,
+      from: 'all',
+      to: attached.replica.address,
+      slots: 10,
+    });
+    await rollbackPlan(first.address, moved.plan, user);
+    await applyPlan(first.address, moved.plan, user);
+    await allow(nodes, [...look, ...rulesOf('`verify`'), ...rulesOf('`check`')]);
+    assert.equal((await verifyPlan(first.address, moved.plan, user)).state, 'done');
     await allow(nodes, [...move, ...rulesOf('`quit`'), ...rulesOf('`replicate`')]);
     await delNode(second.address, attached.replica.address, { ...user, drain: true });
   });

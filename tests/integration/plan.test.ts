@@ -217,7 +217,7 @@ describe('plans', { concurrency: 3 }, () => {
       members,
       () => rollbackPlan(first.address, parsePlan(readFileSync(quit, 'utf8'))),
       'NOT_REVERSIBLE',
-      /it was reset and has another node id/,
+      /it has left the cluster/,
     );
 
     await third.kill();

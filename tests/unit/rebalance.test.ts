@@ -5,6 +5,7 @@ import { changeLines } from '../../lib/cli/change-view.ts';
 import { countSlots, type NodeRecord, slotsOf } from '../../lib/model/node.ts';
 import { SLOT_COUNT, toRanges } from '../../lib/model/slot.ts';
 import { toPlan } from '../../lib/plan/plan.ts';
+import { shareReasons } from '../../lib/plan/reasons.ts';
 import { planRebalance, type WeightedMaster, weighMasters } from '../../lib/plan/rebalance.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { applied, ownersIn, recordOf, slotsIn } from '../helpers/slot-plans.ts';
@@ -342,6 +343,19 @@ describe('planRebalance() by load', () => {
   });
 });
 
+describe('shareReasons()', () => {
+  test('tells of those that give or get, and of a weight of 0', () => {
+    const nodes = mastersWith(8000, 4384, 4000);
+    const masters = weighted(nodes, [0, 1, 3]);
+    const steps = planRebalance({ masters, threshold: 0 });
+    assert.deepEqual(
+      shareReasons(masters, steps, 'keys').map(({ text }) => text),
+      ['weight 0: it is emptied', 'its share is 25% of keys', 'its share is 75% of keys'],
+    );
+    assert.deepEqual(shareReasons(masters, [], 'slots'), []);
+  });
+});
+
 describe('changeLines()', () => {
   test('shows slots and loads before and after of the nodes that change', () => {
     const nodes = mastersWith(10000, 6383, 0, 1);
@@ -365,6 +379,12 @@ describe('changeLines()', () => {
       '  127.0.0.1:7001  6383 → 8191 slots   0 keys → 10 keys',
     ]);
     assert.deepEqual(changeLines(toPlan({ ...draft, steps: [] }, nodes)), []);
+    const reasons = shareReasons(weighted(nodes.slice(0, 2)), steps, 'slots');
+    assert.deepEqual(changeLines(toPlan({ ...draft, reasons }, nodes)), [
+      'Slots before and after:',
+      '  127.0.0.1:7000  10000 → 8192 slots  its share is 50%: 8192 slots',
+      '  127.0.0.1:7001  6383 → 8191 slots   its share is 50%: 8192 slots',
+    ]);
   });
 });
 

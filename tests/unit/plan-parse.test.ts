@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { ClusterError, type Plan, parsePlan, type Step } from '../../lib/index.ts';
+import { idOf } from '../helpers/views.ts';
+
+const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${7000 + node}` });
+const [a, b] = [refOf(1), refOf(2)];
+
+/** Every type of step with every field it can have. */
+const everyStep: Step[] = [
+  { type: 'assign-slots', node: a, slots: [[0, 5]], configEpoch: 1, maxSlots: 16384 },
+  { type: 'meet', nodes: [a], to: [b], serving: true },
+  { type: 'replicate', replica: a, master: b },
+  {
+    type: 'move-slots',
+    source: a,
+    target: { ...b, busPort: 1234 },
+    slots: [
+      [0, 5],
+      [7, 7],
+    ],
+    isResumed: true,
+    content: { keys: 1, bytes: 2, bigKeys: [{ key: 'a\x00\xff', slot: 3, bytes: 9, db: 1 }] },
+  },
+  { type: 'close-slots', node: a, slots: [[1, 1]], owner: b, stayOpen: true },
+  { type: 'take-slots', node: a, slots: [[1, 1]], from: [b] },
+  { type: 'failover', replica: a, master: b, mode: 'force' },
+  { type: 'forget', node: a, by: [b], isDead: true },
+  { type: 'reset', node: a },
+];
+
+const full: Plan = {
+  version: 1,
+  operation: 'del_node',
+  steps: everyStep,
+  masters: [a, b],
+  expect: {
+    members: [a, b],
+    gone: [idOf(3)],
+    owners: [{ id: idOf(2), slots: [[0, 5]] }],
+    replicas: [{ id: idOf(1), masterId: idOf(2) }],
+    stateOk: false,
+  },
+  loads: { by: 'cpu', nodes: [{ id: idOf(1), before: 1.5, after: 0 }] },
+  reasons: [{ id: idOf(1), text: 'has most' }],
+  before: [
+    { ...a, role: 'master', configEpoch: 1, slots: [[0, 16383]] },
+    { ...b, role: 'replica', masterId: idOf(1), configEpoch: 1, slots: [] },
+    { id: idOf(9), address: ':0', role: 'replica', configEpoch: 0, slots: [] },
+  ],
+};
+
+/** The plan as it comes out of JSON, to be spoilt. */
+// biome-ignore lint/suspicious/noExplicitAny: it is made to fit no type
+const loose = (): any => JSON.parse(JSON.stringify(full));
+
+function assertRefused(text: string, message: RegExp): void {
+  assert.throws(
+    () => parsePlan(text),
+    (error: unknown) => {
+      assert.ok(error instanceof ClusterError, String(error));
+      assert.equal(error.code, 'PLAN_INVALID');
+      assert.match(error.message, message);
+      assert.ok(error.message.length < 300, `short: ${error.message.length}`);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may come to a terminal
+      assert.doesNotMatch(error.message, /[\0-\x1f]/);
+      return true;
+    },
+  );
+}
+
+describe('parsePlan()', () => {
+  test('reads what JSON.stringify made of a plan, every field', () => {
+    assert.deepEqual(parsePlan(JSON.stringify(full)), full);
+  });
+
+  test('refuses another version, what is not JSON, and what is no object', () => {
+    assertRefused(JSON.stringify({ ...full, version: 2 }), /^Not a plan: version: only 1 is known/);
+    assertRefused('{"version":1,', /^Not a plan: it is not JSON$/);
+    for (const text of ['null', '[]', '5', '"plan"', '{}', '{"version":1}'])
+      assertRefused(text, /^Not a plan: /);
+  });
+
+  test('names the field that is wrong', () => {
+    // biome-ignore lint/suspicious/noExplicitAny: it is made to fit no type
+    const cases: [(plan: any) => void, RegExp][] = [
+      [(plan) => Object.assign(plan, { extra: 1 }), /unknown field "extra"/],
+      [(plan) => Object.assign(plan.steps[3], { extra: 1 }), /steps\[3\]: unknown field "extra"/],
+      [(plan) => Object.assign(plan.steps[3].source, { extra: 1 }), /steps\[3\]\.source: unknown field/],
+      [
+        (plan) => Object.assign(plan.steps[3], { type: 'run' }),
+        /steps\[3\]\.type: not a type of step: "run"/,
+      ],
+      [(plan) => Object.assign(plan.steps[3], { type: 'toString' }), /steps\[3\]\.type: not a type of step/],
+      [(plan) => Object.assign(plan.steps[3], { type: '__proto__' }), /steps\[3\]\.type: not a type of step/],
+      [(plan) => plan.steps.push(null), /steps\[9\]\.type/],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { id: 'abc' }),
+        /steps\[3\]\.source\.id: expected a node id/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { id: idOf(10).toUpperCase() }),
+        /steps\[3\]\.source\.id: expected/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { id: idOf(77) }),
+        /steps\[3\]\.source\.id: no node of "before"/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3], { target: plan.steps[3].source }),
+        /source and target are the same/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { address: 'host' }),
+        /steps\[3\]\.source\.address: not an address/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { address: ':0' }),
+        /steps\[3\]\.source\.address: not an address/,
+      ],
+      [(plan) => Object.assign(plan.steps[3].source, { address: 'a:99999' }), /address: not an address/],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { address: 'a\x1b[2J:1' }),
+        /address: expected host:port/,
+      ],
+      [
+        (plan) => Object.assign(plan.steps[3].source, { address: 'me:pw@a:1' }),
+        /address: expected host:port/,
+      ],
+      [
+        (plan) => plan.steps[3].slots.push([16383, 16384]),
+        /steps\[3\]\.slots\[2\]\[1\]: expected a whole number from 0/,
+      ],
+      [(plan) => plan.steps[3].slots.push([-1, 5]), /slots\[2\]\[0\]: expected a whole number/],
+      [(plan) => plan.steps[3].slots.push([9, 8]), /slots\[2\]: expected the first and the last/],
+      [(plan) => plan.steps[3].slots.push([1, 2]), /slots\[2\]: slots twice, or out of order/],
+      [(plan) => plan.steps[3].slots.push([1.5, 2]), /expected a whole number/],
+      [(plan) => plan.steps[3].slots.push([8]), /expected the first and the last/],
+      [(plan) => plan.steps[3].slots.push([8, 9, 10]), /3 items, where 2 is the most/],
+      [(plan) => Object.assign(plan.steps[3], { slots: '0-5' }), /steps\[3\]\.slots: expected a list/],
+      [(plan) => Object.assign(plan.steps[6], { mode: 'now' }), /steps\[6\]\.mode: expected "graceful"/],
+      [(plan) => Object.assign(plan.steps[7], { isDead: false }), /steps\[7\]\.isDead: expected true/],
+      [(plan) => Object.assign(plan, { operation: 'a\nb' }), /operation: expected the name of a command/],
+      [(plan) => Object.assign(plan.reasons[0], { text: 'a\x1b[2J' }), /reasons\[0\]\.text: expected text/],
+      [(plan) => Object.assign(plan.before[1], plan.before[0]), /before\[1\]\.id: the same node twice/],
+      [
+        (plan) => Object.assign(plan.before[0], { masterId: idOf(2) }),
+        /before\[0\]\.masterId: a master has none/,
+      ],
+      [(plan) => delete plan.before, /before: expected a list, found nothing/],
+      [
+        (plan) => Object.assign(plan.expect.members[0], { id: idOf(66) }),
+        /expect\.members\[0\]\.id: no node/,
+      ],
+    ];
+    for (const [spoil, message] of cases) {
+      const plan = loose();
+      spoil(plan);
+      assertRefused(JSON.stringify(plan), message);
+    }
+  });
+
+  test('takes nothing in by way of a prototype', () => {
+    const text = JSON.stringify(full);
+    assertRefused(text.replace('{"version"', '{"__proto__":{"x":1},"version"'), /unknown field "__proto__"/);
+    assertRefused(
+      text.replace('"type":"reset"', '"constructor":{},"type":"reset"'),
+      /unknown field "constructor"/,
+    );
+    assert.equal(({} as { x?: unknown }).x, undefined);
+  });
+
+  test('refuses lists and texts without end', () => {
+    const plan = loose();
+    plan.before = new Array(20_001).fill(plan.before[0]);
+    assertRefused(JSON.stringify(plan), /before: 20001 items, where 20000 is the most/);
+    assertRefused(`"${'x'.repeat(64 * 1024 * 1024)}"`, /characters, where 67108864 is the most/);
+  });
+
+  test('reads or refuses anything, and throws nothing else', () => {
+    const paths = fc.array(fc.nat(), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(paths, fc.jsonValue(), (path, value) => {
+        const plan = loose();
+        let at = plan;
+        for (const [index, choice] of path.entries()) {
+          const keys = Object.keys(at);
+          const key = keys[choice % Math.max(1, keys.length)];
+          if (key === undefined) break;
+          if (index === path.length - 1 || typeof at[key] !== 'object' || at[key] === null) {
+            at[key] = value;
+            break;
+          }
+          at = at[key];
+        }
+        try {
+          parsePlan(JSON.stringify(plan));
+        } catch (error) {
+          assert.ok(error instanceof ClusterError && error.code === 'PLAN_INVALID', String(error));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
