@@ -1,3 +1,4 @@
+import { requireNoOtherTask } from '../apply/atomic-tasks.ts';
 import type { Context } from '../apply/context.ts';
 import { nodeError } from '../apply/context.ts';
 import { askNewcomer } from '../apply/newcomer.ts';
@@ -44,6 +45,7 @@ export function rollbackPlan(
       ...expectationAfter(checked, inverse),
     };
     requireMasters(ready, sight);
+    await requireNothingOnItsWay(context, checked, ready);
     await requireNoKeysLost(context, ready, sight);
     await requireReady(context, ready, sight);
     return { plan: ready, original: checked, sight };
@@ -78,6 +80,16 @@ function requireMasters({ steps }: Plan, { view }: Sight): void {
       hint: `Nothing was changed. Take it out with redis-trib del_node, add it with redis-trib join_no_load, and move slots to it with redis-trib reshard`,
     });
   }
+}
+
+// An atomic migration that an interrupted run began goes on by itself: its slots would arrive after all.
+async function requireNothingOnItsWay(context: Context, plan: Plan, { steps }: Plan): Promise<void> {
+  if (context.options.dryRun || !plan.steps.some(({ type }) => type === 'move-slots')) return;
+  const moves = steps.filter((step) => step.type === 'move-slots');
+  await requireNoOtherTask(context, plan, moves, (error) => {
+    if (!context.options.force) throw error;
+    context.emit({ type: 'warning', message: error.message });
+  });
 }
 
 // The nodes of a cluster that is to be none any more.
