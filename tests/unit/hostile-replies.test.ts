@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { commands as allCommands } from '../../lib/cli/commands.ts';
 import { check } from '../../lib/index.ts';
 import { NodeLines } from '../../lib/model/node-lines.ts';
@@ -25,11 +28,14 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     check: [],
     info: [],
     fix: [],
+    apply: ['--yes'],
+    rollback: ['--yes'],
+    verify: [],
   };
   const waits = LOOKING.includes(name) ? [] : ['--agree-timeout', '300'];
   return [
     name,
-    cluster,
+    PLANNED.includes(name) ? planFileOf(cluster, other) : cluster,
     '--connect-timeout',
     '300',
     '--command-timeout',
@@ -39,7 +45,35 @@ function argvOf(name: string, cluster: string, other: string): string[] {
   ];
 }
 
-const LOOKING = ['list', 'check', 'info', 'execute', 'call', 'set_timeout'];
+const PLANNED = ['apply', 'verify', 'rollback'];
+const dir = mkdtempSync(join(tmpdir(), 'redis-trib-hostile-'));
+after(() => rmSync(dir, { recursive: true }));
+let plans = 0;
+
+/** The file of a plan by which the other node joins the cluster and gets a slot. */
+function planFileOf(cluster: string, other: string): string {
+  const [old, joining] = [
+    { id: id(1), address: cluster },
+    { id: id(5), address: other },
+  ];
+  const steps = [
+    { type: 'meet', nodes: [joining], to: [old], serving: true },
+    { type: 'move-slots', source: old, target: joining, slots: [[5, 5]] },
+  ];
+  const before = [
+    { ...old, role: 'master', configEpoch: 1, slots: [[0, 16383]] },
+    { ...joining, role: 'master', configEpoch: 0, slots: [] },
+  ];
+  const path = join(dir, `plan-${++plans}.json`);
+  const expect = { members: [old, joining] };
+  writeFileSync(
+    path,
+    JSON.stringify({ version: 1, operation: 'join', steps, masters: [old], expect, before }),
+  );
+  return path;
+}
+
+const LOOKING = ['verify', 'list', 'check', 'info', 'execute', 'call', 'set_timeout'];
 const commands = allCommands.filter((command) => !command.isLocal).map(({ name }) => name);
 const id = (digit: number): string => `${digit}`.repeat(40).slice(0, 40);
 const ok = '+OK\r\n';
