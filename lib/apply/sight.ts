@@ -4,6 +4,7 @@ import type { NodeRef, Plan } from '../plan/plan.ts';
 import { namedIn, type Sight } from '../plan/standing.ts';
 import { traceOf } from '../plan/trace.ts';
 import type { Context } from './context.ts';
+import { askLibraries } from './functions.ts';
 import { askNode, look } from './look.ts';
 import { countKeyspace } from './newcomer.ts';
 import { inParallel } from './parallel.ts';
@@ -52,7 +53,26 @@ export async function lookForPlan(
   const merged = mergeReports(view.seed, view.seedId, reports, unreachable);
   const members = new Set(view.nodes.map(({ id }) => id));
   const sight = { view: merged, members, strangers, keys, reached: await reachedAt(context, plan, merged) };
-  return { ...sight, copying: await copyingIn(context, plan, merged) };
+  const [copying, libraries] = await Promise.all([
+    copyingIn(context, plan, merged),
+    librariesIn(context, plan, merged),
+  ]);
+  return { ...sight, copying, libraries };
+}
+
+async function librariesIn(
+  context: Context,
+  { steps }: Plan,
+  view: Sight['view'],
+): Promise<Map<string, ReadonlySet<string>>> {
+  const nodes = steps.flatMap((step) =>
+    step.type === 'load-functions' && view.reports.has(step.node.id) ? [step.node] : [],
+  );
+  const found = await inParallel(nodes, async (node) => {
+    const present = await askLibraries(context, node);
+    return [node.id, new Set(present?.keys())] as const;
+  });
+  return new Map(found);
 }
 
 // A node may answer at more addresses than the others know it by.

@@ -71,6 +71,9 @@ function undo(step: Step, { masters }: Projection, known: Known): Step[] {
         ...(step.to.length > 0 ? [{ type: 'forget' as const, node, by: step.to }] : []),
         { type: 'reset', node },
       ]);
+    // Libraries that nobody calls do no harm, and other functions of the node would go with them.
+    case 'load-functions':
+      return [];
     case 'replicate':
       return undoReplicate(step, masters.get(step.replica.id) ?? null, known);
     case 'failover':

@@ -98,6 +98,12 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
     maxSlots: number(1, SLOT_COUNT),
   }),
   meet: record<StepOf<'meet'>>({ type: type('meet'), nodes: refs, to: refs, serving: boolean }),
+  'load-functions': record<StepOf<'load-functions'>>({
+    type: type('load-functions'),
+    node: ref,
+    from: ref,
+    libraries: list(text(/./, 'the name of a library of functions'), MOST_STEPS),
+  }),
   replicate: record<StepOf<'replicate'>>({ type: type('replicate'), replica: ref, master: ref }),
   'move-slots': record<StepOf<'move-slots'>>({
     type: type('move-slots'),
@@ -114,7 +120,13 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
     owner: ref,
     stayOpen: optional(always),
   }),
-  'take-slots': record<StepOf<'take-slots'>>({ type: type('take-slots'), node: ref, slots, from: refs }),
+  'take-slots': record<StepOf<'take-slots'>>({
+    type: type('take-slots'),
+    node: ref,
+    slots,
+    from: refs,
+    isBegun: optional(always),
+  }),
   failover: record<StepOf<'failover'>>({
     type: type('failover'),
     replica: ref,

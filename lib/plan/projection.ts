@@ -50,6 +50,7 @@ export function advance({ owners, masters }: Projection, step: Step): number[] {
       masters.set(step.node.id, null);
       return give(slotsOwnedBy(owners, step.node.id), undefined);
     case 'meet':
+    case 'load-functions':
     case 'forget':
       return [];
   }

@@ -20,6 +20,8 @@ export interface Sight {
   readonly reached: ReadonlySet<string>;
   /** Ids of replicas that have not copied their master. */
   readonly copying: ReadonlySet<string>;
+  /** By id, of nodes that are to get libraries of functions: names of those that they have. */
+  readonly libraries?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Something that is not as the plan saw it, nor as it would make it. */
@@ -98,6 +100,10 @@ function split(step: Step, index: number, at: readonly number[], sight: Sight, {
         all.filter(({ id }) => id !== node.id).map((other) => [knows(other, node.id), knows(node, other.id)]),
       );
       return whole(pairs.flat().every(Boolean), pairs.flat().some(Boolean));
+    }
+    case 'load-functions': {
+      const present = sight.libraries?.get(step.node.id);
+      return whole(step.libraries.every((name) => present?.has(name)));
     }
     case 'replicate': {
       const now = nodeById(view, step.replica.id);

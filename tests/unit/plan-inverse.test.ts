@@ -11,7 +11,7 @@ import {
 } from '../../lib/index.ts';
 import { expandSlots, SLOT_COUNT, toRanges } from '../../lib/model/slot.ts';
 import { planCreate } from '../../lib/plan/create.ts';
-import { planDrain } from '../../lib/plan/drain.ts';
+import { planGiveAway } from '../../lib/plan/give-away.ts';
 import { type Draft, nodeRef, toPlan } from '../../lib/plan/plan.ts';
 import { advance, nodesAfter, projectionOf } from '../../lib/plan/projection.ts';
 import { planRebalance } from '../../lib/plan/rebalance.ts';
@@ -48,7 +48,7 @@ const movePlans = fc
       operation === 'rebalance'
         ? planRebalance({ masters: nodes.map((node) => ({ node, weight: 1 + (seed % 3) })), threshold: 0 })
         : operation === 'drain'
-          ? planDrain(first, others)
+          ? planGiveAway(first, others)
           : planReshard({ sources: others, target: first, slots: 1 + (seed % others.length) });
     const steps = 'refusal' in planned ? [] : 'steps' in planned ? planned.steps : planned;
     const members = nodes.map(nodeRef);
