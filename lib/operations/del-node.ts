@@ -13,6 +13,7 @@ import type { OperationOptions } from '../options.ts';
 import { planDelNode } from '../plan/del-node.ts';
 import { nodeRef } from '../plan/plan.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
+import { isGhost } from './ghosts.ts';
 import { requireMember } from './join-cluster.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
@@ -58,7 +59,8 @@ export function delNode(
       if (leaver.slots.length > 0)
         requireServing(view, `move the slots of ${nodeName(view, leaver.id)} away`);
     }
-    if (!options.force) requireAnswers(view, `take ${nodeName(view, leaver.id)} out`);
+    const unreachable = new Map([...view.unreachable].filter(([id]) => id !== leaver.id));
+    if (!options.force) requireAnswers({ ...view, unreachable }, `take ${nodeName(view, leaver.id)} out`);
     for (const id of view.unreachable.keys()) {
       if (id === leaver.id) continue;
       const message = `${nodeName(view, id)} gives no answer and cannot be told to forget ${nodeName(view, leaver.id)}`;
@@ -89,7 +91,7 @@ async function findNode(
 function requireLeavable(view: ClusterView, leaver: NodeRecord, { drain, force }: DelNodeOptions): void {
   const name = nodeName(view, leaver.id);
   const isAlive = view.reports.has(leaver.id);
-  if (!isAlive && !force && !failedNodes(view).includes(leaver.id)) {
+  if (!isAlive && !force && !isGhost(view, leaver) && !failedNodes(view).includes(leaver.id)) {
     throw nodeError(
       'NODE_UNREACHABLE',
       name,

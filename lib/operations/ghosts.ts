@@ -28,12 +28,25 @@ function ghostsOf(view: ClusterView, { myself, address }: NodeReport): NodeRecor
   return view.nodes.filter(
     (node) =>
       node.id !== myself.id &&
-      !view.reports.has(node.id) &&
       (sameAddress(node.address, address) || node.flags.includes('noaddr')) &&
-      [...view.reports.values()].every(({ records }) =>
-        records.every(
-          (record) => record.masterId !== node.id && (record.id !== node.id || record.slots.length === 0),
-        ),
-      ),
+      isForsaken(view, node),
+  );
+}
+
+/** True of an id by which nobody can answer: whoever knows it has no address for it, and it has neither slots nor replicas. */
+export function isGhost(view: ClusterView, node: NodeRecord): boolean {
+  const records = [...view.reports.values()].flatMap(({ records }) =>
+    records.filter(({ id }) => id === node.id),
+  );
+  return isForsaken(view, node) && records.every(({ flags }) => flags.includes('noaddr'));
+}
+
+// Nobody answers by it, and nobody holds it for the owner of a slot, or for a master.
+function isForsaken(view: ClusterView, node: NodeRecord): boolean {
+  if (view.reports.has(node.id)) return false;
+  return [...view.reports.values()].every(({ records }) =>
+    records.every(
+      (record) => record.masterId !== node.id && (record.id !== node.id || record.slots.length === 0),
+    ),
   );
 }

@@ -148,6 +148,24 @@ describe('delNode()', () => {
     await assertAlone(leaver);
   });
 
+  test('takes out an id by which nobody answers any more, though nobody holds it for failed', async () => {
+    const nodes = await bed.start(3, quick);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await createCluster([first.address, second.address]);
+    await joinNoLoad(first.address, third.address);
+    const id = await idOfNode(third);
+    await Promise.all([ask(first, 'CLUSTER', 'FORGET', id), ask(third, 'CLUSTER', 'RESET', 'HARD')]);
+    await eventually('the second has no address for it, or was told to forget it', async () => {
+      const record = (await recordsOf(second)).find((one) => one.id === id);
+      return !record || record.flags.includes('noaddr');
+    });
+    // Redis 7.2 and Valkey tell one another of what was forgotten: then there is nothing left to take out.
+    await delNode(first.address, id).catch((error: Error & { code?: string }) => {
+      assert.equal(error.code, 'NOT_SAME_CLUSTER', error.message);
+    });
+    await assertForgotten([first, second], id);
+  });
+
   test('names a node that is not there', async () => {
     const nodes = await bed.start(2, quick);
     await createCluster(nodes.map(({ address }) => address));

@@ -91,7 +91,7 @@ export class KeyMover {
       isRetry = true;
       let left: readonly string[] | undefined;
       while (left === undefined) {
-        await this.#awaitBoth(batch.slot, end.error, started, pause);
+        await this.#awaitBoth(batch.slot, { ...end, keys }, started, pause);
         left = await this.#settle(lane, batch, keys, end).catch(ifBroken);
       }
       gone += keys.length - left.length;
@@ -110,8 +110,7 @@ export class KeyMover {
     keys: readonly string[],
     end: BatchEnd & { error: Error },
   ): Promise<readonly string[]> {
-    const isOpen = end.type === 'lost' || (end.type === 'failed' && /IOERR/.test(end.error.message));
-    if (!isOpen) return end.type === 'refused' ? keys : this.#present(batch, keys);
+    if (!isUnsettled(end)) return end.type === 'refused' ? keys : this.#present(batch, keys);
     return this.#gate.alone(async () => {
       try {
         await lane.fence();
@@ -174,11 +173,19 @@ export class KeyMover {
   }
 
   // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
-  async #awaitBoth(slot: number, failure: Error, started: number, pause: number): Promise<void> {
+  async #awaitBoth(
+    slot: number,
+    failed: BatchEnd & { readonly error: Error; readonly keys: readonly string[] },
+    started: number,
+    pause: number,
+  ): Promise<void> {
     const { sourceAddress, targetAddress } = this.#link;
+    const { error, keys } = failed;
     do {
-      if (performance.now() - started > RETRY_FOR_MS) throw cannotMigrate(this.#link, slot, failure);
-      if (!isBusyKey(failure)) await sleep(pause);
+      if (performance.now() - started > RETRY_FOR_MS) {
+        throw cannotMigrate(this.#link, slot, error, isUnsettled(failed) ? keys : []);
+      }
+      if (!isBusyKey(error)) await sleep(pause);
     } while (!(await this.#answers(sourceAddress)) || !(await this.#answers(targetAddress)));
   }
 
@@ -208,6 +215,11 @@ export class KeyMover {
 // leave it to the next run to tell what was moved from what was deleted, and that it cannot.
 function ifBroken(error: unknown): undefined {
   if (!(error instanceof Error) || !isWorthRetrying(error)) throw error;
+}
+
+// The target may have copies of keys that are still on the source, or get them yet.
+function isUnsettled({ type, error }: BatchEnd & { readonly error: Error }): boolean {
+  return type === 'lost' || (type === 'failed' && /IOERR/.test(error.message));
 }
 
 // Some of the keys of a transaction are not there, or none is.
@@ -249,11 +261,26 @@ function ownerOf({ source, target, targetReport }: Link, slot: number): string {
   return isTarget ? target.address : source.address;
 }
 
-function cannotMigrate(link: Link, slot: number, cause: Error): ClusterError {
+function cannotMigrate(
+  link: Link,
+  slot: number,
+  cause: Error,
+  unsettled: readonly string[] = [],
+): ClusterError {
+  const { source, target } = link;
+  const hint =
+    `Run the same command again when both nodes are well, before clients delete any of the ${unsettled.length} keys that were on ` +
+    `their way, which --json names: what is deleted on ${source.address} until then may come back from a copy on ${target.address}`;
   return new ClusterError(
     'MIGRATE_FAILED',
-    `Cannot migrate slot ${slot} from ${link.source.address} to ${link.target.address}: ${cause.message}`,
-    { address: link.source.address, cause, openSlots: [slot], resumable: true },
+    `Cannot migrate slot ${slot} from ${source.address} to ${target.address}: ${cause.message}`,
+    {
+      address: source.address,
+      cause,
+      openSlots: [slot],
+      resumable: true,
+      ...(unsettled.length > 0 ? { keys: unsettled, hint } : {}),
+    },
   );
 }
 
