@@ -336,17 +336,18 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
   });
 
   it('keeps what the owner wrote after a MIGRATE was broken off, where redis-cli brings back the old value', async (context) => {
-    const world = await three();
-    const { owner, target, other, ids } = world;
     const breakOff = async () => {
+      const world = await three();
+      const { owner, target, ids } = world;
       await ask(owner, 'SET', first, 'the old value');
       await setSlot(target, 'IMPORTING', ids.owner);
       await setSlot(owner, 'MIGRATING', ids.target);
       await ask(owner, 'MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'COPY', 'KEYS', first);
       await setSlot(owner, 'STABLE');
       await ask(owner, 'SET', first, 'written anew');
+      return world;
     };
-    await breakOff();
+    const { owner, other } = await breakOff();
     assert.deepEqual((await conflictOf(other)).keys, [first]);
     assert.equal(await ask(owner, 'GET', first), 'written anew');
     const name = bed.server.name;
@@ -354,9 +355,10 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
       context.diagnostic('there is no redis-cli to compare with');
       return;
     }
-    await setSlot(owner, 'STABLE');
-    await execute(serverTool(name, 'cli'), ['--cluster', 'fix', owner.address, '--cluster-replace']);
-    assert.equal(await ask(owner, 'GET', first), 'the old value');
+    const theirs = await breakOff();
+    const words = ['--cluster', 'fix', theirs.owner.address, '--cluster-replace'];
+    await execute(serverTool(name, 'cli'), words, { timeout: 60_000 });
+    assert.equal(await ask(theirs.owner, 'GET', first), 'the old value');
   });
 
   it('closes the other slots before it gives up on one', async () => {

@@ -31,6 +31,7 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     apply: ['--yes'],
     rollback: ['--yes'],
     verify: [],
+    import: ['--from', other, '--yes'],
   };
   const waits = LOOKING.includes(name) ? [] : ['--agree-timeout', '300'];
   return [

@@ -20,6 +20,7 @@ export const importCommand: Command = {
   example: '127.0.0.1:7000 --from 127.0.0.1:6379',
   flags: {
     'dry-run': changeFlags['dry-run'],
+    'agree-timeout': changeFlags['agree-timeout'],
     yes: changeFlags.yes,
     from: { type: 'string', value: 'HOST:PORT', help: 'The standalone server' },
     db: {
