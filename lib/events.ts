@@ -7,6 +7,12 @@ export type ClusterEvent =
   | { readonly type: 'node-meet'; readonly node: string; readonly by: string }
   | { readonly type: 'node-forget'; readonly node: string; readonly by: string }
   | { readonly type: 'node-reset'; readonly node: string }
+  | {
+      readonly type: 'functions-loaded';
+      readonly node: string;
+      readonly from: string;
+      readonly libraries: readonly string[];
+    }
   | { readonly type: 'failover'; readonly node: string; readonly master: string }
   | { readonly type: 'replica-set'; readonly node: string; readonly master: string }
   | {

@@ -22,6 +22,7 @@ export type { Finding, FindingKind } from './model/finding.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
 export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
+export { type AddNodeOptions, addNode } from './operations/add-node.ts';
 export { applyPlan } from './operations/apply-plan.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export {

@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { addNode } from './commands/add-node.ts';
 import { call } from './commands/call.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
   create,
   join,
   joinNoLoad,
+  addNode,
   replicate,
   quit,
   delNode,

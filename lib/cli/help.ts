@@ -28,6 +28,7 @@ export function generalHelp(): string {
     ...flagLines(outputFlags),
     `  ${'    --version'.padEnd(OPTION_WIDTH)} Show the version`,
     '',
+    'In the spelling of redis-cli: redis-trib --cluster COMMAND ...; see: redis-trib --cluster help',
     'The password is best given in the environment variable REDISCLI_AUTH.',
     'Help of one command: redis-trib COMMAND --help',
     EXIT_CODES,

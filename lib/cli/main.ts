@@ -35,6 +35,10 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { message, command } = error;
+    if (isCompat(argv)) {
+      io.stderr(`${message}\nSee: redis-trib --cluster help\n`);
+      return EXIT.usage;
+    }
     const hint = `See: redis-trib ${command ? `${command} ` : ''}--help`;
     if (argv.includes('--json') || argv.includes('--json-stream')) {
       const data = { error: { code: 'USAGE', message, hint, openSlots: [], resumable: false } };
@@ -45,8 +49,14 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
   }
 }
 
+// The spelling of redis-cli: `--cluster` stands among options, where a command would come first.
+function isCompat(argv: readonly string[]): boolean {
+  return (argv[0] ?? '').startsWith('-') && argv.includes('--cluster');
+}
+
 async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<number> {
   const [word, ...rest] = argv;
+  if (isCompat(argv)) return (await import('./compat/run.ts')).runCompat(argv, io);
   if (word === '--version' || word === '-V') {
     io.stdout(`${VERSION}\n`);
     return EXIT.done;

@@ -10,6 +10,8 @@ export interface CreateOptions extends StartOptions {
   readonly replicas?: number;
   /** By address: a label of what fails together, such as a rack. Masters and their replicas are kept in different ones. */
   readonly zones?: Readonly<Record<string, string>>;
+  /** Which replica goes to which master, where hosts and zones leave a choice: in turn, or as redis-cli has it. @default 'in-turn' */
+  readonly order?: 'in-turn' | 'redis-cli';
 }
 
 /**
@@ -23,7 +25,7 @@ export async function createCluster(
   addresses: readonly AddressLike[],
   options: CreateOptions = {},
 ): Promise<OperationResult> {
-  const { replicas = 0, zones = {}, maxSlots = SLOT_COUNT } = options;
+  const { replicas = 0, zones = {}, maxSlots = SLOT_COUNT, order = 'in-turn' } = options;
   if (!Number.isInteger(maxSlots) || maxSlots < 1) throw new RangeError(`Not a number of slots: ${maxSlots}`);
   return startFrom(addresses, options, (nodes, context) => {
     const named = new Map(
@@ -33,7 +35,7 @@ export async function createCluster(
       if (!nodes.some(({ address }) => address === node))
         throw new RangeError(`A zone is given for ${node}, which is not among the nodes`);
     }
-    const { draft, warnings } = planCreate(nodes, { replicas, zones: named, maxSlots });
+    const { draft, warnings } = planCreate(nodes, { replicas, zones: named, maxSlots, order });
     for (const message of warnings) context.emit({ type: 'warning', message });
     return draft;
   });

@@ -10,6 +10,8 @@ export interface CreateRequest {
   readonly zones: ReadonlyMap<string, string>;
   /** Most slots in one ADDSLOTS. */
   readonly maxSlots: number;
+  /** Which replica goes to which master first: in turn, or in the order of redis-cli. @default 'in-turn' */
+  readonly order?: 'in-turn' | 'redis-cli';
 }
 
 /** A plan, and where nodes that hold the same data stand together because there is no better place. */
@@ -35,7 +37,7 @@ interface Group {
  * same plan, and nothing is changed about a layout that is good. Throws a RangeError where there are too few nodes.
  */
 export function planCreate(nodes: readonly NodeRef[], request: CreateRequest): CreatePlan {
-  const { replicas, zones, maxSlots } = request;
+  const { replicas, zones, maxSlots, order = 'in-turn' } = request;
   if (!Number.isInteger(replicas) || replicas < 0)
     throw new RangeError(`Not a number of replicas: ${replicas}`);
   const masters = Math.floor(nodes.length / (replicas + 1));
@@ -48,7 +50,9 @@ export function planCreate(nodes: readonly NodeRef[], request: CreateRequest): C
     nodes.map((ref) => ({ ref, host: parseAddress(ref.address).host, zone: zones.get(ref.address) })),
   );
   const groups = places.slice(0, masters).map((master): Group => ({ master, replicas: [] }));
-  assign(groups, places.slice(masters));
+  const pool = places.slice(masters);
+  if (order === 'redis-cli') assignLikeRedisCli(groups, pool, replicas);
+  else assign(groups, pool);
   improve(groups);
   const shares = createShares(masters);
   const assigned = groups.map(
@@ -122,6 +126,18 @@ function assign(groups: readonly Group[], pool: readonly Place[]): void {
       if (taken) group.replicas.push(taken);
     }
   }
+}
+
+// The list turned by one, and each master served in full before the next, by the first that is on another host.
+// Source: clusterManagerCommandCreate.
+function assignLikeRedisCli(groups: readonly Group[], pool: readonly Place[], replicas: number): void {
+  const left = [...pool.slice(1), ...pool.slice(0, 1)];
+  const take = ({ master, replicas: own }: Group): void => {
+    const elsewhere = left.findIndex(({ host }) => host !== master.host);
+    own.push(...left.splice(Math.max(0, elsewhere), 1));
+  };
+  for (const group of groups) for (let count = 0; count < replicas; count++) take(group);
+  while (left.length > 0) for (const group of groups) take(group);
 }
 
 // Changes replicas between groups as long as that keeps more of the same data apart.

@@ -26,7 +26,10 @@ export async function loadFunctions(
   }
   const now = await askLibraries(context, node, true);
   const missing = libraries.filter((name) => wanted?.has(name) && now?.get(name) !== wanted.get(name));
-  if (missing.length === 0) return;
+  if (missing.length === 0) {
+    context.emit({ type: 'functions-loaded', node: node.address, from: from.address, libraries });
+    return;
+  }
   const message = `Cannot give ${node.address} the functions of ${from.address}: it has not got ${missing.join(', ')}`;
   throw nodeError('NOT_REACHED', node.address, message, { resumable: true });
 }

@@ -1,6 +1,12 @@
+import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
+
+/** True of a plan that gives slots to somebody; the end of a move that was begun does not count. */
+export function givesSlots({ steps }: Pick<Plan, 'steps'>): boolean {
+  return steps.some((step) => step.type === 'take-slots' && !step.isBegun);
+}
 
 export const fix: Command = {
   name: 'fix',
@@ -11,8 +17,7 @@ export const fix: Command = {
     'Asks only before it gives slots to somebody. What cannot be decided without guessing is left as it is and told,\n' +
     'with exit code 1: the slots of failed masters too, which may come back with their keys.',
   example: '127.0.0.1:7000',
-  // Not about the end of a move that was begun.
-  asks: ({ steps }) => steps.some((step) => step.type === 'take-slots' && !step.isBegun),
+  asks: givesSlots,
   flags: {
     ...changeFlags,
     ...moveFlags,

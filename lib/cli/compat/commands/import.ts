@@ -1,0 +1,40 @@
+import { type ConnectionOptions, importKeys } from '../../../index.ts';
+import { count } from '../../figures.ts';
+import { connectionOptions } from '../../flags.ts';
+import { UsageError } from '../../io.ts';
+import { readAddress, textOf } from '../arguments.ts';
+import { placeOf } from '../create-lines.ts';
+import { operation, requireSane, type Scene, say, withCluster } from '../scene.ts';
+
+/** Database of the source that redis-cli imports, the only one. */
+const DATABASE = 0;
+
+export function importFrom(scene: Scene): Promise<boolean> {
+  const { read } = scene;
+  const from = textOf(read, 'from');
+  if (from === undefined) throw new UsageError("Option '--cluster-from' is required for subcommand 'import'");
+  const source = readAddress(from);
+  return withCluster(scene, read.words, async (cluster) => {
+    const reached = await sourceOptions(scene);
+    say(scene, `>>> Importing data from ${placeOf(source)} to cluster ${placeOf(read.words.join(':'))}`);
+    await requireSane(scene, cluster, undefined);
+    const options = {
+      ...operation(scene),
+      source: reached,
+      databases: [DATABASE],
+      move: read.values.copy !== true,
+      replace: read.values.replace === true,
+    };
+    const { databases } = await importKeys(cluster, source, { ...options, dryRun: true });
+    say(scene, `*** Importing ${databases[0]?.keys ?? 0} keys from DB ${DATABASE}`);
+    const { keys, same } = await importKeys(cluster, source, options);
+    say(scene, `[OK] ${count(keys + same, 'key')} imported.`);
+    return true;
+  });
+}
+
+function sourceOptions({ read, io }: Scene): Promise<ConnectionOptions> {
+  const own = { user: textOf(read, 'from-user'), pass: textOf(read, 'from-pass') };
+  const askpass = read.values['from-askpass'] === true;
+  return connectionOptions({ ...own, askpass }, { ...io, env: {} });
+}

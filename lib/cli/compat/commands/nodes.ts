@@ -1,0 +1,103 @@
+import { ClusterError } from '../../../errors.ts';
+import { addNode as add, type Cluster, execute, delNode as remove } from '../../../index.ts';
+import { readAddress, textOf } from '../arguments.ts';
+import { placeOf } from '../create-lines.ts';
+import { mastersInOrder, nameOf, nodesInOrder, replicaCount } from '../lines.ts';
+import { examine, operation, requireSane, type Scene, say, sayError, withCluster } from '../scene.ts';
+
+export function addNode(scene: Scene): Promise<boolean> {
+  const { read } = scene;
+  const [added, existing] = read.words.map(readAddress) as [string, string];
+  const place = placeOf(added);
+  return withCluster(scene, [existing], async (cluster) => {
+    say(scene, `>>> Adding node ${place} to cluster ${placeOf(existing)}`);
+    const { result, words } = await requireSane(scene, cluster, undefined);
+    const id = textOf(read, 'master-id');
+    const isReplica = read.values.replica === true;
+    const nodes = nodesInOrder(result.view);
+    const masters = mastersInOrder(result.view);
+    const named = id === undefined ? undefined : masters.find((node) => node.id === id.toLowerCase());
+    if (isReplica && id !== undefined && !named) {
+      const error = new ClusterError('NOT_SAME_CLUSTER', `No master of the cluster has the id "${id}"`, {
+        hint: 'Nothing was changed. See ids with: redis-trib --cluster check',
+      });
+      sayError(scene, `[ERR] No such ${words.master} ID ${id}`, error);
+    }
+    const fewest = masters.toSorted((a, b) => replicaCount(nodes, a.id) - replicaCount(nodes, b.id))[0];
+    const master = isReplica ? (named ?? fewest) : undefined;
+    if (master && !named) say(scene, `Automatically selected ${words.master} ${nameOf(master)}`);
+    let isMet = false;
+    const takesFunctions = !master && (await knowsFunctions(cluster));
+    const options = operation(scene, (event) => {
+      if (event.type === 'plan' && takesFunctions) {
+        say(
+          scene,
+          '>>> Getting functions from cluster',
+          `>>> Send FUNCTION LIST to ${place} to verify there is no functions in it`,
+          `>>> Send FUNCTION RESTORE to ${place}`,
+        );
+      } else if (event.type === 'node-meet' && !isMet) {
+        isMet = true;
+        say(scene, `>>> Send CLUSTER MEET to node ${place} to make it join the cluster.`);
+        if (master) say(scene, 'Waiting for the cluster to join', '');
+      } else if (event.type === 'replica-set' && master) {
+        say(scene, `>>> Configure node as replica of ${nameOf(master)}.`);
+      }
+    });
+    try {
+      await add(cluster, added, { ...options, ...(master ? { replicaOf: master.id } : {}) });
+    } catch (error) {
+      if (!(error instanceof ClusterError)) throw error;
+      if (error.code === 'ALREADY_IN_CLUSTER' || error.code === 'NODE_NOT_EMPTY') {
+        sayError(
+          scene,
+          `[ERR] Node ${place} is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or contains some key in database 0.`,
+          error,
+        );
+      }
+      throw error;
+    }
+    say(scene, '[OK] New node added correctly.');
+    return true;
+  });
+}
+
+// Servers before 7.0 have none.
+async function knowsFunctions(cluster: Cluster): Promise<boolean> {
+  const answers = await execute(cluster, ['FUNCTION', 'LIST'], { mastersOnly: true });
+  return answers.some(({ error }) => error === null);
+}
+
+export function delNode(scene: Scene): Promise<boolean> {
+  const [node = '', id = ''] = scene.read.words;
+  return withCluster(scene, [node], async (cluster) => {
+    say(scene, `>>> Removing node ${id} from cluster ${placeOf(readAddress(node))}`);
+    const { result, words } = await examine(scene, cluster);
+    const found = result.view.nodes.find((one) => one.id === id.toLowerCase());
+    if (!found) {
+      const error = new ClusterError('NOT_SAME_CLUSTER', `No node of the cluster has the id "${id}"`, {
+        hint: 'Nothing was changed. See ids with: redis-trib --cluster check',
+      });
+      sayError(scene, `[ERR] No such node ID ${id}`, error);
+    }
+    let isForgetting = false;
+    const options = operation(scene, (event) => {
+      if (event.type === 'replica-set') {
+        say(scene, `>>> ${placeOf(event.node)} as replica of ${placeOf(event.master)}`);
+      } else if (event.type === 'node-forget' && !isForgetting) {
+        isForgetting = true;
+        say(scene, '>>> Sending CLUSTER FORGET messages to the cluster...');
+      } else if (event.type === 'node-reset') {
+        say(scene, '>>> Sending CLUSTER RESET HARD to the deleted node.');
+      }
+    });
+    try {
+      await remove(cluster, found.id, options);
+    } catch (error) {
+      if (!(error instanceof ClusterError) || error.code !== 'NODE_NOT_EMPTY') throw error;
+      sayError(scene, `[ERR] Node ${nameOf(found)} is not empty! Reshard data away and try again.`, error);
+    }
+    if (words.tellsRemoval) say(scene, `[OK] Node ${found.id} removed from the cluster.`);
+    return true;
+  });
+}

@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../../errors.ts';
+import type { ConnectionOptions, OperationOptions } from '../../options.ts';
+import { connectionOptions } from '../flags.ts';
+import { type Io, UsageError } from '../io.ts';
+import { type CompatArguments, textOf, wholeOf } from './arguments.ts';
+
+/** Options of the library for a command line in the spelling of redis-cli. A password never comes into an error. */
+export async function compatOptionsOf(read: CompatArguments, io: Io): Promise<OperationOptions> {
+  const { values } = read;
+  const timeout = wholeOf(read, 'timeout', 1);
+  // What is given and means nothing here has to be a number all the same.
+  wholeOf(read, 'ignored-number', 1);
+  const connection = await connectionOptions(
+    {
+      ...pick(values, ['pass', 'user', 'askpass', 'tls', 'sni', 'cacert', 'cert', 'key', 'insecure']),
+      ...connectTimeout(read),
+    },
+    { ...io, env: { REDISCLI_AUTH: io.env.VALKEYCLI_AUTH || io.env.REDISCLI_AUTH } },
+  );
+  return {
+    ...connection,
+    ...withTlsOptions(connection, read),
+    ...(timeout === undefined ? {} : { migrateTimeout: timeout }),
+    ...(values.atomic ? { method: 'atomic' as const } : {}),
+    signal: io.signal,
+  };
+}
+
+/** True if nothing is to be asked: by option, or by the environment. */
+export function isYes({ values }: CompatArguments, { env }: Io): boolean {
+  return values.yes === true || env.REDISCLI_CLUSTER_YES === '1' || env.VALKEYCLI_CLUSTER_YES === '1';
+}
+
+function connectTimeout(read: CompatArguments): Record<string, string> {
+  const text = textOf(read, 'connect-seconds');
+  if (text === undefined) return {};
+  const ms = Math.round(Number(text) * 1000);
+  if (!(ms >= 1 && ms <= 0x7fffffff)) throw new UsageError(`Not a number of seconds for -t: "${text}"`);
+  return { 'connect-timeout': String(ms) };
+}
+
+function withTlsOptions({ tls }: ConnectionOptions, read: CompatArguments): Pick<ConnectionOptions, 'tls'> {
+  const dir = textOf(read, 'cacertdir');
+  const ciphers = [textOf(read, 'tls-ciphersuites'), textOf(read, 'tls-ciphers')].filter((one) => one);
+  if (dir === undefined && ciphers.length === 0) return {};
+  if (!tls) throw new UsageError('--cacertdir, --tls-ciphers and --tls-ciphersuites need --tls');
+  return {
+    tls: {
+      ...(tls === true ? {} : tls),
+      ...(dir === undefined ? {} : { ca: certificatesIn(dir) }),
+      ...(ciphers.length === 0 ? {} : { ciphers: ciphers.join(':') }),
+    },
+  };
+}
+
+function certificatesIn(dir: string): string[] {
+  try {
+    const files = readdirSync(dir, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
+    const found = files.map(({ name }) => readFileSync(join(dir, name), 'utf8'));
+    const certificates = found.filter((text) => text.includes('-----BEGIN CERTIFICATE'));
+    if (certificates.length === 0) throw new Error('no certificate in it');
+    return certificates;
+  } catch (error) {
+    throw new UsageError(`Cannot read the directory of --cacertdir: ${messageOf(error)}`);
+  }
+}
+
+type Picked = Record<string, string | true | readonly string[]>;
+
+function pick(values: Readonly<Picked>, names: readonly string[]): Picked {
+  return Object.fromEntries(
+    names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+  );
+}
