@@ -1,4 +1,4 @@
-import { type ClusterView, slotOwners } from '../model/view.ts';
+import type { ClusterView } from '../model/view.ts';
 import type { KeyEvidence } from '../plan/uncovered.ts';
 import type { Context } from './context.ts';
 import { inParallel } from './parallel.ts';
@@ -47,10 +47,4 @@ function pairsThatShare(lists: readonly (readonly [string, ReadonlySet<string>])
       .filter(([, ofB]) => [...ofA].some((key) => ofB.has(key)))
       .map(([b]): [string, string] => [a, b]),
   );
-}
-
-/** Slots without an owner among the masters that answer of which one of them holds keys. */
-export function ownerlessSlotsWithKeys(view: ClusterView, { holders }: KeyEvidence): number[] {
-  const owners = slotOwners(view);
-  return [...holders.keys()].filter((slot) => owners[slot] === undefined).sort((a, b) => a - b);
 }

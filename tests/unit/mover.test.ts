@@ -8,11 +8,9 @@ import { Gate } from '../../lib/apply/mover/gate.ts';
 import { mostLanes } from '../../lib/apply/mover/migrate.ts';
 import { Pacer } from '../../lib/apply/mover/pacer.ts';
 import { Ledger } from '../../lib/apply/mover/progress.ts';
-import { readTransaction } from '../../lib/apply/mover/set-slot.ts';
 import { runDisjoint } from '../../lib/apply/schedule.ts';
 import type { ClusterEvent } from '../../lib/events.ts';
 import type { MoveStep } from '../../lib/plan/plan.ts';
-import { ReplyError } from '../../resp/index.ts';
 
 /** A promise and how to settle it. */
 function latch() {
@@ -136,25 +134,6 @@ describe('mostLanes()', () => {
       [undefined, 1000, 100, 50, 10].map((timeout) => mostLanes(timeout)),
       [32, 20, 2, 1, 1],
     );
-  });
-});
-
-describe('readTransaction()', () => {
-  const refusal = new ReplyError("ERR I'm not the owner of hash slot 7");
-
-  test('tells of each command what became of it', () => {
-    assert.deepEqual(readTransaction(['OK', 'QUEUED', 'QUEUED', ['OK', refusal]]), ['OK', refusal]);
-  });
-
-  test('takes the commands by themselves where the node allows no transaction', () => {
-    const [denied, alone] = [new ReplyError('NOPERM no multi'), new ReplyError('ERR EXEC without MULTI')];
-    assert.deepEqual(readTransaction([denied, 'OK', refusal, alone]), ['OK', refusal]);
-  });
-
-  test('says of all commands why none was run', () => {
-    const [denied, undone] = [new ReplyError('NOPERM no setslot'), new ReplyError('EXECABORT discarded')];
-    assert.deepEqual(readTransaction(['OK', 'QUEUED', denied, undone]), [denied, denied]);
-    assert.deepEqual(readTransaction(['OK', 'QUEUED', 'QUEUED', undone]), [undone, undone]);
   });
 });
 

@@ -562,7 +562,7 @@ describe('planFix()', () => {
 });
 
 describe('windows()', () => {
-  test('keeps order and holds no more than 1000 slots or 20000 keys, but always one slot', () => {
+  test('keeps order and holds no more than 500 slots or 20000 keys, but always one slot', () => {
     const sizes = (keys: number[]) =>
       [
         ...windows(
@@ -571,7 +571,7 @@ describe('windows()', () => {
         ),
       ].map(({ length }) => length);
     assert.deepEqual(sizes([]), []);
-    assert.deepEqual(sizes(new Array(2250).fill(0)), [1000, 1000, 250]);
+    assert.deepEqual(sizes(new Array(1250).fill(0)), [500, 500, 250]);
     assert.deepEqual(sizes([20_000, 1, 19_999, 1]), [1, 2, 1]);
     assert.deepEqual(sizes([1_000_000, 1_000_000]), [1, 1]);
   });
@@ -585,7 +585,7 @@ describe('windows()', () => {
         assert.deepEqual(cut.flat(), slots);
         for (const window of cut) {
           const held = window.reduce((sum, slot) => sum + (keys[slot / 3] ?? 0), 0);
-          assert.ok(window.length <= 1000 && (held <= 20_000 || window.length === 1));
+          assert.ok(window.length <= 500 && (held <= 20_000 || window.length === 1));
         }
       }),
     );

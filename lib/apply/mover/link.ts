@@ -26,14 +26,11 @@ export interface Link {
   readonly isValkey: boolean;
   /** Connections to spread SETSLOT over. */
   readonly setSlotLanes: number;
-  /** Ids of those of the two that take SETSLOT for many slots as one transaction. */
-  readonly takesMany: ReadonlySet<string>;
 }
 
 /**
  * Valkey 8.0 and newer answer SETSLOT when a replica has it, one command of a connection after the other. Redis answers at
- * once. It saves its configuration, and waits for the disk, each time that it has worked off what it had read of a connection,
- * some 200 commands: as one transaction they are saved once. Valkey, which may have to wait in the middle of it, is spared that.
+ * once, and saves its configuration once for all that it has read of one connection, some 200.
  */
 const VALKEY_LANES = 16;
 
@@ -83,10 +80,6 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     targetReport,
     isValkey: isValkey(String(sourceServer)),
     setSlotLanes: waitsForReplicas(String(targetServer), targetReport.records) ? VALKEY_LANES : 1,
-    takesMany: new Set([
-      ...(isValkey(String(sourceServer)) ? [] : [source.id]),
-      ...(isValkey(String(targetServer)) ? [] : [target.id]),
-    ]),
   };
 }
 

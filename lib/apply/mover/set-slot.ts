@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Reply, ReplyError } from '../../../resp/index.ts';
+import type { ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { formatSlots } from '../../model/slot.ts';
@@ -84,7 +84,7 @@ interface Refusal {
 
 /** SETSLOT for many slots of one node. Resolves to the first refusal. */
 async function setSlots(
-  { context, setSlotLanes, takesMany }: Link,
+  { context, setSlotLanes }: Link,
   node: NodeRef,
   slots: readonly number[],
   words: readonly string[],
@@ -97,25 +97,9 @@ async function setSlots(
   );
   const refusals = await inParallel(shares, async (part, lane) => {
     const commands = part.map((slot) => ['CLUSTER', 'SETSLOT', slot, ...words]);
-    const isMany = takesMany.has(node.id) && commands.length > 1;
-    const sent = isMany ? [['MULTI'], ...commands, ['EXEC']] : commands;
-    const replies = await context.connections.askAll(address, sent, { lane });
-    return firstRefusal(part, isMany ? readTransaction(replies) : replies, tolerate);
+    return firstRefusal(part, await context.connections.askAll(address, commands, { lane }), tolerate);
   });
   return refusals.find((refusal) => refusal !== undefined);
-}
-
-/**
- * The replies of commands that were sent as a transaction. Where the node allows none each was run by itself; one that it would not
- * even queue has undone all others.
- */
-export function readTransaction(replies: readonly Reply[]): Reply[] {
-  const [begun, ...queued] = replies;
-  const results = queued.pop();
-  if (begun instanceof ReplyError) return queued;
-  if (Array.isArray(results)) return results;
-  const reason = queued.find((reply) => reply instanceof ReplyError) ?? results ?? null;
-  return queued.map(() => reason);
 }
 
 function cannotOpen(

@@ -1,7 +1,7 @@
 import type { MoveLimits } from '../../options.ts';
 
 /** Slots that are opened at one time: a server saves its configuration once for all of them. */
-const WINDOW_SLOTS = 1000;
+const WINDOW_SLOTS = 500;
 /** Keys in the slots opened at one time: they are open, and a stop has to wait, until these are moved. */
 const WINDOW_KEYS = 20_000;
 /** Seconds that moving these may take where the rate is limited. */
