@@ -5,7 +5,7 @@ import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { runOperation } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { at, quick, recordsOf, settled, snapshot, startMasters } from '../helpers/clusters.ts';
+import { assertSoon, at, quick, recordsOf, settled, snapshot, startMasters } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -75,7 +75,8 @@ describe('drain()', { concurrency: 2 }, () => {
     await assertFilled(seed);
     await Promise.all(there.map((node) => node.restart()));
     await settled(nodes);
-    for (const port of home) await failover(`127.0.0.2:${port}`);
+    // They have to copy their masters first
+    for (const port of home) await assertSoon(async () => void (await failover(`127.0.0.2:${port}`)));
     assert.deepEqual(await mastersOn(seed, '127.0.0.2'), home);
     await assertFilled(seed);
     const again = await drain(seed.address, '127.0.0.1');

@@ -209,7 +209,10 @@ describe('redis-trib rebalance', { concurrency: true }, () => {
     const args = ['rebalance', a.address, '--weight', `${a.address}=3`, '--weight', `${b.address}=1`];
     const dry = await runMain([...args, '--dry-run']);
     assert.equal(dry.code, 0, dry.stderr);
-    assert.match(dry.stdout, new RegExp(`\n  ${a.address}  8192 → 12288 slots\n`));
+    assert.match(
+      dry.stdout,
+      new RegExp(`\n  ${a.address}  8192 → 12288 slots {2}its share is 75%: 12288 slots\n`),
+    );
     const refused = await runMain(args);
     assert.equal(refused.code, 2, 'it would ask');
     const done = await runMain([...args, '-y']);
