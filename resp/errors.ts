@@ -1,7 +1,7 @@
 /** The node answered with an error. The link is in order and the next command may be sent. */
 export class ReplyError extends Error {
   static {
-    setName(ReplyError);
+    setName(ReplyError, 'ReplyError');
   }
 
   /** Name of the command that was answered, without its arguments. */
@@ -45,7 +45,7 @@ export interface ProtocolErrorOptions extends ErrorOptions {
 /** The peer does not speak RESP2, or passed a limit. The link is dead. */
 export class ProtocolError extends Error {
   static {
-    setName(ProtocolError);
+    setName(ProtocolError, 'ProtocolError');
   }
 
   readonly code: ProtocolErrorCode;
@@ -73,7 +73,7 @@ export interface ConnectionErrorOptions extends ErrorOptions {
 /** The connection could not be made, broke, was closed, or stayed silent for too long. */
 export class ConnectionError extends Error {
   static {
-    setName(ConnectionError);
+    setName(ConnectionError, 'ConnectionError');
   }
 
   /** Node's own (`ECONNREFUSED`, `ECONNRESET`…), or `CLOSED`, or `TIMEOUT`. */
@@ -93,9 +93,9 @@ export class ConnectionError extends Error {
   }
 }
 
-/** On the prototype and not enumerable, as the built-in errors have it. */
-function setName(type: { readonly name: string; readonly prototype: Error }): void {
-  Object.defineProperty(type.prototype, 'name', { value: type.name, configurable: true, writable: true });
+/** On the prototype and not enumerable, as the built-in errors have it. Spelled out: a minifier gives classes other names. */
+function setName(type: { readonly prototype: Error }, name: string): void {
+  Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 
 /**

@@ -1,5 +1,5 @@
 // Runs the integration tests on every supported server, two at a time: `npm run test:matrix [-- server...]`.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import process from 'node:process';
 import { inParallel } from '../lib/apply/parallel.ts';
@@ -8,9 +8,10 @@ import { serverNames } from './bed/servers.ts';
 const AT_ONCE = 2;
 
 const asked = process.argv.slice(2);
-const files = readdirSync('tests/integration')
-  .filter((name) => name.endsWith('.test.ts'))
-  .map((name) => `tests/integration/${name}`);
+execFileSync(process.execPath, ['tests/build-tests.mjs'], { stdio: 'inherit' });
+const files = readdirSync('dist-tests/integration')
+  .filter((name) => name.endsWith('.test.js'))
+  .map((name) => `dist-tests/integration/${name}`);
 
 interface Run {
   readonly server: string;
@@ -23,7 +24,7 @@ async function runOn(server: string): Promise<Run> {
   const started = performance.now();
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', '--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
+    ['--enable-source-maps', '--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
     { env: { ...process.env, REDIS_TRIB_TEST_SERVER: server }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let output = '';

@@ -91,6 +91,10 @@ try {
   const uses = "if (typeof joinCluster !== 'function' || typeof connect !== 'function') process.exit(1)";
   const imports = "import { joinCluster } from 'redis-trib'; import { connect } from 'redis-trib/resp';";
   run(process.execPath, ['--input-type=module', '-e', `${imports} ${uses}`], { cwd: work });
+  // The package is minified: what callers go by keeps its name.
+  const named =
+    "connect({ port: 1 }).catch(({ name, code }) => { if (name !== 'ConnectionError' || code !== 'ECONNREFUSED') process.exit(1) })";
+  run(process.execPath, ['--input-type=module', '-e', `${imports} ${named}`], { cwd: work });
   const requires =
     "const { joinCluster } = require('redis-trib'); const { connect } = require('redis-trib/resp');";
   run(process.execPath, ['--no-warnings', '--input-type=commonjs', '-e', `${requires} ${uses}`], {

@@ -1,0 +1,48 @@
+// Bundles the tests into dist-tests, so that the many processes that run them do not translate the same files again and again:
+// each would take more than a second of processor time for it. What they import from packages stays where it is.
+
+import { readdirSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+process.chdir(root);
+
+// A bundle stands elsewhere: what files say of their own place is that of their source.
+const keepPlaces = {
+  name: 'keep-places',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8');
+      if (!text.includes('import.meta.')) return undefined;
+      const contents = text
+        .replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href))
+        .replaceAll('import.meta.dirname', JSON.stringify(dirname(path)))
+        .replaceAll('import.meta.filename', JSON.stringify(path));
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+await rm('dist-tests', { recursive: true, force: true });
+await build({
+  entryPoints: ['unit', 'integration'].flatMap((folder) =>
+    readdirSync(join('tests', folder))
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join('tests', folder, name)),
+  ),
+  outdir: 'dist-tests',
+  outbase: 'tests',
+  bundle: true,
+  splitting: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  sourcemap: true,
+  plugins: [keepPlaces],
+  logLevel: 'warning',
+});
