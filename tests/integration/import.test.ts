@@ -228,6 +228,29 @@ describe('importKeys()', () => {
     assert.match(refused.stderr, /there is no terminal: add --yes/);
   });
 
+  it("takes redis-cli's words for it, and moves keys as that does unless they are to be copied", async () => {
+    const [source] = await bed.start(1, { cluster: false, password: 'secret of the source' });
+    assert.ok(source);
+    await tell(source, ['SET', 'f:1', 'one'], ['SET', 'f:2', 'two']);
+    const words = ['--cluster', 'import', seed.address, '--cluster-from', source.address];
+    const reached = [...words, '--cluster-from-pass', 'secret of the source'];
+    const copied = await runMain([...reached, '--cluster-copy']);
+    assert.deepEqual([copied.code, copied.stderr], [0, ''], copied.stdout);
+    assert.match(copied.stdout, /^>>> Importing data from \S+ to cluster \S+\n>>> Performing Cluster Check/);
+    assert.match(copied.stdout, /\n\*\*\* Importing 2 keys from DB 0\n\[OK\] 2 keys imported\.\n$/);
+    assert.equal(await ask(source, 'DBSIZE'), 2);
+    await tell(source, ['SET', 'f:1', 'another']);
+    const refused = await runMain(reached);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /has 1 of the keys with other values, for example "f:1"/);
+    const replaced = await runMain([...reached, '--cluster-replace']);
+    assert.deepEqual([replaced.code, replaced.stderr], [0, ''], replaced.stdout);
+    assert.equal(await ask(source, 'DBSIZE'), 0);
+    const wrong = await runMain(words.slice(0, 3));
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /'--cluster-from' is required/);
+  });
+
   it('leaves the cluster well', async () => {
     assert.equal((await check(seed.address)).ok, true);
   });
