@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate, setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { areSmallStrings } from '../../lib/apply/key-sizes.ts';
 import { parseClients } from '../../lib/apply/mover/fence.ts';
@@ -8,6 +8,7 @@ import { Gate } from '../../lib/apply/mover/gate.ts';
 import { mostLanes } from '../../lib/apply/mover/migrate.ts';
 import { Pacer } from '../../lib/apply/mover/pacer.ts';
 import { Ledger } from '../../lib/apply/mover/progress.ts';
+import { Throttle } from '../../lib/apply/mover/throttle.ts';
 import { runDisjoint } from '../../lib/apply/schedule.ts';
 import type { ClusterEvent } from '../../lib/events.ts';
 import type { MoveStep } from '../../lib/plan/plan.ts';
@@ -134,6 +135,22 @@ describe('mostLanes()', () => {
       [undefined, 1000, 100, 50, 10].map((timeout) => mostLanes(timeout)),
       [32, 20, 2, 1, 1],
     );
+  });
+});
+
+describe('Throttle', () => {
+  test('holds nobody up who is to stop, whatever a large key has used up', { timeout: 10_000 }, async () => {
+    const throttle = new Throttle({ bytesPerSecond: 1 });
+    await throttle.admit(1, 1_000_000);
+    const stop = new AbortController();
+    let isAdmitted = false;
+    const waiting = throttle.admit(1, 1, stop.signal).then(() => {
+      isAdmitted = true;
+    });
+    await setImmediate();
+    assert.equal(isAdmitted, false);
+    stop.abort();
+    await waiting;
   });
 });
 

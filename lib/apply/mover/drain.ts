@@ -79,7 +79,7 @@ export class Drain {
           const { keys, bytes } = this.#pacer.size;
           const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
           if (!batch || failure) return;
-          await throttle.admit(batch.keys.length, batch.bytes ?? 0);
+          await throttle.admit(batch.keys.length, batch.bytes ?? 0, link.context.signal);
           if (failure) return;
           await this.#move(lane, batch, active.size);
         }

@@ -27,12 +27,15 @@ export class Throttle {
     return isLimit(keysPerSecond) ? Math.max(1, Math.floor(keysPerSecond * BURST)) : Number.POSITIVE_INFINITY;
   }
 
-  /** Resolves when a batch of this size may be sent. */
-  async admit(keys: number, bytes: number): Promise<void> {
+  /**
+   * Resolves when a batch of this size may be sent. Once the signal aborts that is at once: what is open then has to be closed,
+   * and a large key may have used up minutes.
+   */
+  async admit(keys: number, bytes: number, signal?: AbortSignal): Promise<void> {
     for (;;) {
       const { keysPerSecond, bytesPerSecond } = this.#limits;
       const waitMs = Math.max(this.#keys.waitMs(keysPerSecond), this.#bytes.waitMs(bytesPerSecond));
-      if (waitMs <= 0) break;
+      if (waitMs <= 0 || signal?.aborted) break;
       await sleep(Math.min(LONGEST_PAUSE_MS, waitMs));
     }
     this.#keys.take(keys);

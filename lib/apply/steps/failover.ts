@@ -25,7 +25,6 @@ export async function failover(context: Context, step: StepOf<'failover'>): Prom
       await ask(context, step);
       context.emit({ type: 'failover', node: replica.address, master: master.address });
     }
-    if (mode === 'takeover') continue;
     await sleep(PAUSE_MS);
   }
 }
