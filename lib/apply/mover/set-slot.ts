@@ -4,7 +4,7 @@ import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
-import { hearOfEpoch } from '../epoch.ts';
+import { hearOfEpoch, settleEpochs } from '../epoch.ts';
 import { askNode } from '../look.ts';
 import { inParallel } from '../parallel.ts';
 import { askTarget, countOf, firstRefusal, type Link } from './link.ts';
@@ -126,6 +126,7 @@ export async function closeSlots(
   slots: readonly number[],
   others: readonly NodeRef[],
 ): Promise<void> {
+  await settleEpochs(link.context, link.source, link.target, others);
   await hearOfEpoch(link.context, link.target, [link.source]);
   await closeOnTarget(link, slots);
   await inParallel([link.source, ...others], (node) => tellOwner(link, node, slots));
