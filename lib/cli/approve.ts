@@ -39,6 +39,11 @@ export function approver(
     progress.clear();
     // With --json stdout is for the document alone.
     (values.json || values['json-stream'] ? io.stderr : io.stdout)(lines);
-    return ['yes', 'y'].includes(((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase());
+    return saysYes(io);
   };
+}
+
+/** Asks whether to do what was shown. The end of the input is a no. */
+export async function saysYes(io: Io): Promise<boolean> {
+  return ['yes', 'y'].includes(((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase());
 }

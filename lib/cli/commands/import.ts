@@ -1,5 +1,6 @@
 import type { ConnectionOptions, ImportOptions, ImportResult } from '../../index.ts';
 import { formatBytes } from '../../model/bytes.ts';
+import { saysYes } from '../approve.ts';
 import type { Command } from '../command.ts';
 import { count, seconds } from '../figures.ts';
 import { changeFlags, connectionOptions, type FlagValues, listFlag } from '../flags.ts';
@@ -103,10 +104,8 @@ async function confirm(
   const { ClusterError } = await import('../../errors.ts');
   const looked = await importKeys(cluster, from, { ...wanted, dryRun: true });
   (values.json || values['json-stream'] ? io.stderr : io.stdout)(`${describe(looked, cluster, wanted)}\n`);
-  const answer = ((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase();
-  if (answer !== 'yes' && answer !== 'y') {
-    throw new ClusterError('NOT_APPROVED', 'The import was not approved', { hint: 'Nothing was changed' });
-  }
+  if (await saysYes(io)) return;
+  throw new ClusterError('NOT_APPROVED', 'The import was not approved', { hint: 'Nothing was changed' });
 }
 
 function describe({ source, databases }: ImportResult, cluster: string, wanted: ImportOptions): string {
