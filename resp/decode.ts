@@ -6,6 +6,8 @@ import type { Encoding, Limits, Reply, ReplyForm } from './types.ts';
 
 const LF = 10;
 const CR = 13;
+const PLUS = 43;
+const MINUS = 45;
 /** A line cut off by the end of a chunk is read again with each chunk while no longer than this. */
 const SHORT_LINE = 64;
 /** Memory shared by the short bulk strings that were cut in two by the end of a chunk. */
@@ -329,7 +331,9 @@ export class Decoder {
     this.#lineLength = length;
     // A CR that something else follows is a fault, of which there is no end to wait for.
     const cr = lf === -1 ? bytes.indexOf(CR, position) : -1;
-    const isOver = lf !== -1 || (cr !== -1 && cr < stop - 1) || line[before - 1] === CR;
+    // No line of a number is long, so it is a fault, and read again only to say so.
+    const isText = line[0] === PLUS || line[0] === MINUS;
+    const isOver = !isText || lf !== -1 || (cr !== -1 && cr < stop - 1) || line[before - 1] === CR;
     if (isOver || length <= SHORT_LINE) {
       this.#line = undefined;
       this.#base = this.#lineOffset;

@@ -239,6 +239,7 @@ const faults: readonly Fault[] = [
   ['-2^63 - 1', ':-9223372036854775809\r\n', 'RESP_NUMBER'],
   ['an integer of 1000 digits', `:${'9'.repeat(1000)}\r\n`, 'RESP_NUMBER'],
   ['a bulk length of 1000 digits', `$${'9'.repeat(1000)}\r\n`, 'RESP_NUMBER'],
+  ['an integer of 70 digits that does not end', `:${'9'.repeat(70)}`, 'RESP_NUMBER'],
   ['a bulk of more than 512 MB', '$536870913\r\n', 'RESP_LIMIT'],
   ['a bulk of 10^18 bytes', '$999999999999999999\r\n', 'RESP_LIMIT'],
   ['a bulk past the limit given', '$4\r\nabcd\r\n', 'RESP_LIMIT', { maxBulkLength: 3 }],
@@ -293,9 +294,10 @@ describe('Decoder refuses', () => {
       const all = bytes(wire);
       const { offset } = faultOf([all], options);
       assert.equal(faultOf([all], options).code, code);
+      const halves = [all.subarray(0, 64), all.subarray(64)];
       for (const chunks of all.length < 100
         ? splits(all)
-        : [Array.from(all, (byte) => Buffer.from([byte]))]) {
+        : [halves, Array.from(all, (byte) => Buffer.from([byte]))]) {
         const fault = faultOf(chunks, options);
         assert.equal(fault.code, code);
         assert.equal(fault.offset, offset);
