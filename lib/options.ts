@@ -41,7 +41,11 @@ export interface MoveOptions {
    * @default 'auto'
    */
   readonly method?: 'auto' | 'atomic' | 'migrate';
-  /** Milliseconds one MIGRATE should hold up its source at most: batches are cut to that. Infinity: as many keys as go. @default 5 */
+  /**
+   * Milliseconds one MIGRATE should hold up its source at most: batches are cut to that. Where one takes longer whatever is in it,
+   * half of this is what its keys may add. Infinity: as many keys as go.
+   * @default 5
+   */
   readonly maxStall?: number;
   /** Moves at one time. A node takes part in one of them, but for a target of Valkey's atomic migration. @default 8 */
   readonly concurrency?: number;
