@@ -34,10 +34,19 @@ export function createRelayNet(): RelayNet {
   };
 
   const accept = (target: Party, port: number, client: Socket) => {
-    const source = parties.get(client.remoteAddress ?? '') ?? findOwner(parties, client);
+    // Only once it matters: to find it takes milliseconds in which all relays stand still.
+    let found: { readonly source: Party | undefined } | undefined;
+    const source = (): Party | undefined => {
+      found ??= { source: parties.get(client.remoteAddress ?? '') ?? findOwner(parties, client) };
+      return found.source;
+    };
+    const isAnyCut = (): boolean => {
+      for (const { isCut } of parties.values()) if (isCut) return true;
+      return false;
+    };
     const gate: Gate = {
-      isOpen: () => !target.isCut && source?.isCut !== true,
-      delayMs: () => (source === undefined ? target.delayMs : 0),
+      isOpen: () => !target.isCut && !(isAnyCut() && source()?.isCut === true),
+      delayMs: () => (target.delayMs > 0 && source() === undefined ? target.delayMs : 0),
     };
     const upstream = connect({ host: target.upstream, port, noDelay: true });
     client.setNoDelay(true);
