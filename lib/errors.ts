@@ -34,7 +34,8 @@ export type ClusterErrorCode =
   | 'RESTORE_FAILED'
   | 'PLAN_INVALID'
   | 'PLAN_STALE'
-  | 'NOT_REVERSIBLE';
+  | 'NOT_REVERSIBLE'
+  | 'NOT_STARTED';
 
 export interface ClusterErrorDetails {
   /** `host:port` of the node it is about. */

@@ -5,6 +5,7 @@ import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
 import { create } from './commands/create.ts';
 import { delNode } from './commands/del-node.ts';
+import { demo } from './commands/demo.ts';
 import { drain } from './commands/drain.ts';
 import { execute } from './commands/execute.ts';
 import { failover } from './commands/failover.ts';
@@ -50,6 +51,7 @@ export const commands: readonly Command[] = [
   check,
   info,
   execute,
+  demo,
   completion,
   call,
   setTimeout,

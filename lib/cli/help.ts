@@ -38,7 +38,7 @@ export function generalHelp(): string {
 /** What `redis-trib COMMAND --help` prints. */
 export function commandHelp(command: Command): string {
   return [
-    `Usage: redis-trib ${command.name} [OPTION...] ${command.usage}`,
+    `Usage: redis-trib ${command.name} [OPTION...] ${command.usage}`.trimEnd(),
     '',
     `${command.summary}.`,
     ...(command.details ? [command.details] : []),

@@ -141,7 +141,8 @@ function requireArguments(
 ): void {
   if (positionals.length >= least && positionals.length <= most) return;
   const few = positionals.length < least;
-  throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${usage}`, name);
+  const wanted = usage === '' ? 'none' : usage;
+  throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${wanted}`, name);
 }
 
 async function runCommand(

@@ -15,6 +15,8 @@ export interface OpenBackend {
   readonly backend: Backend;
   readonly program: Omit<ServerProgram, 'path'>;
   readonly launch: Launch;
+  /** The program, where it runs on this machine. */
+  readonly path?: string;
   /** A label of the containers that the backend makes. */
   readonly label?: string;
 }
@@ -75,5 +77,5 @@ async function openFetching(name: ServerName, reasons: string[]): Promise<OpenBa
 }
 
 function asProcess(backend: Backend, program: ServerProgram): OpenBackend {
-  return { backend, program, launch: launchProcess(program.path) };
+  return { backend, program, launch: launchProcess(program.path), path: program.path };
 }

@@ -50,6 +50,14 @@ export async function openBed(options: BedOptions = {}): Promise<Bed> {
   };
 }
 
+/** The program of the server to test with, for those who run it themselves: not in a container. */
+export async function serverProgram(): Promise<string> {
+  const backend = readBackend() === 'path' ? 'path' : 'unpacked';
+  const { path } = await openBackend(readServerName(), backend);
+  if (path === undefined) throw new Error('The server is no program of this machine');
+  return path;
+}
+
 function readServerName(): ServerName | undefined {
   const name = process.env.REDIS_TRIB_TEST_SERVER;
   if (name === undefined || name === '') return undefined;

@@ -27,6 +27,17 @@ async function findPort(host: string): Promise<number> {
   }
 }
 
+/** Ports that follow one another. */
+export async function takePorts(count: number, host: string): Promise<number[]> {
+  const run: number[] = [];
+  while (run.length < count) {
+    const port = await takePort(host);
+    if (port !== (run.at(-1) ?? port - 1) + 1) run.length = 0;
+    run.push(port);
+  }
+  return run;
+}
+
 /** Gives a port back; it is taken again as late as possible. */
 export function returnPort(port: number): void {
   ports.push(port);

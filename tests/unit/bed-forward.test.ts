@@ -44,7 +44,8 @@ it('`forward()` keeps order and delays by the time asked for', async () => {
     writer.end('two');
   }, 10);
   await once(reader, 'end');
-  assert.ok(performance.now() - start >= 30);
+  // Timers count in whole milliseconds and may fire up to one early.
+  assert.ok(performance.now() - start >= 29);
   assert.equal(text(), 'one two');
 });
 

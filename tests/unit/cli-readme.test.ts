@@ -24,7 +24,7 @@ test('the README lists exactly the commands that exist, with their arguments', (
   const listed = tableUnder('## Commands').flatMap(([cell = '']) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, words]) => words),
   );
-  assert.deepEqual(listed.sort(), commands.map(({ name, usage }) => `${name} ${usage}`).sort());
+  assert.deepEqual(listed.sort(), commands.map(({ name, usage }) => `${name} ${usage}`.trim()).sort());
 });
 
 test('the README names exactly the options that exist', () => {
