@@ -107,10 +107,10 @@ export class Connection {
     });
   }
 
-  /** Takes no more commands, waits for the replies still due, then closes the socket. */
+  /** Takes no more commands, waits for the replies that somebody waits for, then closes the socket. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#head === this.#queue.length) this.#socket.destroySoon();
+    if (this.#isIdle) this.#socket.destroySoon();
     await this.whenClosed;
   }
 
@@ -266,6 +266,7 @@ export class Connection {
   #drop(request: Request, reason: unknown): void {
     reject(request, reason);
     request.total = request.sent;
+    if (this.#closing && this.#isIdle) this.#socket.destroySoon();
     if (request.received < request.total) {
       if (this.#queue[this.#unsent] === request) this.#unsent++;
       return;
@@ -279,9 +280,14 @@ export class Connection {
     this.#onProgress();
   }
 
+  /** Nobody waits for a reply, though some may be due to those that have given up. */
+  get #isIdle(): boolean {
+    return this.#queue.every((request) => request === undefined || request.settled);
+  }
+
   /** What the socket says after a `close()` that waits for nothing more is no failure. */
   #onBreak(error: Error): void {
-    this.#fail(this.#closing && this.#head === this.#queue.length ? undefined : error);
+    this.#fail(this.#closing && this.#isIdle ? undefined : error);
   }
 
   /** Ends the connection, once: rejects all that waits, and lets go of the socket. */

@@ -91,8 +91,10 @@ async function askMembers(
   const lines = new NodeLines();
   return inParallel(members, async (member): Promise<[string, NodeReport | Error]> => {
     try {
-      return [member.id, await askNode(context.connections, parseAddress(member.address), lines)];
+      const address = parseAddress(member.address);
+      return [member.id, await askNode(context.connections, address, context.signal, lines)];
     } catch (error) {
+      context.signal?.throwIfAborted();
       return [member.id, error as Error];
     }
   });

@@ -8,6 +8,7 @@ import {
 } from '../../resp/index.ts';
 import { type Address, formatAddress, mapAddress } from '../model/address.ts';
 import type { ConnectionOptions } from '../options.ts';
+import { unlessAborted } from './abort.ts';
 
 /** Name that connections of this tool carry in CLIENT LIST while they only look. */
 export const CLIENT_NAME = 'redis-trib';
@@ -32,7 +33,7 @@ export class Connections {
   readonly #open = new Map<string, Promise<Connection>>();
   /** Operations that change the cluster, each with the nodes it has told. */
   readonly #claims = new Map<object, Set<string>>();
-  #closed = false;
+  readonly #closed = new AbortController();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -40,14 +41,12 @@ export class Connections {
 
   /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
   async get(address: Address, lane = 0): Promise<Connection> {
-    const name = formatAddress(address);
-    const key = `${name} ${lane}`;
+    const key = `${formatAddress(address)} ${lane}`;
     for (let known = this.#open.get(key); known; known = this.#open.get(key)) {
       const connection = await known;
       if (!connection.closed) return connection;
       if (this.#open.get(key) === known) this.#open.delete(key);
     }
-    if (this.#closed) throw new Error(`Cannot connect to ${name}: the cluster handle is closed`);
     const opening = this.#connect(address);
     this.#open.set(key, opening);
     opening.catch(() => {
@@ -61,15 +60,15 @@ export class Connections {
     return this.#connect(address);
   }
 
-  /** Sends one command. Rejects with ReplyError where the node answers with an error. */
+  /** Sends one command. Rejects with ReplyError where the node answers with an error, and with the reason of a signal. */
   async ask(address: Address, command: Command, options: LaneOptions = {}): Promise<Reply> {
-    const connection = await this.get(address, options.lane);
+    const connection = await unlessAborted(this.get(address, options.lane), options.signal);
     return connection.command(command, options);
   }
 
   /** Sends commands in one write. Error replies are values of the array. */
   async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
-    const connection = await this.get(address, options.lane);
+    const connection = await unlessAborted(this.get(address, options.lane), options.signal);
     return connection.pipeline(commands, options);
   }
 
@@ -86,18 +85,24 @@ export class Connections {
    * Gives every connection, those to these nodes among them, the name that says that it changes the cluster, until the
    * owner withdraws. Nodes that cannot be reached are left out. Resolves to what a node says that does not allow it.
    */
-  async announce(owner: object, addresses: readonly Address[]): Promise<ReplyError | undefined> {
+  async announce(
+    owner: object,
+    addresses: readonly Address[],
+    signal?: AbortSignal,
+  ): Promise<ReplyError | undefined> {
     const told = this.#claims.get(owner) ?? new Set();
     this.#claims.set(owner, told);
-    await Promise.allSettled(addresses.map((address) => this.get(address)));
-    const refused = await this.#rename();
+    await unlessAborted(Promise.allSettled(addresses.map((address) => this.get(address))), signal);
+    const refused = await unlessAborted(this.#rename(), signal);
     for (const address of addresses) told.add(formatAddress(address));
     return refused;
   }
 
-  /** Takes the name back, unless another operation on these connections goes on. */
-  async withdraw(owner: object): Promise<void> {
-    if (this.#claims.delete(owner) && this.#claims.size === 0) await this.#rename();
+  /** Takes the name back, unless another operation on these connections goes on. Whoever stops does not wait for the answers. */
+  async withdraw(owner: object, signal?: AbortSignal): Promise<void> {
+    if (!this.#claims.delete(owner) || this.#claims.size > 0) return;
+    const renamed = this.#rename();
+    if (!signal?.aborted) await renamed;
   }
 
   /** True if the owner has told this node, or any, that it changes the cluster. */
@@ -124,15 +129,28 @@ export class Connections {
     return undefined;
   }
 
-  /** Waits for replies under way, then ends every connection. */
+  /** Waits for replies under way, then ends every connection. Those that are still being opened are given up. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closed.abort(new Error('The cluster handle is closed'));
     const opening = [...this.#open.values()];
     this.#open.clear();
     await Promise.allSettled(opening.map(async (connection) => (await connection).close()));
   }
 
+  /** Ends every connection at once: what is under way on them is rejected. */
+  destroy(): void {
+    this.#closed.abort(new Error('The cluster handle is closed'));
+    for (const opening of this.#open.values()) {
+      opening.then(
+        (connection) => connection.destroy(),
+        () => undefined,
+      );
+    }
+  }
+
   async #connect(announced: Address): Promise<Connection> {
+    if (this.#closed.signal.aborted)
+      throw new Error(`Cannot connect to ${formatAddress(announced)}: the cluster handle is closed`);
     const { host, port } = mapAddress(this.#options.addressMap, announced);
     const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
     return connect({
@@ -140,6 +158,7 @@ export class Connections {
       port,
       clientName: this.#name,
       encoding: 'latin1',
+      signal: this.#closed.signal,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls }),

@@ -26,6 +26,7 @@ export async function hearOfEpoch(
     epochs.then((all) => Math.max(0, ...all)),
   ]);
   for (let heard = first; heard < epoch; heard = await currentEpoch(context, address)) {
+    context.signal?.throwIfAborted();
     if (performance.now() - started > agreeTimeout(context)) {
       throw nodeError('NOT_REACHED', address, `${node.address} does not hear of the current epoch ${epoch}`, {
         hint: 'The nodes must reach one another on the cluster bus port; then run the same command again',
@@ -36,8 +37,9 @@ export async function hearOfEpoch(
   }
 }
 
-async function currentEpoch({ connections }: Context, address: Address): Promise<number> {
-  return parseClusterInfo(String(await connections.ask(address, ['CLUSTER', 'INFO']))).currentEpoch;
+async function currentEpoch({ connections, signal }: Context, address: Address): Promise<number> {
+  return parseClusterInfo(String(await connections.ask(address, ['CLUSTER', 'INFO'], { signal })))
+    .currentEpoch;
 }
 
 /** Servers settle a config epoch that two of them have with the next packet between them: a second or two. */

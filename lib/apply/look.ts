@@ -7,10 +7,14 @@ import { type ClusterView, mergeReports, type NodeReport, parseClusterInfo } fro
 import type { Connections } from './connections.ts';
 import { inParallel } from './parallel.ts';
 
-/** Asks one node what it knows of its cluster. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server. */
+/**
+ * Asks one node what it knows of its cluster. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server, and with
+ * the signal's reason.
+ */
 export async function askNode(
   connections: Connections,
   address: Address,
+  signal?: AbortSignal,
   lines: NodeLines = new NodeLines(),
 ): Promise<NodeReport> {
   const [nodes, info] = await connections.askAll(
@@ -19,7 +23,7 @@ export async function askNode(
       ['CLUSTER', 'NODES'],
       ['CLUSTER', 'INFO'],
     ],
-    { as: 'buffer' },
+    { as: 'buffer', signal },
   );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
   const all = readNodes(nodes, lines, address);
@@ -64,7 +68,7 @@ const AT_ONCE = 32;
 
 /**
  * Asks one node for the others, then all of them at once. Rejects only where the first gives no answer, and with the signal's
- * reason: many nodes that keep silent take their time.
+ * reason.
  */
 export async function look(
   connections: Connections,
@@ -72,7 +76,7 @@ export async function look(
   signal?: AbortSignal,
 ): Promise<ClusterView> {
   const lines = new NodeLines();
-  const first = await askNode(connections, seed, lines);
+  const first = await askNode(connections, seed, signal, lines);
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
   const unreachable = new Map<string, Error>();
   const asked = new Set([first.myself.id]);
@@ -81,10 +85,10 @@ export async function look(
     const found = await inParallel(
       ahead,
       async (record) => {
-        signal?.throwIfAborted();
         try {
-          return await askMember(connections, record, lines);
+          return await askMember(connections, record, signal, lines);
         } catch (error) {
+          signal?.throwIfAborted();
           unreachable.set(record.id, error as Error);
           return undefined;
         }
@@ -105,13 +109,14 @@ function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
 async function askMember(
   connections: Connections,
   record: NodeRecord,
+  signal: AbortSignal | undefined,
   lines: NodeLines,
 ): Promise<NodeReport> {
   const { host, port } = record.address;
   if (host === '' || port === 0) {
     throw new ClusterError('NODE_UNREACHABLE', `No address is known for node ${record.id}`);
   }
-  const report = await askNode(connections, record.address, lines);
+  const report = await askNode(connections, record.address, signal, lines);
   if (report.myself.id !== record.id) {
     const address = formatAddress(record.address);
     throw new ClusterError(

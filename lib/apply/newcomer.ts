@@ -13,8 +13,10 @@ export interface Newcomer {
 
 /** Asks a node that is to become a member. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server. */
 export async function askNewcomer(context: Context, address: Address): Promise<Newcomer> {
-  const report = await askNode(context.connections, address);
-  const keyspace = String(await context.connections.ask(address, ['INFO', 'keyspace']));
+  const report = await askNode(context.connections, address, context.signal);
+  const keyspace = String(
+    await context.connections.ask(address, ['INFO', 'keyspace'], { signal: context.signal }),
+  );
   return { report, keys: countKeyspace(keyspace) };
 }
 

@@ -66,7 +66,7 @@ export async function claim(context: Context, nodes: readonly NodeRef[]): Promis
 
 async function announce(context: Context, nodes: readonly NodeRef[], warned: Set<string>): Promise<void> {
   const addresses = nodes.map(({ address }) => parseAddress(address));
-  const refused = await context.connections.announce(context, addresses);
+  const refused = await context.connections.announce(context, addresses, context.signal);
   if (refused) warn(context, 'Cannot tell other operators of this one', refused, warned);
 }
 
@@ -78,7 +78,8 @@ async function findOthers(
   const { connections } = context;
   const found = await inParallel(nodes, async ({ address }): Promise<Operator[]> => {
     try {
-      const reply = await connections.ask(parseAddress(address), ['CLIENT', 'LIST', 'TYPE', 'normal']);
+      const command = ['CLIENT', 'LIST', 'TYPE', 'normal'];
+      const reply = await connections.ask(parseAddress(address), command, { signal: context.signal });
       return readOperators(reply, address).filter(({ name }) => name !== connections.changeName);
     } catch (error) {
       // A node that cannot be asked cannot be changed either.

@@ -54,7 +54,7 @@ function isServing({ steps }: Plan, target: NodeRef): boolean {
 }
 
 async function requireServingTarget(context: Context, { address }: NodeRef): Promise<void> {
-  const { info } = await askNode(context.connections, parseAddress(address));
+  const { info } = await askNode(context.connections, parseAddress(address), context.signal);
   if (info.state === 'ok') return;
   const message = `Cannot move slots to ${address}: it says cluster_state:fail`;
   const hint = 'Nothing was changed. See what is wrong with: redis-trib check';

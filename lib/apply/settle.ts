@@ -54,7 +54,7 @@ export async function lookToFix(context: Context, seed: Address): Promise<Cluste
   const longest = Math.min(LONGEST_WAIT_MS, agreeTimeout(context));
   for (;;) {
     context.signal?.throwIfAborted();
-    const view = await look(context.connections, seed);
+    const view = await look(context.connections, seed, context.signal);
     const differences = disagreements(view, undefined, openSlotsOf(view));
     const contested = contestedSlots(view);
     if (differences.length === 0 && contested.size === 0) return view;

@@ -25,7 +25,9 @@ export async function lookForPlan(
   const [passing] = [...newcomers, ...leavers];
   const isMade = plan.before.every(({ id }) => newcomers.has(id));
   const view =
-    settle && !isMade ? await lookSettled(context, seed, passing) : await look(context.connections, seed);
+    settle && !isMade
+      ? await lookSettled(context, seed, passing)
+      : await look(context.connections, seed, context.signal);
   const reports = new Map(view.reports);
   const unreachable = new Map(view.unreachable);
   const strangers = new Map<string, { readonly id: string; readonly isFresh: boolean }>();
@@ -33,7 +35,7 @@ export async function lookForPlan(
   const outside = plan.before.filter(({ id, address }) => !reports.has(id) && !address.startsWith(':'));
   await inParallel(outside, async ({ id, address }) => {
     try {
-      const report = await askNode(context.connections, parseAddress(address));
+      const report = await askNode(context.connections, parseAddress(address), context.signal);
       const isFresh = report.records.length === 1 && report.info.slotsAssigned === 0;
       if (report.myself.id !== id) {
         strangers.set(id, { id: report.myself.id, isFresh });
@@ -47,6 +49,7 @@ export async function lookForPlan(
         keys.set(id, countKeyspace(String(keyspace)));
       }
     } catch (error) {
+      context.signal?.throwIfAborted();
       unreachable.set(id, error as Error);
     }
   });

@@ -36,7 +36,7 @@ export function addNode(
 }
 
 async function masterFor(context: Context, seed: Address, wanted: string | true): Promise<Address> {
-  const view = await look(context.connections, seed);
+  const view = await look(context.connections, seed, context.signal);
   if (wanted !== true) return (await namedMaster(context, view, wanted)).address;
   const masters = reachableMasters(view);
   const [fewest] = masters.toSorted((a, b) => replicasOf(view, a.id).length - replicasOf(view, b.id).length);

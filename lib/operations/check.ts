@@ -8,7 +8,7 @@ import { findingsOf } from '../model/findings.ts';
 import type { NodeRecord } from '../model/node.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 /** The state of a cluster and what is wrong with it. */
 export interface CheckResult {
@@ -29,7 +29,7 @@ export interface CheckOptions extends ConnectionOptions {
 
 /** Asks every node and tells what is wrong. Changes nothing. Rejects only where the first node gives no answer. */
 export function check(cluster: ClusterLike, options: CheckOptions = {}): Promise<CheckResult> {
-  return withContext(cluster, options, async ({ connections, signal }) => {
+  return withReading(cluster, options, async ({ connections, signal }) => {
     const view = await look(connections, seedOf(cluster), signal);
     signal?.throwIfAborted();
     const zones = zonesById(view.nodes, options.zones ?? {});

@@ -5,7 +5,7 @@ import { countSlots, type NodeRecord } from '../model/node.ts';
 import type { SlotRange } from '../model/slot.ts';
 import { type ClusterView, nodeName, replicasOf } from '../model/view.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 export interface ClusterInfoOptions extends ConnectionOptions {
   readonly signal?: AbortSignal;
@@ -47,7 +47,7 @@ export function clusterInfo(
   cluster: ClusterLike,
   options: ClusterInfoOptions = {},
 ): Promise<ClusterInfoResult> {
-  return withContext(cluster, options, async ({ connections, signal }) => {
+  return withReading(cluster, options, async ({ connections, signal }) => {
     const view = await look(connections, seedOf(cluster), signal);
     signal?.throwIfAborted();
     const { details } = await inspect(connections, view);

@@ -3,13 +3,14 @@ import { look } from '../apply/look.ts';
 import { inParallel } from '../apply/parallel.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 export interface ExecuteOptions extends ConnectionOptions {
   /** Leave replicas out. @default false */
   readonly mastersOnly?: boolean;
   /** Leave masters out. @default false */
   readonly replicasOnly?: boolean;
+  /** Stops waiting at once. What was sent by then may still be carried out. */
   readonly signal?: AbortSignal;
 }
 
@@ -31,7 +32,7 @@ export function execute(
   options: ExecuteOptions = {},
 ): Promise<ExecuteResult[]> {
   if (command.length === 0) return Promise.reject(new RangeError('Name a command to execute'));
-  return withContext(cluster, options, async ({ connections, signal }) => {
+  return withReading(cluster, options, async ({ connections, signal }) => {
     const view = await look(connections, seedOf(cluster), signal);
     const chosen = view.nodes.filter(({ role }) =>
       role === 'master' ? !options.replicasOnly || options.mastersOnly : !options.mastersOnly,

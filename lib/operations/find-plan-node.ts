@@ -26,9 +26,11 @@ export async function findPlanNode(
     for (const { id, address } of candidates) {
       options.signal?.throwIfAborted();
       try {
-        if ((await askNode(connections, parseAddress(address))).myself.id === id) return address;
+        if ((await askNode(connections, parseAddress(address), options.signal)).myself.id === id)
+          return address;
         answering ??= address;
       } catch (error) {
+        options.signal?.throwIfAborted();
         failure ??= error;
       }
     }

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../apply/abort.ts';
 import { Connections } from '../apply/connections.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
@@ -24,10 +25,11 @@ export async function findSeed(
       options.signal?.throwIfAborted();
       const node = formatAddress(address);
       try {
-        await asked[index];
+        await unlessAborted(asked[index] as Promise<unknown>, options.signal);
         for (const message of failures) options.onEvent?.({ type: 'warning', message });
         return node;
       } catch (error) {
+        options.signal?.throwIfAborted();
         if (parsed.length === 1) throw error;
         failures.push(`${node} gives no answer: ${messageOf(error)}`);
       }
@@ -41,6 +43,7 @@ export async function findSeed(
       },
     );
   } finally {
+    connections.destroy();
     await connections.close();
   }
 }

@@ -2,7 +2,7 @@ import { askNode } from '../apply/look.ts';
 import { compareAddresses } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 export interface ListOptions extends ConnectionOptions {
   /** Stands in where a node does not know its own host. @default the host of the address that is asked */
@@ -22,7 +22,7 @@ export interface NodeList {
 
 /** Lists the nodes that one node knows, itself included, those in handshake left out. */
 export function listNodes(cluster: ClusterLike, options: ListOptions = {}): Promise<NodeList> {
-  return withContext(cluster, options, async ({ connections }) => {
+  return withReading(cluster, options, async ({ connections }) => {
     const seed = seedOf(cluster);
     const { records, myself } = await askNode(connections, seed);
     const { defaultHost = seed.host, filter = () => true } = options;

@@ -54,7 +54,7 @@ export function migrateSlots(
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(from)} is source and target`);
     let view = await lookSettled(context, from);
     const before = slotOwners(view);
-    const named = answeringAt(view, to) ?? (await askNode(context.connections, to)).myself.id;
+    const named = answeringAt(view, to) ?? (await askNode(context.connections, to, context.signal)).myself.id;
     if (named === view.seedId)
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(to)} is ${formatAddress(from)}`);
     const now = { source: standIn(view, view.seedId)?.id, target: standIn(view, named)?.id };

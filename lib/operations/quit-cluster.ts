@@ -26,7 +26,7 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
     const seed = seedOf(node);
     const name = formatAddress(seed);
     // An interrupted run may have made some of the others, or all of them, forget the node already.
-    const { myself } = await askNode(context.connections, seed);
+    const { myself } = await askNode(context.connections, seed, context.signal);
     let view = await lookSettled(context, seed, myself.id);
     requireMember(view);
     let leaver = leaverOf(view);

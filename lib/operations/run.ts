@@ -1,3 +1,4 @@
+import { unlessAborted } from '../apply/abort.ts';
 import { Connections } from '../apply/connections.ts';
 import type { Context } from '../apply/context.ts';
 import { look } from '../apply/look.ts';
@@ -75,6 +76,22 @@ export async function withContext<Result>(
   try {
     return await work(context);
   } finally {
-    await (shared ? connections.withdraw(context) : connections.close());
+    await (shared ? connections.withdraw(context, options.signal) : connections.close());
   }
+}
+
+/** The same for an operation that leaves nothing half done: it ends as soon as the signal aborts, whoever keeps silent. */
+export function withReading<Result>(
+  target: ClusterLike,
+  options: OperationOptions,
+  work: (context: Context) => Promise<Result>,
+): Promise<Result> {
+  return withContext(target, options, async (context) => {
+    try {
+      return await unlessAborted(work(context), options.signal);
+    } catch (error) {
+      if (options.signal?.aborted && !(target instanceof Cluster)) context.connections.destroy();
+      throw error;
+    }
+  });
 }

@@ -5,7 +5,7 @@ import type { ConnectionOptions, ControlOptions } from '../options.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { type Difference, ownOpenSlots, standingOf } from '../plan/standing.ts';
 import { checkPlan } from './parse-plan.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 /** How far a plan has come. */
 export interface PlanStanding {
@@ -30,7 +30,7 @@ export function verifyPlan(
   options: ConnectionOptions & ControlOptions = {},
 ): Promise<PlanStanding> {
   const checked = checkPlan(plan);
-  return withContext(cluster, options, async (context) => {
+  return withReading(cluster, options, async (context) => {
     const sight = await lookForPlan(context, checked, seedOf(cluster), false);
     const { differences, left, done } = standingOf(checked, sight);
     const { view } = sight;

@@ -12,20 +12,23 @@ export type Outcome =
   | { readonly killed: false; readonly ok: true; readonly elapsedMs: number }
   | { readonly killed: false; readonly ok: false; readonly code?: string; readonly message: string };
 
-let bundle: string | undefined;
+const bundles = new Map<string, string>();
 
-/** The script as one file: that starts in a tenth of the time. */
-function bundled(): string {
-  if (bundle !== undefined) return bundle;
+/** A script of this folder as one file: that starts in a tenth of the time. */
+function bundled(name: string): string {
+  const known = bundles.get(name);
+  if (known !== undefined) return known;
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-'));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
-  bundle = join(dir, 'run-operation.mjs');
+  const bundle = join(dir, `${name}.mjs`);
+  bundles.set(name, bundle);
   buildSync({
-    entryPoints: [fileURLToPath(new URL('./run-operation.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(`./${name}.ts`, import.meta.url))],
     outfile: bundle,
     bundle: true,
     platform: 'node',
     format: 'esm',
+    target: 'node20',
     logLevel: 'error',
   });
   return bundle;
@@ -33,7 +36,7 @@ function bundled(): string {
 
 /** Runs an operation in a process that is killed at its so-manieth write to a socket, or never for 0. */
 export async function runOperation(name: string, args: readonly unknown[], killAt = 0): Promise<Outcome> {
-  const child = spawn(process.execPath, [bundled(), name, JSON.stringify(args), `${killAt}`], {
+  const child = spawn(process.execPath, [bundled('run-operation'), name, JSON.stringify(args), `${killAt}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -48,4 +51,18 @@ export async function runOperation(name: string, args: readonly unknown[], killA
   const lingered = performance.now() - saidAt;
   if (lingered > 1000) throw new Error(`${name} kept its process alive for ${lingered} ms after it was done`);
   return { killed: false, ...JSON.parse(text) };
+}
+
+/** Runs a script of this folder in a process whose garbage can be collected when asked for; resolves to what it prints, as JSON. */
+export async function runScript<Result>(name: string, args: readonly string[]): Promise<Result> {
+  const child = spawn(process.execPath, ['--expose-gc', bundled(name), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${name} ended with ${code}: ${text}`);
+  return JSON.parse(text) as Result;
 }

@@ -559,6 +559,25 @@ describe('Connection, with a signal,', () => {
 });
 
 describe('Connection.close()', () => {
+  test('does not wait for replies that were given up, before it or after', () =>
+    withPeer(
+      () => {},
+      async (peer) => {
+        for (const isBefore of [true, false]) {
+          const connection = await peer.connect();
+          const { signal, abort } = abortable();
+          const given = failureOf(connection.command(['ECHO', 'a'], { signal }));
+          await new Promise(setImmediate);
+          if (isBefore) abort();
+          const closing = connection.close();
+          abort();
+          assert.equal((await given).name, 'AbortError');
+          await closing;
+          assert.equal(await connection.whenClosed, undefined);
+        }
+      },
+    ));
+
   test('waits for replies that are due, and takes no more commands', () =>
     withPeer(echo, async (peer) => {
       const connection = await peer.connect();

@@ -126,8 +126,10 @@ export async function closeSlots(
   slots: readonly number[],
   others: readonly NodeRef[],
 ): Promise<void> {
-  await settleEpochs(link.context, link.source, link.target, others);
-  await hearOfEpoch(link.context, link.target, [link.source]);
+  // What is open has to be closed, whoever wants to stop.
+  const context = { ...link.context, signal: undefined };
+  await settleEpochs(context, link.source, link.target, others);
+  await hearOfEpoch(context, link.target, [link.source]);
   await closeOnTarget(link, slots);
   await inParallel([link.source, ...others], (node) => tellOwner(link, node, slots));
 }

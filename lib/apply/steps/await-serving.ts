@@ -19,7 +19,7 @@ export async function awaitServing(context: Context, steps: readonly Step[]): Pr
   await inParallel([...nodes.values()], async ({ address }) => {
     for (;;) {
       context.signal?.throwIfAborted();
-      const { info } = await askNode(context.connections, parseAddress(address));
+      const { info } = await askNode(context.connections, parseAddress(address), context.signal);
       if (info.state === 'ok') return;
       const elapsedMs = performance.now() - started;
       const lacking = `${address} says cluster_state:fail`;

@@ -16,7 +16,7 @@ export async function failover(context: Context, step: StepOf<'failover'>): Prom
   let asked = Number.NEGATIVE_INFINITY;
   for (;;) {
     context.signal?.throwIfAborted();
-    const { myself } = await askNode(context.connections, parseAddress(replica.address));
+    const { myself } = await askNode(context.connections, parseAddress(replica.address), context.signal);
     if (myself.role === 'master') return;
     const elapsedMs = performance.now() - started;
     if (elapsedMs > agreeTimeout(context)) throw notReached(step, elapsedMs);

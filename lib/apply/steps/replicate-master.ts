@@ -53,6 +53,7 @@ export async function replicateMaster(
 }
 
 /** True of a replica that has copied its master and is connected to it. */
-export async function hasCopiedMaster({ connections }: Context, address: Address): Promise<boolean> {
-  return /^master_link_status:up/m.test(String(await connections.ask(address, ['INFO', 'replication'])));
+export async function hasCopiedMaster({ connections, signal }: Context, address: Address): Promise<boolean> {
+  const replication = await connections.ask(address, ['INFO', 'replication'], { signal });
+  return /^master_link_status:up/m.test(String(replication));
 }

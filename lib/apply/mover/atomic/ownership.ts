@@ -100,6 +100,8 @@ export async function waitUntilOwned(link: Link, slots: readonly number[]): Prom
       const what = `${source.address} and ${target.address} to agree who owns the slots`;
       context.emit({ type: 'waiting', what, elapsedMs, missing });
     }
+    // Nothing is open, and nothing to be done but to wait.
+    context.signal?.throwIfAborted();
     await sleep(pauseMs);
   }
 }

@@ -1,0 +1,235 @@
+// What an operation opens, sets or listens to is gone when it ends, however it ends; and it ends soon after its signal aborts.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import * as lib from '../../lib/index.ts';
+import { ask } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { runScript } from '../helpers/child.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, openSlotsAt, quick, settled, startMasters } from '../helpers/clusters.ts';
+import { leavesNothing, STOPPED } from '../helpers/remains.ts';
+
+type Call = (signal: AbortSignal) => Promise<unknown>;
+
+const method = 'migrate';
+/** An operation that has nothing open ends so soon after its signal aborts. */
+const AT_ONCE_MS = 1000;
+/** What is open is closed so soon after a node is back: a MIGRATE under way may have its two seconds first. */
+const CLOSED_WITHIN_MS = 8000;
+/** A thousand connections, or what belongs to them, would be more. */
+const MOST_GROWN = 1024 * 1024;
+/** Nothing listens there. */
+const NOWHERE = '127.0.0.1:1';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+/** Every operation of the library on a cluster of these nodes, the last being in none, with a plan of the cluster. */
+function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string, Call> {
+  const [first, second, third, spare] = nodes as [string, string, string, string];
+  return {
+    addNode: (signal) => lib.addNode(first, spare, { signal, replicaOf: true }),
+    applyPlan: (signal) => lib.applyPlan(first, plan, { signal }),
+    check: (signal) => lib.check(first, { signal }),
+    clusterInfo: (signal) => lib.clusterInfo(first, { signal }),
+    createCluster: (signal) => lib.createCluster([first, second, third], { signal }),
+    delNode: (signal) => lib.delNode(first, third, { signal, drain: true }),
+    drain: (signal) => lib.drain(first, third, { signal, moveSlots: true }),
+    execute: (signal) => lib.execute(first, ['PING'], { signal }),
+    failover: (signal) => lib.failover(second, { signal }),
+    findSeed: (signal) => lib.findSeed([third], { signal }),
+    fixMigrating: (signal) => lib.fixMigrating(first, { signal }),
+    importKeys: (signal) => lib.importKeys(first, spare, { signal }),
+    joinCluster: (signal) => lib.joinCluster(first, spare, { signal }),
+    joinNoLoad: (signal) => lib.joinNoLoad(first, spare, { signal }),
+    listMasters: (signal) => lib.listMasters(third, { signal }),
+    listNodes: (signal) => lib.listNodes(third, { signal }),
+    migrateSlots: (signal) => lib.migrateSlots(first, third, [1], { signal }),
+    quitCluster: (signal) => lib.quitCluster(third, { signal }),
+    rebalance: (signal) => lib.rebalance(first, { signal, weights: { [second]: 2 } }),
+    replicate: (signal) => lib.replicate(first, spare, { signal }),
+    rescueCluster: (signal) => lib.rescueCluster(first, spare, { signal }),
+    reshard: (signal) => lib.reshard(first, { from: 'all', to: third, slots: 9, signal }),
+    rollbackPlan: (signal) => lib.rollbackPlan(first, plan, { signal }),
+    setNodeTimeout: (signal) => lib.setNodeTimeout(first, 1000, { signal }),
+    shutdownCluster: (signal) => lib.shutdownCluster(first, { signal }),
+    startCluster: (signal) => lib.startCluster(third, { signal }),
+    startClusterOnMulti: (signal) => lib.startClusterOnMulti([first, third], { signal }),
+    verifyPlan: (signal) => lib.verifyPlan(first, plan, { signal }),
+  };
+}
+
+/** Functions of the library that ask no node, or are not to be stopped. */
+const WITHOUT_SIGNAL = [
+  ...['baseBalancePlan', 'describeStep', 'formatAddress', 'inversePlan', 'keySlot', 'parseAddress'],
+  ...['parsePlan', 'planRebalance', 'planReshard', 'openCluster'],
+];
+
+const addressesOf = (nodes: readonly ServerNode[]): string[] => nodes.map(({ address }) => address);
+const isOperation = (name: string): boolean => /^[a-z]/.test(name) && !WITHOUT_SIGNAL.includes(name);
+
+describe('operations that cannot do their work', () => {
+  let nodes: readonly ServerNode[];
+  let operations: (addresses: readonly string[]) => [name: string, call: Call][];
+  before(async () => {
+    nodes = await startMasters(bed, 3, 1);
+    await settled(nodes.slice(0, 3));
+    const [first, , third] = addressesOf(nodes) as [string, string, string];
+    const { plan } = await lib.migrateSlots(first, third, [1], { dryRun: true });
+    operations = (addresses) => Object.entries(everyOperation(addresses, plan));
+  });
+
+  it('are all among those that are tried here', () => {
+    const names = operations(addressesOf(nodes)).map(([name]) => name);
+    const { SLOT_COUNT: _, ...exported } = lib;
+    assert.deepEqual(names, Object.keys(exported).filter(isOperation).sort());
+  });
+
+  it('leave nothing when they can reach nobody', async () => {
+    for (const [name, call] of operations([NOWHERE, NOWHERE, NOWHERE, NOWHERE])) {
+      const { error } = await leavesNothing(call);
+      assert.ok(error instanceof Error, `${name} has not failed`);
+    }
+  });
+
+  it('end at once and leave nothing when they are stopped while a node keeps silent', async () => {
+    const members = nodes.slice(0, 3);
+    // It is to be well in the eyes of the others meanwhile.
+    for (const node of members) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '15000');
+    const frozen = at(nodes, 2);
+    await frozen.freeze();
+    try {
+      const all = operations(addressesOf(nodes)).filter(([name]) => name !== 'importKeys');
+      for (const [name, call] of all) {
+        const { error, elapsedMs } = await leavesNothing(call, 60);
+        assert.equal(error, STOPPED, name);
+        assert.ok(elapsedMs < AT_ONCE_MS, `${name} went on for ${Math.round(elapsedMs)} ms`);
+      }
+      const { error, elapsedMs } = await leavesNothing(async (signal) => {
+        await using cluster = await lib.openCluster(at(nodes, 0).address);
+        return await lib.check(cluster, { signal });
+      }, 60);
+      assert.equal(error, STOPPED);
+      assert.ok(elapsedMs < AT_ONCE_MS, `check() of an open cluster went on for ${Math.round(elapsedMs)} ms`);
+    } finally {
+      await frozen.thaw();
+    }
+  });
+});
+
+describe('operations that do their work', () => {
+  let [nodes, standalone]: [readonly ServerNode[], ServerNode | undefined] = [[], undefined];
+  before(async () => {
+    [nodes, [standalone]] = await Promise.all([bed.start(4, quick), bed.start(1, { cluster: false })]);
+    await ask(standalone as ServerNode, 'SET', 'from', 'elsewhere');
+  });
+
+  const cases: readonly [name: string, call: Call][] = [
+    ['startClusterOnMulti', (signal) => lib.startClusterOnMulti([name(0), name(1)], { signal })],
+    ['listNodes', (signal) => lib.listNodes(name(0), { signal })],
+    ['check', (signal) => lib.check(name(0), { signal })],
+    ['clusterInfo', (signal) => lib.clusterInfo(name(0), { signal })],
+    ['execute', (signal) => lib.execute(name(0), ['PING'], { signal })],
+    ['findSeed', (signal) => lib.findSeed([NOWHERE, name(1)], { signal })],
+    ['importKeys', (signal) => lib.importKeys(name(0), standalone?.address ?? '', { signal })],
+    ['migrateSlots', (signal) => lib.migrateSlots(name(0), name(1), [[3000, 3100]], { signal, method })],
+    ['rebalance', (signal) => lib.rebalance(name(0), { signal, threshold: 0 })],
+    ['joinNoLoad', (signal) => lib.joinNoLoad(name(0), name(2), { signal })],
+    ['reshard', (signal) => lib.reshard(name(0), { from: [name(1)], to: name(2), slots: 50, signal })],
+    ['addNode', (signal) => lib.addNode(name(0), name(3), { signal, replicaOf: name(2) })],
+    ['failover', (signal) => lib.failover(name(3), { signal })],
+    ['drain', (signal) => lib.drain(name(0), name(3), { signal })],
+    ['setNodeTimeout', (signal) => lib.setNodeTimeout(name(0), 1500, { signal })],
+    ['fixMigrating', (signal) => lib.fixMigrating(name(0), { signal })],
+    ['applyPlan', (signal) => planned((plan) => lib.applyPlan(name(0), plan, { signal }))],
+    ['verifyPlan', (signal) => planned((plan) => lib.verifyPlan(name(0), plan, { signal }))],
+    ['delNode', (signal) => lib.delNode(name(0), name(3), { signal })],
+    ['quitCluster', (signal) => lib.quitCluster(name(2), { signal })],
+    ['startCluster', (signal) => lib.startCluster(name(2), { signal })],
+    ['shutdownCluster', (signal) => lib.shutdownCluster(name(2), { signal })],
+  ];
+  const name = (place: number): string => at(nodes, place).address;
+  const planned = async (use: (plan: lib.Plan) => Promise<unknown>): Promise<unknown> => {
+    const { myself } = await lib.listNodes(name(0));
+    const slots = myself.assignedSlots.slice(0, 1);
+    return use((await lib.migrateSlots(name(0), name(1), slots, { dryRun: true })).plan);
+  };
+
+  it('leave nothing', async (context) => {
+    for (const [operation, call] of cases) {
+      const { error, elapsedMs } = await leavesNothing(call);
+      assert.equal(error, undefined, `${operation}: ${String(error)}`);
+      context.diagnostic(`${operation} ${Math.round(elapsedMs)} ms`);
+    }
+  });
+
+  it('leave nothing when they are stopped while slots move, and no slot open', async () => {
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const client = new ClusterClient(first);
+    await Promise.all(Array.from({ length: 3000 }, (_, index) => client.set(`key:${index}`, `${index}`)));
+    await client.close();
+    for (const how of ['migrate', 'auto'] as const) {
+      const { error } = await leavesNothing((signal, abort) =>
+        lib.rebalance(first.address, {
+          signal,
+          method: how,
+          weights: { [second.address]: how === 'auto' ? 3 : 0.3 },
+          onEvent: ({ type }) => type === 'move-start' && abort(STOPPED),
+        }),
+      );
+      assert.equal(error, STOPPED);
+      assert.deepEqual(await openSlotsAt([first, second]), []);
+    }
+  });
+
+  it('close what they have opened when they are stopped and a node keeps silent, soon after it is back', async () => {
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await settled([first, second]);
+    for (const node of [first, second]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '15000');
+    const { result, error, elapsedMs } = await leavesNothing((signal, abort) =>
+      lib.rebalance(first.address, {
+        signal,
+        method,
+        weights: { [second.address]: 2 },
+        onEvent: ({ type }) => {
+          if (type !== 'slots-closed' || signal.aborted) return;
+          second.freeze().then(() => setTimeout(() => second.thaw(), 1500));
+          abort(STOPPED);
+        },
+      }),
+    );
+    assert.equal(result, undefined);
+    assert.equal(error, STOPPED, String(error));
+    assert.ok(elapsedMs < 1500 + CLOSED_WITHIN_MS, `it went on for ${Math.round(elapsedMs)} ms`);
+    assert.deepEqual(await openSlotsAt([first, second]), []);
+  });
+});
+
+describe('a process that looks again and again', () => {
+  it('keeps its memory, and no socket', async (context) => {
+    const [node] = await startMasters(bed, 3);
+    assert.ok(node);
+    const { grown, sockets, listeners } = await runScript<Record<'grown' | 'sockets' | 'listeners', number>>(
+      'many-looks',
+      [node.address, '1000'],
+    );
+    context.diagnostic(`${grown} bytes more after 1000 looks`);
+    assert.deepEqual({ sockets, listeners }, { sockets: 0, listeners: 0 });
+    assert.ok(grown < MOST_GROWN, `${grown} bytes more after 1000 looks`);
+  });
+
+  it('has at most 50 kB for a connection that idles', async (context) => {
+    const [node] = await bed.start(1);
+    assert.ok(node);
+    const cost = await runScript<Record<'bytes' | 'resident', number>>('idle-connections', [
+      node.host,
+      `${node.port}`,
+      '500',
+    ]);
+    context.diagnostic(`${cost.bytes} bytes of heap, ${cost.resident} bytes of memory for each of 500`);
+    assert.ok(Math.max(cost.bytes, cost.resident) <= 50_000, JSON.stringify(cost));
+  });
+});
