@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import process from 'node:process';
-import { createInterface, type Interface } from 'node:readline';
-import { Writable } from 'node:stream';
+import type { Interface } from 'node:readline';
 import { UsageError } from './lib/cli/io.ts';
 import { EXIT, main } from './lib/cli/main.ts';
 
@@ -10,28 +9,56 @@ const stop = new AbortController();
 // The first signal stops the operation where it leaves nothing half done, the second stops it here.
 function onSignal(): void {
   if (stop.signal.aborted) process.exit(EXIT.interrupted);
-  process.stderr.write('\nStopping at a safe point; once more to stop at once\n');
+  stderr('\nStopping at a safe point; once more to stop at once\n');
   stop.abort();
 }
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
 
-// A reader that has seen enough, such as head, is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(process.exitCode ?? EXIT.done);
-});
-// Nor is one that does not want to know of progress.
-process.stderr.on('error', () => {});
+/**
+ * Writes as long as that goes. That nobody reads any more, or the disk is full, is no reason to leave a slot half moved: the
+ * command goes on, and ends with its own exit code, or with 1 where what it had to say is lost.
+ */
+function writer(stream: NodeJS.WriteStream, onLost: (error: NodeJS.ErrnoException) => void) {
+  let isLost = false;
+  const lose = (error: NodeJS.ErrnoException): void => {
+    if (!isLost) onLost(error);
+    isLost = true;
+  };
+  stream.on('error', lose);
+  return (text: string): void => {
+    if (isLost) return;
+    try {
+      stream.write(text);
+    } catch (error) {
+      // Files are written to at once, and so fail here.
+      lose(error as NodeJS.ErrnoException);
+    }
+  };
+}
 
-function askSecret(prompt: string): Promise<string> {
-  if (!process.stdin.isTTY)
-    return Promise.reject(new UsageError('Cannot ask for the password: there is no terminal'));
+const stderr = writer(process.stderr, () => {});
+const stdout = writer(process.stdout, (error) => {
+  // A reader that has seen enough, such as head, is no error.
+  if (error.code === 'EPIPE') return;
+  stderr(`Cannot write the output: ${error.message}\n`);
+  process.once('exit', (code) => {
+    if (code === EXIT.done) process.exitCode = EXIT.failed;
+  });
+});
+
+async function askSecret(prompt: string): Promise<string> {
+  if (!process.stdin.isTTY) throw new UsageError('Cannot ask for the password: there is no terminal');
+  // Only here, as few runs ask for anything: it takes a while to load.
+  const [{ createInterface }, { Writable }] = await Promise.all([
+    import('node:readline'),
+    import('node:stream'),
+  ]);
   const muted = new Writable({ write: (_chunk, _encoding, done) => done() });
   // First, so that the terminal shows nothing of what is typed as soon as the prompt is there.
   const lines = createInterface({ input: process.stdin, output: muted, terminal: true });
-  process.stderr.write(prompt);
-  return new Promise((resolve, reject) => {
+  stderr(prompt);
+  return new Promise<string>((resolve, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
     // The terminal is in raw mode meanwhile: Ctrl-C comes as a character, and Ctrl-D as the end.
     lines.once('SIGINT', () => stop.abort());
@@ -39,8 +66,8 @@ function askSecret(prompt: string): Promise<string> {
     lines.once('close', () => reject(new UsageError('No password was given')));
   }).finally(() => {
     lines.close();
-    process.stderr.write('\n');
-  }) as Promise<string>;
+    stderr('\n');
+  });
 }
 
 let reader: Interface | undefined;
@@ -48,9 +75,9 @@ let answers: AsyncIterator<string> | undefined;
 
 // One reader for all questions: the lines of a pipe that it took in with the first answer are those of the next ones.
 async function ask(question: string): Promise<string | undefined> {
-  reader ??= createInterface({ input: process.stdin });
+  reader ??= (await import('node:readline')).createInterface({ input: process.stdin });
   answers ??= reader[Symbol.asyncIterator]();
-  process.stderr.write(question);
+  stderr(question);
   const stopped = new Promise<never>((_, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
   });
@@ -59,8 +86,8 @@ async function ask(question: string): Promise<string | undefined> {
 }
 
 process.exitCode = await main(process.argv.slice(2), {
-  stdout: (text) => process.stdout.write(text),
-  stderr: (text) => process.stderr.write(text),
+  stdout,
+  stderr,
   env: process.env,
   isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
   // A terminal that was never told its size says 0.
