@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import process from 'node:process';
 import type { Interface } from 'node:readline';
-import { UsageError } from './lib/cli/io.ts';
-import { EXIT, main } from './lib/cli/main.ts';
+import { asksForVersion, EXIT, UsageError } from './lib/cli/io.ts';
+import { VERSION } from './lib/version.ts';
 
 const stop = new AbortController();
 
@@ -85,18 +85,26 @@ async function ask(question: string): Promise<string | undefined> {
   return done ? undefined : value;
 }
 
-process.exitCode = await main(process.argv.slice(2), {
-  stdout,
-  stderr,
-  env: process.env,
-  isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
-  // A terminal that was never told its size says 0.
-  columns: () => process.stderr.columns || 80,
-  askSecret,
-  canAsk: process.stdin.isTTY === true,
-  ask,
-  signal: stop.signal,
-});
+async function run(words: readonly string[]): Promise<number> {
+  const { main } = await import('./lib/cli/main.ts');
+  return main(words, {
+    stdout,
+    stderr,
+    env: process.env,
+    isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+    // A terminal that was never told its size says 0.
+    columns: () => process.stderr.columns || 80,
+    askSecret,
+    canAsk: process.stdin.isTTY === true,
+    ask,
+    signal: stop.signal,
+  });
+}
+
+const words = process.argv.slice(2);
+// All else would take longer to load than to answer.
+if (asksForVersion(words)) stdout(`${VERSION}\n`);
+else process.exitCode = await run(words);
 process.off('SIGINT', onSignal);
 process.off('SIGTERM', onSignal);
 reader?.close();

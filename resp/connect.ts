@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import * as net from 'node:net';
+import type { NetConnectOpts, Socket } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Connection } from './connection.ts';
 import { MAX_TIMER } from './deadline.ts';
@@ -77,12 +77,14 @@ export async function connect(options: ConnectOptions = {}): Promise<Connection>
   }
 }
 
-async function openSocket(options: ConnectOptions): Promise<net.Socket> {
+// Built-in modules that take long to load are loaded when there is something to connect to: not by whoever only imports this.
+async function openSocket(options: ConnectOptions): Promise<Socket> {
   const { host = '127.0.0.1', port = 6379, path, family } = options;
   const target = path === undefined ? { host, port, ...(family && { family }) } : { path };
   // Node's 250 ms for each address of a host with several are too few for a node far away.
   const settings = { ...target, noDelay: true, keepAlive: true, autoSelectFamilyAttemptTimeout: 1000 };
-  if (!options.tls) return net.connect(settings as net.NetConnectOpts);
+  const net = await import('node:net');
+  if (!options.tls) return net.connect(settings as NetConnectOpts);
   const tls = await import('node:tls');
   const servername = path === undefined && net.isIP(host) === 0 ? { servername: host } : {};
   return tls.connect({

@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks';
-
 /** The longest that a timer can wait. */
 export const MAX_TIMER: number = 2 ** 31 - 1;
 

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { Command } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
 import { type Address, formatAddress, hasDefaultBusPort, parseAddress } from '../model/address.ts';
@@ -17,6 +16,7 @@ export async function meetCommand({ address, busPort }: NodeRef): Promise<Comman
 
 /** CLUSTER MEET takes IP addresses only. Resolves to the host itself if it is one. */
 async function resolveHost(address: Address): Promise<string> {
+  const { isIP } = await import('node:net');
   if (isIP(address.host) !== 0) return address.host;
   try {
     const { lookup } = await import('node:dns/promises');

@@ -16,6 +16,13 @@ export interface Io {
   readonly signal: AbortSignal;
 }
 
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** True of a command line that wants to know nothing but the version. */
+export function asksForVersion([word]: readonly string[]): boolean {
+  return word === '--version' || word === '-V';
+}
+
 /** The user wrote something that cannot be understood: exit code 2. */
 export class UsageError extends Error {
   /** Name of the command whose help would help, if one was recognised. */

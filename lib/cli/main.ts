@@ -16,7 +16,7 @@ import {
   numberFlag,
   outputFlags,
 } from './flags.ts';
-import { type Io, UsageError } from './io.ts';
+import { asksForVersion, EXIT, type Io, UsageError } from './io.ts';
 import { moveOptions } from './move-options.ts';
 import type { Outcome } from './outcome.ts';
 import { printableIo, printableJson } from './printable.ts';
@@ -24,8 +24,6 @@ import { ProgressView } from './progress.ts';
 
 /** The form of JSON documents; raised when a field changes its meaning or goes. */
 const JSON_VERSION = 1;
-
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 /** Runs a command line, `argv` without the program's name, and resolves to the exit code. */
 export async function main(argv: readonly string[], terminal: Io): Promise<number> {
@@ -57,7 +55,7 @@ function isCompat(argv: readonly string[]): boolean {
 async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<number> {
   const [word, ...rest] = argv;
   if (isCompat(argv)) return (await import('./compat/run.ts')).runCompat(argv, io);
-  if (word === '--version' || word === '-V') {
+  if (asksForVersion(argv)) {
     io.stdout(`${VERSION}\n`);
     return EXIT.done;
   }

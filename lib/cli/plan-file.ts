@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -86,7 +85,7 @@ function alreadyThere(path: string): UsageError {
 
 // Written beside it and then given its name, so that nobody ever reads half of it; a link, unlike a rename, replaces nothing.
 function write(path: string, text: string): void {
-  const beside = `${path}.${randomUUID()}.tmp`;
+  const beside = `${path}.${globalThis.crypto.randomUUID()}.tmp`;
   try {
     const file = openSync(beside, 'wx');
     try {

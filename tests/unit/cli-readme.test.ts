@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { commands } from '../../lib/cli/commands.ts';
 import { connectionFlags, outputFlags } from '../../lib/cli/flags.ts';
-import { EXIT } from '../../lib/cli/main.ts';
+import { EXIT } from '../../lib/cli/io.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
