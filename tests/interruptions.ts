@@ -8,6 +8,7 @@ import { isServerName, serverNames } from './bed/servers.ts';
 import { randomFrom } from './faults/random.ts';
 import { cases as allCases } from './interruptions/cases.ts';
 import { events as allEvents } from './interruptions/events.ts';
+import { drawCommand } from './interruptions/replies.ts';
 import { report, summarise, type Told } from './interruptions/report.ts';
 import { openStage, type Stage } from './interruptions/stage.ts';
 import { tryOnce } from './interruptions/trial.ts';
@@ -54,6 +55,8 @@ const cases = chosen('case', allCases, values.case);
 const events = chosen('event', allEvents, values.event);
 const seed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed);
 const sample = values.sample === undefined ? undefined : Number(values.sample);
+/** Of the many commands of a run, so many are refused where no sample is asked for. */
+const COMMANDS_REFUSED = 10;
 const from = values.every ? 'start' : 'changes';
 
 /** Points of one command and one event, until the command is done before. */
@@ -65,10 +68,17 @@ interface Row {
   end: number;
 }
 
-function* pointsOf(writes: number, seedOfRow: number): Generator<readonly [number, boolean]> {
+function* pointsOf(
+  writes: number,
+  seedOfRow: number,
+  isOfCommands: boolean,
+): Generator<readonly [number, boolean]> {
   if (values.at !== undefined) return yield [Number(values.at), values.half];
   const random = randomFrom(seedOfRow);
-  if (sample === undefined)
+  if (isOfCommands) {
+    for (let count = 0; count < (sample ?? COMMANDS_REFUSED); count++)
+      yield [drawCommand(random, writes), false];
+  } else if (sample === undefined)
     for (let at = 1; ; at++)
       yield* [
         [at, true],
@@ -82,7 +92,7 @@ const rows: Row[] = cases.flatMap((one, number) =>
   events.map((event, index) => ({
     one,
     event,
-    points: pointsOf(one.writes, seed + 1000 * number + index),
+    points: pointsOf(one.writes, seed + 1000 * number + index, event.refusing !== undefined),
     end: Number.POSITIVE_INFINITY,
   })),
 );
@@ -98,7 +108,8 @@ async function work(stage: Stage): Promise<void> {
         ...{ struck: true, end: 'broken', again: 0, longestMs: 0, runs: [] },
         problems: [`The trial itself broke: ${error instanceof Error ? error.stack : String(error)}`],
       }));
-      if (!trial.struck && sample === undefined && values.at === undefined) row.end = Math.min(row.end, at);
+      if (!trial.struck && !row.event.refusing && sample === undefined && values.at === undefined)
+        row.end = Math.min(row.end, at);
       const one: Told = { ...trial, name: row.one.name, event: row.event.name, at, half };
       told.push(one);
       report(one, { server, seed, every: values.every, verbose: values.verbose });

@@ -4,11 +4,14 @@ import { ask } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
 import type { Random } from '../faults/random.ts';
 import type { Strike } from '../faults/strike.ts';
+import { type Refusal, type Refusing, refusals } from './replies.ts';
 import { NODE_TIMEOUT_MS } from './stage.ts';
 
 /** What happens in the middle of a command. */
 export interface Event {
   readonly name: string;
+  /** Between the tool and the nodes: a command is refused. */
+  readonly refusing?: Pick<Refusing, 'refusal' | 'isAlways'>;
   /** In the process of the tool. */
   readonly strike?: (victim: ServerNode, random: Random) => Omit<Strike, 'at' | 'from'>;
   /** To a server; resolves when it is back. */
@@ -133,4 +136,8 @@ export const events: readonly Event[] = [
     },
     isLost: true,
   },
+  ...(Object.keys(refusals) as Refusal[]).flatMap((refusal): Event[] => [
+    { name: refusal, refusing: { refusal, isAlways: false } },
+    { name: `${refusal} always`, refusing: { refusal, isAlways: true } },
+  ]),
 ];

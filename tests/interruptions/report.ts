@@ -26,10 +26,11 @@ export function report(one: Told, { server, seed, every, verbose }: Place): void
   if (problems.length === 0) return;
   for (const problem of problems) console.log(`     ${problem}`);
   for (const run of runs) {
-    console.log(`     ${run.end} ${run.error?.code ?? ''} ${run.error?.message ?? ''}`.trimEnd());
+    const refused = run.args.at(-1)?.endsWith(' refused') ? `${run.args.at(-1)}: ` : '';
+    console.log(`     ${refused}${run.end} ${run.error?.code ?? ''} ${run.error?.message ?? ''}`.trimEnd());
   }
   console.log(
-    `     again: npm run test:interruptions -- --server ${server} --case '${name}' --event ${event} --at ${at}${half ? ' --half' : ''}${every ? ' --every' : ''} --seed ${seed}`,
+    `     again: npm run test:interruptions -- --server ${server} --case '${name}' --event '${event}' --at ${at}${half ? ' --half' : ''}${every ? ' --every' : ''} --seed ${seed}`,
   );
 }
 

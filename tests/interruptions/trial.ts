@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../../lib/index.ts';
 import type { ServerNode } from '../bed/index.ts';
-import { randomFrom } from '../faults/random.ts';
+import { type Random, randomFrom } from '../faults/random.ts';
 import type { Strike } from '../faults/strike.ts';
 import { type Run, startTool } from '../faults/tool.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, openSlotsAt, settled } from '../helpers/clusters.ts';
 import type { Case } from './cases.ts';
 import type { Event } from './events.ts';
+import { openRelays } from './replies.ts';
 import { build, type Stage } from './stage.ts';
 
 export interface TrialOptions {
@@ -58,16 +59,9 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
         .concat(one.members.length > 0 ? [] : [0]),
     ),
   );
-  const { at: write, from, half } = options;
-  const started = startTool(args, {
-    at: write,
-    from,
-    ...(half ? { half: true as const } : {}),
-    ...options.event.strike?.(victim, random),
-  });
-  const hit = started.struck.then((struck) => (struck ? options.event.hit?.(victim, random) : undefined));
-  const first = await started.ended;
-  await hit;
+  const first = await (options.event.refusing
+    ? runRefused(nodes, args, options, options.event.refusing)
+    : runStruck(victim, args, options, random));
   if (first.struck) await options.event.mend?.(victim);
   runs.push(first);
   problems.push(...wrongOf(first, one, options.event));
@@ -103,6 +97,46 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       )),
     );
   return told(first, runs, problems);
+}
+
+/** A run to which something happens. */
+async function runStruck(
+  victim: ServerNode,
+  args: readonly string[],
+  { at: write, from, half, event }: TrialOptions,
+  random: Random,
+): Promise<Run> {
+  const started = startTool(args, {
+    at: write,
+    from,
+    ...(half ? { half: true as const } : {}),
+    ...event.strike?.(victim, random),
+  });
+  const hit = started.struck.then((struck) => (struck ? event.hit?.(victim, random) : undefined));
+  const run = await started.ended;
+  await hit;
+  return run;
+}
+
+/** A run of which a command is refused, by a relay in place of the node. */
+async function runRefused(
+  nodes: readonly ServerNode[],
+  args: readonly string[],
+  { at: command, from }: TrialOptions,
+  refusing: NonNullable<Event['refusing']>,
+): Promise<Run> {
+  const relays = await openRelays(nodes, {
+    ...refusing,
+    at: command,
+    from: from === 'start' ? 'start' : 'changes',
+  });
+  try {
+    const run = await startTool([...args, ...relays.args]).ended;
+    const refused = relays.refused();
+    return { ...run, struck: refused !== undefined, args: [...args, `${refused} refused`] };
+  } finally {
+    relays.close();
+  }
 }
 
 function told(first: Run, runs: readonly Run[], problems: readonly string[]): Trial {
