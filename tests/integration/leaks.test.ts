@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as lib from '../../lib/index.ts';
-import { ask } from '../bed/client.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { runScript } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -22,8 +22,11 @@ const MOST_GROWN = 1024 * 1024;
 const NOWHERE = '127.0.0.1:1';
 
 let bed: Bed;
+/** A cluster of three masters, and a node that is in none: what is done here leaves them as they are. */
+let nodes: readonly ServerNode[];
 before(async () => {
   bed = await openBed();
+  nodes = await startMasters(bed, 3, 1);
 });
 after(() => bed.close());
 
@@ -72,10 +75,8 @@ const addressesOf = (nodes: readonly ServerNode[]): string[] => nodes.map(({ add
 const isOperation = (name: string): boolean => /^[a-z]/.test(name) && !WITHOUT_SIGNAL.includes(name);
 
 describe('operations that cannot do their work', () => {
-  let nodes: readonly ServerNode[];
   let operations: (addresses: readonly string[]) => [name: string, call: Call][];
   before(async () => {
-    nodes = await startMasters(bed, 3, 1);
     await settled(nodes.slice(0, 3));
     const [first, , third] = addressesOf(nodes) as [string, string, string];
     const { plan } = await lib.migrateSlots(first, third, [1], { dryRun: true });
@@ -121,9 +122,9 @@ describe('operations that cannot do their work', () => {
 });
 
 describe('operations that do their work', () => {
-  let [nodes, standalone]: [readonly ServerNode[], ServerNode | undefined] = [[], undefined];
+  let [own, standalone]: [readonly ServerNode[], ServerNode | undefined] = [[], undefined];
   before(async () => {
-    [nodes, [standalone]] = await Promise.all([bed.start(4, quick), bed.start(1, { cluster: false })]);
+    [own, [standalone]] = await Promise.all([bed.start(4, quick), bed.start(1, { cluster: false })]);
     await ask(standalone as ServerNode, 'SET', 'from', 'elsewhere');
   });
 
@@ -141,7 +142,7 @@ describe('operations that do their work', () => {
     ['reshard', (signal) => lib.reshard(name(0), { from: [name(1)], to: name(2), slots: 50, signal })],
     ['addNode', (signal) => lib.addNode(name(0), name(3), { signal, replicaOf: name(2) })],
     ['failover', (signal) => lib.failover(name(3), { signal })],
-    ['drain', (signal) => lib.drain(name(0), name(3), { signal })],
+    ['drain', (signal) => hasCopied(2).then(() => lib.drain(name(0), name(3), { signal }))],
     ['setNodeTimeout', (signal) => lib.setNodeTimeout(name(0), 1500, { signal })],
     ['fixMigrating', (signal) => lib.fixMigrating(name(0), { signal })],
     ['applyPlan', (signal) => planned((plan) => lib.applyPlan(name(0), plan, { signal }))],
@@ -151,7 +152,12 @@ describe('operations that do their work', () => {
     ['startCluster', (signal) => lib.startCluster(name(2), { signal })],
     ['shutdownCluster', (signal) => lib.shutdownCluster(name(2), { signal })],
   ];
-  const name = (place: number): string => at(nodes, place).address;
+  const name = (place: number): string => at(own, place).address;
+  // A former master is a replica at once, and has copied its new master some time later.
+  const hasCopied = (place: number): Promise<void> =>
+    eventually('it has copied its master', async () =>
+      /^master_link_status:up/m.test(String(await ask(at(own, place), 'INFO', 'replication'))),
+    );
   const planned = async (use: (plan: lib.Plan) => Promise<unknown>): Promise<unknown> => {
     const { myself } = await lib.listNodes(name(0));
     const slots = myself.assignedSlots.slice(0, 1);
@@ -167,7 +173,7 @@ describe('operations that do their work', () => {
   });
 
   it('leave nothing when they are stopped while slots move, and no slot open', async () => {
-    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const [first, second] = [at(own, 0), at(own, 1)];
     const client = new ClusterClient(first);
     await Promise.all(Array.from({ length: 3000 }, (_, index) => client.set(`key:${index}`, `${index}`)));
     await client.close();
@@ -186,7 +192,7 @@ describe('operations that do their work', () => {
   });
 
   it('close what they have opened when they are stopped and a node keeps silent, soon after it is back', async () => {
-    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const [first, second] = [at(own, 0), at(own, 1)];
     await settled([first, second]);
     for (const node of [first, second]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '15000');
     const { result, error, elapsedMs } = await leavesNothing((signal, abort) =>
@@ -208,10 +214,9 @@ describe('operations that do their work', () => {
   });
 });
 
-describe('a process that looks again and again', () => {
+describe('a process that looks again and again', { concurrency: true }, () => {
   it('keeps its memory, and no socket', async (context) => {
-    const [node] = await startMasters(bed, 3);
-    assert.ok(node);
+    const node = at(nodes, 0);
     const { grown, sockets, listeners } = await runScript<Record<'grown' | 'sockets' | 'listeners', number>>(
       'many-looks',
       [node.address, '1000'],
@@ -222,8 +227,7 @@ describe('a process that looks again and again', () => {
   });
 
   it('has at most 50 kB for a connection that idles', async (context) => {
-    const [node] = await bed.start(1);
-    assert.ok(node);
+    const node = at(nodes, 3);
     const cost = await runScript<Record<'bytes' | 'resident', number>>('idle-connections', [
       node.host,
       `${node.port}`,
