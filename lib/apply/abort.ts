@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * What a promise resolves to. Rejects with the signal's reason as soon as that aborts; what becomes of the promise then is
  * nobody's.
@@ -7,6 +9,8 @@ export async function unlessAborted<Result>(
   signal: AbortSignal | undefined,
 ): Promise<Result> {
   if (!signal) return promise;
+  // One signal for many nodes is what signals are for: no warning after the tenth.
+  setMaxListeners(0, signal);
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason);
