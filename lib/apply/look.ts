@@ -19,7 +19,7 @@ export async function askNode(
       ['CLUSTER', 'NODES'],
       ['CLUSTER', 'INFO'],
     ],
-    { as: 'buffer' },
+    { as: 'buffer', early: true },
   );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
   const all = readNodes(nodes, lines, address);
@@ -64,15 +64,19 @@ const AT_ONCE = 32;
 
 /**
  * Asks one node for the others, then all of them at once. Rejects only where the first gives no answer, and with the signal's
- * reason: many nodes that keep silent take their time.
+ * reason: many nodes that keep silent take their time. `also` is called with each node that is asked, as it is listed or with
+ * no record for the first: what it asks goes out in the same write.
  */
 export async function look(
   connections: Connections,
   seed: Address,
   signal?: AbortSignal,
+  also: (address: Address, record?: NodeRecord) => void = () => {},
 ): Promise<ClusterView> {
   const lines = new NodeLines();
-  const first = await askNode(connections, seed, lines);
+  const asking = askNode(connections, seed, lines);
+  also(seed);
+  const first = await asking;
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
   const unreachable = new Map<string, Error>();
   const asked = new Set([first.myself.id]);
@@ -83,7 +87,9 @@ export async function look(
       async (record) => {
         signal?.throwIfAborted();
         try {
-          return await askMember(connections, record, lines);
+          const asking = askMember(connections, record, lines);
+          if (isReachable(record)) also(record.address, record);
+          return await asking;
         } catch (error) {
           unreachable.set(record.id, error as Error);
           return undefined;
@@ -102,13 +108,16 @@ function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
   return report.records.filter((record) => !asked.has(record.id) && asked.add(record.id));
 }
 
+function isReachable({ address }: NodeRecord): boolean {
+  return address.host !== '' && address.port !== 0;
+}
+
 async function askMember(
   connections: Connections,
   record: NodeRecord,
   lines: NodeLines,
 ): Promise<NodeReport> {
-  const { host, port } = record.address;
-  if (host === '' || port === 0) {
+  if (!isReachable(record)) {
     throw new ClusterError('NODE_UNREACHABLE', `No address is known for node ${record.id}`);
   }
   const report = await askNode(connections, record.address, lines);
