@@ -3,8 +3,9 @@
  *
  *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs] [--away 20]
  *
- * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list from --away ms away, there and back); rebalance-100. Any number of
- * nodes may stand in place of these. Both tools work on the same nodes in turn, in one order and then in the other.
+ * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list from --away ms away, there and
+ * back); rebalance-100. Any number of nodes may stand in place of these.
+ * Both tools work on the same nodes in turn, in one order and then in the other.
  *
  * Nodes save their configuration whenever they hear something new, with an fsync. Hundreds of them do not share one disk
  * elsewhere, so here their files are in memory where that can be, unless TMPDIR says otherwise.
