@@ -10,7 +10,7 @@ import { openBed } from './bed/index.ts';
 const PUBLINT = 'publint@0.3.25';
 const ATTW = '@arethetypeswrong/cli@0.18.5';
 const MOST_PACKED = 156 * 1024;
-const MOST_UNPACKED = 450_000;
+const MOST_UNPACKED = 465_000;
 
 interface Packed {
   readonly filename: string;
