@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import * as net from 'node:net';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { checkServerIdentity as CheckServerIdentity, ConnectionOptions as TlsOptions } from 'node:tls';
 import { Connection } from './connection.ts';
 import { MAX_TIMER } from './deadline.ts';
 import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
@@ -24,6 +24,11 @@ export interface ConnectOptions extends Limits {
   clientName?: string | undefined;
   /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
   tls?: boolean | TlsOptions | undefined;
+  /**
+   * The name under which the node is known, where `host` is an IP address: asked for in TLS unless `tls` has a `servername`, and the
+   * certificate may be for either.
+   */
+  hostname?: string | undefined;
   /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
   connectTimeout?: number | undefined;
   /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
@@ -116,12 +121,23 @@ async function openSocket(options: ConnectOptions): Promise<net.Socket> {
   const settings = { ...target, noDelay: true, keepAlive: true, autoSelectFamilyAttemptTimeout: 1000 };
   if (!options.tls) return net.connect(settings as net.NetConnectOpts);
   const tls = await import('node:tls');
-  const servername = path === undefined && net.isIP(host) === 0 ? { servername: host } : {};
-  return tls.connect({
-    ...servername,
-    ...(options.tls === true ? {} : options.tls),
-    ...settings,
-  } as TlsOptions);
+  const given = options.tls === true ? {} : options.tls;
+  const isNamed = path === undefined && net.isIP(host) === 0;
+  const { hostname } = options;
+  const names = isNamed
+    ? { servername: host }
+    : hostname === undefined || given.servername !== undefined
+      ? {}
+      : { servername: hostname, checkServerIdentity: eitherIdentity(tls.checkServerIdentity, host) };
+  return tls.connect({ ...names, ...given, ...settings } as TlsOptions);
+}
+
+/** Accepts a certificate that is for the name asked for, or else for the host. */
+function eitherIdentity(check: typeof CheckServerIdentity, host: string): typeof CheckServerIdentity {
+  return (name, certificate) => {
+    const error = check(name, certificate);
+    return error && check(host, certificate) ? error : undefined;
+  };
 }
 
 /** One round trip at least: a refusal that the server sends on its own is then in hand. */

@@ -17,6 +17,9 @@ export const CLIENT_NAME = 'redis-trib';
 /** How the name begins that they carry while they change something. */
 export const CHANGE_PREFIX = 'redis-trib:change:';
 
+/** A name as TLS may ask for it: an IP address is none, and it comes from a node. */
+const HOSTNAME = /^(?=.{1,253}$)(?!.*\.\d+$)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i;
+
 export interface LaneOptions extends CommandOptions {
   /** Which of several connections to one node. 0 is the one that everything uses which need not run beside others. */
   readonly lane?: number;
@@ -38,12 +41,19 @@ export class Connections {
   readonly changeName: string = `${CHANGE_PREFIX}${randomName()}`;
   readonly #options: ConnectionOptions;
   readonly #open = new Map<string, Promise<Opening>>();
+  /** By address: the name that a node announces. */
+  readonly #hostnames = new Map<string, string>();
   /** Operations that change the cluster, each with the nodes it has told. */
   readonly #claims = new Map<object, Set<string>>();
   #closed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+  }
+
+  /** Takes note of the name that a node announces: its certificate may be for that, and not for its address. */
+  learnHostname(address: Address, hostname: string): void {
+    if (this.#options.tls && HOSTNAME.test(hostname)) this.#hostnames.set(formatAddress(address), hostname);
   }
 
   /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
@@ -159,6 +169,7 @@ export class Connections {
 
   #optionsFor(announced: Address): ConnectOptions {
     const { host, port } = mapAddress(this.#options.addressMap, announced);
+    const hostname = this.#hostnames.get(formatAddress(announced));
     const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
     return {
       host,
@@ -168,6 +179,7 @@ export class Connections {
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls }),
+      ...(hostname === undefined ? {} : { hostname }),
       ...(connectTimeout === undefined ? {} : { connectTimeout }),
       ...(commandTimeout === undefined ? {} : { commandTimeout }),
     };

@@ -80,7 +80,12 @@ export async function look(
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
   const unreachable = new Map<string, Error>();
   const asked = new Set([first.myself.id]);
-  let ahead = toAsk(first, asked);
+  const toAsk = ({ records }: NodeReport): NodeRecord[] => {
+    const unknown = records.filter(({ id }) => !asked.has(id) && asked.add(id));
+    for (const { address, hostname } of unknown) if (hostname) connections.learnHostname(address, hostname);
+    return unknown;
+  };
+  let ahead = toAsk(first);
   while (ahead.length > 0) {
     const found = await inParallel(
       ahead,
@@ -99,13 +104,9 @@ export async function look(
     );
     for (const report of found) if (report) reports.set(report.myself.id, report);
     // A node may be known to some only, so each answer is searched for more.
-    ahead = found.flatMap((report) => (report ? toAsk(report, asked) : []));
+    ahead = found.flatMap((report) => (report ? toAsk(report) : []));
   }
   return mergeReports(seed, first.myself.id, reports, unreachable);
-}
-
-function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
-  return report.records.filter((record) => !asked.has(record.id) && asked.add(record.id));
 }
 
 function isReachable({ address }: NodeRecord): boolean {
