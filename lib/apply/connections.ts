@@ -170,12 +170,13 @@ export class Connections {
   #optionsFor(announced: Address): ConnectOptions {
     const { host, port } = mapAddress(this.#options.addressMap, announced);
     const hostname = this.#hostnames.get(formatAddress(announced));
-    const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
+    const { family, username, password, tls, connectTimeout, commandTimeout } = this.#options;
     return {
       host,
       port,
       clientName: this.#name,
       encoding: 'latin1',
+      ...(family === undefined ? {} : { family }),
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls }),
