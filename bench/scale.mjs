@@ -1,10 +1,11 @@
 /**
  * Compares with redis-cli or valkey-cli what is done to clusters of many nodes:
  *
- *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs]
+ *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs] [--away 20]
  *
- * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check from 20 ms away); rebalance-100. Any number of
- * nodes may stand in place of these. Both tools work on the same nodes in turn, in one order and then in the other.
+ * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list from --away ms away, there and
+ * back); rebalance-100. Any number of nodes may stand in place of these.
+ * Both tools work on the same nodes in turn, in one order and then in the other.
  *
  * Nodes save their configuration whenever they hear something new, with an fsync. Hundreds of them do not share one disk
  * elsewhere, so here their files are in memory where that can be, unless TMPDIR says otherwise.
@@ -23,12 +24,15 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     server: { type: 'string', default: 'redis-8.6' },
     only: { type: 'string', default: '' },
+    away: { type: 'string', default: '20' },
   },
 });
 const MEMORY = '/dev/shm';
 if (!process.env.TMPDIR && existsSync(MEMORY)) process.env.TMPDIR = MEMORY;
 
-const cases = (positionals.length > 0 ? positionals : ['create-6', 'create-30', 'check-30']).map(caseOf);
+const cases = (positionals.length > 0 ? positionals : ['create-6', 'create-30', 'check-30']).map((name) =>
+  caseOf(name, Number(options.away) / 2),
+);
 const built = build();
 
 /** Rounds of a case: seconds by candidate and figure, each candidate first in every other round. */

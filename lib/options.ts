@@ -12,6 +12,8 @@ export interface ConnectionOptions {
   readonly tls?: ConnectOptions['tls'];
   /** Where nodes are reached that announce addresses of another network, as behind NAT or in containers. @default as announced */
   readonly addressMap?: AddressMap;
+  /** Version of IP to use where a host name has both. @default either */
+  readonly family?: 4 | 6;
   /** Milliseconds for connecting, TLS and AUTH together. @default 5000 */
   readonly connectTimeout?: number;
   /** Milliseconds a node may take for a command. @default 10000 */

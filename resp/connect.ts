@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { NetConnectOpts, Socket } from 'node:net';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { checkServerIdentity as CheckServerIdentity, ConnectionOptions as TlsOptions } from 'node:tls';
 import { Connection } from './connection.ts';
 import { MAX_TIMER } from './deadline.ts';
 import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
@@ -24,6 +24,11 @@ export interface ConnectOptions extends Limits {
   clientName?: string | undefined;
   /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
   tls?: boolean | TlsOptions | undefined;
+  /**
+   * The name under which the node is known, where `host` is an IP address: asked for in TLS unless `tls` has a `servername`, and the
+   * certificate may be for either.
+   */
+  hostname?: string | undefined;
   /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
   connectTimeout?: number | undefined;
   /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
@@ -43,11 +48,43 @@ export interface ConnectOptions extends Limits {
  * server's own ReplyError when it refuses, else a ConnectionError or ProtocolError, or the signal's reason.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Connection> {
-  const { signal, connectTimeout = 5000 } = options;
-  signal?.throwIfAborted();
-  const address = addressOf(options);
+  return (await openConnection(options, false)).ready;
+}
+
+/** A connection that is being opened. */
+export interface Opening {
+  /** Takes commands already: they leave in one write with those that authenticate and name it. */
+  readonly connection: Connection;
+  /** Resolves and rejects as `connect()` does. */
+  readonly ready: Promise<Connection>;
+}
+
+/**
+ * Like `connect()`, with a round trip less to the first reply. What is sent before `ready` has resolved runs whether or not the
+ * server lets the user in, as the default user if not: only commands that change nothing may be, and their replies count
+ * for nothing where `ready` rejects.
+ */
+export function connectEarly(options: ConnectOptions = {}): Promise<Opening> {
+  return openConnection(options, true);
+}
+
+async function openConnection(options: ConnectOptions, early: boolean): Promise<Opening> {
+  options.signal?.throwIfAborted();
   const socket = await openSocket(options);
-  const connection = new Connection(socket, { ...options, address });
+  const connection = new Connection(socket, { ...options, address: addressOf(options) });
+  const ready = makeReady(socket, connection, options, early);
+  ready.catch(() => {});
+  return { connection, ready };
+}
+
+async function makeReady(
+  socket: Socket,
+  connection: Connection,
+  options: ConnectOptions,
+  early: boolean,
+): Promise<Connection> {
+  const { signal, connectTimeout = 5000 } = options;
+  const { address } = connection;
   const timer =
     connectTimeout > 0
       ? setTimeout(
@@ -62,8 +99,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Connection>
   try {
     signal?.throwIfAborted();
     await shakeHands(connection, options);
-    // Its answer may have come with more than was asked for.
-    const broken = connection.closed && (await connection.whenClosed);
+    // Its answer may have come with more than was asked for. What else was sent by then tells of that itself.
+    const broken = !early && connection.closed && (await connection.whenClosed);
     if (broken) throw broken;
     return connection;
   } catch (error) {
@@ -86,12 +123,23 @@ async function openSocket(options: ConnectOptions): Promise<Socket> {
   const net = await import('node:net');
   if (!options.tls) return net.connect(settings as NetConnectOpts);
   const tls = await import('node:tls');
-  const servername = path === undefined && net.isIP(host) === 0 ? { servername: host } : {};
-  return tls.connect({
-    ...servername,
-    ...(options.tls === true ? {} : options.tls),
-    ...settings,
-  } as TlsOptions);
+  const given = options.tls === true ? {} : options.tls;
+  const isNamed = path === undefined && net.isIP(host) === 0;
+  const { hostname } = options;
+  const names = isNamed
+    ? { servername: host }
+    : hostname === undefined || given.servername !== undefined
+      ? {}
+      : { servername: hostname, checkServerIdentity: eitherIdentity(tls.checkServerIdentity, host) };
+  return tls.connect({ ...names, ...given, ...settings } as TlsOptions);
+}
+
+/** Accepts a certificate that is for the name asked for, or else for the host. */
+function eitherIdentity(check: typeof CheckServerIdentity, host: string): typeof CheckServerIdentity {
+  return (name, certificate) => {
+    const error = check(name, certificate);
+    return error && check(host, certificate) ? error : undefined;
+  };
 }
 
 /** One round trip at least: a refusal that the server sends on its own is then in hand. */

@@ -1,4 +1,4 @@
-export { type ConnectOptions, connect } from './connect.ts';
+export { type ConnectOptions, connect, connectEarly, type Opening } from './connect.ts';
 export { Connection, type ConnectionOptions } from './connection.ts';
 export { Decoder, type DecoderOptions } from './decode.ts';
 export { type Encoded, encodeCommand, encodeCommands } from './encode.ts';

@@ -1,8 +1,5 @@
 import { runProgram } from '../migrate/child.mjs';
-import { addressesOf, allServe, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
-
-/** One way, for a round trip of 20 ms. */
-const DELAY_MS = 10;
+import { addressesOf, allServe, moveAway, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
 
 /** Runs one of the two tools; its time, and what it wrote. */
 function runTool(name, { cli, tool }, { ours, theirs }) {
@@ -14,7 +11,7 @@ const createArgs = (addresses) => ({
   theirs: ['--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes'],
 });
 
-const checkArgs = ([first]) => ({
+const checkArgs = (first) => ({
   ours: ['check', first],
   theirs: ['--cluster', 'check', first],
 });
@@ -44,19 +41,46 @@ async function created(context, nodes) {
 }
 
 /** A check of a cluster that is well. */
-function check(count, isFar) {
+function check(count) {
   return {
-    title: `check ${count} nodes${isFar ? ' from 20 ms away' : ''}`,
+    title: `check ${count} nodes`,
     async prepare(context) {
-      const nodes = await startNodes(context.bed, count, isFar ? { relay: true } : {});
+      const nodes = await startNodes(context.bed, count);
       await created(context, nodes);
-      if (isFar) for (const { node } of nodes) node.setDelay(DELAY_MS);
-      return { context, nodes };
+      return { context, first: nodes[0].node.address };
     },
-    async run(name, { context, nodes }) {
-      const { ms, text } = await runTool(name, context, checkArgs(addressesOf(nodes)));
-      if (!text.includes('All 16384 slots covered')) throw new Error(`${name} says:\n${text}`);
-      return { 'tool ends': ms };
+    async run(name, { context, first }) {
+      return { 'tool ends': await runCheck(name, context, first) };
+    },
+  };
+}
+
+async function runCheck(name, context, first) {
+  const { ms, text } = await runTool(name, context, checkArgs(first));
+  if (!text.includes('All 16384 slots covered')) throw new Error(`${name} says:\n${text}`);
+  return ms;
+}
+
+/** Looking at a cluster from far away. redis-cli's counterpart of `list` is CLUSTER NODES. */
+function far(count, delayMs) {
+  return {
+    title: `look at ${count} nodes from ${2 * delayMs} ms away`,
+    async prepare(context) {
+      const nodes = await startNodes(context.bed, count);
+      await created(context, nodes);
+      return { context, first: await moveAway(nodes, delayMs) };
+    },
+    async run(name, { context, first }) {
+      const [host, port] = first.split(':');
+      const info = { ours: ['info', first], theirs: ['--cluster', 'info', first] };
+      const list = { ours: ['list', first], theirs: ['-h', host, '-p', port, 'CLUSTER', 'NODES'] };
+      const started = { ours: ['--version'], theirs: ['--version'] };
+      return {
+        check: await runCheck(name, context, first),
+        info: (await runTool(name, context, info)).ms,
+        list: (await runTool(name, context, list)).ms,
+        'start alone': (await runTool(name, context, started)).ms,
+      };
     },
   };
 }
@@ -109,17 +133,17 @@ function rebalance(count) {
 
 const kinds = {
   create,
-  check: (count) => check(count, false),
-  far: (count) => check(count, true),
+  check,
+  far,
   rebalance,
 };
 
-/** The case of a name such as `create-30`. */
-export function caseOf(name) {
+/** The case of a name such as `create-30`; what is far is so many milliseconds away, one way. */
+export function caseOf(name, delayMs) {
   const [kind, count] = name.split('-');
   const make = kinds[kind];
   if (!make || !(Number(count) > 0)) {
     throw new Error(`Not a case: "${name}" (expected ${Object.keys(kinds).join('-N, ')}-N)`);
   }
-  return make(Number(count));
+  return make(Number(count), delayMs);
 }

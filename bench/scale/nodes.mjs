@@ -1,3 +1,5 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inParallel } from '../../lib/apply/parallel.ts';
 import { parseClusterNodes } from '../../lib/model/node.ts';
@@ -23,6 +25,34 @@ export async function startNodes(bed, count, options = {}) {
 }
 
 export const addressesOf = (nodes) => nodes.map(({ node }) => node.address);
+
+/**
+ * Moves nodes of a cluster so far away: they announce ports at which `delay.mjs` listens, while they hear of each other by
+ * the cluster bus without a delay. Resolves to the address of the first.
+ */
+export async function moveAway(nodes, delayMs) {
+  const relays = fork(new URL('delay.mjs', import.meta.url));
+  relays.unref();
+  relays.send({ ports: nodes.map(({ node }) => node.port), delayMs });
+  const [ports] = await once(relays, 'message');
+  relays.channel.unref();
+  await Promise.all(
+    nodes.map(({ connection }, index) =>
+      connection.command(['CONFIG', 'SET', 'cluster-announce-port', String(ports[index])]),
+    ),
+  );
+  const wanted = ports.toSorted((a, b) => a - b).join();
+  await until('all nodes have heard of the new ports', async () => {
+    const seen = await inParallel(nodes, async ({ connection }) =>
+      parseClusterNodes(String(await connection.command(['CLUSTER', 'NODES'])))
+        .map(({ address }) => address.port)
+        .toSorted((a, b) => a - b)
+        .join(),
+    );
+    return seen.every((each) => each === wanted);
+  });
+  return `127.0.0.1:${ports[0]}`;
+}
 
 /** Makes nodes know nobody and own nothing again, and waits until nothing of what was is under way. */
 export async function resetAll(nodes) {

@@ -34,7 +34,7 @@ export function catchUp(context: Context, members: readonly NodeRef[]): Nudge {
     await inParallel([...bySpeaker], async ([by, listeners]) => {
       context.signal?.throwIfAborted();
       try {
-        const commands = await Promise.all(listeners.map(meetCommand));
+        const commands = await Promise.all(listeners.map((node) => meetCommand(context, node)));
         await context.connections.askAll(parseAddress(by.address), commands);
       } catch {
         // Gossip brings it all the same, only later.

@@ -2,7 +2,10 @@ import {
   type Command,
   type CommandOptions,
   type Connection,
+  type ConnectOptions,
   connect,
+  connectEarly,
+  type Opening,
   type Reply,
   ReplyError,
 } from '../../resp/index.ts';
@@ -15,9 +18,17 @@ export const CLIENT_NAME = 'redis-trib';
 /** How the name begins that they carry while they change something. */
 export const CHANGE_PREFIX = 'redis-trib:change:';
 
-/** Which of several connections to one node. 0 is the one that everything uses which need not run beside others. */
+/** A name as TLS may ask for it: an IP address is none, and it comes from a node. */
+const HOSTNAME = /^(?=.{1,253}$)(?!.*\.\d+$)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/i;
+
 export interface LaneOptions extends CommandOptions {
+  /** Which of several connections to one node. 0 is the one that everything uses which need not run beside others. */
   readonly lane?: number;
+  /**
+   * Sends it with what opens the connection, where that is not open yet: a round trip less. Only for what changes nothing,
+   * since it runs as the default user where the server turns ours away.
+   */
+  readonly early?: boolean;
 }
 
 /**
@@ -30,7 +41,9 @@ export class Connections {
   /** The name of these connections while an operation on them changes the cluster. */
   readonly changeName: string = `${CHANGE_PREFIX}${randomName()}`;
   readonly #options: ConnectionOptions;
-  readonly #open = new Map<string, Promise<Connection>>();
+  readonly #open = new Map<string, Promise<Opening>>();
+  /** By address: the name that a node announces. */
+  readonly #hostnames = new Map<string, string>();
   /** Operations that change the cluster, each with the nodes it has told. */
   readonly #claims = new Map<object, Set<string>>();
   readonly #closed = new AbortController();
@@ -39,37 +52,62 @@ export class Connections {
     this.#options = options;
   }
 
+  /** Takes note of the name that a node announces: its certificate may be for that, and not for its address. */
+  learnHostname(address: Address, hostname: string): void {
+    if (this.#options.tls && HOSTNAME.test(hostname)) this.#hostnames.set(formatAddress(address), hostname);
+  }
+
   /** The connection to a node. Rejects with ConnectionError where it cannot be reached, ReplyError where AUTH fails. */
   async get(address: Address, lane = 0): Promise<Connection> {
-    const key = `${formatAddress(address)} ${lane}`;
+    return (await this.#opening(address, lane)).ready;
+  }
+
+  async #opening(address: Address, lane: number): Promise<Opening> {
+    const name = formatAddress(address);
+    const key = `${name} ${lane}`;
     for (let known = this.#open.get(key); known; known = this.#open.get(key)) {
-      const connection = await known;
-      if (!connection.closed) return connection;
+      const opening = await known;
+      if (!opening.connection.closed) return opening;
       if (this.#open.get(key) === known) this.#open.delete(key);
     }
-    const opening = this.#connect(address);
+    if (this.#closed.signal.aborted)
+      throw new Error(`Cannot connect to ${name}: the cluster handle is closed`);
+    const opening = connectEarly(this.#optionsFor(address));
     this.#open.set(key, opening);
-    opening.catch(() => {
+    const forget = () => {
       if (this.#open.get(key) === opening) this.#open.delete(key);
-    });
+    };
+    opening.then(({ ready }) => ready).catch(forget);
     return opening;
   }
 
   /** A connection that nothing else uses. It belongs to the caller, who closes it. */
   fresh(address: Address): Promise<Connection> {
-    return this.#connect(address);
+    return connect(this.#optionsFor(address));
   }
 
   /** Sends one command. Rejects with ReplyError where the node answers with an error, and with the reason of a signal. */
   async ask(address: Address, command: Command, options: LaneOptions = {}): Promise<Reply> {
-    const connection = await unlessAborted(this.get(address, options.lane), options.signal);
-    return connection.command(command, options);
+    return this.#send(address, options, (connection) => connection.command(command, options));
   }
 
   /** Sends commands in one write. Error replies are values of the array. */
   async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
-    const connection = await unlessAborted(this.get(address, options.lane), options.signal);
-    return connection.pipeline(commands, options);
+    return this.#send(address, options, (connection) => connection.pipeline(commands, options));
+  }
+
+  async #send<Result>(
+    address: Address,
+    { lane = 0, early, signal }: LaneOptions,
+    send: (connection: Connection) => Promise<Result>,
+  ): Promise<Result> {
+    if (!early) return send(await unlessAborted(this.get(address, lane), signal));
+    const { connection, ready } = await unlessAborted(this.#opening(address, lane), signal);
+    const result = send(connection);
+    // Why the server turned it away says more than what became of what was sent.
+    result.catch(() => {});
+    await unlessAborted(ready, signal);
+    return result;
   }
 
   /** Ends the connections to a node that ran beside lane 0, once the replies under way are there. */
@@ -78,7 +116,7 @@ export class Connections {
     const prefix = lane0.slice(0, -1);
     const extra = [...this.#open].filter(([key]) => key.startsWith(prefix) && key !== lane0);
     for (const [key] of extra) this.#open.delete(key);
-    await Promise.allSettled(extra.map(async ([, connection]) => (await connection).close()));
+    await Promise.allSettled(extra.map(async ([, connection]) => (await connection).connection.close()));
   }
 
   /**
@@ -118,7 +156,7 @@ export class Connections {
   async #rename(): Promise<ReplyError | undefined> {
     const ends = await Promise.allSettled(
       [...this.#open.values()].map(async (opening) => {
-        const connection = await opening;
+        const connection = await (await opening).ready;
         // The name as it is by then: an operation may have begun, or ended, meanwhile.
         if (!connection.closed) await connection.command(['CLIENT', 'SETNAME', this.#name]);
       }),
@@ -134,7 +172,7 @@ export class Connections {
     this.#closed.abort(new Error('The cluster handle is closed'));
     const opening = [...this.#open.values()];
     this.#open.clear();
-    await Promise.allSettled(opening.map(async (connection) => (await connection).close()));
+    await Promise.allSettled(opening.map(async (connection) => (await connection).connection.close()));
   }
 
   /** Ends every connection at once: what is under way on them is rejected. */
@@ -142,29 +180,30 @@ export class Connections {
     this.#closed.abort(new Error('The cluster handle is closed'));
     for (const opening of this.#open.values()) {
       opening.then(
-        (connection) => connection.destroy(),
+        ({ connection }) => connection.destroy(),
         () => undefined,
       );
     }
   }
 
-  async #connect(announced: Address): Promise<Connection> {
-    if (this.#closed.signal.aborted)
-      throw new Error(`Cannot connect to ${formatAddress(announced)}: the cluster handle is closed`);
+  #optionsFor(announced: Address): ConnectOptions {
     const { host, port } = mapAddress(this.#options.addressMap, announced);
-    const { username, password, tls, connectTimeout, commandTimeout } = this.#options;
-    return connect({
+    const hostname = this.#hostnames.get(formatAddress(announced));
+    const { family, username, password, tls, connectTimeout, commandTimeout } = this.#options;
+    return {
       host,
       port,
       clientName: this.#name,
       encoding: 'latin1',
       signal: this.#closed.signal,
+      ...(family === undefined ? {} : { family }),
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls }),
+      ...(hostname === undefined ? {} : { hostname }),
       ...(connectTimeout === undefined ? {} : { connectTimeout }),
       ...(commandTimeout === undefined ? {} : { commandTimeout }),
-    });
+    };
   }
 }
 

@@ -3,7 +3,14 @@ import type { ConnectedReplica, NodeDetails, ReplicaLink, SharedId } from '../mo
 import { isInHandshake } from '../model/node.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { Connections } from './connections.ts';
-import { askInfo, databases, type NodeInfo, numberOf } from './node-info.ts';
+import {
+  askInfo,
+  databases,
+  type InfoSection,
+  type NodeInfo,
+  type NodeInfos,
+  numberOf,
+} from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
 const TEN_YEARS = 10 * 365 * 24 * 3600;
@@ -15,15 +22,30 @@ export interface Inspection {
   readonly sharedIds: readonly SharedId[];
 }
 
-/** Asks every node that answered for more about itself, and every other address that its id is listed at who answers there. */
-export async function inspect(connections: Connections, view: ClusterView): Promise<Inspection> {
+/** The sections of INFO that tell what `inspect` wants to know. */
+export const INSPECTED: readonly InfoSection[] = [
+  'server',
+  'replication',
+  'memory',
+  'keyspace',
+  'persistence',
+];
+
+/**
+ * Asks every node that answered for more about itself, unless `infos` has asked already, and every other address that its id is
+ * listed at who answers there.
+ */
+export async function inspect(
+  connections: Connections,
+  view: ClusterView,
+  infos: NodeInfos,
+): Promise<Inspection> {
   const [details, elsewhere] = await Promise.all([
     inParallel(
       [...view.reports.values()],
       async ({ myself, address }): Promise<[string, NodeDetails | Error]> => {
         try {
-          const sections = ['server', 'replication', 'memory', 'keyspace', 'persistence'] as const;
-          return [myself.id, detailsOf(await askInfo(connections, address, sections))];
+          return [myself.id, detailsOf(await infos.of(address))];
         } catch (error) {
           return [myself.id, error as Error];
         }
@@ -60,8 +82,10 @@ async function askElsewhere(connections: Connections, view: ClusterView): Promis
   }
   const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
     try {
-      const id = String(await connections.ask(address, ['CLUSTER', 'MYID']));
-      const info = await askInfo(connections, address, ['server']);
+      const [id, info] = await Promise.all([
+        connections.ask(address, ['CLUSTER', 'MYID'], { early: true }).then(String),
+        askInfo(connections, address, ['server']),
+      ]);
       return [{ id, runId: info.get('run_id') ?? '', address: formatAddress(address) }];
     } catch {
       // A second address at which nobody answers is one more name of a node that does.

@@ -82,7 +82,7 @@ function strangers(
 }
 
 async function meet(context: Context, by: NodeRef, node: NodeRef): Promise<void> {
-  const command = await meetCommand(node);
+  const command = await meetCommand(context, node);
   context.emit({ type: 'node-meet', node: node.address, by: by.address });
   try {
     await context.connections.ask(parseAddress(by.address), command);

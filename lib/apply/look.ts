@@ -23,7 +23,7 @@ export async function askNode(
       ['CLUSTER', 'NODES'],
       ['CLUSTER', 'INFO'],
     ],
-    { as: 'buffer', signal },
+    { as: 'buffer', early: true, signal },
   );
   for (const reply of [nodes, info]) if (reply instanceof ReplyError) throw refusal(reply, address);
   const all = readNodes(nodes, lines, address);
@@ -68,25 +68,36 @@ const AT_ONCE = 32;
 
 /**
  * Asks one node for the others, then all of them at once. Rejects only where the first gives no answer, and with the signal's
- * reason.
+ * reason. `also` is called with each node that is asked, as it is listed or with no record for the first: what it asks goes out
+ * in the same write.
  */
 export async function look(
   connections: Connections,
   seed: Address,
   signal?: AbortSignal,
+  also: (address: Address, record?: NodeRecord) => void = () => {},
 ): Promise<ClusterView> {
   const lines = new NodeLines();
-  const first = await askNode(connections, seed, signal, lines);
+  const asking = askNode(connections, seed, signal, lines);
+  also(seed);
+  const first = await asking;
   const reports = new Map<string, NodeReport>([[first.myself.id, first]]);
   const unreachable = new Map<string, Error>();
   const asked = new Set([first.myself.id]);
-  let ahead = toAsk(first, asked);
+  const toAsk = ({ records }: NodeReport): NodeRecord[] => {
+    const unknown = records.filter(({ id }) => !asked.has(id) && asked.add(id));
+    for (const { address, hostname } of unknown) if (hostname) connections.learnHostname(address, hostname);
+    return unknown;
+  };
+  let ahead = toAsk(first);
   while (ahead.length > 0) {
     const found = await inParallel(
       ahead,
       async (record) => {
         try {
-          return await askMember(connections, record, signal, lines);
+          const asking = askMember(connections, record, signal, lines);
+          if (isReachable(record)) also(record.address, record);
+          return await asking;
         } catch (error) {
           signal?.throwIfAborted();
           unreachable.set(record.id, error as Error);
@@ -97,13 +108,13 @@ export async function look(
     );
     for (const report of found) if (report) reports.set(report.myself.id, report);
     // A node may be known to some only, so each answer is searched for more.
-    ahead = found.flatMap((report) => (report ? toAsk(report, asked) : []));
+    ahead = found.flatMap((report) => (report ? toAsk(report) : []));
   }
   return mergeReports(seed, first.myself.id, reports, unreachable);
 }
 
-function toAsk(report: NodeReport, asked: Set<string>): NodeRecord[] {
-  return report.records.filter((record) => !asked.has(record.id) && asked.add(record.id));
+function isReachable({ address }: NodeRecord): boolean {
+  return address.host !== '' && address.port !== 0;
 }
 
 async function askMember(
@@ -112,8 +123,7 @@ async function askMember(
   signal: AbortSignal | undefined,
   lines: NodeLines,
 ): Promise<NodeReport> {
-  const { host, port } = record.address;
-  if (host === '' || port === 0) {
+  if (!isReachable(record)) {
     throw new ClusterError('NODE_UNREACHABLE', `No address is known for node ${record.id}`);
   }
   const report = await askNode(connections, record.address, signal, lines);

@@ -1,23 +1,48 @@
 import type { Command, Reply } from '../../resp/index.ts';
-import type { Address } from '../model/address.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import type { Connections } from './connections.ts';
 
 /** The fields of some sections of INFO, as they stand there. */
 export type NodeInfo = ReadonlyMap<string, string>;
 
+export type InfoSection = 'memory' | 'keyspace' | 'server' | 'replication' | 'persistence';
+
 /** Asks a node for sections of INFO, one by one: before 7.0 it takes no more at a time. */
 export async function askInfo(
   connections: Connections,
   address: Address,
-  sections: readonly ('memory' | 'keyspace' | 'server' | 'replication' | 'persistence')[],
+  sections: readonly InfoSection[],
 ): Promise<NodeInfo> {
   const replies = await connections.askAll(
     address,
     sections.map((section) => ['INFO', section]),
+    { early: true },
   );
   const refused = replies.find((reply) => reply instanceof Error);
   if (refused) throw refused;
   return parseInfo(replies.map(String).join('\r\n'));
+}
+
+/** Sections of INFO of many nodes, each asked for once, when it is first wanted. */
+export class NodeInfos {
+  readonly #connections: Connections;
+  readonly #sections: readonly InfoSection[];
+  readonly #asked = new Map<string, Promise<NodeInfo>>();
+
+  constructor(connections: Connections, sections: readonly InfoSection[]) {
+    this.#connections = connections;
+    this.#sections = sections;
+  }
+
+  /** Rejects where the node does not tell. */
+  of(address: Address): Promise<NodeInfo> {
+    const name = formatAddress(address);
+    const asked = this.#asked.get(name) ?? askInfo(this.#connections, address, this.#sections);
+    this.#asked.set(name, asked);
+    // It may be asked for ahead of whoever minds the answer.
+    asked.catch(() => {});
+    return asked;
+  }
 }
 
 /** Reads the reply of INFO. */

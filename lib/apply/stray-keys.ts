@@ -4,7 +4,7 @@ import type { StrayKeysAt } from '../model/node-findings.ts';
 import { expandSlots, SLOT_COUNT, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, reachableMasters } from '../model/view.ts';
 import type { Connections } from './connections.ts';
-import { databases, fromDatabase, inDatabase, numberOf, parseInfo } from './node-info.ts';
+import { databases, fromDatabase, inDatabase, NodeInfos, numberOf, parseInfo } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
 const COUNTED_AT_ONCE = 2000;
@@ -14,27 +14,35 @@ const UNVEILED_AT_ONCE = 300;
  * Finds what masters hold of slots that they do not own; those without such keys are left out. The keys of owned slots are
  * counted first, in one transaction a node: only where a node holds more than these is it asked about all other slots.
  * With `unveil` Redis 8.4 and newer are asked about slots whose keys they hide, each marked as imported for the length of a
- * transaction that nobody sees.
+ * transaction that nobody sees. `infos` is what nodes were asked already, the keyspace included.
  * Rejects with ReplyError where a node does not allow it.
  */
 export async function findStrayKeys(
   connections: Connections,
   view: ClusterView,
-  { unveil }: { readonly unveil: boolean },
+  {
+    unveil,
+    infos = new NodeInfos(connections, ['keyspace']),
+  }: { readonly unveil: boolean; readonly infos?: NodeInfos },
 ): Promise<StrayKeysAt[]> {
   const reports = reachableMasters(view).flatMap(({ id }) => view.reports.get(id) ?? []);
-  const found = await inParallel(reports, (report) => findAt(connections, report, unveil));
+  const found = await inParallel(reports, (report) => findAt(connections, report, infos, unveil));
   return found.filter(({ counts, hidden }) => counts.size > 0 || hidden > 0);
 }
 
-async function findAt(connections: Connections, report: NodeReport, unveil: boolean): Promise<StrayKeysAt> {
+async function findAt(
+  connections: Connections,
+  report: NodeReport,
+  infos: NodeInfos,
+  unveil: boolean,
+): Promise<StrayKeysAt> {
   const { address, myself } = report;
   const counts = new Map<number, number>();
   let hidden = 0;
   const owned = new Set(expandSlots(myself.slots));
   const nothing = { id: myself.id, counts, hidden };
   if (owned.size === SLOT_COUNT) return nothing;
-  const info = parseInfo(String(await connections.ask(address, ['INFO', 'keyspace'])));
+  const info = await infos.of(address);
   const others = slotsWhere((slot) => !owned.has(slot));
   for (const { db } of databases(info)) {
     let left = await countSurplus(connections, address, db, owned);

@@ -226,7 +226,7 @@ async function nameNodes(
       formatAddress(unmapAddress(options.addressMap, parseAddress(node))),
     );
     if (nodes.length === 1) named.push(nodes[0] ?? '');
-    else named.push(await (await import('../index.ts')).findSeed(nodes, options));
+    else named.push(await (await import('../operations/find-seed.ts')).findSeed(nodes, options));
   }
   return named;
 }

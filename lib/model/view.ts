@@ -86,9 +86,11 @@ export function nodeById(view: ClusterView, id: string): NodeRecord | undefined 
   return view.nodes.find((node) => node.id === id);
 }
 
-/** The node that answers at this address, by the address it was asked at or the one others know. */
+/** The node that answers at this address, by the address it was asked at, the one others know, or the name it announces. */
 export function nodeByAddress(view: ClusterView, address: Address): NodeRecord | undefined {
-  const asked = view.nodes.find((node) => sameAddress(node.address, address));
+  const asked =
+    view.nodes.find((node) => sameAddress(node.address, address)) ??
+    view.nodes.find((node) => node.hostname === address.host && node.address.port === address.port);
   if (asked) return asked;
   const ids = new Set<string>();
   for (const { records } of view.reports.values()) {

@@ -1,5 +1,6 @@
-import { inspect } from '../apply/inspect.ts';
+import { INSPECTED, inspect } from '../apply/inspect.ts';
 import { look } from '../apply/look.ts';
+import { NodeInfos } from '../apply/node-info.ts';
 import { findStrayKeys } from '../apply/stray-keys.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
@@ -30,13 +31,14 @@ export interface CheckOptions extends ConnectionOptions {
 /** Asks every node and tells what is wrong. Changes nothing. Rejects only where the first node gives no answer. */
 export function check(cluster: ClusterLike, options: CheckOptions = {}): Promise<CheckResult> {
   return withReading(cluster, options, async ({ connections, signal }) => {
-    const view = await look(connections, seedOf(cluster), signal);
+    const infos = new NodeInfos(connections, INSPECTED);
+    const view = await look(connections, seedOf(cluster), signal, (address) => infos.of(address));
     signal?.throwIfAborted();
     const zones = zonesById(view.nodes, options.zones ?? {});
     const [{ details, sharedIds }, strayKeys] = await Promise.all([
-      inspect(connections, view),
+      inspect(connections, view, infos),
       // What one node does not allow, or a node that has gone meanwhile: the rest is told all the same.
-      findStrayKeys(connections, view, { unveil: false }).catch((error: Error) => error),
+      findStrayKeys(connections, view, { unveil: false, infos }).catch((error: Error) => error),
     ]);
     signal?.throwIfAborted();
     const findings = findingsOf(view, { details, sharedIds, strayKeys, zones });

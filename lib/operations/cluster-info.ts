@@ -1,6 +1,6 @@
-import { inspect } from '../apply/inspect.ts';
 import { look } from '../apply/look.ts';
-import type { NodeDetails } from '../model/details.ts';
+import { databases, type NodeInfo, NodeInfos, numberOf } from '../apply/node-info.ts';
+import { inParallel } from '../apply/parallel.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import type { SlotRange } from '../model/slot.ts';
 import { type ClusterView, nodeName, replicasOf } from '../model/view.ts';
@@ -48,12 +48,19 @@ export function clusterInfo(
   options: ClusterInfoOptions = {},
 ): Promise<ClusterInfoResult> {
   return withReading(cluster, options, async ({ connections, signal }) => {
-    const view = await look(connections, seedOf(cluster), signal);
+    const infos = new NodeInfos(connections, ['memory', 'keyspace']);
+    const view = await look(connections, seedOf(cluster), signal, (address, record) => {
+      if (record?.role !== 'replica') infos.of(address);
+    });
     signal?.throwIfAborted();
-    const { details } = await inspect(connections, view);
-    const masters = view.nodes
-      .filter(({ role }) => role === 'master')
-      .map((node) => masterInfo(node, view, details.get(node.id)));
+    const masters = await inParallel(
+      view.nodes.filter(({ role }) => role === 'master'),
+      async (node) => {
+        const address = view.reports.get(node.id)?.address;
+        const info = address && (await infos.of(address).catch((error: Error) => error));
+        return masterInfo(node, view, info);
+      },
+    );
     const sum = (of: (master: MasterInfo) => number | null): number =>
       masters.reduce((total, master) => total + (of(master) ?? 0), 0);
     const [keys, slots] = [sum((master) => master.keys), sum((master) => master.slots)];
@@ -68,21 +75,17 @@ export function clusterInfo(
   });
 }
 
-function masterInfo(
-  node: NodeRecord,
-  view: ClusterView,
-  details: NodeDetails | Error | undefined,
-): MasterInfo {
-  const own = details instanceof Error ? undefined : details;
-  const error = details instanceof Error ? details : (view.unreachable.get(node.id) ?? null);
+function masterInfo(node: NodeRecord, view: ClusterView, info: NodeInfo | Error | undefined): MasterInfo {
+  const own = info instanceof Error ? undefined : info;
+  const error = info instanceof Error ? info : (view.unreachable.get(node.id) ?? null);
   return {
     id: node.id,
     address: nodeName(view, node.id),
     slots: countSlots(node),
     slotRanges: node.slots,
     replicas: replicasOf(view, node.id).map(({ id }) => nodeName(view, id)),
-    keys: own?.keys ?? null,
-    usedMemory: own?.memory.used ?? null,
+    keys: own ? databases(own).reduce((sum, { keys }) => sum + keys, 0) : null,
+    usedMemory: own ? numberOf(own, 'used_memory') : null,
     error,
   };
 }

@@ -18,7 +18,7 @@ export async function findSeed(
   if (!only) throw new RangeError('Name at least one node of the cluster');
   const connections = new Connections(options);
   try {
-    const asked = parsed.map((address) => connections.ask(address, ['PING']));
+    const asked = parsed.map((address) => connections.ask(address, ['PING'], { early: true }));
     for (const one of asked) one.catch(() => undefined);
     const failures: string[] = [];
     for (const [index, address] of parsed.entries()) {

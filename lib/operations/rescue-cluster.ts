@@ -1,7 +1,8 @@
-import { nodeError } from '../apply/context.ts';
+import { type Context, nodeError } from '../apply/context.ts';
 import { lackingFunctions } from '../apply/functions.ts';
 import { askNewcomer, isAcquainted, requireFresh, requireNoKeys } from '../apply/newcomer.ts';
 import { lookSettled } from '../apply/settle.ts';
+import { findStrayKeys } from '../apply/stray-keys.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { failedNodes } from '../model/findings.ts';
@@ -25,8 +26,9 @@ export interface RescueOptions extends OperationOptions {
 
 /**
  * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost; nothing is done where
- * every slot is served. Rejects with ClusterError before anything is changed where a master is only slow (`NODE_UNREACHABLE`)
- * or has a living replica that holds its keys (`HAS_REPLICAS`).
+ * every slot is served. Rejects with ClusterError before anything is changed where a master is only slow (`NODE_UNREACHABLE`),
+ * has a living replica that holds its keys (`HAS_REPLICAS`), or where another master holds keys of these slots, which nobody
+ * would find any more (`KEYS_IN_DOUBT`).
  */
 export function rescueCluster(
   cluster: ClusterLike,
@@ -60,6 +62,7 @@ export function rescueCluster(
       requireFresh(newcomer);
       requireNoKeys(newcomer);
     }
+    await requireNoKeysLeft(context, view, plan, taker.id, options.force === true);
     const owners = plan.steps.flatMap((step) =>
       step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
     );
@@ -114,4 +117,60 @@ function requireNoLivingReplica(view: ClusterView, lost: ReadonlySet<string>): v
       },
     );
   }
+}
+
+/**
+ * Keys of a slot that are on a living master are what is left of it: with another owner no client would find them, and a later
+ * `fix` could take them for stale. Some that a node does not show may be of such a slot: it is waited until they are gone.
+ */
+async function requireNoKeysLeft(
+  { connections }: Context,
+  view: ClusterView,
+  { steps }: Draft,
+  takerId: string,
+  force: boolean,
+): Promise<void> {
+  const takes = steps.flatMap((step) => (step.type === 'take-slots' ? [step] : []));
+  const isLost = new Map(
+    takes.flatMap(({ slots, from }) => expandSlots(slots).map((slot) => [slot, from.length > 0])),
+  );
+  const seed = formatAddress(view.seed);
+  const found = await findStrayKeys(connections, view, { unveil: true });
+  const holders = found
+    .filter(({ id }) => id !== takerId)
+    .map(({ id, counts, hidden }) => {
+      const mine = [...counts].filter(([slot]) => isLost.has(slot));
+      const slots = mine.map(([slot]) => slot);
+      return {
+        name: nodeName(view, id),
+        slots,
+        keys: mine.reduce((sum, [, count]) => sum + count, 0),
+        hidden,
+      };
+    });
+  const holding = holders.filter(({ keys }) => keys > 0);
+  const [first] = holding;
+  if (first) {
+    const each = holding.map(
+      ({ name, slots, keys }) => `${name} holds ${keys} keys of slots ${formatSlots(slots)}`,
+    );
+    const ofFailed = holding.some(({ slots }) => slots.some((slot) => isLost.get(slot)));
+    const flags = `${ofFailed ? ' --with-unreachable-masters' : ''}${ofFailed && force ? ' --force' : ''}`;
+    throw nodeError(
+      'KEYS_IN_DOUBT',
+      first.name,
+      `Cannot rescue: ${each.join(', ')}, which clients would not find`,
+      {
+        hint: `Give these slots to who holds their keys: redis-trib fix ${seed}${flags}`,
+      },
+    );
+  }
+  const veiled = holders.find(({ hidden }) => hidden > 0);
+  if (!veiled || force) return;
+  throw nodeError(
+    'KEYS_IN_DOUBT',
+    veiled.name,
+    `Cannot rescue: ${veiled.name} holds ${veiled.hidden} keys of slots it does not own which it does not show`,
+    { hint: 'It may be deleting them: run the same command again when it is done' },
+  );
 }

@@ -25,8 +25,14 @@ export async function makeCertificate(dir: string): Promise<TlsFiles> {
     '-out',
     'ca.crt',
   );
-  await openssl('req', ...newKey, '-subj', '/CN=localhost', '-keyout', 'node.key', '-out', 'node.csr');
-  await writeFile(join(dir, 'node.ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n');
+  return signCertificate(dir, 'DNS:localhost,IP:127.0.0.1,IP:::1');
+}
+
+/** Makes a key, and a certificate of the authority in that folder for these names, as `subjectAltName` of openssl has them. */
+export async function signCertificate(dir: string, names: string): Promise<TlsFiles> {
+  const openssl = (...args: string[]) => run('openssl', args, { cwd: dir });
+  await openssl('req', ...newKey, '-subj', '/CN=node', '-keyout', 'node.key', '-out', 'node.csr');
+  await writeFile(join(dir, 'node.ext'), `subjectAltName=${names}\n`);
   const authority = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'];
   const request = ['-in', 'node.csr', '-extfile', 'node.ext', '-days', '2'];
   await openssl('x509', '-req', ...request, ...authority, '-out', 'node.crt');

@@ -27,6 +27,7 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
 before(async () => {
@@ -102,6 +103,22 @@ describe('every operation', { concurrency: true }, () => {
     liveThrough({ tls: true, config: { 'tls-auth-clients': 'yes' } }));
 
   it('speaks IPv6', () => liveThrough({ host: '::1' }));
+
+  it('takes an IPv6 address as redis-cli does, in one word and in two, whatever -4 and -6 say of names', async () => {
+    const [node] = await startMasters(bed, 1, 0, { host: '::1', ...quick });
+    assert.ok(node);
+    const port = String(node.port);
+    for (const words of [[`[::1]:${port}`], ['::1', port], ['[::1]', port], [`::1:${port}`]]) {
+      for (const option of [[], ['-4'], ['-6']]) {
+        const argv = [...option, '--cluster', 'check', ...words];
+        const { code, stdout, stderr } = await runMain(argv);
+        assert.equal(code, 0, `${argv.join(' ')}: ${stdout}${stderr}`);
+        assert.match(stdout, new RegExp(`^M: [0-9a-f]{40} ::1:${port}$`, 'm'));
+      }
+    }
+    const called = await runMain(['--cluster', 'call', `[::1]:${port}`, 'PING']);
+    assert.deepEqual([called.code, called.stdout.includes('PONG')], [0, true], called.stderr);
+  });
 });
 
 describe('a node that refuses', { concurrency: true }, () => {

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ClusterError,
+  fixMigrating,
   type OperationResult,
   replicate,
   rescueCluster,
@@ -22,7 +23,9 @@ import {
   settled,
   snapshot,
   startMasters,
+  tell,
 } from '../helpers/clusters.ts';
+import { disown, strand } from '../helpers/misplaced.ts';
 
 let bed: Bed;
 before(async () => {
@@ -225,5 +228,37 @@ describe('rescueCluster()', { concurrency: true }, () => {
       assert.deepEqual([outcome.code, outcome.openSlots], ['OPEN_SLOT', [5]]);
     }
     await assertAlone(taker);
+  });
+
+  it('refuses while a living master holds keys of what it would give away, and names them', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [first, second, lost, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    const [one = '', other = ''] = keysOfSlot(5, 2);
+    const [moved = ''] = keysOfSlot(12000, 1);
+    await tell(first, ['SET', one, 'value'], ['SET', other, 'value']);
+    await strand(second, lost, 12000, { [moved]: 'value' });
+    await disown([first, second, lost], first, 5);
+    await lost.kill();
+    await heldForFailed([first, second], lost);
+    const before = await snapshot([first, second, taker]);
+    await assert.rejects(rescueCluster(first.address, taker.address), (error: ClusterError) => {
+      assert.deepEqual([error.code, error.address], ['KEYS_IN_DOUBT', first.address]);
+      const holds = `${first.address} holds 2 keys of slots 5, ${second.address} holds 1 keys of slots 12000, `;
+      assert.ok(error.message.includes(holds), error.message);
+      assert.ok(
+        error.hint?.endsWith(`redis-trib fix ${first.address} --with-unreachable-masters`),
+        error.hint,
+      );
+      return true;
+    });
+    await assert.rejects(rescueCluster(first.address, taker.address, { force: true }), {
+      code: 'KEYS_IN_DOUBT',
+    });
+    assert.deepEqual(await snapshot([first, second, taker]), before);
+    await assertAlone(taker);
+    await fixMigrating(first.address, { withUnreachableMasters: true });
+    const client = new ClusterClient(first);
+    for (const key of [one, other, moved]) assert.equal(await client.get(key), 'value');
+    await client.close();
   });
 });

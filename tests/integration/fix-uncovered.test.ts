@@ -20,6 +20,7 @@ import {
   tell,
 } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+import { disown, ownsSlot, strand } from '../helpers/misplaced.ts';
 
 let bed: Bed;
 before(async () => {
@@ -35,38 +36,6 @@ async function failureOf(work: Promise<unknown>): Promise<ClusterError> {
   );
   assert.ok(error instanceof ClusterError, String(error));
   return error;
-}
-
-/** Puts keys on a node that does not own their slot, as a MIGRATE whose answer was lost does. */
-async function strand(
-  node: ServerNode,
-  owner: ServerNode,
-  slot: number,
-  values: Readonly<Record<string, string>>,
-) {
-  const set = Object.entries(values).flatMap(([key, value]) => [['ASKING'], ['SET', key, value]]);
-  await ask(node, 'CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', await idOfNode(owner));
-  await tell(node, ...set);
-  await ask(node, 'CLUSTER', 'SETSLOT', `${slot}`, 'STABLE');
-}
-
-const ownsSlot = (slots: readonly (readonly [number, number])[], slot: number) =>
-  slots.some(([first, last]) => first <= slot && slot <= last);
-
-/** Takes a slot from everybody: packets that still claim it have to arrive first. */
-async function disown(nodes: readonly ServerNode[], owner: ServerNode, slot: number): Promise<void> {
-  await ask(owner, 'CLUSTER', 'DELSLOTS', `${slot}`);
-  let calm = 0;
-  await eventually('nobody owns it', async () => {
-    let isOwned = false;
-    for (const node of nodes) {
-      if (!(await recordsOf(node)).some(({ slots }) => ownsSlot(slots, slot))) continue;
-      isOwned = true;
-      await ask(node, 'CLUSTER', 'DELSLOTS', `${slot}`).catch(() => undefined);
-    }
-    calm = isOwned ? 0 : calm + 1;
-    return calm > 5;
-  });
 }
 
 async function ownerOf(by: ServerNode, slot: number): Promise<number | undefined> {

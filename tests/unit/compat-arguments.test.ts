@@ -4,6 +4,7 @@ import { nodeIn, readAddress, readArguments } from '../../lib/cli/compat/argumen
 import { compatArity, compatOptions } from '../../lib/cli/compat/options.ts';
 import { UsageError } from '../../lib/cli/io.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+import { startMadeUp } from '../helpers/made-up-server.ts';
 
 const NODE = '127.0.0.1:7000';
 
@@ -64,11 +65,28 @@ describe('readArguments()', () => {
     assert.equal(readAddress('127.0.0.1:7000@17000'), '127.0.0.1:7000@17000');
     assert.equal(readAddress('::1:7000'), '[::1]:7000');
     assert.equal(readAddress('[::1]:7000'), '[::1]:7000');
+    assert.equal(nodeIn(['::1', '7000']), '[::1]:7000');
+    assert.equal(nodeIn(['[::1]', '7000']), '[::1]:7000');
     for (const text of ['nonsense', '127.0.0.1', 'a:0', 'a:70000', 'redis://a:1']) {
       assert.throws(() => readAddress(text), UsageError, text);
     }
     assert.deepEqual(readArguments(['-h', 'a', '-p', '1', '--cluster', 'check']).words, ['a:1']);
   });
+});
+
+test('-4 and -6 choose by which address a host name is reached, and no other', async () => {
+  await using server = await startMadeUp(() => '-ERR not today\r\n');
+  for (const [options, isReached] of [
+    [['-6'], false],
+    [['-4'], true],
+    [['-4', '-6'], true],
+    [[], true],
+  ] as const) {
+    const before = server.commands.length;
+    const { code, stderr } = await runMain([...options, '--cluster', 'info', `localhost:${server.port}`]);
+    assert.equal(code, 1);
+    assert.equal(server.commands.length > before, isReached, `${options.join(' ')}: ${stderr}`);
+  }
 });
 
 test('--cluster help prints help and ends with 0, wrong usage with 2', async () => {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as tls from 'node:tls';
 import { inspect, promisify } from 'node:util';
-import { ConnectionError, type ConnectOptions, connect, ReplyError } from '../../resp/index.ts';
+import { ConnectionError, type ConnectOptions, connect, connectEarly, ReplyError } from '../../resp/index.ts';
 import { makeCertificate } from '../bed/certificate.ts';
 
 type Accept = (socket: net.Socket) => unknown;
@@ -395,5 +395,37 @@ describe('A process', () => {
       process.exit();
     `);
     assert.equal(stdout, 'TIMEOUT\n');
+  });
+});
+
+describe('connectEarly()', () => {
+  const early = { clientName: 'early', password: 'secret' };
+
+  test('sends what follows in one write with what opens the connection', async () => {
+    const chunks: string[] = [];
+    const silentUntilAll: Accept = (socket) =>
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk.toString());
+        if (chunks.join('').includes('ECHO')) socket.write('+OK\r\n+OK\r\n$2\r\nhi\r\n');
+      });
+    await withServer(silentUntilAll, async (port) => {
+      const { connection, ready } = await connectEarly({ port, ...early });
+      const reply = connection.command(['ECHO', 'hi']);
+      assert.equal(await ready, connection);
+      assert.equal(await reply, 'hi');
+      assert.equal(chunks.length, 1, chunks.join('|'));
+      await connection.close();
+    });
+  });
+
+  test('says why it was turned away, whatever becomes of what was sent', async () => {
+    const denying: Accept = (socket) =>
+      socket.once('data', () => socket.end('-WRONGPASS invalid username-password pair: secret\r\n'));
+    await withServer(denying, async (port) => {
+      const { connection, ready } = await connectEarly({ port, ...early });
+      const reply = connection.command(['PING']);
+      await assert.rejects(ready, { name: 'ReplyError', code: 'WRONGPASS', message: /: \*\*\*$/ });
+      await assert.rejects(reply, { name: 'ConnectionError' });
+    });
   });
 });

@@ -15,7 +15,7 @@ export const check: Command = {
   },
   run: async ({ positionals: [node = ''], options, values }) => {
     const zones = zonesOf(values);
-    const { check } = await import('../../index.ts');
+    const { check } = await import('../../operations/check.ts');
     return checked(await check(node, { ...options, zones }));
   },
 };

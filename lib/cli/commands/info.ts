@@ -9,7 +9,7 @@ export const info: Command = {
   details: 'Exit code 1 if a master gives no answer.',
   example: '127.0.0.1:7000',
   run: async ({ positionals: [node = ''], options }) => {
-    const { clusterInfo } = await import('../../index.ts');
+    const { clusterInfo } = await import('../../operations/cluster-info.ts');
     return informed(await clusterInfo(node, options));
   },
 };

@@ -8,7 +8,7 @@ export const list: Command = {
   summary: 'List the nodes that a node knows, each master with its replicas',
   example: '127.0.0.1:7000',
   run: async ({ positionals: [node = ''], options }) => {
-    const { listNodes } = await import('../../index.ts');
+    const { listNodes } = await import('../../operations/list-nodes.ts');
     return listed(await listNodes(node, options));
   },
 };

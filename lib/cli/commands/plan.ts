@@ -3,7 +3,11 @@ import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
-import { readPlanFile } from '../plan-file.ts';
+
+async function read(file: string): Promise<Plan> {
+  const { readPlanFile } = await import('../plan-file.ts');
+  return readPlanFile(file);
+}
 
 async function nodeOf(plan: Plan, options: OperationOptions): Promise<string> {
   const { findPlanNode } = await import('../../operations/find-plan-node.ts');
@@ -22,7 +26,7 @@ export const apply: Command = {
   asks: true,
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [file = ''], options }) => {
-    const plan = readPlanFile(file);
+    const plan = await read(file);
     const { applyPlan } = await import('../../index.ts');
     const result = await applyPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
@@ -45,7 +49,7 @@ export const rollback: Command = {
   asks: true,
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [file = ''], options }) => {
-    const plan = readPlanFile(file);
+    const plan = await read(file);
     const { rollbackPlan } = await import('../../index.ts');
     const result = await rollbackPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
@@ -64,7 +68,7 @@ export const verify: Command = {
   details: 'Exit code 0 only where all of it is done.',
   example: 'plan.json',
   run: async ({ positionals: [file = ''], options }) => {
-    const plan = readPlanFile(file);
+    const plan = await read(file);
     const { verifyPlan } = await import('../../index.ts');
     const { standingOutcome } = await import('../standing-view.ts');
     return standingOutcome(await verifyPlan(await nodeOf(plan, options), plan, options), plan);

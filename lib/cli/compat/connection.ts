@@ -21,11 +21,18 @@ export async function compatOptionsOf(read: CompatArguments, io: Io): Promise<Op
   );
   return {
     ...connection,
+    ...familyOf(read),
     ...withTlsOptions(connection, read),
     ...(timeout === undefined ? {} : { migrateTimeout: timeout }),
     ...(values.atomic ? { method: 'atomic' as const } : {}),
     signal: io.signal,
   };
+}
+
+/** The version of IP that host names are looked up for: with both options, as without any, either. */
+export function familyOf({ values }: CompatArguments): Pick<ConnectionOptions, 'family'> {
+  if (values.ipv4 === values.ipv6) return {};
+  return { family: values.ipv4 ? 4 : 6 };
 }
 
 /** True if nothing is to be asked: by option, or by the environment. */

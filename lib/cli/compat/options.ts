@@ -57,8 +57,8 @@ export const compatOptions: Readonly<Record<string, CompatOption>> = {
   '-h': word('host'),
   '-p': word('port'),
   '-t': word('connect-seconds'),
-  '-4': flag('ignored'),
-  '-6': flag('ignored'),
+  '-4': flag('ipv4'),
+  '-6': flag('ipv6'),
   '--no-auth-warning': flag('ignored'),
   '--verbose': flag('verbose'),
 };

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterError, messageOf } from '../../errors.ts';
 import type { ClusterEvent } from '../../events.ts';
-import { type CheckResult, check, openCluster } from '../../index.ts';
-import type { Cluster } from '../../operations/run.ts';
+import { parseAddress } from '../../model/address.ts';
+import { type CheckResult, check } from '../../operations/check.ts';
+import { Cluster } from '../../operations/run.ts';
 import type { OperationOptions } from '../../options.ts';
 import type { Io } from '../io.ts';
 import type { ProgressView } from '../progress.ts';
@@ -63,7 +64,8 @@ export async function withCluster<Result>(
   words: readonly string[],
   run: (cluster: Cluster) => Promise<Result>,
 ): Promise<Result> {
-  const cluster = await openCluster(nodeIn(words), scene.options);
+  // Not `openCluster()`, which makes sure that the node answers: what is asked next does so in the same round trip.
+  const cluster = new Cluster(parseAddress(nodeIn(words)), scene.options);
   try {
     return await run(cluster);
   } finally {

@@ -3,6 +3,7 @@ import { count } from '../../figures.ts';
 import { connectionOptions } from '../../flags.ts';
 import { UsageError } from '../../io.ts';
 import { readAddress, textOf } from '../arguments.ts';
+import { familyOf } from '../connection.ts';
 import { placeOf } from '../create-lines.ts';
 import { operation, requireSane, type Scene, say, withCluster } from '../scene.ts';
 
@@ -33,8 +34,8 @@ export function importFrom(scene: Scene): Promise<boolean> {
   });
 }
 
-function sourceOptions({ read, io }: Scene): Promise<ConnectionOptions> {
+async function sourceOptions({ read, io }: Scene): Promise<ConnectionOptions> {
   const own = { user: textOf(read, 'from-user'), pass: textOf(read, 'from-pass') };
   const askpass = read.values['from-askpass'] === true;
-  return connectionOptions({ ...own, askpass }, { ...io, env: {} });
+  return { ...(await connectionOptions({ ...own, askpass }, { ...io, env: {} })), ...familyOf(read) };
 }

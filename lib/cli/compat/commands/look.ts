@@ -1,4 +1,5 @@
-import { execute, setNodeTimeout } from '../../../index.ts';
+import { execute } from '../../../operations/execute.ts';
+import { setNodeTimeout } from '../../../operations/set-node-timeout.ts';
 import { UsageError } from '../../io.ts';
 import { nodeIn, readAddress } from '../arguments.ts';
 import { placeOf } from '../create-lines.ts';

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { describe, test } from 'node:test';
+import { runMain } from '../helpers/made-up-io.ts';
+import { bulk, type MadeUpServer, startMadeUp } from '../helpers/made-up-server.ts';
+
+const SHARES = ['0-8191', '8192-16383'];
+const INFO = 'cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_known_nodes:2\r\n';
+
+/** Two masters that answer nothing on a connection until so many commands have come by it. */
+async function twoMasters(wanted: number): Promise<readonly [MadeUpServer, MadeUpServer]> {
+  const ports: number[] = [];
+  const nodes = (port: number): string =>
+    ports
+      .map((each, index) => {
+        const flags = each === port ? 'myself,master' : 'master';
+        return `${`${index}`.repeat(40)} 127.0.0.1:${each}@1 ${flags} - 0 0 ${index + 1} connected ${SHARES[index]}\n`;
+      })
+      .join('');
+  const start = async () => {
+    const held = new Map<Socket, Buffer[]>();
+    const server = await startMadeUp(([first = '', second = ''], port) => {
+      const command = `${first} ${second}`;
+      const text = { 'CLUSTER NODES': nodes(port), 'CLUSTER INFO': INFO }[command] ?? '# none\r\n';
+      const reply = first === 'CLIENT' || first === 'AUTH' ? Buffer.from('+OK\r\n') : bulk(text);
+      return (socket) => {
+        const replies = [...(held.get(socket) ?? []), reply];
+        held.set(socket, replies);
+        if (replies.length === wanted) socket.write(Buffer.concat(replies));
+      };
+    });
+    ports.push(server.port);
+    return server;
+  };
+  return [await start(), await start()];
+}
+
+describe('Looking at a cluster', () => {
+  for (const [command, wanted, count] of [
+    ['list', 4, 1],
+    ['info', 6, 2],
+    ['check', 9, 2],
+  ] as const) {
+    test(`with ${command} asks each node for everything before its first answer`, async () => {
+      const servers = await twoMasters(wanted);
+      const [first] = servers;
+      try {
+        const { code, stdout, stderr } = await runMain([command, first.address], {
+          env: { REDISCLI_AUTH: 'only-for-tests' },
+        });
+        assert.equal(code, 0, stdout + stderr);
+        const asked = servers.filter(({ commands }) => commands.length > 0);
+        assert.equal(asked.length, count);
+        for (const { commands } of asked) assert.equal(new Set(commands.map(String)).size, wanted);
+        for (const { commands } of asked) assert.equal(commands.length, wanted);
+      } finally {
+        for (const server of servers) await server[Symbol.asyncDispose]();
+      }
+    });
+  }
+});
