@@ -27,6 +27,8 @@ export type ClusterEvent =
   | MoveDone
   | MoveTotal
   | ImportProgress
+  | BackupProgress
+  | { readonly type: 'backup-saved'; readonly node: string; readonly file: string; readonly bytes: number }
   | {
       readonly type: 'slots-closed';
       readonly source: string;
@@ -101,6 +103,17 @@ export interface ImportProgress {
   readonly keysPerSecond: number;
   /** Milliseconds left at this pace; null while there is no pace yet. */
   readonly etaMs: number | null;
+  readonly elapsedMs: number;
+}
+
+/** How far a backup has come. */
+export interface BackupProgress {
+  readonly type: 'backup-progress';
+  readonly mastersDone: number;
+  readonly masters: number;
+  readonly bytesDone: number;
+  /** Bytes of all masters; null while one has not said, or sends without saying. */
+  readonly bytes: number | null;
   readonly elapsedMs: number;
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { addNode } from './commands/add-node.ts';
+import { backup } from './commands/backup.ts';
 import { call } from './commands/call.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
@@ -56,6 +57,7 @@ export const commands: readonly Command[] = [
   call,
   setTimeout,
   importCommand,
+  backup,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

@@ -7,10 +7,10 @@ import { Tally } from '../apply/copy/tally.ts';
 import { type WriteOptions, writeKeys } from '../apply/copy/write-keys.ts';
 import { contentOf } from '../apply/key-content.ts';
 import { askDatabase, databases, type NodeInfo, numberOf, parseInfo } from '../apply/node-info.ts';
-import { lookSettled, requireServing } from '../apply/settle.ts';
+import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { type Address, type AddressLike, formatAddress, mapAddress, parseAddress } from '../model/address.ts';
-import { type ClusterView, openSlotsOf } from '../model/view.ts';
+import type { ClusterView } from '../model/view.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
@@ -70,7 +70,7 @@ export function importKeys(
       requireStandalone(from, info, options);
       const view = await lookSettled(context, seedOf(cluster));
       requireServing(view, 'import');
-      requireClosed(view);
+      requireClosed(view, 'import');
       const sets = await match(context, view, from, info, options);
       const nothing = { keys: 0, same: 0, deleted: 0, bytes: 0 };
       const found = { source: formatAddress(from), databases: sets };
@@ -115,16 +115,6 @@ function requireStandalone(from: Address, info: NodeInfo, { move }: ImportOption
       hint: 'Name its master, or leave the keys where they are',
     });
   }
-}
-
-// A key of an open slot may be on either of two nodes.
-function requireClosed(view: ClusterView): void {
-  const open = [...openSlotsOf(view).keys()];
-  if (open.length === 0) return;
-  throw new ClusterError('OPEN_SLOT', 'Cannot import: slots are open', {
-    openSlots: open,
-    hint: `Close them first: redis-trib fix ${formatAddress(view.seed)}`,
-  });
 }
 
 /** Which database of the source goes to which of the cluster. A cluster has one, but for Valkey with `cluster-databases`. */

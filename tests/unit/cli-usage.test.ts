@@ -61,6 +61,7 @@ function argumentsOf(name: string): string[] {
 function optionsOf(name: string): string[] {
   const asks = commands.find((command) => command.name === name)?.asks === true ? ['--yes'] : [];
   if (name === 'import') return ['--yes', '--from', NODE];
+  if (name === 'backup') return ['--dir', join(dir, 'backup')];
   return name === 'reshard' ? [...asks, '--from', 'all', '--to', NODE, '--slots', '1'] : asks;
 }
 
@@ -387,7 +388,7 @@ describe('arguments', () => {
       // It writes keys, as any client does, and is in nobody's way
       if ('dry-run' in flags && name !== 'import')
         assertUnderstood(await runMain([name, '--force', ...optionsOf(name), ...argumentsOf(name)]));
-      else assert.ok(!('force' in flags));
+      else assert.ok(!('force' in flags) || name === 'backup');
     }
   });
 

@@ -32,6 +32,7 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     rollback: ['--yes'],
     verify: [],
     import: ['--from', other, '--yes'],
+    backup: ['--dir', join(dir, `backup-${++folders}`), '--idle-timeout', '300'],
   };
   const waits = LOOKING.includes(name) ? [] : ['--agree-timeout', '300'];
   return [
@@ -50,6 +51,7 @@ const PLANNED = ['apply', 'verify', 'rollback'];
 const dir = mkdtempSync(join(tmpdir(), 'redis-trib-hostile-'));
 after(() => rmSync(dir, { recursive: true }));
 let plans = 0;
+let folders = 0;
 
 /** The file of a plan by which the other node joins the cluster and gets a slot. */
 function planFileOf(cluster: string, other: string): string {
