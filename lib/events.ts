@@ -28,6 +28,7 @@ export type ClusterEvent =
   | MoveTotal
   | ImportProgress
   | BackupProgress
+  | RestoreProgress
   | { readonly type: 'backup-saved'; readonly node: string; readonly file: string; readonly bytes: number }
   | {
       readonly type: 'slots-closed';
@@ -92,9 +93,18 @@ export interface MoveTotal extends MoveFigures {
 }
 
 /** How far an import has come. */
-export interface ImportProgress {
+export interface ImportProgress extends CopyFigures {
   readonly type: 'import-progress';
   readonly source: string;
+}
+
+/** How far a backup has been restored. */
+export interface RestoreProgress extends CopyFigures {
+  readonly type: 'restore-progress';
+  readonly dir: string;
+}
+
+interface CopyFigures {
   readonly keysDone: number;
   /** Keys of the source when they were counted. */
   readonly keys: number;

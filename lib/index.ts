@@ -50,6 +50,7 @@ export { type RebalanceOptions, rebalance } from './operations/rebalance.ts';
 export { replicate } from './operations/replicate.ts';
 export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.ts';
 export { type ReshardOptions, reshard } from './operations/reshard.ts';
+export { type RestoreOptions, type RestoreResult, restoreCluster } from './operations/restore-cluster.ts';
 export type { OperationResult } from './operations/result.ts';
 export { rollbackPlan } from './operations/rollback-plan.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';

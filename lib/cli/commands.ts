@@ -22,6 +22,7 @@ import { rebalance } from './commands/rebalance.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
 import { reshard } from './commands/reshard.ts';
+import { restore } from './commands/restore.ts';
 import { setTimeout } from './commands/set-timeout.ts';
 import { shutdown } from './commands/shutdown.ts';
 import { start, startMulti } from './commands/start.ts';
@@ -58,6 +59,7 @@ export const commands: readonly Command[] = [
   setTimeout,
   importCommand,
   backup,
+  restore,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

@@ -52,10 +52,12 @@ export class ProgressView {
         return undefined;
       case 'move-total':
         return this.#moveLine(event);
-      case 'import-progress': {
-        const { keysDone, keys, keysPerSecond, etaMs, source } = event;
+      case 'import-progress':
+      case 'restore-progress': {
+        const { keysDone, keys, keysPerSecond, etaMs } = event;
+        const from = event.type === 'import-progress' ? event.source : event.dir;
         const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
-        return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  from ${source}`;
+        return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  from ${from}`;
       }
       case 'backup-progress': {
         const { bytesDone, bytes, elapsedMs, mastersDone, masters } = event;

@@ -111,6 +111,7 @@ async function saveAll(
       const hash = createHash('sha256');
       let bytes = 0;
       await receiveRdb(context.connections, master.address, {
+        server,
         idleTimeout: options.idleTimeout ?? 60_000,
         signal,
         take: async (piece, total) => {

@@ -6,7 +6,14 @@ import { deleteKeys, listKeys, readKeys } from '../apply/copy/read-keys.ts';
 import { Tally } from '../apply/copy/tally.ts';
 import { type WriteOptions, writeKeys } from '../apply/copy/write-keys.ts';
 import { contentOf } from '../apply/key-content.ts';
-import { askDatabase, databases, type NodeInfo, numberOf, parseInfo } from '../apply/node-info.ts';
+import {
+  askClusterDatabases,
+  askDatabase,
+  databases,
+  type NodeInfo,
+  numberOf,
+  parseInfo,
+} from '../apply/node-info.ts';
 import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { type Address, type AddressLike, formatAddress, mapAddress, parseAddress } from '../model/address.ts';
@@ -117,7 +124,7 @@ function requireStandalone(from: Address, info: NodeInfo, { move }: ImportOption
   }
 }
 
-/** Which database of the source goes to which of the cluster. A cluster has one, but for Valkey with `cluster-databases`. */
+/** Which database of the source goes to which of the cluster. */
 async function match(
   { connections }: Context,
   view: ClusterView,
@@ -129,8 +136,7 @@ async function match(
   const chosen = wanted
     ? [...new Set(wanted)].map((db) => held.find((one) => one.db === db) ?? { db, keys: 0 })
     : held;
-  const [reply] = await connections.askAll(view.seed, [['CONFIG', 'GET', 'cluster-databases']]);
-  const there = Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : 1;
+  const there = await askClusterDatabases(connections, view.seed);
   if (chosen.every(({ db }) => db < there)) return chosen.map((one) => ({ ...one, to: one.db }));
   const [only, ...more] = chosen;
   if (only && more.length === 0) return [{ ...only, to: 0 }];
@@ -153,7 +159,7 @@ async function copyAll(
   const owners = new Owners(context, view.seed);
   await owners.refresh();
   const total = sets.reduce((sum, { keys }) => sum + keys, 0);
-  const tally = new Tally(context, formatAddress(from), total);
+  const tally = new Tally(context, { type: 'import-progress', source: formatAddress(from) }, total);
   const [lister, ...others] = readers as [Connection, ...Connection[]];
   for (const { db, to } of sets) {
     for (const reader of others) await reader.command(['SELECT', db]);

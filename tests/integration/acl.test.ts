@@ -25,6 +25,7 @@ import {
   replicate,
   rescueCluster,
   reshard,
+  restoreCluster,
   rollbackPlan,
   setNodeTimeout,
   shutdownCluster,
@@ -105,9 +106,12 @@ describe('an ACL user with the rules of the guide and no others', () => {
     const how = { ...user, source: user, move: true };
     assert.equal((await importKeys(first.address, server.address, how)).deleted, 1);
 
+    await ask(first, 'SET', 'hour', 'value', 'EX', '3600');
     await allow(nodes, [...look, ...rulesOf('`backup`')]);
     const dir = join(home, 'backup');
     assert.equal((await backupCluster(first.address, { ...user, dir })).manifest.masters.length, 2);
+    await allow(nodes, [...look, ...rulesOf('`restore`')]);
+    assert.equal((await restoreCluster(first.address, { ...user, dir })).same, 2);
 
     const library = "#!lua name=lib\nredis.register_function('answer', function() return 'yes' end)";
     const loaded = await ask(first, 'FUNCTION', 'LOAD', library).catch((error) => {

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { checked } from '../../lib/cli/check-view.ts';
 import { backedUp } from '../../lib/cli/commands/backup.ts';
+import { restored } from '../../lib/cli/commands/restore.ts';
 import { errorData } from '../../lib/cli/error-view.ts';
 import { executed } from '../../lib/cli/execute-view.ts';
 import { informed } from '../../lib/cli/info-view.ts';
@@ -103,6 +104,14 @@ describe('docs/json.md names exactly the fields of', () => {
     const manifest = { version: 1, date: '', problems: [], masters: [file] } as const;
     const { data } = backedUp({ dir: '', manifest, bytes: 1, elapsedMs: 1 });
     assert.deepEqual(fieldsOf(data, ['masters']), described('backup'));
+  });
+
+  test('restore', () => {
+    const databases = [{ db: 0, keys: 1 }];
+    const counts = { expired: 0, keys: 1, same: 0, bytes: 1, elapsedMs: 1 };
+    const result = { applied: true, dir: '', date: '', databases, functions: [], ...counts };
+    const { data } = restored(result, 'a:1', {});
+    assert.deepEqual(fieldsOf(data, ['databases']), described('restore'));
   });
 
   test('commands that carry out a plan', () => {

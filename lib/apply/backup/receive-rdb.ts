@@ -7,6 +7,8 @@ import type { Connections } from '../connections.ts';
 
 /** How a snapshot is received. */
 export interface Receiving {
+  /** `Redis 8.6.0`, `Valkey 9.1.0`: what the master is. */
+  readonly server: string;
   /** Milliseconds without a byte after which the master is given up. */
   readonly idleTimeout: number;
   readonly signal: AbortSignal;
@@ -43,16 +45,19 @@ export async function receiveRdb(
 async function sync(
   connections: Connections,
   address: Address,
-  { idleTimeout, signal, take }: Receiving,
+  { server, idleTimeout, signal, take }: Receiving,
 ): Promise<void> {
   const name = formatAddress(address);
   const connection = await connections.fresh(address);
   try {
-    // Older servers do not know the second, and send the commands that follow too: they go unread.
+    // Older servers do not know the second, and send the commands that follow too: they go unread. Valkey writes for a replica whose
+    // version it is not told in an old form, and fails where a hash has fields that expire: redis-cli gets no snapshot then.
+    const [, version] = /^Valkey (\S+)$/.exec(server) ?? [];
     const replies = await connection.pipeline(
       [
         ['REPLCONF', 'capa', 'eof'],
         ['REPLCONF', 'rdb-only', 1],
+        ...(version === undefined ? [] : [['REPLCONF', 'version', version]]),
       ],
       { signal },
     );
