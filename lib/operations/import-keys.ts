@@ -200,7 +200,7 @@ async function copyLot(
   const how: WriteOptions = {
     db: to,
     replace,
-    contentOf: (key) => contentOf((command) => askOne(reader, command), key),
+    contentOf: ({ key }) => contentOf((command) => askOne(reader, command), key),
     contentAt: (address, key) =>
       contentOf(async (command) => {
         const [reply = null] = await askDatabase(context.connections, address, to, [command]);

@@ -238,6 +238,24 @@ describe('restoreCluster()', () => {
     assert.deepEqual([same, written > 0], [size, true]);
     assertSame(await contentOf(others), await contentOf(masters));
   });
+
+  it('finds the same values where the servers have another form for them', async () => {
+    await flush();
+    const sets = ['hash', 'zset'].flatMap((type) => [
+      `${type}-max-ziplist-entries`,
+      `${type}-max-ziplist-value`,
+    ]);
+    for (const node of others) await tell(node, ...sets.map((name) => ['CONFIG', 'SET', name, '1']));
+    const { keys } = await restore();
+    const { keys: more, same } = await restore();
+    assert.deepEqual([more, same], [0, keys]);
+    const left = [...(await contentOf(others)).keys()].filter((key) => key.startsWith('redis-trib'));
+    assert.deepEqual(left, [], 'nothing is left of what was compared');
+    const there = new ClusterClient(at(others, 0));
+    await there.command('hash', ['HSET', 'hash', 'a', 'other']);
+    await assert.rejects(restore(), { code: 'KEY_CONFLICT', keys: ['hash'] });
+    await there.close();
+  });
 });
 
 describe('redis-trib restore', () => {

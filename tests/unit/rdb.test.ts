@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { besideKey } from '../../lib/apply/backup/restore-keys.ts';
 import { CRC64_START, crc64, crc64Bytes } from '../../lib/model/crc64.ts';
 import { dumpOf, hasSameMembers } from '../../lib/model/dump.ts';
 import { type RdbItem, RdbWalker } from '../../lib/model/rdb.ts';
 import { RdbFault, unpackLzf } from '../../lib/model/rdb-bytes.ts';
+import { keySlot } from '../../lib/model/slot.ts';
 
 const bytes = (...parts: (string | number | number[])[]): Buffer =>
   Buffer.concat(
@@ -253,4 +255,13 @@ describe('dump', () => {
     assert.equal(hasSameMembers(list('a', 'b'), list('b', 'a')), false);
     assert.equal(hasSameMembers('\x02\xff', '\x02\xff'), false);
   });
+});
+
+test('`besideKey()` names another key of the same slot, where there is such a name', () => {
+  for (const key of ['key', 'a{tag}b', 'a{b', '\xff\x00', '{a}{b}', '{a{b}']) {
+    const beside = besideKey(key);
+    assert.ok(beside !== undefined && beside !== key, key);
+    assert.equal(keySlot(Buffer.from(beside, 'latin1')), keySlot(Buffer.from(key, 'latin1')), key);
+  }
+  for (const key of ['', 'a}b', '{}a']) assert.equal(besideKey(key), undefined, key);
 });

@@ -1,3 +1,5 @@
+import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
+import type { Address } from '../../model/address.ts';
 import { dumpOf } from '../../model/dump.ts';
 import type { RdbKey } from '../../model/rdb.ts';
 import type { Context } from '../context.ts';
@@ -58,16 +60,49 @@ export async function restoreKeys(
   if (failed) throw failed.reason;
 }
 
-function how(context: Context, db: number, replace: boolean): WriteOptions {
+function how({ connections }: Context, db: number, replace: boolean): WriteOptions {
+  const asking = (owner: Address) => async (command: Command) => {
+    const [reply = null] = await askDatabase(connections, owner, db, [command]);
+    return reply;
+  };
   return {
     db,
     replace,
-    contentAt: (address, key) =>
-      contentOf(async (command) => {
-        const [reply = null] = await askDatabase(context.connections, address, db, [command]);
-        return reply;
-      }, key),
+    contentOf: (stored, owner) => contentOfStored(asking(owner), stored),
+    contentAt: (owner, key) => wholeContentOf(asking(owner), key),
   };
+}
+
+type Ask = (command: Command) => Promise<Reply>;
+
+/** A key beside another, by a name of its own, lives no longer than this. */
+const PROBE_MS = 10_000;
+
+// A server of another version, or set up otherwise, has the same value in another form: what it makes of ours is seen beside it.
+async function contentOfStored(ask: Ask, { key, dump }: StoredKey): Promise<string | undefined> {
+  const probe = besideKey(key);
+  if (probe === undefined) return undefined;
+  const reply = await ask(['RESTORE', probe, PROBE_MS, dump, 'REPLACE']);
+  if (reply instanceof ReplyError) return undefined;
+  const content = await wholeContentOf(ask, probe);
+  await ask(['UNLINK', probe]);
+  return content;
+}
+
+// Of what clients do not see whole, such as streams, the form that one and the same server has for it.
+async function wholeContentOf(ask: Ask, key: string): Promise<string | undefined> {
+  const content = await contentOf(ask, key);
+  if (content !== undefined) return content;
+  const dump = await ask(['DUMP', key]);
+  return typeof dump === 'string' ? dump : undefined;
+}
+
+/** A name for another key of the same slot; undefined where there is none of this form. */
+export function besideKey(key: string): string | undefined {
+  const open = key.indexOf('{');
+  const close = key.indexOf('}', open + 1);
+  const tag = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
+  return tag === '' || tag.includes('}') ? undefined : `redis-trib:compare:{${tag}}`;
 }
 
 async function* lotsOf(dir: string, files: readonly BackupFile[], strays: boolean): AsyncGenerator<Lot> {

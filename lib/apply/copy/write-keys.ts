@@ -35,7 +35,7 @@ export interface WriteOptions {
   /** Overwrite keys that are there with another value. */
   readonly replace: boolean;
   /** What clients see of the key where it comes from, if that can be asked: for values whose DUMP differs. */
-  readonly contentOf?: (key: string) => Promise<string | undefined>;
+  readonly contentOf: (stored: StoredKey, owner: Address) => Promise<string | undefined>;
   /** The same of a key on a node of the cluster. */
   readonly contentAt: (address: Address, key: string) => Promise<string | undefined>;
 }
@@ -188,9 +188,9 @@ async function compare(
   }
   return { same, conflicts };
 
-  async function isSameToClients({ key, dump: mine }: StoredKey, theirs: string): Promise<boolean> {
-    if (!contentOf || Math.max(mine.length, theirs.length) > MOST_COMPARED_BYTES) return false;
-    const [one, other] = await Promise.all([contentOf(key), contentAt(owner, key)]);
+  async function isSameToClients(stored: StoredKey, theirs: string): Promise<boolean> {
+    if (Math.max(stored.dump.length, theirs.length) > MOST_COMPARED_BYTES) return false;
+    const [one, other] = await Promise.all([contentOf(stored, owner), contentAt(owner, stored.key)]);
     return one !== undefined && one === other;
   }
 }
