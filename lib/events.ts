@@ -27,6 +27,9 @@ export type ClusterEvent =
   | MoveDone
   | MoveTotal
   | ImportProgress
+  | BackupProgress
+  | RestoreProgress
+  | { readonly type: 'backup-saved'; readonly node: string; readonly file: string; readonly bytes: number }
   | {
       readonly type: 'slots-closed';
       readonly source: string;
@@ -90,9 +93,18 @@ export interface MoveTotal extends MoveFigures {
 }
 
 /** How far an import has come. */
-export interface ImportProgress {
+export interface ImportProgress extends CopyFigures {
   readonly type: 'import-progress';
   readonly source: string;
+}
+
+/** How far a backup has been restored. */
+export interface RestoreProgress extends CopyFigures {
+  readonly type: 'restore-progress';
+  readonly dir: string;
+}
+
+interface CopyFigures {
   readonly keysDone: number;
   /** Keys of the source when they were counted. */
   readonly keys: number;
@@ -101,6 +113,17 @@ export interface ImportProgress {
   readonly keysPerSecond: number;
   /** Milliseconds left at this pace; null while there is no pace yet. */
   readonly etaMs: number | null;
+  readonly elapsedMs: number;
+}
+
+/** How far a backup has come. */
+export interface BackupProgress {
+  readonly type: 'backup-progress';
+  readonly mastersDone: number;
+  readonly masters: number;
+  readonly bytesDone: number;
+  /** Bytes of all masters; null while one has not said, or sends without saying. */
+  readonly bytes: number | null;
   readonly elapsedMs: number;
 }
 

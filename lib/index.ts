@@ -1,3 +1,4 @@
+export type { BackupFile, BackupManifest } from './apply/backup/manifest.ts';
 export { ClusterError, type ClusterErrorCode, ConnectionError, ProtocolError, ReplyError } from './errors.ts';
 export type {
   ClusterEvent,
@@ -24,6 +25,7 @@ export { keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slo
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export { type AddNodeOptions, addNode } from './operations/add-node.ts';
 export { applyPlan } from './operations/apply-plan.ts';
+export { type BackupOptions, type BackupResult, backupCluster } from './operations/backup-cluster.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export {
   type ClusterInfoOptions,
@@ -48,6 +50,7 @@ export { type RebalanceOptions, rebalance } from './operations/rebalance.ts';
 export { replicate } from './operations/replicate.ts';
 export { type RescueOptions, rescueCluster } from './operations/rescue-cluster.ts';
 export { type ReshardOptions, reshard } from './operations/reshard.ts';
+export { type RestoreOptions, type RestoreResult, restoreCluster } from './operations/restore-cluster.ts';
 export type { OperationResult } from './operations/result.ts';
 export { rollbackPlan } from './operations/rollback-plan.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/run.ts';

@@ -38,6 +38,7 @@ export class Connection {
   readonly whenClosed: Promise<Error | undefined>;
 
   readonly #socket: Socket;
+  readonly #unlisten: () => void;
   readonly #decoder: Decoder;
   readonly #encoding: Encoding;
   readonly #commandTimeout: number;
@@ -69,10 +70,16 @@ export class Connection {
       () => socket.bytesRead,
       (timeout) => this.#fail(this.#timedOut(timeout)),
     );
-    socket.on('data', (chunk: Uint8Array) => this.#onData(chunk));
-    socket.on('drain', () => this.#flush());
-    socket.on('error', (error) => this.#onBreak(error));
-    socket.on('end', () => this.#onBreak(this.#closedByPeer()));
+    const listeners = {
+      data: (chunk: Uint8Array): void => this.#onData(chunk),
+      drain: (): void => this.#flush(),
+      error: (error: Error): void => this.#onBreak(error),
+      end: (): void => this.#onBreak(this.#closedByPeer()),
+    };
+    for (const [event, listener] of Object.entries(listeners)) socket.on(event, listener);
+    this.#unlisten = () => {
+      for (const [event, listener] of Object.entries(listeners)) socket.off(event, listener);
+    };
     this.whenClosed = new Promise((resolve) => {
       socket.on('close', () => {
         this.#onBreak(this.#closedByPeer());
@@ -118,6 +125,20 @@ export class Connection {
   destroy(error?: Error): void {
     this.#closing = true;
     this.#fail(error ?? new Error('the connection was destroyed'));
+  }
+
+  /**
+   * Gives the socket away, paused, for what follows another protocol than commands and replies, such as replication. The connection
+   * takes no more commands. Throws an Error where it is closed or a reply is due.
+   */
+  detach(): Socket {
+    if (this.closed) throw this.#failure ?? new Error('Cannot detach the socket: the connection is closed');
+    if (this.#head < this.#queue.length) throw new Error('Cannot detach the socket: a reply is due');
+    this.#socket.pause();
+    this.#unlisten();
+    this.#deadline.stop();
+    this.#closing = true;
+    return this.#socket;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -79,6 +79,12 @@ export function databases(info: NodeInfo): { readonly db: number; readonly keys:
   });
 }
 
+/** How many databases a cluster has: one, but for Valkey with `cluster-databases`. */
+export async function askClusterDatabases(connections: Connections, address: Address): Promise<number> {
+  const [reply] = await connections.askAll(address, [['CONFIG', 'GET', 'cluster-databases']]);
+  return Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : 1;
+}
+
 /** Commands that run in one database, on a connection that is used for others too: all go out in one write. */
 export function inDatabase(db: number, commands: readonly Command[]): Command[] {
   return db === 0 ? [...commands] : [['SELECT', db], ...commands, ['SELECT', 0]];

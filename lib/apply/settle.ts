@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterError, messageOf } from '../errors.ts';
-import type { Address } from '../model/address.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import { describeUncovered, disagreements, failedNodes, uncoveredSlots } from '../model/findings.ts';
 import { expandSlots } from '../model/slot.ts';
 import { type ClusterView, contestedSlots, nodeName, openSlotsOf, slotOwners } from '../model/view.ts';
@@ -82,6 +82,16 @@ export function requireServing(view: ClusterView, what: string): void {
       hint: 'Bring their master back, fail over to its replica, or give them to a new node with: redis-trib rescue',
     });
   }
+}
+
+/** Throws where a slot is open: a key of it may be on either of two nodes. */
+export function requireClosed(view: ClusterView, what: string): void {
+  const open = [...openSlotsOf(view).keys()];
+  if (open.length === 0) return;
+  throw new ClusterError('OPEN_SLOT', `Cannot ${what}: slots are open`, {
+    openSlots: open,
+    hint: `Close them first: redis-trib fix ${formatAddress(view.seed)}`,
+  });
 }
 
 /** Throws where a node gives no answer that the others do not hold for failed: it could not be told of the change. */

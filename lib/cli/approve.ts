@@ -20,9 +20,7 @@ export function approver(
   const { asks, name } = command;
   if (!asks || values.yes || values['dry-run']) return undefined;
   if (asks === true && !io.canAsk) {
-    throw new UsageError(
-      `${name} asks before it changes anything, and there is no terminal: add --yes, or --dry-run`,
-    );
+    throw new UsageError(noTerminal(name));
   }
   return async (plan: Plan): Promise<boolean> => {
     if (asks !== true && !asks(plan)) return true;
@@ -46,4 +44,26 @@ export function approver(
 /** Asks whether to do what was shown. The end of the input is a no. */
 export async function saysYes(io: Io): Promise<boolean> {
   return ['yes', 'y'].includes(((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase());
+}
+
+/**
+ * Shows what a command would do that writes keys, and asks, unless it is told not to. Throws a UsageError where an answer cannot
+ * come, and ClusterError `NOT_APPROVED` where it is a no.
+ */
+export async function confirmKeys(
+  name: string,
+  values: FlagValues,
+  io: Io,
+  describe: () => Promise<string>,
+): Promise<void> {
+  if (values.yes || values['dry-run']) return;
+  if (!io.canAsk) throw new UsageError(noTerminal(name));
+  const text = await describe();
+  (values.json || values['json-stream'] ? io.stderr : io.stdout)(`${text}\n`);
+  if (await saysYes(io)) return;
+  throw new ClusterError('NOT_APPROVED', `The ${name} was not approved`, { hint: 'Nothing was changed' });
+}
+
+function noTerminal(name: string): string {
+  return `${name} asks before it changes anything, and there is no terminal: add --yes, or --dry-run`;
 }

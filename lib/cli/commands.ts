@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { addNode } from './commands/add-node.ts';
+import { backup } from './commands/backup.ts';
 import { call } from './commands/call.ts';
 import { check } from './commands/check.ts';
 import { completion } from './commands/completion.ts';
@@ -21,6 +22,7 @@ import { rebalance } from './commands/rebalance.ts';
 import { replicate } from './commands/replicate.ts';
 import { rescue } from './commands/rescue.ts';
 import { reshard } from './commands/reshard.ts';
+import { restore } from './commands/restore.ts';
 import { setTimeout } from './commands/set-timeout.ts';
 import { shutdown } from './commands/shutdown.ts';
 import { start, startMulti } from './commands/start.ts';
@@ -56,6 +58,8 @@ export const commands: readonly Command[] = [
   call,
   setTimeout,
   importCommand,
+  backup,
+  restore,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

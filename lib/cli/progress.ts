@@ -1,4 +1,5 @@
 import type { ClusterEvent, MoveProgress, MoveStart, MoveTotal, OnEvent } from '../events.ts';
+import { formatBytes } from '../model/bytes.ts';
 import { duration, short } from './figures.ts';
 import type { Io } from './io.ts';
 import { printable } from './printable.ts';
@@ -51,10 +52,18 @@ export class ProgressView {
         return undefined;
       case 'move-total':
         return this.#moveLine(event);
-      case 'import-progress': {
-        const { keysDone, keys, keysPerSecond, etaMs, source } = event;
+      case 'import-progress':
+      case 'restore-progress': {
+        const { keysDone, keys, keysPerSecond, etaMs } = event;
+        const from = event.type === 'import-progress' ? event.source : event.dir;
         const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
-        return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  from ${source}`;
+        return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  from ${from}`;
+      }
+      case 'backup-progress': {
+        const { bytesDone, bytes, elapsedMs, mastersDone, masters } = event;
+        const of = bytes === null ? '' : `/${formatBytes(bytes)}`;
+        const pace = formatBytes(Math.round((1000 * bytesDone) / Math.max(1, elapsedMs)));
+        return `${formatBytes(bytesDone)}${of}  ${pace}/s  ${mastersDone}/${masters} masters`;
       }
       case 'waiting':
         return `Waiting for ${event.what} (${Math.round(event.elapsedMs / 1000)} s): ${event.missing[0] ?? ''}`;

@@ -6,11 +6,18 @@ import { deleteKeys, listKeys, readKeys } from '../apply/copy/read-keys.ts';
 import { Tally } from '../apply/copy/tally.ts';
 import { type WriteOptions, writeKeys } from '../apply/copy/write-keys.ts';
 import { contentOf } from '../apply/key-content.ts';
-import { askDatabase, databases, type NodeInfo, numberOf, parseInfo } from '../apply/node-info.ts';
-import { lookSettled, requireServing } from '../apply/settle.ts';
+import {
+  askClusterDatabases,
+  askDatabase,
+  databases,
+  type NodeInfo,
+  numberOf,
+  parseInfo,
+} from '../apply/node-info.ts';
+import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
 import { ClusterError } from '../errors.ts';
 import { type Address, type AddressLike, formatAddress, mapAddress, parseAddress } from '../model/address.ts';
-import { type ClusterView, openSlotsOf } from '../model/view.ts';
+import type { ClusterView } from '../model/view.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
@@ -70,7 +77,7 @@ export function importKeys(
       requireStandalone(from, info, options);
       const view = await lookSettled(context, seedOf(cluster));
       requireServing(view, 'import');
-      requireClosed(view);
+      requireClosed(view, 'import');
       const sets = await match(context, view, from, info, options);
       const nothing = { keys: 0, same: 0, deleted: 0, bytes: 0 };
       const found = { source: formatAddress(from), databases: sets };
@@ -117,17 +124,7 @@ function requireStandalone(from: Address, info: NodeInfo, { move }: ImportOption
   }
 }
 
-// A key of an open slot may be on either of two nodes.
-function requireClosed(view: ClusterView): void {
-  const open = [...openSlotsOf(view).keys()];
-  if (open.length === 0) return;
-  throw new ClusterError('OPEN_SLOT', 'Cannot import: slots are open', {
-    openSlots: open,
-    hint: `Close them first: redis-trib fix ${formatAddress(view.seed)}`,
-  });
-}
-
-/** Which database of the source goes to which of the cluster. A cluster has one, but for Valkey with `cluster-databases`. */
+/** Which database of the source goes to which of the cluster. */
 async function match(
   { connections }: Context,
   view: ClusterView,
@@ -139,8 +136,7 @@ async function match(
   const chosen = wanted
     ? [...new Set(wanted)].map((db) => held.find((one) => one.db === db) ?? { db, keys: 0 })
     : held;
-  const [reply] = await connections.askAll(view.seed, [['CONFIG', 'GET', 'cluster-databases']]);
-  const there = Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : 1;
+  const there = await askClusterDatabases(connections, view.seed);
   if (chosen.every(({ db }) => db < there)) return chosen.map((one) => ({ ...one, to: one.db }));
   const [only, ...more] = chosen;
   if (only && more.length === 0) return [{ ...only, to: 0 }];
@@ -163,7 +159,7 @@ async function copyAll(
   const owners = new Owners(context, view.seed);
   await owners.refresh();
   const total = sets.reduce((sum, { keys }) => sum + keys, 0);
-  const tally = new Tally(context, formatAddress(from), total);
+  const tally = new Tally(context, { type: 'import-progress', source: formatAddress(from) }, total);
   const [lister, ...others] = readers as [Connection, ...Connection[]];
   for (const { db, to } of sets) {
     for (const reader of others) await reader.command(['SELECT', db]);
@@ -204,7 +200,7 @@ async function copyLot(
   const how: WriteOptions = {
     db: to,
     replace,
-    contentOf: (key) => contentOf((command) => askOne(reader, command), key),
+    contentOf: ({ key }) => contentOf((command) => askOne(reader, command), key),
     contentAt: (address, key) =>
       contentOf(async (command) => {
         const [reply = null] = await askDatabase(context.connections, address, to, [command]);

@@ -1,3 +1,4 @@
+import { parseManifest } from '../../lib/apply/backup/manifest.ts';
 import { redis } from '../../lib/apply/mover/atomic/redis.ts';
 import { valkey } from '../../lib/apply/mover/atomic/valkey.ts';
 import { parseClients } from '../../lib/apply/mover/fence.ts';
@@ -6,8 +7,12 @@ import { readOperators } from '../../lib/apply/operators.ts';
 import { printable, printableJson } from '../../lib/cli/printable.ts';
 import { ClusterError } from '../../lib/errors.ts';
 import { parseAddress } from '../../lib/model/address.ts';
+import { dumpOf } from '../../lib/model/dump.ts';
 import { parseClusterNodes } from '../../lib/model/node.ts';
 import { NodeLines } from '../../lib/model/node-lines.ts';
+import { type RdbItem, RdbWalker } from '../../lib/model/rdb.ts';
+import { RdbFault } from '../../lib/model/rdb-bytes.ts';
+import { SyncPayload } from '../../lib/model/sync-payload.ts';
 import { parseClusterInfo } from '../../lib/model/view.ts';
 import { Decoder, ProtocolError, type Reply, ReplyError } from '../../resp/index.ts';
 
@@ -146,6 +151,62 @@ export const targets: readonly Target[] = [
           mayThrow(() => dialect.readTasks(reply), ClusterError, RangeError, ReplyError);
         }
       }
+    },
+  },
+  {
+    name: 'what a master sends after SYNC',
+    seeds: ['\n\n$5\r\nREDIS*1\r\n', `$EOF:${ID}\r\nREDIS${ID}+`, '\n-LOADING it is loading\r\n'],
+    run(bytes) {
+      const received = (chunks: Iterable<Buffer>): string => {
+        const payload = new SyncPayload();
+        const taken: Uint8Array[] = [];
+        mayThrow(() => {
+          for (const chunk of chunks) taken.push(...payload.push(chunk));
+        }, TypeError);
+        return JSON.stringify([
+          ...[Buffer.concat(taken).toString('latin1'), payload.isWhole, payload.bytes],
+          payload.refusal,
+        ]);
+      };
+      const whole = received([bytes]);
+      for (const length of [1, 7]) {
+        const parts = received(cut(bytes, length));
+        if (parts !== whole)
+          throw new Error(`In chunks of ${length} it reads ${parts}, and ${whole} at once`);
+      }
+    },
+  },
+  {
+    name: 'RDB files',
+    seeds: [
+      'REDIS0012\xfa\x01a\x01b\xfe\x00\xfb\x02\x01\xfc12345678\x00\x01k\xc3\x05\x14\x00a\xe0\x0a\x00\x02\x01s\x02\xc0\x05\x01a\xff12345678',
+      'VALKEY080\xf3\x01j\x01\x02\x03\x16\x01h\x01\x01f\x01v12345678\xf5\x0e#!lua name=lib\xff12345678',
+      `REDIS0011\x15\x01s\x01\x101234567890123456\x01l${'\x05'.repeat(8)}\x01\x01g\x01\x02\x03\x00\x01\x01c1234567812345678\x00\x07\x01m\x09\x05\x01p\x00\xff12345678`,
+    ],
+    run(bytes) {
+      const found = (chunks: Iterable<Buffer>): string => {
+        const walker = new RdbWalker(false);
+        const seen = (item: RdbItem): string =>
+          item.kind === 'key'
+            ? `${item.db} ${item.key} ${item.type} ${dumpOf(item.type, item.value, 9)}`
+            : item.code;
+        const items: string[] = [];
+        try {
+          for (const chunk of chunks) items.push(...walker.push(chunk).map(seen));
+          items.push(...walker.end().map(seen));
+        } catch (error) {
+          if (!(error instanceof RdbFault)) throw error;
+          return `refused at ${error.offset}`;
+        }
+        return items.join('\n');
+      };
+      const whole = found([bytes]);
+      for (const length of [1, 7]) {
+        const parts = found(cut(bytes, length));
+        if (parts !== whole)
+          throw new Error(`In chunks of ${length} it reads ${parts}, and ${whole} at once`);
+      }
+      mayThrow(() => parseManifest(bytes.toString('utf8')), TypeError, SyntaxError, RangeError);
     },
   },
   {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
   applyPlan,
+  backupCluster,
   check,
   clusterInfo,
   createCluster,
@@ -22,6 +25,7 @@ import {
   replicate,
   rescueCluster,
   reshard,
+  restoreCluster,
   rollbackPlan,
   setNodeTimeout,
   shutdownCluster,
@@ -68,11 +72,15 @@ async function allow(nodes: readonly ServerNode[], rules: readonly string[]): Pr
 describe('an ACL user with the rules of the guide and no others', () => {
   let bed: Bed;
   let nodes: ServerNode[];
+  const home = mkdtempSync(join(tmpdir(), 'redis-trib-acl-'));
   before(async () => {
     bed = await openBed();
     nodes = await bed.start(5, quick);
   });
-  after(() => bed.close());
+  after(async () => {
+    await bed.close();
+    rmSync(home, { recursive: true });
+  });
 
   test('can do what each command does', async () => {
     const [first, second, third, fourth, fifth] = [0, 1, 2, 3, 4].map((index) => at(nodes, index));
@@ -97,6 +105,13 @@ describe('an ACL user with the rules of the guide and no others', () => {
     await allow(nodes, [...look, ...rulesOf('`import`')]);
     const how = { ...user, source: user, move: true };
     assert.equal((await importKeys(first.address, server.address, how)).deleted, 1);
+
+    await ask(first, 'SET', 'hour', 'value', 'EX', '3600');
+    await allow(nodes, [...look, ...rulesOf('`backup`')]);
+    const dir = join(home, 'backup');
+    assert.equal((await backupCluster(first.address, { ...user, dir })).manifest.masters.length, 2);
+    await allow(nodes, [...look, ...rulesOf('`restore`')]);
+    assert.equal((await restoreCluster(first.address, { ...user, dir })).same, 2);
 
     const library = "#!lua name=lib\nredis.register_function('answer', function() return 'yes' end)";
     const loaded = await ask(first, 'FUNCTION', 'LOAD', library).catch((error) => {

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { checked } from '../../lib/cli/check-view.ts';
+import { backedUp } from '../../lib/cli/commands/backup.ts';
+import { restored } from '../../lib/cli/commands/restore.ts';
 import { errorData } from '../../lib/cli/error-view.ts';
 import { executed } from '../../lib/cli/execute-view.ts';
 import { informed } from '../../lib/cli/info-view.ts';
@@ -87,6 +89,29 @@ describe('docs/json.md names exactly the fields of', () => {
     };
     const { data } = timeoutSet({ ok: true, applied: true, timeout: 2, nodes: [set] });
     assert.deepEqual(fieldsOf(data, ['nodes']), described('set_timeout'));
+  });
+
+  test('backup', () => {
+    const file = {
+      id: idOf(1),
+      address: 'a:1',
+      slots: '0',
+      server: 'Redis 8.6.0',
+      file: 'f',
+      bytes: 1,
+      sha256: '',
+    };
+    const manifest = { version: 1, date: '', problems: [], masters: [file] } as const;
+    const { data } = backedUp({ dir: '', manifest, bytes: 1, elapsedMs: 1 });
+    assert.deepEqual(fieldsOf(data, ['masters']), described('backup'));
+  });
+
+  test('restore', () => {
+    const databases = [{ db: 0, keys: 1 }];
+    const counts = { expired: 0, keys: 1, same: 0, bytes: 1, elapsedMs: 1 };
+    const result = { applied: true, dir: '', date: '', databases, functions: [], ...counts };
+    const { data } = restored(result, 'a:1', {});
+    assert.deepEqual(fieldsOf(data, ['databases']), described('restore'));
   });
 
   test('commands that carry out a plan', () => {

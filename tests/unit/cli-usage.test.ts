@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -32,6 +33,26 @@ const planFile = fileOf(
   }),
 );
 
+// A backup of nothing.
+const backupFolder = join(dir, 'a-backup');
+mkdirSync(backupFolder);
+const empty = 'REDIS0009\xff\0\0\0\0\0\0\0\0';
+writeFileSync(join(backupFolder, 'a.rdb'), empty, 'latin1');
+const sha256 = createHash('sha256').update(empty, 'latin1').digest('hex');
+const saved = {
+  id: '',
+  address: NODE,
+  slots: '0-16383',
+  server: '',
+  file: 'a.rdb',
+  bytes: empty.length,
+  sha256,
+};
+writeFileSync(
+  join(backupFolder, 'manifest.json'),
+  JSON.stringify({ version: 1, date: '', problems: [], masters: [saved] }),
+);
+
 /** Wrong usage: code 2, nothing on stdout, a line that says what and a line that says where to look. */
 function assertUsage(ran: Ran, what: RegExp, help = ''): void {
   assert.deepEqual([ran.code, ran.stdout], [2, ''], ran.stderr);
@@ -61,6 +82,8 @@ function argumentsOf(name: string): string[] {
 function optionsOf(name: string): string[] {
   const asks = commands.find((command) => command.name === name)?.asks === true ? ['--yes'] : [];
   if (name === 'import') return ['--yes', '--from', NODE];
+  if (name === 'restore') return ['--yes', '--dir', backupFolder];
+  if (name === 'backup') return ['--dir', join(dir, 'backup')];
   return name === 'reshard' ? [...asks, '--from', 'all', '--to', NODE, '--slots', '1'] : asks;
 }
 
@@ -385,9 +408,9 @@ describe('arguments', () => {
   test('`--force` is taken by every command that changes a cluster', async () => {
     for (const { name, flags = {} } of commands) {
       // It writes keys, as any client does, and is in nobody's way
-      if ('dry-run' in flags && name !== 'import')
+      if ('dry-run' in flags && !['import', 'restore'].includes(name))
         assertUnderstood(await runMain([name, '--force', ...optionsOf(name), ...argumentsOf(name)]));
-      else assert.ok(!('force' in flags));
+      else assert.ok(!('force' in flags) || name === 'backup');
     }
   });
 

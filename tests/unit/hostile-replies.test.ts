@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -32,6 +33,8 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     rollback: ['--yes'],
     verify: [],
     import: ['--from', other, '--yes'],
+    restore: ['--yes', '--dir', backupFolder],
+    backup: ['--dir', join(dir, `backup-${++folders}`), '--idle-timeout', '300'],
   };
   const waits = LOOKING.includes(name) ? [] : ['--agree-timeout', '300'];
   return [
@@ -49,7 +52,21 @@ function argvOf(name: string, cluster: string, other: string): string[] {
 const PLANNED = ['apply', 'verify', 'rollback'];
 const dir = mkdtempSync(join(tmpdir(), 'redis-trib-hostile-'));
 after(() => rmSync(dir, { recursive: true }));
+// A backup of nothing but a library of functions.
+const backupFolder = join(dir, 'a-backup');
+mkdirSync(backupFolder);
+const content = 'REDIS0010\xf5\x0e#!lua name=lib\xff\0\0\0\0\0\0\0\0';
+const sha256 = createHash('sha256').update(content, 'latin1').digest('hex');
+writeFileSync(join(backupFolder, 'a.rdb'), content, 'latin1');
+writeFileSync(
+  join(backupFolder, 'manifest.json'),
+  JSON.stringify({
+    ...{ version: 1, date: '', problems: [] },
+    masters: [{ id: '', address: '', slots: '', server: '', file: 'a.rdb', bytes: content.length, sha256 }],
+  }),
+);
 let plans = 0;
+let folders = 0;
 
 /** The file of a plan by which the other node joins the cluster and gets a slot. */
 function planFileOf(cluster: string, other: string): string {

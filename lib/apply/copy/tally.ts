@@ -7,11 +7,16 @@ import type { StoredKey } from './write-keys.ts';
 const MOST_NAMED = 1000;
 const PROGRESS_MS = 100;
 
-/** What has become of the keys of an import so far, told as it goes on. */
+/** Where keys come from, as events tell it. */
+export type Origin =
+  | { readonly type: 'import-progress'; readonly source: string }
+  | { readonly type: 'restore-progress'; readonly dir: string };
+
+/** What has become of the keys of an import, or of a backup, so far, told as it goes on. */
 export class Tally {
   readonly done = { keys: 0, same: 0, deleted: 0, bytes: 0 };
   readonly #context: Context;
-  readonly #source: string;
+  readonly #origin: Origin;
   readonly #total: number;
   readonly #started: number = performance.now();
   readonly #conflicts: string[] = [];
@@ -20,9 +25,9 @@ export class Tally {
   #changedCount = 0;
   #toldAt = 0;
 
-  constructor(context: Context, source: string, total: number) {
+  constructor(context: Context, origin: Origin, total: number) {
     this.#context = context;
-    this.#source = source;
+    this.#origin = origin;
     this.#total = total;
   }
 
@@ -38,8 +43,7 @@ export class Tally {
     const elapsedMs = now - this.#started;
     const pace = keysDone / elapsedMs;
     this.#context.emit({
-      type: 'import-progress',
-      source: this.#source,
+      ...this.#origin,
       keysDone,
       keys: Math.max(keysDone, this.#total),
       bytesDone: this.done.bytes,
@@ -47,6 +51,10 @@ export class Tally {
       etaMs: pace > 0 ? Math.max(0, this.#total - keysDone) / pace : null,
       elapsedMs,
     });
+  }
+
+  get #name(): string {
+    return this.#origin.type === 'import-progress' ? this.#origin.source : this.#origin.dir;
   }
 
   differ(conflicts: readonly StoredKey[], changed: readonly StoredKey[]): void {
@@ -76,7 +84,7 @@ export class Tally {
       const example = formatKey(this.#changed[0] ?? '');
       throw new ClusterError(
         'KEY_CONFLICT',
-        `${this.#changedCount} keys were written on ${this.#source} while they were moved, for example ${example}; ${others}`,
+        `${this.#changedCount} keys were written on ${this.#name} while they were moved, for example ${example}; ${others}`,
         {
           hint: 'They are on both sides, the newer value on the source. Let nobody write there any more, then run the same command again with --replace',
           keys: this.#changed,

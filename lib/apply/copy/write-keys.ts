@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, ConnectionError, type Reply, ReplyError } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
+import { hasSameMembers } from '../../model/dump.ts';
 import { type Context, nodeError } from '../context.ts';
 import { MOST_COMPARED_BYTES, sameTtl } from '../key-content.ts';
 import { fromDatabase, inDatabase } from '../node-info.ts';
@@ -15,6 +16,8 @@ export interface StoredKey {
   readonly ttlMs: number;
   /** `performance.now()` at that time. */
   readonly readAt: number;
+  /** When it expires, in milliseconds since 1970, where that is known: then it is this that is written. */
+  readonly expiresAt?: number;
 }
 
 /** What became of keys that were written to a cluster. */
@@ -32,7 +35,7 @@ export interface WriteOptions {
   /** Overwrite keys that are there with another value. */
   readonly replace: boolean;
   /** What clients see of the key where it comes from, if that can be asked: for values whose DUMP differs. */
-  readonly contentOf?: (key: string) => Promise<string | undefined>;
+  readonly contentOf: (stored: StoredKey, owner: Address) => Promise<string | undefined>;
   /** The same of a key on a node of the cluster. */
   readonly contentAt: (address: Address, key: string) => Promise<string | undefined>;
 }
@@ -141,10 +144,15 @@ async function writeTo(
   }
 }
 
-function restoreCommand({ key, dump, ttlMs, readAt }: StoredKey, { replace }: WriteOptions): Command {
+function restoreCommand(
+  { key, dump, ttlMs, readAt, expiresAt }: StoredKey,
+  { replace }: WriteOptions,
+): Command {
+  const how = replace ? ['REPLACE'] : [];
+  if (expiresAt !== undefined) return ['RESTORE', key, expiresAt, dump, 'ABSTTL', ...how];
   // What expires meanwhile expires there at once: 0 would be for ever.
   const ttl = ttlMs < 0 ? 0 : Math.max(1, Math.round(ttlMs - (performance.now() - readAt)));
-  return ['RESTORE', key, ttl, dump, ...(replace ? ['REPLACE'] : [])];
+  return ['RESTORE', key, ttl, dump, ...how];
 }
 
 async function compare(
@@ -160,27 +168,44 @@ async function compare(
     ['DUMP', key],
     ['PTTL', key],
   ]);
-  const replies = await askIn(context, owner, db, commands);
+  // A time to live runs by the clock of the owner.
+  const clock: Command[] = keys.some(({ expiresAt }) => expiresAt !== undefined) ? [['TIME']] : [];
+  const replies = await askIn(context, owner, db, [...commands, ...clock]);
+  const now = timeOf(replies[commands.length]);
   for (const [index, stored] of keys.entries()) {
     const [dump = null, ttl = null] = [replies[2 * index], replies[2 * index + 1]];
-    const left = stored.ttlMs < 0 ? -1 : stored.ttlMs - (performance.now() - stored.readAt);
+    const left =
+      stored.expiresAt !== undefined
+        ? stored.expiresAt - now
+        : stored.ttlMs < 0
+          ? -1
+          : stored.ttlMs - (performance.now() - stored.readAt);
     const isSame =
       typeof dump === 'string' &&
       sameTtl(ttl, left) &&
-      (bodyOf(dump) === bodyOf(stored.dump) || (await isSameToClients(stored, dump)));
+      (sameValue(dump, stored.dump) || (await isSameToClients(stored, dump)));
     (isSame ? same : conflicts).push(stored);
   }
   return { same, conflicts };
 
-  async function isSameToClients({ key, dump: mine }: StoredKey, theirs: string): Promise<boolean> {
-    if (!contentOf || Math.max(mine.length, theirs.length) > MOST_COMPARED_BYTES) return false;
-    const [one, other] = await Promise.all([contentOf(key), contentAt(owner, key)]);
+  async function isSameToClients(stored: StoredKey, theirs: string): Promise<boolean> {
+    if (Math.max(stored.dump.length, theirs.length) > MOST_COMPARED_BYTES) return false;
+    const [one, other] = await Promise.all([contentOf(stored, owner), contentAt(owner, stored.key)]);
     return one !== undefined && one === other;
   }
 }
 
+function sameValue(dump: string, other: string): boolean {
+  return bodyOf(dump) === bodyOf(other) || hasSameMembers(dump, other);
+}
+
 function bodyOf(dump: string): string {
   return dump.slice(0, -FOOTER_BYTES);
+}
+
+function timeOf(reply: Reply | undefined): number {
+  if (!Array.isArray(reply)) return Date.now();
+  return 1000 * Number(reply[0]) + Number(reply[1]) / 1000;
 }
 
 async function askIn(

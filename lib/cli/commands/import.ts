@@ -1,6 +1,6 @@
 import type { ConnectionOptions, ImportOptions, ImportResult } from '../../index.ts';
 import { formatBytes } from '../../model/bytes.ts';
-import { saysYes } from '../approve.ts';
+import { confirmKeys } from '../approve.ts';
 import type { Command } from '../command.ts';
 import { count, seconds } from '../figures.ts';
 import { changeFlags, connectionOptions, type FlagValues, listFlag } from '../flags.ts';
@@ -54,7 +54,9 @@ export const importCommand: Command = {
       ...databasesOf(values),
     };
     const { importKeys } = await import('../../index.ts');
-    if (!options.dryRun && !values.yes) await confirm(cluster, from, wanted, io, values);
+    await confirmKeys('import', values, io, async () =>
+      describe(await importKeys(cluster, from, { ...wanted, dryRun: true }), cluster, wanted),
+    );
     return imported(await importKeys(cluster, from, wanted), cluster, wanted);
   },
 };
@@ -85,27 +87,6 @@ async function sourceOptions(values: FlagValues, io: Io): Promise<ConnectionOpti
       .replace('REDISCLI_AUTH', 'REDISCLI_FROM_AUTH');
     throw new UsageError(said);
   }
-}
-
-// Shows what would be imported, and asks.
-async function confirm(
-  cluster: string,
-  from: string,
-  wanted: ImportOptions,
-  io: Io,
-  values: FlagValues,
-): Promise<void> {
-  if (!io.canAsk) {
-    throw new UsageError(
-      'import asks before it changes anything, and there is no terminal: add --yes, or --dry-run',
-    );
-  }
-  const { importKeys } = await import('../../index.ts');
-  const { ClusterError } = await import('../../errors.ts');
-  const looked = await importKeys(cluster, from, { ...wanted, dryRun: true });
-  (values.json || values['json-stream'] ? io.stderr : io.stdout)(`${describe(looked, cluster, wanted)}\n`);
-  if (await saysYes(io)) return;
-  throw new ClusterError('NOT_APPROVED', 'The import was not approved', { hint: 'Nothing was changed' });
 }
 
 function describe({ source, databases }: ImportResult, cluster: string, wanted: ImportOptions): string {

@@ -16,6 +16,7 @@ const runs: Readonly<Record<string, () => Promise<(scene: Scene) => Promise<bool
   rebalance: async () => (await import('./commands/rebalance.ts')).rebalance,
   'add-node': async () => (await import('./commands/nodes.ts')).addNode,
   import: async () => (await import('./commands/import.ts')).importFrom,
+  backup: async () => (await import('./commands/backup.ts')).backup,
   'del-node': async () => (await import('./commands/nodes.ts')).delNode,
 };
 

@@ -1,0 +1,29 @@
+import { backupCluster } from '../../../index.ts';
+import { reachableMasters } from '../../../model/view.ts';
+import { readAddress } from '../arguments.ts';
+import { examine, isSane, operation, type Scene, say, sayError, showCheck, withCluster } from '../scene.ts';
+
+/** As redis-cli saves what there is, whatever is wrong with the cluster, and says so at the end. */
+export function backup(scene: Scene): Promise<boolean> {
+  const [node = '', dir = ''] = scene.read.words;
+  return withCluster(scene, [readAddress(node)], async (cluster) => {
+    const examined = await examine(scene, cluster);
+    showCheck(scene, examined);
+    for (const { address } of reachableMasters(examined.result.view))
+      say(scene, `>>> Node ${address.host}:${address.port} -> Saving RDB...`);
+    try {
+      await backupCluster(cluster, { ...operation(scene), dir, force: true });
+    } catch (error) {
+      return sayError(scene, '[ERR] Failed to back cluster!', error);
+    }
+    say(scene, `Saving cluster configuration to: ${dir.replace(/\/?$/, '/')}manifest.json`);
+    if (!isSane(examined.found)) {
+      say(
+        scene,
+        "*** Cluster seems to have some problems, please be aware of it if you're going to restore this backup.",
+      );
+    }
+    say(scene, `[OK] Backup created into: ${dir}`);
+    return true;
+  });
+}

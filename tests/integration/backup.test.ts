@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type BackupManifest, backupCluster } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, idOfNode, startMasters } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+import { startMadeUp } from '../helpers/made-up-server.ts';
+
+let bed: Bed;
+let masters: ServerNode[];
+let seed: ServerNode;
+let home: string;
+let client: ClusterClient;
+before(async () => {
+  bed = await openBed();
+  masters = await startMasters(bed, 3);
+  seed = at(masters, 0);
+  client = new ClusterClient(seed);
+  home = mkdtempSync(join(tmpdir(), 'redis-trib-backup-'));
+});
+after(async () => {
+  await client.close();
+  await bed.close();
+  rmSync(home, { recursive: true });
+});
+
+let folders = 0;
+const newFolder = (): string => join(home, `${++folders}`);
+
+/** Lets a master take so long over each key of a snapshot that something can happen meanwhile. */
+const slow = (node: ServerNode, microseconds: string) =>
+  ask(node, 'CONFIG', 'SET', 'rdb-key-save-delay', microseconds);
+
+describe('backupCluster()', () => {
+  before(async () => {
+    const keys = Array.from({ length: 3000 }, (_, index) => `key:${index}`);
+    await Promise.all(keys.map((key) => client.set(key, `${key} `.repeat(30))));
+  });
+
+  it('saves a snapshot of every master, with a manifest that tells what they are', async () => {
+    const dir = newFolder();
+    const done: number[] = [];
+    const { manifest, bytes } = await backupCluster(seed.address, {
+      dir,
+      onEvent: (event) => event.type === 'backup-progress' && done.push(event.mastersDone),
+    });
+    assert.equal(done.at(-1), 3);
+    const read = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as BackupManifest;
+    assert.deepEqual(read, manifest);
+    assert.deepEqual([manifest.version, manifest.problems], [1, []]);
+    assert.ok(Math.abs(Date.parse(manifest.date) - Date.now()) < 60_000, manifest.date);
+    assert.deepEqual(
+      manifest.masters.map(({ id }) => id),
+      await Promise.all(masters.map(idOfNode)),
+    );
+    assert.equal(manifest.masters.map(({ slots }) => slots).join(' '), '0-5461 5462-10922 10923-16383');
+    let sum = 0;
+    for (const { file, address, sha256, bytes: own, server } of manifest.masters) {
+      const content = readFileSync(join(dir, file));
+      assert.equal(content.length, own);
+      assert.equal(createHash('sha256').update(content).digest('hex'), sha256);
+      assert.match(content.toString('latin1', 0, 9), /^(REDIS\d{4}|VALKEY\d{3})$/);
+      assert.equal(content[content.length - 9], 0xff, 'it ends with the end of a snapshot and its checksum');
+      assert.ok(file.includes(address.replace(':', '-')), file);
+      assert.match(server, /^(Redis|Valkey) \d+\.\d+/);
+      sum += own;
+    }
+    assert.equal(sum, bytes);
+    assert.deepEqual(
+      readdirSync(dir).sort(),
+      ['manifest.json', ...manifest.masters.map(({ file }) => file)].sort(),
+    );
+    for (const name of readdirSync(dir)) assert.equal(statSync(join(dir, name)).mode & 0o777, 0o600, name);
+    for (const node of masters) assert.match(String(await ask(node, 'INFO', 'replication')), /role:master/);
+  });
+
+  it('takes the snapshot in either way of sending it', async () => {
+    for (const diskless of ['yes', 'no']) {
+      for (const node of masters) await ask(node, 'CONFIG', 'SET', 'repl-diskless-sync', diskless);
+      const { bytes } = await backupCluster(seed.address, { dir: newFolder(), concurrency: 1 });
+      assert.ok(bytes > 3000 * 20, `${bytes} bytes, diskless ${diskless}`);
+    }
+  });
+
+  it('refuses a directory that is not empty, and a cluster that does not serve all slots, and sends nothing', async () => {
+    const dir = newFolder();
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'other'), '');
+    await assert.rejects(backupCluster(seed.address, { dir }), {
+      code: 'DIRECTORY_NOT_EMPTY',
+      message: /not empty/,
+    });
+    assert.deepEqual(readdirSync(dir), ['other']);
+    const full = newFolder();
+    await backupCluster(seed.address, { dir: full });
+    await assert.rejects(backupCluster(seed.address, { dir: full }), { message: /it holds one already/ });
+    assert.ok(existsSync(join(full, 'manifest.json')));
+    await assert.rejects(backupCluster(seed.address, { dir: join(dir, 'other') }), { code: 'FILE_FAILED' });
+    await assert.rejects(backupCluster(seed.address, { dir: join(dir, 'a', 'b') }), { code: 'FILE_FAILED' });
+
+    const [first, second] = [at(masters, 0), at(masters, 1)];
+    await ask(first, 'CLUSTER', 'SETSLOT', '7', 'MIGRATING', await idOfNode(second));
+    const open = newFolder();
+    await assert.rejects(backupCluster(seed.address, { dir: open }), { code: 'OPEN_SLOT', openSlots: [7] });
+    assert.equal(existsSync(open), false);
+    const { manifest } = await backupCluster(seed.address, { dir: open, force: true });
+    assert.deepEqual(manifest.problems, ['Cannot back up: slots are open 7']);
+    await ask(first, 'CLUSTER', 'SETSLOT', '7', 'STABLE');
+  });
+
+  it('leaves nothing where it is interrupted', async () => {
+    for (const node of masters) await slow(node, '1000');
+    const dir = newFolder();
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const stopping = backupCluster(seed.address, {
+      dir,
+      signal: stop.signal,
+      concurrency: 2,
+      onEvent: (event) => {
+        if (event.type !== 'backup-progress') return;
+        assert.ok(readdirSync(dir).length > 0);
+        stop.abort(reason);
+      },
+    });
+    await assert.rejects(stopping, reason);
+    assert.equal(existsSync(dir), false);
+    for (const node of masters) await slow(node, '0');
+  });
+
+  it('gives up a master that sends nothing', async () => {
+    const last = at(masters, 2);
+    const dir = newFolder();
+    const options = { dir, idleTimeout: 300, concurrency: 1 };
+    const frozen = backupCluster(seed.address, {
+      ...options,
+      onEvent: (event) =>
+        event.type === 'backup-saved' && event.node === at(masters, 1).address && last.freeze(),
+    });
+    await assert.rejects(frozen, { code: 'BACKUP_FAILED', address: last.address });
+    await last.thaw();
+    await slow(last, '0');
+    assert.equal(existsSync(dir), false);
+  });
+
+  it('says who gives no snapshot, and waits for a master that is loading', async () => {
+    let asked = 0;
+    const answers = ['-LOADING it is loading\r\n', '\n$4\r\nabc', '-ERR no\r\n', '+what\r\n'];
+    let answer = 0;
+    await using server = await startMadeUp((words, port) => {
+      const [word = '', sub = ''] = words;
+      if (sub === 'NODES') {
+        const line = `${'1'.repeat(40)} 127.0.0.1:${port}@${port} myself,master - 0 0 1 connected 0-16383\n`;
+        return `$${line.length}\r\n${line}\r\n`;
+      }
+      if (sub === 'INFO') {
+        const info =
+          'cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_known_nodes:1\r\ncluster_current_epoch:1\r\n';
+        return `$${info.length}\r\n${info}\r\n`;
+      }
+      if (word === 'INFO') return '$21\r\nredis_version:7.0.15\n\r\n';
+      if (word === 'SYNC') {
+        asked += 1;
+        const text = answer === 0 && asked > 1 ? '$3\r\nabc' : at(answers, answer);
+        return (socket) => socket.end(text);
+      }
+      return '+OK\r\n';
+    });
+    assert.equal((await backupCluster(server.address, { dir: newFolder() })).bytes, 3);
+    assert.equal(asked, 2);
+    const wanted = [
+      /./,
+      { code: 'BACKUP_FAILED', message: /closed the connection/, address: server.address },
+      { code: 'BACKUP_FAILED', message: /: ERR no/, address: server.address },
+      { code: 'BAD_REPLY', message: /answers SYNC with "\+what"/, address: server.address },
+    ];
+    for (answer = 1; answer < answers.length; answer++) {
+      const dir = newFolder();
+      await assert.rejects(backupCluster(server.address, { dir }), at(wanted, answer));
+      assert.equal(existsSync(dir), false);
+    }
+  });
+});
+
+describe('redis-trib backup', () => {
+  it("prints what was saved, as JSON too, and takes redis-cli's words for it", async () => {
+    const [dir, other, third] = [newFolder(), newFolder(), newFolder()];
+    const plain = await runMain(['backup', seed.address, '--dir', dir]);
+    assert.deepEqual([plain.code, plain.stderr], [0, '']);
+    assert.match(plain.stdout, /^Saved 3 masters \(.* KB\) to .* \(.* s\)\n$/);
+    const json = await runMain(['backup', seed.address, '--dir', other, '--json']);
+    const data = JSON.parse(json.stdout);
+    assert.deepEqual([json.code, data.ok, data.dir, data.masters.length], [0, true, other, 3]);
+    const compat = await runMain(['--cluster', 'backup', seed.address, third]);
+    assert.deepEqual([compat.code, compat.stderr], [0, ''], compat.stdout);
+    assert.match(
+      compat.stdout,
+      /\n>>> Node \S+ -> Saving RDB\.\.\.\nSaving cluster configuration to: \S+\/manifest\.json\n\[OK\] Backup created into: \S+\n$/,
+    );
+    const again = await runMain(['--cluster', 'backup', seed.address, third]);
+    assert.equal(again.code, 1);
+    assert.match(again.stdout, /\[ERR\] Failed to back cluster!\n$/);
+    assert.match(again.stderr, /it holds one already/);
+  });
+
+  it('says who died in the middle, exits with 1 and leaves no manifest', async () => {
+    const last = at(masters, 2);
+    await slow(last, '1000');
+    const dir = newFolder();
+    const running = runMain(['backup', seed.address, '--dir', dir]);
+    const isSaved = (name: string): boolean => name.endsWith('.rdb');
+    await eventually('two are saved', () => readdirSync(dir).filter(isSaved).length === 2);
+    await last.kill();
+    const { code, stdout, stderr } = await running;
+    assert.deepEqual([code, stdout], [1, '']);
+    assert.match(stderr, /^Error: Cannot back up \S+: .*\nNext: There is no backup: no manifest was written/);
+    assert.ok(stderr.includes(last.address), stderr);
+    assert.equal(existsSync(dir), false);
+    await last.restart();
+  });
+});

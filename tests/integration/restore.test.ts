@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type BackupManifest, backupCluster, type ClusterError, restoreCluster } from '../../lib/index.ts';
+import { hasSameMembers } from '../../lib/model/dump.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, quick, startMasters, tell } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+
+let bed: Bed;
+let masters: ServerNode[];
+let others: ServerNode[];
+let client: ClusterClient;
+let home: string;
+let dir: string;
+let goesOn = 0;
+
+const isValkey9 = () => bed.server.kind === 'valkey' && bed.server.major >= 9;
+const isRedis8 = () => bed.server.kind === 'redis' && bed.server.major >= 8;
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);
+
+/** Keys of every type, in every encoding that servers have for them. */
+function commands(): string[][] {
+  const many = numbers(2000);
+  const all = [
+    ...['7', '-300', '70000', '12345', '-5000000000', 'short', 'x'.repeat(5000), '\x00\xff\r\n'].map(
+      (value) => [...['SET', `string:${value.slice(0, 12)}`, value]],
+    ),
+    // Keys that are numbers, or can be packed
+    ...['7', '-300', '70000', '99999999999', 'k'.repeat(200), '\x00\xff{\r\n'].map((key) => [
+      'SET',
+      key,
+      'value',
+    ]),
+    ['PFADD', 'hll', ...many],
+    ['RPUSH', 'list', 'a', '1', '-70000'],
+    ['RPUSH', 'list:big', ...many.map((text) => `${text}-`.repeat(20))],
+    ['SADD', 'set:ints', ...numbers(100)],
+    ['SADD', 'set', 'a', 'b', '1'],
+    ['SADD', 'set:big', ...many.map((text) => `m${text}`)],
+    ['ZADD', 'zset', '1', 'a', '-inf', 'b', '0.1', 'c'],
+    ['ZADD', 'zset:big', ...many.flatMap((text) => [`${text}.5`, `m${text}`])],
+    ['HSET', 'hash', 'a', '1', 'b', 'x'.repeat(30)],
+    ['HSET', 'hash:big', ...many.flatMap((text) => [`f${text}`, text])],
+    ['XADD', 'stream', '1-1', 'field', 'value', 'other', '2'],
+    ['XADD', 'stream', '1-2', 'field', 'value'],
+    ['XADD', 'stream', '5-1', 'else', 'value'],
+    ['XDEL', 'stream', '1-2'],
+    ['XGROUP', 'CREATE', 'stream', 'group', '0'],
+    ['XREADGROUP', 'GROUP', 'group', 'consumer', 'COUNT', '1', 'STREAMS', 'stream', '>'],
+    ['XGROUP', 'CREATE', 'stream', 'other', '$'],
+    ...numbers(300).map((id) => ['XADD', 'stream:big', `${id}-1`, 'field', id]),
+    ['SET', 'goes', 'value', 'PX', '9000000'],
+    ['RPUSH', 'goes:list', 'a'],
+    ['PEXPIREAT', 'goes:list', `${goesOn}`],
+  ];
+  if (isRedis8() || isValkey9()) {
+    all.push(
+      ['HSET', 'hash:ttl', 'a', '1', 'b', '2'],
+      ['HPEXPIREAT', 'hash:ttl', `${goesOn}`, 'FIELDS', '1', 'a'],
+    );
+    all.push(['HSET', 'hash:ttl:big', ...many.flatMap((text) => [`f${text}`, text])]);
+    all.push(['HPEXPIREAT', 'hash:ttl:big', `${goesOn}`, 'FIELDS', '2', 'f1', 'f2']);
+  }
+  if (isRedis8()) all.push(['VADD', 'vectors', 'VALUES', '3', '1', '2', '3', 'element']);
+  if (isRedis8() && bed.server.minor >= 6)
+    all.push(['XADD', 'stream:once', 'IDMP', 'producer', 'once', '*', 'field', 'value']);
+  return all;
+}
+
+/** Every key, with its DUMP and when it expires. */
+async function contentOf(nodes: readonly ServerNode[], db = 0): Promise<Map<string, [string, number]>> {
+  const content = new Map<string, [string, number]>();
+  for (const node of nodes) {
+    const connection = await connectTo(node);
+    if (db > 0) await connection.command(['SELECT', db]);
+    for (const key of (await connection.command(['KEYS', '*'])) as string[]) {
+      const [dump, ttl, time] = await connection.pipeline([['DUMP', key], ['PTTL', key], ['TIME']]);
+      assert.ok(!content.has(key), `${key} is on one node only`);
+      const [seconds, micros] = time as string[];
+      const now = 1000 * Number(seconds) + Number(micros) / 1000;
+      content.set(key, [String(dump), Number(ttl) < 0 ? -1 : now + Number(ttl)]);
+    }
+    connection.destroy();
+  }
+  return content;
+}
+
+function assertSame(found: Map<string, [string, number]>, wanted: Map<string, [string, number]>): void {
+  assert.deepEqual([...found.keys()].sort(), [...wanted.keys()].sort());
+  for (const [key, [dump, expires]] of wanted) {
+    const [other = '', otherExpires = 0] = found.get(key) ?? [];
+    assert.ok(dump === other || hasSameMembers(dump, other), `the value of ${JSON.stringify(key)}`);
+    assert.ok(Math.abs(expires - otherExpires) <= 2, `${key} expires at ${otherExpires}, not ${expires}`);
+  }
+}
+
+before(async () => {
+  bed = await openBed();
+  const options = isValkey9() ? { config: { ...quick.config, 'cluster-databases': '4' } } : quick;
+  [masters, others] = await Promise.all([startMasters(bed, 3, 0, options), startMasters(bed, 2, 0, options)]);
+  home = mkdtempSync(join(tmpdir(), 'redis-trib-restore-'));
+  dir = join(home, 'backup');
+  client = new ClusterClient(at(masters, 0));
+  goesOn = Date.now() + 5_000_000;
+  for (const command of commands())
+    await client.command(
+      command[0] === 'XGROUP' ? at(command, 2) : command[0] === 'XREADGROUP' ? 'stream' : at(command, 1),
+      command,
+    );
+  if (isValkey9()) await tell(at(masters, 2), ['SELECT', '3'], ['SET', 'string:-300', 'in another database']);
+  // What servers say of how often and how lately a key was used stands before it
+  await ask(at(masters, 0), 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu');
+  await ask(at(masters, 1), 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+  await client.command('gone', ['SET', 'gone', 'value', 'PX', '1000']);
+  await backupCluster(at(masters, 0).address, { dir });
+});
+after(async () => {
+  await client.close();
+  await bed.close();
+  rmSync(home, { recursive: true });
+});
+
+const flush = () => Promise.all(others.map((node) => ask(node, 'FLUSHALL')));
+const restore = (more: Partial<Parameters<typeof restoreCluster>[1]> = {}) =>
+  restoreCluster(at(others, 0).address, { dir, ...more });
+
+describe('restoreCluster()', () => {
+  it('brings every type of value with its time to live into a cluster of another shape, and finds it the second time', async () => {
+    await eventually('a key of the backup has expired', async () => (await client.get('gone')) === null);
+    const looked = await restore({ dryRun: true });
+    assert.deepEqual([looked.applied, looked.expired, looked.keys], [false, 1, 0]);
+    assert.equal((await contentOf(others)).size, 0, 'a dry run writes nothing');
+    const progress: number[] = [];
+    const done = await restore({
+      onEvent: (event) => event.type === 'restore-progress' && progress.push(event.keysDone),
+    });
+    const wanted = await contentOf(masters);
+    const count = wanted.size + (isValkey9() ? 1 : 0);
+    assert.deepEqual([done.applied, done.keys, done.same, done.expired], [true, count, 0, 1]);
+    assert.deepEqual(looked.databases, done.databases);
+    assert.ok(progress.length > 0);
+    assertSame(await contentOf(others), wanted);
+    if (isValkey9()) assertSame(await contentOf(others, 3), await contentOf(masters, 3));
+    const again = await restore();
+    assert.deepEqual([again.keys, again.same], [0, count]);
+  });
+
+  it('keeps what the cluster has with another value, names it, and overwrites it where it is told to', async () => {
+    const there = new ClusterClient(at(others, 0));
+    await there.set('list', 'other');
+    await there.command('goes', ['PERSIST', 'goes']);
+    await there.command('set:big', ['SREM', 'set:big', 'm5']);
+    await there.command('short', ['DEL', 'string:short']);
+    const error = await restore().then(
+      () => assert.fail('it is restored'),
+      (failure: ClusterError) => failure,
+    );
+    assert.deepEqual([error.code, error.resumable], ['KEY_CONFLICT', true], error.message);
+    assert.deepEqual([...error.keys].sort(), ['goes', 'list', 'set:big']);
+    assert.equal(await there.get('list'), 'other');
+    assert.equal(await there.get('string:short'), 'short', 'the others are restored all the same');
+    await restore({ replace: true });
+    assertSame(await contentOf(others), await contentOf(masters));
+    await there.close();
+  });
+
+  it('gives the masters the functions, and keeps others of the same name', async () => {
+    const code = (answer: string) =>
+      `#!lua name=restored\nredis.register_function('restored', function() return '${answer}' end)`;
+    const isKnown = await ask(at(masters, 1), 'FUNCTION', 'LOAD', code('yes')).catch(() => undefined);
+    if (isKnown === undefined) return;
+    const full = join(home, 'functions');
+    await backupCluster(at(masters, 0).address, { dir: full });
+    assert.deepEqual((await restore({ dir: full })).functions, ['restored']);
+    for (const node of others) assert.equal(await ask(node, 'FCALL', 'restored', '0'), 'yes');
+    await ask(at(others, 1), 'FUNCTION', 'LOAD', 'REPLACE', code('other'));
+    await assert.rejects(restore({ dir: full }), { code: 'KEY_CONFLICT', address: at(others, 1).address });
+    assert.equal(await ask(at(others, 1), 'FCALL', 'restored', '0'), 'other');
+    await restore({ dir: full, replace: true });
+    assert.equal(await ask(at(others, 1), 'FCALL', 'restored', '0'), 'yes');
+  });
+
+  it('refuses files that are not what was saved before it writes a key', async () => {
+    await flush();
+    const manifest = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as BackupManifest;
+    const name = at(manifest.masters, 1).file;
+    let copies = 0;
+    const copy = (change: (path: string) => void): string => {
+      const path = join(home, `copy-${++copies}`);
+      cpSync(dir, path, { recursive: true });
+      change(path);
+      return path;
+    };
+    const changed = copy((path) => {
+      const bytes = readFileSync(join(path, name));
+      const middle = bytes.length >> 1;
+      bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+      writeFileSync(join(path, name), bytes);
+    });
+    await assert.rejects(restore({ dir: changed }), {
+      code: 'BACKUP_INVALID',
+      message: new RegExp(`${name}.*SHA-256`),
+    });
+    const short = copy((path) => truncateSync(join(path, name), 100));
+    await assert.rejects(restore({ dir: short }), { code: 'BACKUP_INVALID', message: /it has 100 bytes/ });
+    const missing = copy((path) => rmSync(join(path, name)));
+    await assert.rejects(restore({ dir: missing }), { code: 'FILE_FAILED' });
+    const rewrite = (text: string) => copy((path) => writeFileSync(join(path, 'manifest.json'), text));
+    const outside = JSON.stringify({ ...manifest, masters: [{ ...manifest.masters[0], file: '../a.rdb' }] });
+    for (const text of ['{', '{}', JSON.stringify({ ...manifest, version: 2 }), outside])
+      await assert.rejects(restore({ dir: rewrite(text) }), { code: 'BACKUP_INVALID' }, text.slice(0, 40));
+    await assert.rejects(restore({ dir: join(home, 'nowhere') }), { code: 'FILE_FAILED' });
+    assert.equal((await contentOf(others)).size, 0);
+  });
+
+  it('goes on where it was interrupted', async () => {
+    await flush();
+    const full = join(home, 'many');
+    const keys = numbers(4000).map((text) => `many:${text}`);
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    await backupCluster(at(masters, 0).address, { dir: full });
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const stopping = restore({
+      dir: full,
+      signal: stop.signal,
+      onEvent: (event) => event.type === 'restore-progress' && stop.abort(reason),
+    });
+    await assert.rejects(stopping, reason);
+    const { size } = await contentOf(others);
+    assert.ok(size > 0 && size < keys.length, `${size} keys were written`);
+    const { keys: written, same } = await restore({ dir: full });
+    assert.deepEqual([same, written > 0], [size, true]);
+    assertSame(await contentOf(others), await contentOf(masters));
+  });
+
+  it('finds the same values where the servers have another form for them', async () => {
+    await flush();
+    const sets = ['hash', 'zset'].flatMap((type) => [
+      `${type}-max-ziplist-entries`,
+      `${type}-max-ziplist-value`,
+    ]);
+    for (const node of others) await tell(node, ...sets.map((name) => ['CONFIG', 'SET', name, '1']));
+    const { keys } = await restore();
+    const { keys: more, same } = await restore();
+    assert.deepEqual([more, same], [0, keys]);
+    const left = [...(await contentOf(others)).keys()].filter((key) => key.startsWith('redis-trib'));
+    assert.deepEqual(left, [], 'nothing is left of what was compared');
+    const there = new ClusterClient(at(others, 0));
+    await there.command('hash', ['HSET', 'hash', 'a', 'other']);
+    await assert.rejects(restore(), { code: 'KEY_CONFLICT', keys: ['hash'] });
+    await there.close();
+  });
+});
+
+describe('redis-trib restore', () => {
+  it('shows what it would do, asks, and tells what it did', async () => {
+    await flush();
+    const node = at(others, 0).address;
+    const dry = await runMain(['restore', node, '--dir', dir, '--dry-run']);
+    assert.deepEqual([dry.code, dry.stderr], [0, '']);
+    assert.match(dry.stdout, /^To do, from the backup of \S+ in \S+:\n {2}Write \d+ keys to database 0 of /);
+    assert.match(dry.stdout, /\n {2}Leave out 1 key that expired since\nNothing was changed\n$/);
+    const refused = await runMain(['restore', node, '--dir', dir]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /there is no terminal: add --yes/);
+    const no = await runMain(['restore', node, '--dir', dir], { canAsk: true, ask: async () => 'no' });
+    assert.equal(no.code, 1);
+    assert.equal((await contentOf(others)).size, 0);
+    const { code, stdout, stderr } = await runMain(['restore', node, '--dir', dir, '--yes']);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^Restored \d+ keys \(.* KB\) from \S+, 1 have expired \(.* s\)\n$/);
+  });
+});
