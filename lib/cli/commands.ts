@@ -53,13 +53,13 @@ export const commands: readonly Command[] = [
   check,
   info,
   execute,
-  demo,
-  completion,
   call,
   setTimeout,
   importCommand,
   backup,
   restore,
+  demo,
+  completion,
 ];
 
 /** The command of this name; dashes and underscores are the same. */

@@ -245,6 +245,30 @@ describe('a target that holds keys of a slot it does not own', () => {
   });
 });
 
+describe('a slot that the target owns when its turn comes', () => {
+  it('is done, and what was written to it there is kept', async () => {
+    const [source, target, keys] = await filled();
+    const limits: MoveLimits = { keysPerSecond: 100 };
+    const move = begin(source, target, { limits });
+    await move.until('move-progress');
+    // As a run that was killed would have: the look has seen nothing of it yet.
+    const slot = `${SLOTS - 1}`;
+    const own = keys.slice(-KEYS_PER_SLOT);
+    const [id, port = ''] = [await idOfNode(target), target.address.split(':').at(-1)];
+    await tell(target, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOfNode(source)]);
+    await tell(source, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', id]);
+    await tell(source, ['MIGRATE', '127.0.0.1', port, '', '0', '5000', 'KEYS', ...own]);
+    for (const node of [target, source]) await tell(node, ['CLUSTER', 'SETSLOT', slot, 'NODE', id]);
+    await tell(target, ['SET', own[0] ?? '', 'newer']);
+    limits.keysPerSecond = Number.POSITIVE_INFINITY;
+    const result = await move.done;
+    assert.ok(!(result instanceof Error), `${result}`);
+    await assertMoved(source, target);
+    assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
+    assert.equal(await ask(target, 'GET', own[0] ?? ''), 'newer');
+  });
+});
+
 describe('limits', { concurrency: 2 }, () => {
   it('hold the move to a rate, until they are lifted', async () => {
     const [source, target, keys] = await filled();

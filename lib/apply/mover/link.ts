@@ -191,10 +191,12 @@ export function countOf(reply: Reply | undefined): number {
 export function firstRefusal(
   slots: readonly number[],
   replies: readonly Reply[],
-  tolerate: (error: ReplyError) => boolean = () => false,
+  tolerate: (error: ReplyError, slot: number) => boolean = () => false,
 ): { slot: number; error: ReplyError } | undefined {
+  let first: { slot: number; error: ReplyError } | undefined;
   for (const [index, reply] of replies.entries()) {
-    if (reply instanceof ReplyError && !tolerate(reply)) return { slot: slots[index] ?? -1, error: reply };
+    const slot = slots[index] ?? -1;
+    if (reply instanceof ReplyError && !tolerate(reply, slot)) first ??= { slot, error: reply };
   }
-  return undefined;
+  return first;
 }

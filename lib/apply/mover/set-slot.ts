@@ -18,6 +18,8 @@ const MIN_SHARE = 8;
  * Opens slots: IMPORTING on the target, then MIGRATING on the source. From then on the source answers for the keys it
  * has and sends clients to the target for those it has not.
  * Where either refuses, the slots that only the target has opened are closed again: nobody was sent there yet.
+ * Slots that the target owns already are no refusal: a server may have taken them at the end of a migration that it called failed,
+ * and the last commands of a run that was killed may come after the look. What the source still holds of them is moved all the same.
  * Rejects with ClusterError `NODE_NOT_EMPTY` where the target holds keys of a slot which is not in `found`, the slots that
  * were open before: they would come back to life, or stand in the way of newer values. Where a move is resumed such slots
  * are added to `found`.
@@ -30,17 +32,31 @@ export async function openSlots(
 ): Promise<void> {
   const { source, target } = link;
   const fresh = slots.filter((slot) => !found.has(slot));
-  const [refusedByTarget, [strange, ...more]] = await Promise.all([
-    setSlots(link, target, slots, ['IMPORTING', source.id]),
+  const taken = new Set<number>();
+  const [refusedByTarget, filled] = await Promise.all([
+    setSlots(link, target, slots, ['IMPORTING', source.id], (error, slot) => {
+      const isTaken = error.message.includes('already the owner of hash slot');
+      if (isTaken) taken.add(slot);
+      return isTaken;
+    }),
     slotsWithKeys(link, fresh),
   ]);
+  const [strange, ...more] = filled.filter((slot) => !taken.has(slot));
+  // Clients write to these at the target: what is there is not ours to replace.
+  for (const slot of taken) found.add(slot);
   if (refusedByTarget || (strange !== undefined && !isResumed)) {
     await setSlots(link, target, slots, ['STABLE']);
     if (refusedByTarget) throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error);
     throw hasStrangeKeys(link, strange ?? -1);
   }
   if (strange !== undefined) for (const slot of [strange, ...more]) found.add(slot);
-  const refused = await setSlots(link, source, slots, ['MIGRATING', target.id]);
+  const refused = await setSlots(
+    link,
+    source,
+    slots,
+    ['MIGRATING', target.id],
+    (error, slot) => taken.has(slot) && error.message.includes('not the owner of hash slot'),
+  );
   if (refused) {
     const { openSlots: open } = (await askNode(link.context.connections, link.sourceAddress)).myself;
     const opened = new Set(open.map(({ slot }) => slot));
@@ -88,7 +104,7 @@ async function setSlots(
   node: NodeRef,
   slots: readonly number[],
   words: readonly string[],
-  tolerate?: (error: ReplyError) => boolean,
+  tolerate?: (error: ReplyError, slot: number) => boolean,
 ): Promise<Refusal | undefined> {
   const address = parseAddress(node.address);
   const share = Math.max(MIN_SHARE, Math.ceil(slots.length / setSlotLanes));
