@@ -138,18 +138,21 @@ function outranks(a: NodeRecord, b: NodeRecord): boolean {
 
 /** Slots that several masters claim, each in its own view; by slot their ids. */
 export function contestedSlots(view: ClusterView): Map<number, string[]> {
-  const claimed = new Map<number, string[]>();
+  const claimants: (string | undefined)[] = [];
+  const contested = new Map<number, string[]>();
   for (const { myself } of view.reports.values()) {
     if (myself.role !== 'master') continue;
     for (const [first, last] of myself.slots) {
       for (let slot = first; slot <= last; slot++) {
-        const ids = claimed.get(slot);
-        if (ids) ids.push(myself.id);
-        else claimed.set(slot, [myself.id]);
+        const claimant = claimants[slot];
+        if (claimant === undefined) claimants[slot] = myself.id;
+        else contested.set(slot, [...(contested.get(slot) ?? [claimant]), myself.id]);
       }
     }
   }
-  return new Map([...claimed].filter(([, ids]) => ids.length > 1).map(([slot, ids]) => [slot, ids.sort()]));
+  return new Map(
+    [...contested].map(([slot, ids]): [number, string[]] => [slot, ids.sort()]).sort(([a], [b]) => a - b),
+  );
 }
 
 /** Who owned a slot last by what the nodes that answer say of others: the highest config epoch, undefined where two have it. */

@@ -1,5 +1,8 @@
 // What an operation opens, sets or listens to is gone when it ends, however it ends; and it ends soon after its signal aborts.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as lib from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
@@ -24,11 +27,22 @@ const NOWHERE = '127.0.0.1:1';
 let bed: Bed;
 /** A cluster of three masters, and a node that is in none: what is done here leaves them as they are. */
 let nodes: readonly ServerNode[];
+const dir = mkdtempSync(join(tmpdir(), 'redis-trib-leaks-'));
+/** A backup of that cluster. */
+const saved = join(dir, 'saved');
 before(async () => {
   bed = await openBed();
   nodes = await startMasters(bed, 3, 1);
+  await lib.backupCluster(at(nodes, 0).address, { dir: saved });
 });
-after(() => bed.close());
+after(async () => {
+  rmSync(dir, { recursive: true, force: true });
+  await bed.close();
+});
+
+let folders = 0;
+/** A directory that is not there yet. */
+const newFolder = (): string => join(dir, `${++folders}`);
 
 /** Every operation of the library on a cluster of these nodes, the last being in none, with a plan of the cluster. */
 function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string, Call> {
@@ -36,6 +50,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
   return {
     addNode: (signal) => lib.addNode(first, spare, { signal, replicaOf: true }),
     applyPlan: (signal) => lib.applyPlan(first, plan, { signal }),
+    backupCluster: (signal) => lib.backupCluster(first, { signal, dir: newFolder() }),
     check: (signal) => lib.check(first, { signal }),
     clusterInfo: (signal) => lib.clusterInfo(first, { signal }),
     createCluster: (signal) => lib.createCluster([first, second, third], { signal }),
@@ -56,6 +71,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
     replicate: (signal) => lib.replicate(first, spare, { signal }),
     rescueCluster: (signal) => lib.rescueCluster(first, spare, { signal }),
     reshard: (signal) => lib.reshard(first, { from: 'all', to: third, slots: 9, signal }),
+    restoreCluster: (signal) => lib.restoreCluster(first, { signal, dir: saved }),
     rollbackPlan: (signal) => lib.rollbackPlan(first, plan, { signal }),
     setNodeTimeout: (signal) => lib.setNodeTimeout(first, 1000, { signal }),
     shutdownCluster: (signal) => lib.shutdownCluster(first, { signal }),
@@ -136,6 +152,8 @@ describe('operations that do their work', () => {
     ['execute', (signal) => lib.execute(name(0), ['PING'], { signal })],
     ['findSeed', (signal) => lib.findSeed([NOWHERE, name(1)], { signal })],
     ['importKeys', (signal) => lib.importKeys(name(0), standalone?.address ?? '', { signal })],
+    ['backupCluster', (signal) => lib.backupCluster(name(0), { signal, dir: newFolder() })],
+    ['restoreCluster', (signal) => lib.restoreCluster(name(0), { signal, dir: saved })],
     ['migrateSlots', (signal) => lib.migrateSlots(name(0), name(1), [[3000, 3100]], { signal, method })],
     ['rebalance', (signal) => lib.rebalance(name(0), { signal, threshold: 0 })],
     ['joinNoLoad', (signal) => lib.joinNoLoad(name(0), name(2), { signal })],
