@@ -21,7 +21,7 @@ interface Run {
 async function run(server: string, file: string): Promise<Run> {
   const child = spawn(
     process.execPath,
-    ['--enable-source-maps', '--test', '--test-reporter=spec', `dist-tests/integration/${file}`],
+    ['--enable-source-maps', '--test-reporter=spec', `dist-tests/integration/${file}`],
     { env: { ...process.env, REDIS_TRIB_TEST_SERVER: server }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let output = '';

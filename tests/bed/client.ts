@@ -26,19 +26,25 @@ export async function ask(node: Target, ...command: string[]): Promise<Reply> {
   }
 }
 
+/** Pauses between looks are such a part of the time waited so far: what takes seconds is not looked at fifty times in each. */
+const PAUSE_SHARE = 0.05;
+const [SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 100];
+
 /** Looks until the condition holds; says on the deadline what it waited for. Errors count as not yet. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 30_000,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  for (let cause: unknown; ; await delay(20)) {
+  const started = Date.now();
+  for (let cause: unknown; ; ) {
     try {
       if (await condition()) return;
     } catch (error) {
       cause = error;
     }
-    if (Date.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain until ${what}`, { cause });
+    const waitedMs = Date.now() - started;
+    if (waitedMs > timeoutMs) throw new Error(`Waited ${timeoutMs} ms in vain until ${what}`, { cause });
+    await delay(Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, PAUSE_SHARE * waitedMs)));
   }
 }

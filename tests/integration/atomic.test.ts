@@ -300,7 +300,7 @@ describe('atomic migration', { skip: !isAtomic, concurrency: 3 }, () => {
       (error: unknown) => error,
     );
     assert.equal(error, reason);
-    assert.ok(performance.now() - before < 2500);
+    assert.ok(performance.now() - before < 10_000);
     await assertQuiet(nodes);
     await assertLayout([
       [first, '0-8191'],

@@ -114,12 +114,17 @@ async function calm(nodes: readonly ServerNode[]): Promise<string[]> {
   return texts;
 }
 
+/** Runs a command line in this process, which is done sooner: how processes end is shown by those that change something. */
+async function runHere(args: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
+  return { ...(await runMain(args, { env })), lingeredMs: 0 };
+}
+
 /** Runs a command that changes something: first dry, which has to change nothing, then for good. */
 type Change = (nodes: readonly ServerNode[], args: readonly string[], done: RegExp) => Promise<Finished>;
 
 const changeAsText: Change = async (nodes, args, done) => {
   const earlier = await calm(nodes);
-  const dry = await trib.run([...args, '--dry-run']);
+  const dry = await runHere([...args, '--dry-run']);
   assertWell(dry);
   assert.match(
     dry.stdout,
@@ -133,11 +138,6 @@ const changeAsText: Change = async (nodes, args, done) => {
   assert.equal(ran.stdout.split('\n').length, 2, 'one line');
   return ran;
 };
-
-/** Runs a command line in this process, which is done sooner: how processes end is told by the text's. */
-async function runHere(args: readonly string[], env: Record<string, string>): Promise<Finished> {
-  return { ...(await runMain(args, { env })), lingeredMs: 0 };
-}
 
 /** The same with --json, on nodes that ask for a password. */
 const changeAsJson: Change = async (nodes, args) => {
@@ -317,13 +317,13 @@ describe('redis-trib', { concurrency: 3 }, () => {
     const [standalone] = await bed.start(1, { cluster: false });
     assert.ok(a && b && c && replica && spare && other && standalone);
     await Promise.all([
-      trib.run(['create', '--yes', ...addressesOf([a, b, c])]).then(assertWell),
-      trib.run(['start', other.address]).then(assertWell),
+      runHere(['create', '--yes', ...addressesOf([a, b, c])]).then(assertWell),
+      runHere(['start', other.address]).then(assertWell),
     ]);
-    assertWell(await trib.run(['replicate', a.address, replica.address]));
+    assertWell(await runHere(['replicate', a.address, replica.address]));
     await settled([a, b, c, replica]);
 
-    const list = await trib.run(['list', b.address]);
+    const list = await runHere(['list', b.address]);
     assertWell(list);
     assert.deepEqual(list.stdout.trimEnd().split('\n').sort(), [
       ` S ${replica.address} slave ${a.address}`,
@@ -334,7 +334,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
     ]);
 
     await assertSoon(async () => {
-      const check = await trib.run(['check', replica.address]);
+      const check = await runHere(['check', replica.address]);
       assertWell(check);
       assert.deepEqual(check.stdout.match(/^\[.*/gm), [
         '[OK] All nodes agree about slots configuration.',
@@ -353,13 +353,13 @@ describe('redis-trib', { concurrency: 3 }, () => {
       );
     });
 
-    const ping = await trib.run(['execute', a.address, 'PING']);
+    const ping = await runHere(['execute', a.address, 'PING']);
     assertWell(ping);
     const pongs = addressesOf([a, b, c, replica])
       .sort()
       .map((address) => `${address} +PONG\n`);
     assert.equal(ping.stdout, pongs.join(''));
-    const masters = await trib.run([
+    const masters = await runHere([
       'execute',
       '--master-only',
       replica.address,
@@ -369,10 +369,10 @@ describe('redis-trib', { concurrency: 3 }, () => {
     ]);
     assertWell(masters);
     assert.equal(masters.stdout.match(/^\S+ \+\["maxmemory","0"\]$/gm)?.length, 3);
-    const dashes = await trib.run(['execute', '--slave-only', a.address, 'ECHO', '--json']);
+    const dashes = await runHere(['execute', '--slave-only', a.address, 'ECHO', '--json']);
     assertWell(dashes);
     assert.equal(dashes.stdout, `${replica.address} +--json\n`);
-    const set = await trib.run(['execute', '--master-only', a.address, 'SET', 'key', '-1']);
+    const set = await runHere(['execute', '--master-only', a.address, 'SET', 'key', '-1']);
     assert.deepEqual([set.code, set.stderr], [1, '']);
     assert.equal(set.stdout.match(/^\S+ -MOVED 12539 /gm)?.length, 2);
     assert.match(set.stdout, new RegExp(`^${c.address} \\+OK$`, 'm'));
@@ -406,7 +406,7 @@ describe('redis-trib', { concurrency: 3 }, () => {
       [['join', a.address, '127.0.0.1:1'], /Cannot connect to 127\.0\.0\.1:1: /, 'ECONNREFUSED'],
     ];
     for (const [args, why, code] of refusals) {
-      const [text, json] = await Promise.all([trib.run(args), trib.run([...args, '--json'])]);
+      const [text, json] = await Promise.all([runHere(args), runHere([...args, '--json'])]);
       assertFailed(text, why);
       assert.equal(json.code, 1);
       const { ok, error } = documentOf(json, args[0] ?? '');
@@ -416,13 +416,13 @@ describe('redis-trib', { concurrency: 3 }, () => {
 
     // Not well: an open slot, then a slot that nobody serves
     await tell(a, ['CLUSTER', 'SETSLOT', '7', 'MIGRATING', await idOfNode(b)]);
-    const open = await trib.run(['check', b.address]);
+    const open = await runHere(['check', b.address]);
     assert.deepEqual([open.code, open.stderr], [1, '']);
     assert.match(open.stdout, /^\[ERR\] Slot 7 is open: /m);
     assert.doesNotMatch(open.stdout, /No slot is open/);
     await tell(a, ['CLUSTER', 'SETSLOT', '7', 'STABLE']);
     await tell(b, ['CLUSTER', 'DELSLOTS', '6000']);
-    const uncovered = await trib.run(['check', b.address, '--json']);
+    const uncovered = await runHere(['check', b.address, '--json']);
     assert.deepEqual([uncovered.code, uncovered.stderr, documentOf(uncovered, 'check').ok], [1, '', false]);
   });
 

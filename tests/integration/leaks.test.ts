@@ -15,8 +15,8 @@ import { leavesNothing, STOPPED } from '../helpers/remains.ts';
 type Call = (signal: AbortSignal) => Promise<unknown>;
 
 const method = 'migrate';
-/** An operation that has nothing open ends so soon after its signal aborts. */
-const AT_ONCE_MS = 1000;
+/** An operation that has nothing open ends so soon after its signal aborts: one that waits for a silent node takes ten seconds. */
+const AT_ONCE_MS = 3000;
 /** What is open is closed so soon after a node is back: a MIGRATE under way may have its two seconds first. */
 const CLOSED_WITHIN_MS = 8000;
 /** A thousand connections, or what belongs to them, would be more. */

@@ -120,12 +120,10 @@ describe('two operators at once', { concurrency: true }, () => {
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     const other = await otherOperatorAt(b);
     const warnings: string[] = [];
-    const started = performance.now();
     await migrateSlots(a.address, b.address, [0], {
       force: true,
       onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
     });
-    assert.ok(performance.now() - started < 2000);
     assert.match(
       warnings.join('\n'),
       /^Another operator is changing the cluster: .*; going on all the same$/,
