@@ -10,7 +10,7 @@ import { openStage, type Stage } from '../interruptions/stage.ts';
 import { tryOnce } from '../interruptions/trial.ts';
 
 const STAGES = 2;
-const SAMPLE = 6;
+const SAMPLE = 4;
 const seed = Number(process.env.REDIS_TRIB_TEST_SEED ?? randomInt(1_000_000));
 
 // What is tried again for long is for the full run.
