@@ -3,7 +3,13 @@ import { expandSlots, formatSlots } from '../../model/slot.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../../plan/plan.ts';
 import type { Context } from '../context.ts';
 import { inParallel } from '../parallel.ts';
-import { commonDialect, type Dialect, type Obstacle, requireDialect } from './atomic/dialect.ts';
+import {
+  commonDialect,
+  type Dialect,
+  type Obstacle,
+  requireDialect,
+  runningTasks,
+} from './atomic/dialect.ts';
 import { atomicFailed, moveAtomically } from './atomic/move-atomic.ts';
 import { moveByMigrate } from './classic.ts';
 import { Gate } from './gate.ts';
@@ -115,16 +121,26 @@ function obstacleTo(link: Link): Obstacle | undefined {
   };
 }
 
-// The servers drop what an earlier move by MIGRATE has brought to the target.
+// The servers drop what an earlier move by MIGRATE has brought to the target. What a migration of theirs has brought so far, which an
+// earlier run began, is counted there too.
 async function keysInTheWay(link: Link, step: MoveStep): Promise<Obstacle | undefined> {
-  const [strange] = await slotsWithKeys(link, expandSlots(step.slots));
-  if (strange === undefined && !(step.isResumed && (await hasHiddenKeys(link)))) return undefined;
+  const strange = await slotsWithKeys(link, expandSlots(step.slots));
+  if (strange.length === 0 && !(step.isResumed && (await hasHiddenKeys(link)))) return undefined;
+  const coming = await slotsComing(link);
+  if (coming.size > 0 && strange.every((slot) => coming.has(slot))) return undefined;
   const { address } = link.target;
   return {
     address,
     reason: `${address} holds keys of slots it does not own, which may be what an earlier move has brought there`,
     hint: 'Let it use MIGRATE: method "auto" or "migrate"',
   };
+}
+
+/** The slots that the servers are moving from the source to the target now. */
+async function slotsComing({ context, source, target }: Link): Promise<ReadonlySet<number>> {
+  const tasks = await runningTasks(context, target);
+  const ours = tasks.filter((task) => task.source === source.id && task.target === target.id);
+  return new Set(ours.flatMap((task) => expandSlots(task.slots)));
 }
 
 // Redis 8.4 and newer do not list or count keys of a slot that a node neither owns nor imports, but for DBSIZE.
