@@ -10,6 +10,7 @@ import {
   type NodeInfo,
   type NodeInfos,
   numberOf,
+  serverVersion,
 } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
@@ -115,10 +116,9 @@ function sharedIds(
 /** Reads the fields of INFO that checks rest on. */
 export function detailsOf(info: NodeInfo): NodeDetails {
   const link = linkOf(info);
-  const valkey = info.get('valkey_version');
   return {
     runId: info.get('run_id') ?? '',
-    version: valkey === undefined ? `Redis ${info.get('redis_version') ?? '?'}` : `Valkey ${valkey}`,
+    version: serverVersion(info),
     offset: numberOf(info, link ? 'slave_repl_offset' : 'master_repl_offset'),
     ...(link ? { link } : {}),
     replicas: replicasOf(info),

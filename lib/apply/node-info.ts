@@ -55,6 +55,12 @@ export function parseInfo(text: string): NodeInfo {
   );
 }
 
+/** `Redis 8.6.0`, `Valkey 9.1.0`, by the server section. */
+export function serverVersion(info: NodeInfo): string {
+  const valkey = info.get('valkey_version');
+  return valkey === undefined ? `Redis ${info.get('redis_version') ?? '?'}` : `Valkey ${valkey}`;
+}
+
 /** A number among the fields; 0 where there is none. */
 export function numberOf(info: NodeInfo, field: string): number {
   return Number(info.get(field) ?? 0) || 0;

@@ -1,16 +1,16 @@
 import { type Reply, ReplyError } from '../../resp/index.ts';
 import type { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
+import { FIRST_OF_VALKEY } from '../model/rdb-values.ts';
 import type { MoveStep, NodeRef } from '../plan/plan.ts';
 import { type Context, nodeError } from './context.ts';
-import { askInfo } from './node-info.ts';
+import { askInfo, serverVersion } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
 /** Redis up to 6.2 has no FUNCTION, and writes keys in this version of the RDB format, or in an older one. */
 const BEFORE_FUNCTIONS = 9;
 /** From 7.4 Redis has numbers of its own, which Valkey refuses, up to where Valkey's own begin (RDB_FOREIGN_VERSION_MIN, _MAX). */
 const FIRST_FOREIGN = 12;
-const FIRST_OF_VALKEY = 80;
 
 interface Server {
   /** `Redis` or `Valkey` and its version. */
@@ -52,7 +52,7 @@ async function askServer({ connections }: Context, { address }: NodeRef): Promis
   const version = valkey ?? info.get('redis_version') ?? '';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const isAtomic = valkey === undefined ? major > 8 || (major === 8 && minor >= 4) : major >= 9;
-  return { name: `${valkey === undefined ? 'Redis' : 'Valkey'} ${version}`, isAtomic };
+  return { name: serverVersion(info), isAtomic };
 }
 
 // True too where it cannot be found out.

@@ -39,32 +39,14 @@ function makeTables(): { readonly high: Int32Array; readonly low: Int32Array } {
 export function crc64(before: Crc64, bytes: Uint8Array): Crc64 {
   tables ??= makeTables();
   const { high, low } = tables;
-  const get = (table: Int32Array, slice: number, byte: number): number => table[slice * 256 + byte] as number;
   let [h, l] = [before.high, before.low];
   let at = 0;
   for (const last = bytes.length - SLICES; at <= last; at += SLICES) {
     l ^= word(bytes, at);
     h ^= word(bytes, at + 4);
-    const [a, b, c, d] = [l & 255, (l >>> 8) & 255, (l >>> 16) & 255, l >>> 24];
-    const [e, f, g, i] = [h & 255, (h >>> 8) & 255, (h >>> 16) & 255, h >>> 24];
-    h =
-      get(high, 7, a) ^
-      get(high, 6, b) ^
-      get(high, 5, c) ^
-      get(high, 4, d) ^
-      get(high, 3, e) ^
-      get(high, 2, f) ^
-      get(high, 1, g) ^
-      get(high, 0, i);
-    l =
-      get(low, 7, a) ^
-      get(low, 6, b) ^
-      get(low, 5, c) ^
-      get(low, 4, d) ^
-      get(low, 3, e) ^
-      get(low, 2, f) ^
-      get(low, 1, g) ^
-      get(low, 0, i);
+    const next = sliced(high, h, l);
+    l = sliced(low, h, l);
+    h = next;
   }
   for (; at < bytes.length; at++) {
     const index = (l ^ (bytes[at] as number)) & 255;
@@ -72,6 +54,24 @@ export function crc64(before: Crc64, bytes: Uint8Array): Crc64 {
     h = (h >>> 8) ^ (high[index] as number);
   }
   return { high: h, low: l };
+}
+
+// What eight bytes, the lowest of `l` first, come to in one half of the tables.
+function sliced(table: Int32Array, h: number, l: number): number {
+  return (
+    entry(table, 7, l) ^
+    entry(table, 6, l >>> 8) ^
+    entry(table, 5, l >>> 16) ^
+    entry(table, 4, l >>> 24) ^
+    entry(table, 3, h) ^
+    entry(table, 2, h >>> 8) ^
+    entry(table, 1, h >>> 16) ^
+    entry(table, 0, h >>> 24)
+  );
+}
+
+function entry(table: Int32Array, slice: number, byte: number): number {
+  return table[slice * 256 + (byte & 255)] as number;
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -1,6 +1,6 @@
 import { CRC64_START, crc64, crc64Bytes } from './crc64.ts';
 import { RdbBytes } from './rdb-bytes.ts';
-import { cutMembers } from './rdb-values.ts';
+import { cutMembers, FIRST_OF_VALKEY } from './rdb-values.ts';
 
 /** The form of DUMP, bytes as latin1: type, value, version of the format, checksum (`createDumpPayload`). */
 export function dumpOf(type: number, value: Uint8Array, version: number): string {
@@ -13,10 +13,15 @@ export function dumpOf(type: number, value: Uint8Array, version: number): string
   return bytes.toString('latin1');
 }
 
+/** The version of the format and a checksum, which end every DUMP. */
 const FOOTER_BYTES = 10;
-const FIRST_OF_VALKEY = 80;
 
-/** True if two values in the form of DUMP are sets, or hashes, of the same members, in whatever order: each server has its own. */
+/** True if two values in the form of DUMP are the same, whatever version wrote them and in whatever order members come. */
+export function sameValue(one: string, other: string): boolean {
+  return one.slice(0, -FOOTER_BYTES) === other.slice(0, -FOOTER_BYTES) || hasSameMembers(one, other);
+}
+
+/** True if two values in the form of DUMP are sets, or hashes, of the same members: each server has its own order. */
 export function hasSameMembers(one: string, other: string): boolean {
   if (one.length !== other.length || one[0] !== other[0]) return false;
   const [mine, theirs] = [membersOf(one), membersOf(other)];

@@ -1,5 +1,8 @@
 import type { RdbBytes } from './rdb-bytes.ts';
 
+/** Valkey numbers its own versions of the format from here on. */
+export const FIRST_OF_VALKEY = 80;
+
 /** Types of values (rdb.h). 22 is another in Valkey's files, and 26 is of Redis 8.6. */
 export const RDB_TYPE = {
   string: 0,

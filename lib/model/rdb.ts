@@ -1,7 +1,7 @@
 import { formatKey } from './bytes.ts';
 import { CRC64_START, type Crc64, crc64, crc64Bytes } from './crc64.ts';
 import { RdbBytes, RdbFault, Shortage } from './rdb-bytes.ts';
-import { skipModuleParts, skipValue } from './rdb-values.ts';
+import { FIRST_OF_VALKEY, skipModuleParts, skipValue } from './rdb-values.ts';
 
 /** A key of an RDB file. */
 export interface RdbKey {
@@ -45,8 +45,6 @@ const MAGIC_BYTES = 9;
 const CHECKSUM_BYTES = 8;
 /** Since this version files end with a checksum; 0 where the server was told to save none. */
 const FIRST_WITH_CHECKSUM = 5;
-/** Valkey numbers its own versions from here on. */
-const FIRST_OF_VALKEY = 80;
 /** Bytes that are waited for at most before a long value is tried again. */
 const MOST_WAITED_BYTES = 64 * 1024 * 1024;
 

@@ -20,16 +20,19 @@ const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
  * Source: Redis Cluster specification, "Hash tags".
  */
 export function keySlot(key: string | Uint8Array): number {
-  const bytes = typeof key === 'string' ? new TextEncoder().encode(key) : key;
-  const open = bytes.indexOf(0x7b);
-  const close = open < 0 ? -1 : bytes.indexOf(0x7d, open + 1);
-  const tagged = close > open + 1;
-  const end = tagged ? close : bytes.length;
+  const tag = hashTag(typeof key === 'string' ? new TextEncoder().encode(key) : key);
   let crc = 0;
-  for (let at = tagged ? open + 1 : 0; at < end; at++) {
-    crc = ((crc << 8) ^ (crcTable[((crc >> 8) ^ (bytes[at] ?? 0)) & 0xff] ?? 0)) & 0xffff;
+  for (let at = 0; at < tag.length; at++) {
+    crc = ((crc << 8) ^ (crcTable[((crc >> 8) ^ (tag[at] ?? 0)) & 0xff] ?? 0)) & 0xffff;
   }
   return crc % SLOT_COUNT;
+}
+
+/** The part of a key that its slot goes by: what is between the first `{` and the next `}`, or all where that is nothing. */
+export function hashTag(key: Uint8Array): Uint8Array {
+  const open = key.indexOf(0x7b);
+  const close = open < 0 ? -1 : key.indexOf(0x7d, open + 1);
+  return close > open + 1 ? key.subarray(open + 1, close) : key;
 }
 
 /** True for a whole number from 0 to 16383. */

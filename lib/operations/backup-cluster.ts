@@ -10,7 +10,7 @@ import { BackupProgressTally } from '../apply/backup/progress.ts';
 import { receiveRdb } from '../apply/backup/receive-rdb.ts';
 import { type Context, nodeError } from '../apply/context.ts';
 import { look } from '../apply/look.ts';
-import { askInfo } from '../apply/node-info.ts';
+import { askInfo, serverVersion } from '../apply/node-info.ts';
 import { inParallel } from '../apply/parallel.ts';
 import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
 import { ClusterError, messageOf } from '../errors.ts';
@@ -105,7 +105,7 @@ async function saveAll(
   const save = async (master: NodeRecord): Promise<BackupFile> => {
     const name = formatAddress(master.address);
     const file = fileNameOf(name, master.id);
-    const server = await versionOf(context, master.address);
+    const server = serverVersion(await askInfo(context.connections, master.address, ['server']));
     const part = await folder.begin(file);
     try {
       const hash = createHash('sha256');
@@ -156,12 +156,6 @@ function failed(address: Address, error: unknown): Error {
     resumable: true,
     cause: error,
   });
-}
-
-async function versionOf({ connections }: Context, address: Address): Promise<string> {
-  const info = await askInfo(connections, address, ['server']);
-  const valkey = info.get('valkey_version');
-  return valkey === undefined ? `Redis ${info.get('redis_version') ?? ''}` : `Valkey ${valkey}`;
 }
 
 // A slot that went from a master whose snapshot was still to be made to one whose was made already is in neither.

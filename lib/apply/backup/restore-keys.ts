@@ -2,6 +2,7 @@ import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import type { Address } from '../../model/address.ts';
 import { dumpOf } from '../../model/dump.ts';
 import type { RdbKey } from '../../model/rdb.ts';
+import { hashTag } from '../../model/slot.ts';
 import type { Context } from '../context.ts';
 import type { Owners } from '../copy/owners.ts';
 import type { Tally } from '../copy/tally.ts';
@@ -99,9 +100,7 @@ async function wholeContentOf(ask: Ask, key: string): Promise<string | undefined
 
 /** A name for another key of the same slot; undefined where there is none of this form. */
 export function besideKey(key: string): string | undefined {
-  const open = key.indexOf('{');
-  const close = key.indexOf('}', open + 1);
-  const tag = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key;
+  const tag = Buffer.from(hashTag(Buffer.from(key, 'latin1'))).toString('latin1');
   return tag === '' || tag.includes('}') ? undefined : `redis-trib:compare:{${tag}}`;
 }
 

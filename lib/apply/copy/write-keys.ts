@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, ConnectionError, type Reply, ReplyError } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
-import { hasSameMembers } from '../../model/dump.ts';
+import { sameValue } from '../../model/dump.ts';
 import { type Context, nodeError } from '../context.ts';
 import { MOST_COMPARED_BYTES, sameTtl } from '../key-content.ts';
 import { fromDatabase, inDatabase } from '../node-info.ts';
@@ -40,8 +40,6 @@ export interface WriteOptions {
   readonly contentAt: (address: Address, key: string) => Promise<string | undefined>;
 }
 
-/** The version of the form and a checksum, which end every DUMP. */
-const FOOTER_BYTES = 10;
 const PATIENCE_MS = 30_000;
 const PAUSE_MS = 100;
 /** Beside lane 0, so that looking at the cluster does not wait for large values. */
@@ -193,14 +191,6 @@ async function compare(
     const [one, other] = await Promise.all([contentOf(stored, owner), contentAt(owner, stored.key)]);
     return one !== undefined && one === other;
   }
-}
-
-function sameValue(dump: string, other: string): boolean {
-  return bodyOf(dump) === bodyOf(other) || hasSameMembers(dump, other);
-}
-
-function bodyOf(dump: string): string {
-  return dump.slice(0, -FOOTER_BYTES);
 }
 
 function timeOf(reply: Reply | undefined): number {

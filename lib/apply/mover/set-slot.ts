@@ -35,7 +35,7 @@ export async function openSlots(
   const taken = new Set<number>();
   const [refusedByTarget, filled] = await Promise.all([
     setSlots(link, target, slots, ['IMPORTING', source.id], (error, slot) => {
-      const isTaken = error.message.includes('already the owner of hash slot');
+      const isTaken = ownsAlready(error);
       if (isTaken) taken.add(slot);
       return isTaken;
     }),
@@ -69,6 +69,11 @@ export async function openSlots(
     const left = slots.filter((slot) => opened.has(slot));
     throw cannotOpen(link, refused.slot, source, refused.error, left);
   }
+}
+
+/** True where a node refuses to import a slot because it is its own. */
+export function ownsAlready(error: Error): boolean {
+  return error.message.includes('already the owner of hash slot');
 }
 
 /** Those of the slots of which the target holds keys. */

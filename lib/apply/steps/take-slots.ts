@@ -6,6 +6,7 @@ import type { NodeRef, StepOf } from '../../plan/plan.ts';
 import { type Context, nodeError } from '../context.ts';
 import { hearOfEpoch } from '../epoch.ts';
 import { askNode } from '../look.ts';
+import { ownsAlready } from '../mover/set-slot.ts';
 import { inParallel } from '../parallel.ts';
 
 /**
@@ -37,7 +38,7 @@ export async function takeSlots(
   ];
   // Valkey takes a slot by itself that it imports and that its source has closed.
   const refused = (await context.connections.askAll(address, commands)).find(
-    (reply) => reply instanceof Error && !reply.message.includes('already the owner of hash slot'),
+    (reply) => reply instanceof Error && !ownsAlready(reply),
   );
   if (refused) {
     throw nodeError(
