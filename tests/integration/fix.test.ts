@@ -116,6 +116,29 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, moved);
   });
 
+  it('leaves open what was open where the owner refuses to open it too: keys lie with the target', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await moveKeys(owner, target, keys.slice(0, 11));
+    await setSlot(owner, 'STABLE');
+    const rules = ['on', '>secret', '~*', '+@all'];
+    for (const node of world.nodes) await ask(node, 'ACL', 'SETUSER', 'limited', ...rules);
+    const looks = ['nodes', 'info', 'myid', 'countkeysinslot', 'getkeysinslot'];
+    await ask(owner, 'ACL', 'SETUSER', 'limited', '-cluster', ...looks.map((word) => `+cluster|${word}`));
+    await assert.rejects(
+      fixMigrating(owner.address, { username: 'limited', password: 'secret' }),
+      (error) =>
+        error instanceof ClusterError &&
+        /Cannot open slot 100 .*no permissions/.test(error.message) &&
+        error.openSlots.join() === `${SLOT}`,
+    );
+    assert.deepEqual(await openSlotsAt(world.nodes), [`${target.address} importing ${SLOT}`]);
+    await fixMigrating(owner.address);
+    await assertFixed(world, moved);
+  });
+
   it('closes what is left open on the source of a move that the target has closed', async () => {
     const world = await three();
     const { owner, target, ids } = world;

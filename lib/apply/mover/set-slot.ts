@@ -17,7 +17,8 @@ const MIN_SHARE = 8;
 /**
  * Opens slots: IMPORTING on the target, then MIGRATING on the source. From then on the source answers for the keys it
  * has and sends clients to the target for those it has not.
- * Where either refuses, the slots that only the target has opened are closed again: nobody was sent there yet.
+ * Where either refuses, the slots that only the target has opened are closed again: nobody was sent there yet. Those in
+ * `found` stay as they were, for keys of them may lie with the target.
  * Slots that the target owns already are no refusal: a server may have taken them at the end of a migration that it called failed,
  * and the last commands of a run that was killed may come after the look. What the source still holds of them is moved all the same.
  * Rejects with ClusterError `NODE_NOT_EMPTY` where the target holds keys of a slot which is not in `found`, the slots that
@@ -32,6 +33,7 @@ export async function openSlots(
 ): Promise<void> {
   const { source, target } = link;
   const fresh = slots.filter((slot) => !found.has(slot));
+  const foundOpen = slots.filter((slot) => found.has(slot));
   const taken = new Set<number>();
   const [refusedByTarget, filled] = await Promise.all([
     setSlots(link, target, slots, ['IMPORTING', source.id], (error, slot) => {
@@ -45,9 +47,10 @@ export async function openSlots(
   // Clients write to these at the target: what is there is not ours to replace.
   for (const slot of taken) found.add(slot);
   if (refusedByTarget || (strange !== undefined && !isResumed)) {
-    await setSlots(link, target, slots, ['STABLE']);
-    if (refusedByTarget) throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error);
-    throw hasStrangeKeys(link, strange ?? -1);
+    await setSlots(link, target, fresh, ['STABLE']);
+    if (refusedByTarget)
+      throw cannotOpen(link, refusedByTarget.slot, target, refusedByTarget.error, foundOpen);
+    throw hasStrangeKeys(link, strange ?? -1, foundOpen);
   }
   if (strange !== undefined) for (const slot of [strange, ...more]) found.add(slot);
   const refused = await setSlots(
@@ -59,7 +62,7 @@ export async function openSlots(
   );
   if (refused) {
     const { openSlots: open } = (await askNode(link.context.connections, link.sourceAddress)).myself;
-    const opened = new Set(open.map(({ slot }) => slot));
+    const opened = new Set([...foundOpen, ...open.map(({ slot }) => slot)]);
     await setSlots(
       link,
       target,
@@ -85,12 +88,13 @@ export async function slotsWithKeys(link: Link, slots: readonly number[]): Promi
   return slots.filter((_, index) => countOf(counts[index]) > 0);
 }
 
-function hasStrangeKeys({ target, source }: Link, slot: number): ClusterError {
+function hasStrangeKeys({ target, source }: Link, slot: number, openSlots: readonly number[]): ClusterError {
   return new ClusterError(
     'NODE_NOT_EMPTY',
     `Cannot move slot ${slot} from ${source.address} to ${target.address}: the target holds keys of it already, though it does not own it`,
     {
       address: target.address,
+      openSlots,
       hint:
         `Nothing of it was moved. If an earlier move left them there, go on with: redis-trib migrate_slots --resume ` +
         `${source.address} ${target.address} ${slot}. Else see them with CLUSTER GETKEYSINSLOT ${slot} 10 on ${target.address}, and delete them there`,
