@@ -2,7 +2,6 @@
 // [--method migrate|atomic|both] [--fault NAME]`. Not one acknowledged write may be lost but those that Redis's own
 // asynchronous replication gives away in a failover, and the same command has to end well afterwards.
 import { fork } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -11,6 +10,7 @@ import { faults } from './faults/faults.ts';
 import { describeRun, type Round, runRound } from './faults/round.ts';
 import { type Method, takesMethod } from './faults/tool.ts';
 import { emptied, healed, isWhole, startWorld, type World } from './faults/world.ts';
+import { chooseSeed } from './helpers/seed.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,7 +25,7 @@ const { values } = parseArgs({
 
 const servers = values.servers.split(',').map(readServer);
 const rounds = readNumber('rounds', values.rounds);
-const seed = values.seed === undefined ? randomInt(1_000_000) : readNumber('seed', values.seed);
+const seed = chooseSeed(values.seed);
 const fault = faults.find(({ name }) => name === values.fault);
 if (values.fault !== undefined && !fault) {
   refuse(`No fault "${values.fault}": choose from ${faults.map(({ name }) => name).join(', ')}`);

@@ -1,10 +1,10 @@
 // Feeds bytes that nobody meant to whatever reads what peers send: `npm run test:fuzz [-- --seconds N] [--seed N] [--target NAME]`.
 // The bytes are made by changing good ones, a few at first, and some of what comes out is changed further.
-import { randomInt } from 'node:crypto';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Random, randomFrom } from './faults/random.ts';
 import { type Target, targets } from './fuzz/targets.ts';
+import { chooseSeed } from './helpers/seed.ts';
 
 const { values } = parseArgs({
   options: {
@@ -13,7 +13,7 @@ const { values } = parseArgs({
     target: { type: 'string' },
   },
 });
-const seed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed);
+const seed = chooseSeed(values.seed);
 const chosen = targets.filter(({ name }) => values.target === undefined || name === values.target);
 if (chosen.length === 0) {
   console.error(`No target "${values.target}": choose from ${targets.map(({ name }) => name).join('; ')}`);

@@ -1,11 +1,11 @@
 // Interrupts every command that changes a cluster at every command it sends, says it again, and looks whether all is as it
 // has to be: `npm run test:interruptions [-- --server NAME] [--case NAME] [--event NAME] [--at N] [--half] [--every]
 // [--sample N] [--seed N] [--stages N]`.
-import { randomInt } from 'node:crypto';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { isServerName, serverNames } from './bed/servers.ts';
 import { randomFrom } from './faults/random.ts';
+import { chooseSeed } from './helpers/seed.ts';
 import { cases as allCases } from './interruptions/cases.ts';
 import { events as allEvents } from './interruptions/events.ts';
 import { drawCommand } from './interruptions/replies.ts';
@@ -53,7 +53,7 @@ const { server } = values;
 if (!isServerName(server)) refuse(`No server "${server}": choose from ${serverNames.join(', ')}`);
 const cases = chosen('case', allCases, values.case);
 const events = chosen('event', allEvents, values.event);
-const seed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed);
+const seed = chooseSeed(values.seed);
 const sample = values.sample === undefined ? undefined : Number(values.sample);
 /** Of the many commands of a run, so many are refused where no sample is asked for. */
 const COMMANDS_REFUSED = 10;

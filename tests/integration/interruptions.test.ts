@@ -1,16 +1,16 @@
 // A sample of `npm run test:interruptions`, which tries every moment.
 
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { randomFrom } from '../faults/random.ts';
+import { chooseSeed } from '../helpers/seed.ts';
 import { type Case, cases } from '../interruptions/cases.ts';
 import { events } from '../interruptions/events.ts';
 import { openStage, type Stage } from '../interruptions/stage.ts';
 import { tryOnce } from '../interruptions/trial.ts';
 
 const STAGES = 4;
-const seed = Number(process.env.REDIS_TRIB_TEST_SEED ?? randomInt(1_000_000));
+const seed = chooseSeed();
 
 let stages: Stage[];
 before(async () => {

@@ -1,8 +1,8 @@
 // A sample of `npm run test:interruptions -- --event NOPERM …`: a node refuses one of the commands that it is sent.
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { randomFrom } from '../faults/random.ts';
+import { chooseSeed } from '../helpers/seed.ts';
 import { cases } from '../interruptions/cases.ts';
 import { type Event, events } from '../interruptions/events.ts';
 import { drawCommand } from '../interruptions/replies.ts';
@@ -11,7 +11,7 @@ import { tryOnce } from '../interruptions/trial.ts';
 
 const STAGES = 2;
 const SAMPLE = 4;
-const seed = Number(process.env.REDIS_TRIB_TEST_SEED ?? randomInt(1_000_000));
+const seed = chooseSeed();
 
 // What is tried again for long is for the full run.
 const isQuick = ({ refusing }: Event): boolean =>

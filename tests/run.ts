@@ -1,0 +1,76 @@
+// Runs test files, each in a process of its own and several at a time: `npm run test:unit`, `npm run test:integration`, which
+// takes what server there is, and `npm run test:matrix [-- server...]`, which runs them on every supported server.
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { inParallel } from '../lib/apply/parallel.ts';
+import { isServerName, serverNames } from './bed/servers.ts';
+import { chooseSeed } from './helpers/seed.ts';
+import { type Outcome, runTestFile } from './helpers/test-file.ts';
+
+/** Unit tests use a core each; most integration tests wait for nodes more than they work. */
+const AT_ONCE = { unit: 2, integration: 5 };
+
+/** The files of a folder, on a server where one was asked for. */
+interface Row {
+  readonly name: string;
+  readonly folder: 'unit' | 'integration';
+  readonly env: NodeJS.ProcessEnv;
+}
+
+function rowsOf(what: string | undefined, servers: readonly string[]): Row[] {
+  const { env } = process;
+  if (what === 'unit') return [{ name: 'unit', folder: 'unit', env }];
+  if (what === 'integration') return [{ name: 'integration', folder: 'integration', env }];
+  const seed = env.REDIS_TRIB_TEST_SEED;
+  return (servers.length > 0 ? servers : serverNames).map((name, index) => ({
+    name,
+    folder: 'integration',
+    env: {
+      ...env,
+      REDIS_TRIB_TEST_SERVER: name,
+      // What is a sample on each server is another one on the next.
+      ...(seed === undefined ? {} : { REDIS_TRIB_TEST_SEED: `${chooseSeed(seed) + index}` }),
+    },
+  }));
+}
+
+async function run({ name, folder, env }: Row, file: string): Promise<Outcome> {
+  const outcome = await runTestFile(join('dist-tests', folder, file), env);
+  const seconds = (outcome.elapsedMs / 1000).toFixed(1);
+  if (!outcome.isWell) console.log(outcome.output);
+  console.log(`${outcome.isWell ? '✔' : '✖'} ${name} ${file.replace('.js', '.ts')} (${seconds} s)`);
+  return outcome;
+}
+
+function report(name: string, outcomes: readonly Outcome[]): void {
+  const total = (key: 'passed' | 'failed' | 'skipped'): number =>
+    outcomes.reduce((sum, outcome) => sum + outcome[key], 0);
+  console.log(`${name}: ${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`);
+}
+
+const [what, ...asked] = process.argv.slice(2);
+const unknown = asked.find((name) => !isServerName(name));
+if (unknown !== undefined) {
+  console.error(`No server "${unknown}": choose from ${serverNames.join(', ')}`);
+  process.exit(2);
+}
+execFileSync(process.execPath, ['tests/build-tests.mjs'], { stdio: 'inherit' });
+const rows = rowsOf(what, asked).map((row) => ({ ...row, outcomes: [] as Outcome[] }));
+const folder = what === 'unit' ? 'unit' : 'integration';
+const files = readdirSync(join('dist-tests', folder)).filter((name) => name.endsWith('.test.js'));
+// All in one queue, so that no server is left to itself at the end.
+await inParallel(
+  rows.flatMap((row) => files.map((file) => ({ row, file }))),
+  async ({ row, file }) => {
+    row.outcomes.push(await run(row, file));
+    if (row.outcomes.length === files.length) report(row.name, row.outcomes);
+  },
+  AT_ONCE[folder],
+);
+const failed = rows.filter(({ outcomes }) => outcomes.some(({ isWell }) => !isWell)).map(({ name }) => name);
+if (failed.length > 0) {
+  console.error(`Failed: ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
