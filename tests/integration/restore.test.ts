@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type BackupManifest, backupCluster, type ClusterError, restoreCluster } from '../../lib/index.ts';
 import { hasSameMembers } from '../../lib/model/dump.ts';
+import type { Reply } from '../../resp/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { runOperation } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, quick, startMasters, tell } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
@@ -19,12 +21,12 @@ let home: string;
 let dir: string;
 let goesOn = 0;
 
-const isValkey9 = () => bed.server.kind === 'valkey' && bed.server.major >= 9;
-const isRedis8 = () => bed.server.kind === 'redis' && bed.server.major >= 8;
+const isValkey9 = ({ kind, major } = bed.server) => kind === 'valkey' && major >= 9;
+const isRedis8 = ({ kind, major } = bed.server) => kind === 'redis' && major >= 8;
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);
 
 /** Keys of every type, in every encoding that servers have for them. */
-function commands(): string[][] {
+function commands(server = bed.server): string[][] {
   const many = numbers(2000);
   const all = [
     ...['7', '-300', '70000', '12345', '-5000000000', 'short', 'x'.repeat(5000), '\x00\xff\r\n'].map(
@@ -58,7 +60,7 @@ function commands(): string[][] {
     ['RPUSH', 'goes:list', 'a'],
     ['PEXPIREAT', 'goes:list', `${goesOn}`],
   ];
-  if (isRedis8() || isValkey9()) {
+  if (isRedis8(server) || isValkey9(server)) {
     all.push(
       ['HSET', 'hash:ttl', 'a', '1', 'b', '2'],
       ['HPEXPIREAT', 'hash:ttl', `${goesOn}`, 'FIELDS', '1', 'a'],
@@ -66,10 +68,35 @@ function commands(): string[][] {
     all.push(['HSET', 'hash:ttl:big', ...many.flatMap((text) => [`f${text}`, text])]);
     all.push(['HPEXPIREAT', 'hash:ttl:big', `${goesOn}`, 'FIELDS', '2', 'f1', 'f2']);
   }
-  if (isRedis8()) all.push(['VADD', 'vectors', 'VALUES', '3', '1', '2', '3', 'element']);
-  if (isRedis8() && bed.server.minor >= 6)
+  if (isRedis8(server)) all.push(['VADD', 'vectors', 'VALUES', '3', '1', '2', '3', 'element']);
+  if (isRedis8(server) && server.minor >= 6)
     all.push(['XADD', 'stream:once', 'IDMP', 'producer', 'once', '*', 'field', 'value']);
   return all;
+}
+
+function keyOf(command: readonly string[]): string {
+  const [name] = command;
+  return at(command, name === 'XGROUP' ? 2 : name === 'XREADGROUP' ? command.indexOf('STREAMS') + 1 : 1);
+}
+
+/** What reads all of a value, in an order that does not depend on how the server holds it. */
+function readerOf(type: string, key: string): string[] {
+  const readers: Record<string, string[]> = {
+    string: ['GET', key],
+    list: ['LRANGE', key, '0', '-1'],
+    set: ['SORT', key, 'ALPHA'],
+    zset: ['ZRANGE', key, '0', '-1', 'WITHSCORES'],
+    hash: ['HGETALL', key],
+    stream: ['XRANGE', key, '-', '+'],
+  };
+  return at([readers[type] ?? []], 0);
+}
+
+/** Fields of a hash are in no order, and older servers write scores out longer. */
+function comparable(type: string, reply: Reply): Reply {
+  if (!Array.isArray(reply)) return reply;
+  if (type === 'hash') return reply.sort();
+  return type === 'zset' ? reply.map((text) => `${Number.isNaN(Number(text)) ? text : Number(text)}`) : reply;
 }
 
 /** Every key, with its DUMP and when it expires. */
@@ -107,11 +134,7 @@ before(async () => {
   dir = join(home, 'backup');
   client = new ClusterClient(at(masters, 0));
   goesOn = Date.now() + 5_000_000;
-  for (const command of commands())
-    await client.command(
-      command[0] === 'XGROUP' ? at(command, 2) : command[0] === 'XREADGROUP' ? 'stream' : at(command, 1),
-      command,
-    );
+  for (const command of commands()) await client.command(keyOf(command), command);
   if (isValkey9()) await tell(at(masters, 2), ['SELECT', '3'], ['SET', 'string:-300', 'in another database']);
   // What servers say of how often and how lately a key was used stands before it
   await ask(at(masters, 0), 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu');
@@ -237,6 +260,47 @@ describe('restoreCluster()', () => {
     const { keys: written, same } = await restore({ dir: full });
     assert.deepEqual([same, written > 0], [size, true]);
     assertSame(await contentOf(others), await contentOf(masters));
+  });
+
+  it('goes on where it was killed, in whatever it did', async () => {
+    await flush();
+    const full = join(home, 'many');
+    let kills = 0;
+    for (const killAt of [8, 11, 14, 17]) {
+      const { killed } = await runOperation('restoreCluster', [at(others, 0).address, { dir: full }], killAt);
+      if (killed) kills += 1;
+    }
+    assert.ok(kills > 2, `it was killed ${kills} times`);
+    await restore({ dir: full });
+    assertSame(await contentOf(others), await contentOf(masters));
+  });
+
+  it('brings what an old server saved into this one', async () => {
+    await using old = await openBed({ server: 'redis-6.0' });
+    const sources = await startMasters(old, 2);
+    const writer = new ClusterClient(at(sources, 0));
+    for (const command of commands(old.server)) await writer.command(keyOf(command), command);
+    const path = join(home, 'old');
+    await backupCluster(at(sources, 0).address, { dir: path });
+    await flush();
+    const { keys } = await restore({ dir: path });
+    const there = new ClusterClient(at(others, 0));
+    const wanted = await contentOf(sources);
+    assert.equal(keys, wanted.size);
+    for (const key of wanted.keys()) {
+      const type = String(await writer.command(key, ['TYPE', key]));
+      const [value, restored] = await Promise.all(
+        [writer, there].map(async (each) => {
+          return comparable(type, await each.command(key, readerOf(type, key)));
+        }),
+      );
+      assert.deepEqual(restored, value, `${type} ${key}`);
+      const [ttl, ttl2] = await Promise.all([writer, there].map((each) => each.command(key, ['PTTL', key])));
+      assert.ok(Math.abs(Number(ttl) - Number(ttl2)) < 1000, `${key} has ${ttl2} ms to live, not ${ttl}`);
+    }
+    const again = await restore({ dir: path });
+    assert.deepEqual([again.keys, again.same], [0, keys]);
+    await Promise.all([writer.close(), there.close()]);
   });
 
   it('finds the same values where the servers have another form for them', async () => {
