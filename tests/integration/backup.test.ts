@@ -18,6 +18,7 @@ import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, idOfNode, startMasters } from '../helpers/clusters.ts';
+import { CommandLine } from '../helpers/command-line.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { startMadeUp } from '../helpers/made-up-server.ts';
 
@@ -216,6 +217,30 @@ describe('redis-trib backup', () => {
     assert.equal(again.code, 1);
     assert.match(again.stdout, /\[ERR\] Failed to back cluster!\n$/);
     assert.match(again.stderr, /it holds one already/);
+  });
+
+  it('is refused where a killed one has left files, and says what they are', async (context) => {
+    const trib = new CommandLine();
+    await trib.build();
+    context.after(() => trib.remove());
+    const last = at(masters, 2);
+    await slow(last, '1000');
+    const dir = newFolder();
+    const run = trib.start(['backup', seed.address, '--dir', dir]);
+    await eventually('files are there', () => readdirSync(dir).length > 1);
+    run.child.kill('SIGKILL');
+    await run.finished;
+    await slow(last, '0');
+    const left = readdirSync(dir);
+    const again = await runMain(['backup', seed.address, '--dir', dir]);
+    assert.deepEqual([again.code, again.stdout], [1, '']);
+    assert.match(
+      again.stderr,
+      /: it holds the files of one that was interrupted\nNext: .*, or delete these files\n$/,
+    );
+    assert.deepEqual(readdirSync(dir), left);
+    for (const name of left) rmSync(join(dir, name));
+    assert.equal((await runMain(['backup', seed.address, '--dir', dir])).code, 0);
   });
 
   it('says who died in the middle, exits with 1 and leaves no manifest', async () => {

@@ -32,18 +32,21 @@ export class BackupFolder {
     });
     const names = await inFile('read the directory', this.path, () => readdir(this.path));
     if (names.length === 0) return;
-    const isBackup = names.includes(MANIFEST);
+    const isLeft = names.every((name) => OWN_FILE.test(name));
+    const holds = isLeft ? 'it holds the files of one that was interrupted' : 'it is not empty';
     throw new ClusterError(
       'DIRECTORY_NOT_EMPTY',
-      `Cannot write a backup to "${this.path}": ${isBackup ? 'it holds one already' : 'it is not empty'}`,
-      { hint: 'Nothing was changed. Name a directory that is empty or not there yet' },
+      `Cannot write a backup to "${this.path}": ${names.includes(MANIFEST) ? 'it holds one already' : holds}`,
+      {
+        hint: `Nothing was changed. Name a directory that is empty or not there yet${isLeft ? ', or delete these files' : ''}`,
+      },
     );
   }
 
   /** Begins a file, which has its name only once it is whole. */
   async begin(name: string): Promise<PartFile> {
     const path = join(this.path, name);
-    const part = `${path}.part`;
+    const part = `${path}${PART}`;
     const handle = await inFile('write', part, () => open(part, 'wx', FILE_MODE));
     this.#made.push(part, path);
     return new PartFile(handle, part, path);
@@ -77,6 +80,9 @@ export class BackupFolder {
 
 /** The file that says what the others are; written last. */
 export const MANIFEST = 'manifest.json';
+const PART = '.part';
+/** What is there without a manifest where a process was killed. */
+const OWN_FILE = /^(redis-node-.*\.rdb(\.part)?|manifest\.json\.part)$/;
 
 /** A file that is being written. */
 export class PartFile {
