@@ -29,6 +29,8 @@ export interface ConnectOptions extends Limits {
    * certificate may be for either.
    */
   hostname?: string | undefined;
+  /** What errors call the node, where that is known by another address than it is reached at. @default where it is reached */
+  address?: string | undefined;
   /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
   connectTimeout?: number | undefined;
   /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
@@ -71,7 +73,7 @@ export function connectEarly(options: ConnectOptions = {}): Promise<Opening> {
 async function openConnection(options: ConnectOptions, early: boolean): Promise<Opening> {
   options.signal?.throwIfAborted();
   const socket = await openSocket(options);
-  const connection = new Connection(socket, { ...options, address: addressOf(options) });
+  const connection = new Connection(socket, { ...options, address: options.address ?? reachedAt(options) });
   const ready = makeReady(socket, connection, options, early);
   ready.catch(() => {});
   return { connection, ready };
@@ -107,7 +109,7 @@ async function makeReady(
     connection.destroy();
     throw signal?.aborted
       ? signal.reason
-      : cannotConnect(error as Error, address, socket.bytesRead === 0, Boolean(options.tls));
+      : cannotConnect(error as Error, address, options, socket.bytesRead === 0);
   } finally {
     clearTimeout(timer);
     unwatch?.();
@@ -174,11 +176,13 @@ function isRefusal({ command, code, message }: ReplyError): boolean {
   return code === 'ERR' && !message.startsWith('ERR unknown command');
 }
 
-function cannotConnect(error: Error, address: string, unanswered: boolean, tls: boolean): Error {
+function cannotConnect(error: Error, address: string, options: ConnectOptions, unanswered: boolean): Error {
   if (error instanceof ReplyError) return error;
   const cause = error.cause instanceof Error ? error.cause : error;
-  const hint = unanswered ? hintOf(errorCode(cause), tls) : '';
-  const message = `Cannot connect to ${address}: ${explain(cause)}${hint}`;
+  const hint = unanswered ? hintOf(errorCode(cause), Boolean(options.tls)) : '';
+  const reached = reachedAt(options);
+  const where = reached === address ? address : `${address} at ${reached}`;
+  const message = `Cannot connect to ${where}: ${explain(cause)}${hint}`;
   if (cause instanceof ProtocolError) {
     return new ProtocolError(message, { code: cause.code, offset: cause.offset, address, cause });
   }
@@ -202,7 +206,7 @@ function explain(cause: Error): string {
   return reasonOf(cause);
 }
 
-function addressOf({ host = '127.0.0.1', port = 6379, path }: ConnectOptions): string {
+function reachedAt({ host = '127.0.0.1', port = 6379, path }: ConnectOptions): string {
   if (path !== undefined) return path;
   // net.isIPv6 costs milliseconds when it is first called.
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

@@ -193,6 +193,7 @@ export class Connections {
     return {
       host,
       port,
+      address: formatAddress(announced),
       clientName: this.#name,
       encoding: 'latin1',
       signal: this.#closed.signal,

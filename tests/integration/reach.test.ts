@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { check, findSeed, joinCluster, migrateSlots, startClusterOnMulti } from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { takePorts } from '../bed/ports.ts';
 import { at, quick, seenBy, startMasters } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
@@ -82,6 +83,23 @@ describe('an address map', () => {
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`"${at(nodes, 1).address.replaceAll('.', '\\.')}"`));
     for (const { address } of outside) assert.equal(stdout.includes(address), false, `${address} is shown`);
+  });
+
+  test('leaves errors the name of the node, and says where it was looked for', async () => {
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const [port = 0] = await takePorts(1, '127.0.0.1');
+    const addressMap = {
+      [first.address]: at(outside, 0).address,
+      [second.address]: `127.0.0.1:${port}`,
+    };
+    const { findings } = await check(first.address, { addressMap });
+    const found = findings.find(({ kind }) => kind === 'node-unreachable');
+    const where = `${second.address} at 127\\.0\\.0\\.1:${port}: .*ECONNREFUSED`;
+    assert.match(found?.message ?? '', new RegExp(where));
+    await assert.rejects(check(second.address, { addressMap }), {
+      address: second.address,
+      message: new RegExp(`^Cannot connect to ${where}`),
+    });
   });
 
   test('may be a map of hosts', async () => {
