@@ -9,6 +9,9 @@ const REPLY_HINTS: Readonly<Record<string, string>> = {
 const NO_PASSWORD_HINT =
   'The node asks for no password: leave out --pass, --pass-file and --askpass, and unset REDISCLI_AUTH';
 
+const UNKNOWN_COMMAND_HINT =
+  'The server has that command renamed or turned off, or is too old for it. What each operation sends: docs/acl.md';
+
 /** How an error came about, and what must not be shown of it. */
 export interface ErrorContext {
   readonly interrupted: boolean;
@@ -84,7 +87,9 @@ function hintOf(error: Error): string | undefined {
       ? NO_PASSWORD_HINT
       : error.code === 'NOPERM'
         ? permissionHint(error)
-        : REPLY_HINTS[error.code];
+        : error.message.startsWith('ERR unknown command')
+          ? UNKNOWN_COMMAND_HINT
+          : REPLY_HINTS[error.code];
   }
   return error instanceof ConnectionError ? connectionHint(error) : undefined;
 }

@@ -27,9 +27,12 @@ export function asksForVersion([word]: readonly string[]): boolean {
 export class UsageError extends Error {
   /** Name of the command whose help would help, if one was recognised. */
   readonly command: string | undefined;
+  /** A word that is none of some names. */
+  readonly unknown: { readonly word: string; readonly names: readonly string[] } | undefined;
 
-  constructor(message: string, command?: string) {
+  constructor(message: string, command?: string, unknown?: UsageError['unknown']) {
     super(message);
     this.command = command;
+    this.unknown = unknown;
   }
 }

@@ -32,12 +32,13 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
     return await dispatch(argv, io, terminal);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    const { message, command } = error;
+    const { message, command, unknown } = error;
     if (isCompat(argv)) {
       io.stderr(`${message}\nSee: redis-trib --cluster help\n`);
       return EXIT.usage;
     }
-    const hint = `See: redis-trib ${command ? `${command} ` : ''}--help`;
+    const meant = unknown && (await import('./nearest.ts')).nearest(unknown.word, unknown.names);
+    const hint = `${meant ? `Did you mean ${meant}? ` : ''}See: redis-trib ${command ? `${command} ` : ''}--help`;
     if (argv.includes('--json') || argv.includes('--json-stream')) {
       const data = { error: { code: 'USAGE', message, hint, openSlots: [], resumable: false } };
       io.stdout(document(command, { ok: false, data }));
@@ -62,17 +63,15 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
     const { commandHelp, generalHelp } = await import('./help.ts');
     const asked = rest[0] === undefined ? undefined : findCommand(rest[0]);
-    if (rest[0] !== undefined && !asked) throw new UsageError(`Unknown command: "${rest[0]}"`);
+    if (rest[0] !== undefined && !asked) throw unknownCommand(rest[0]);
     (word === undefined ? io.stderr : io.stdout)(`${asked ? commandHelp(asked) : generalHelp()}\n`);
     return word === undefined ? EXIT.usage : EXIT.done;
   }
   const command = findCommand(word);
   if (!command) {
-    throw new UsageError(
-      word.startsWith('-')
-        ? `The command comes before its options: "${optionName(word)}"`
-        : `Unknown command: "${word}"`,
-    );
+    throw word.startsWith('-')
+      ? new UsageError(`The command comes before its options: "${optionName(word)}"`)
+      : unknownCommand(word);
   }
   const { positionals, values } = parse(command, rest);
   if (values.help) {
@@ -82,6 +81,11 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   }
   requireArguments(command, positionals);
   return runCommand(command, positionals, values, io, new ProgressView(terminal));
+}
+
+function unknownCommand(word: string): UsageError {
+  const names = commands.map(({ name }) => name);
+  return new UsageError(`Unknown command: "${word}"`, undefined, { word, names });
 }
 
 // The option without its value, which may be a password.
@@ -105,7 +109,10 @@ function parse(command: Command, args: readonly string[]): { positionals: string
     });
     return { positionals: [...positionals, ...args.slice(own)], values: values as FlagValues };
   } catch (error) {
-    throw new UsageError(explainParseError(error), command.name);
+    const message = explainParseError(error);
+    const [, word] = /^Unknown option '(--[^']+)'/.exec(message) ?? [];
+    const names = Object.keys(options).map((name) => `--${name}`);
+    throw new UsageError(message, command.name, word === undefined ? undefined : { word, names });
   }
 }
 

@@ -8,6 +8,7 @@ import { type ClusterView, nodeById } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { type FailoverMode, nodeRef } from '../plan/plan.ts';
+import { finishOpenSlots } from './finish-open-slots.ts';
 import { carryOut, type OperationResult } from './result.ts';
 import { type ClusterLike, seedOf, withContext } from './run.ts';
 
@@ -23,6 +24,7 @@ export interface FailoverOptions extends OperationOptions {
 /**
  * Lets a replica take its master's place; a node that is a master already is left as it is. Resolves when every node that answers
  * holds it for the owner of the slots, and, after a graceful one, its former master for its replica.
+ * Before a graceful one, moves that an earlier attempt left open are finished: a failover in their middle may lose keys.
  * Rejects with ClusterError `NODE_UNREACHABLE` where a graceful failover cannot be, or `NOT_REACHED`.
  */
 export function failover(replica: ClusterLike, options: FailoverOptions = {}): Promise<OperationResult> {
@@ -30,11 +32,13 @@ export function failover(replica: ClusterLike, options: FailoverOptions = {}): P
   return withContext(replica, options, async (context) => {
     const seed = seedOf(replica);
     // Where a failover has to be forced the nodes may have no way to agree before.
-    const view =
+    let view =
       mode === 'graceful'
         ? await lookSettled(context, seed)
         : await look(context.connections, seed, context.signal);
     const node = nodeById(view, view.seedId);
+    // Replicas know of no open slot, and before 7.2 a node that imports one loses sight of its owner and stops serving.
+    if (mode === 'graceful' && node?.role === 'replica') view = await finishOpenSlots(context, view);
     if (!node) throw nodeError('NODES_DISAGREE', seed, `Node ${formatAddress(seed)} is not in its own view`);
     const draft = { operation: 'failover', masters: mastersOf(view) };
     if (node.role === 'master') return carryOut(context, view.nodes, { ...draft, steps: [] });

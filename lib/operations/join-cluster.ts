@@ -101,7 +101,11 @@ export async function lookAtBoth(
   const nudge = (seen: ClusterView): Promise<void> => forgetGhosts(context, seen, newcomer.report);
   let view = await lookSettled(context, seed, myself.id, context.options.dryRun ? undefined : nudge);
   if (view.seedId === myself.id) throw nodeError('SAME_NODE', name, `Same node: ${name} cannot join itself`);
-  requireMember(view);
+  const { records } = newcomer.report;
+  requireMember(
+    view,
+    records.length > 1 ? `Node ${name} is in one: name the two the other way round` : undefined,
+  );
   requireServing(view, `add ${name}`);
   const isNew = !isAcquainted(newcomer, view);
   if (isNew) requireFresh(newcomer);
@@ -149,12 +153,12 @@ async function renew(context: Context, { report }: Newcomer, view: ClusterView):
 }
 
 /** Throws unless the node that was asked first is in a cluster. */
-export function requireMember(view: ClusterView): void {
+export function requireMember(view: ClusterView, hint?: string): void {
   const report = view.reports.get(view.seedId);
   if (report && (report.info.state === 'ok' || report.info.slotsAssigned > 0)) return;
   const name = formatAddress(view.seed);
   throw nodeError('NOT_IN_CLUSTER', name, `Node ${name} is not in a cluster`, {
-    hint: 'Start one with: redis-trib start',
+    hint: hint ?? 'Start one with: redis-trib start',
   });
 }
 

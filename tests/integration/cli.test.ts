@@ -412,6 +412,8 @@ describe('redis-trib', { concurrency: 3 }, () => {
       const { ok, error } = documentOf(json, args[0] ?? '');
       assert.deepEqual([ok, (error as Json).code, json.stderr], [false, code, text.stderr]);
     }
+    const swapped = await runHere(['add_node', a.address, spare.address]);
+    assertFailed(swapped, /is not in a cluster\nNext: Node \S+ is in one: name the two the other way round/);
     assert.deepEqual(await snapshot(nodes), before);
 
     // Not well: an open slot, then a slot that nobody serves
@@ -554,6 +556,13 @@ describe('redis-trib', { concurrency: 3 }, () => {
       assert.match(ran.stderr, /unknown command/);
       assertSecret(ran);
     }
+  });
+
+  test('says that the server does not have a command that is needed', async () => {
+    const node = at(await bed.start(1, { config: { ...quick.config, 'rename-command': 'INFO ""' } }), 0);
+    const ran = await trib.run(['start', node.address]);
+    assert.equal(ran.code, 1);
+    assert.match(ran.stderr, /unknown command [`']INFO.*\nNext: .*renamed or turned off.*docs\/acl\.md\n$/);
   });
 
   test('asks for the password on a terminal, unseen', { skip: noTerminal }, async () => {

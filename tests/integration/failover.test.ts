@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { fixMigrating, migrateSlots, replicate } from '../../lib/index.ts';
+import { failover, fixMigrating, migrateSlots, replicate } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -12,6 +12,7 @@ import {
   keysOfSlot,
   openSlotsAt,
   recordsOf,
+  seenBy,
   settled,
   startMasters,
   tell,
@@ -130,6 +131,16 @@ describe('a master that fails over in the middle of a move', { concurrency: 3 },
     await failOver(nodes, targetReplica);
     await migrateSlots(source.address, target.address, [SLOT], { resume: true });
     await assertMoved(world, sourceReplica, targetReplica);
+  });
+
+  it('is let finish first by failover(), whichever end is to hand over', async () => {
+    const world = await halfway();
+    await failover(world.targetReplica.address);
+    await assertMoved(world, world.source, world.targetReplica);
+    await ask(world.source, 'CLUSTER', 'SETSLOT', '7', 'MIGRATING', await idOfNode(world.targetReplica));
+    await failover(world.sourceReplica.address);
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+    assert.match((await seenBy(world.other))[world.targetReplica.address] ?? '', /^7 100 /);
   });
 
   it('is not stood in for by its master unless a move is resumed', async () => {

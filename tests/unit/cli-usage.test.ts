@@ -160,6 +160,23 @@ describe('wrong usage', () => {
     assertUsage(await runMain(['toString']), /^Unknown command: "toString"$/m);
   });
 
+  test('what may have been meant, and nothing where nothing is near', async () => {
+    for (const [words, meant] of [
+      [['reblance', NODE], 'rebalance'],
+      [['delnode', NODE], 'del_node'],
+      [['help', 'migrate'], 'migrate_slots'],
+      [['rebalance', NODE, '--use-empty'], '--use-empty-masters'],
+      [['rebalance', NODE, '--cluster-weight', 'a=2'], '--weight'],
+      [['rebalance', NODE, '--treshold=3'], '--threshold'],
+      [['check', NODE, '--verbose'], undefined],
+      [['check', NODE, '--c'], undefined],
+      [['zzz', NODE], undefined],
+    ] as const) {
+      const { code, stderr } = await runMain(words);
+      assert.deepEqual([code, /\nDid you mean (\S+)\? See: /.exec(stderr)?.[1]], [2, meant], words.join(' '));
+    }
+  });
+
   test('an option before the command, whose value is not repeated', async () => {
     assertUsage(await runMain(['--tls', 'list', NODE]), /^The command comes before its options: "--tls"$/m);
     for (const word of ['--pass=hunter2', '-ahunter2']) {
