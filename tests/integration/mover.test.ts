@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
@@ -85,6 +87,46 @@ async function assertMoved(source: ServerNode, target: ServerNode): Promise<void
   assert.deepEqual(await keysIn(source), []);
 }
 
+/** A way to a node on which, once it is armed, something is done before the next MIGRATE goes through. */
+async function openGate(
+  node: ServerNode,
+  hook: (text: string) => Promise<void>,
+): Promise<{ readonly address: string; arm(): void; close(): void }> {
+  let isArmed = false;
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const inside = connect(node.port, node.host);
+    let last = Promise.resolve();
+    client.on('data', (data) => {
+      const text = data.toString('latin1');
+      last = last.then(async () => {
+        if (isArmed && text.includes('MIGRATE')) {
+          isArmed = false;
+          await hook(text);
+        }
+        inside.write(data);
+      });
+    });
+    inside.pipe(client);
+    for (const socket of [client, inside]) {
+      sockets.add(socket);
+      socket.on('error', () => client.destroy());
+      socket.on('close', () => [client, inside].map((one) => one.destroy()));
+    }
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    arm() {
+      isArmed = true;
+    },
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
 describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
   it('brings back no key that was deleted meanwhile without naming it', async () => {
     const [source, target, keys] = await filled(patient);
@@ -109,6 +151,37 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
       keys.filter((key) => !gone.has(key)).toSorted(),
     );
     await assertMoved(source, target);
+  });
+
+  it('brings back no key, either, that is deleted between the look after it and the next MIGRATE', async () => {
+    const [source, target, keys] = await filled(patient);
+    const deleted: string[] = [];
+    const gate = await openGate(source, async (text) => {
+      deleted.push(...keys.filter((key) => text.includes(`\r\n${key}\r\n`)).slice(0, 5));
+      await tell(source, ...deleted.map((key) => ['DEL', key]));
+    });
+    try {
+      const options = { limits: { keysPerSecond: 1000 }, migrateTimeout: 300 };
+      const move = begin(source, target, { ...options, addressMap: { [source.address]: gate.address } });
+      await move.until('move-progress');
+      await target.freeze();
+      await move.until('retry');
+      gate.arm();
+      await target.thaw();
+      const error = (await move.done) as ClusterError;
+      assert.equal(deleted.length, 5);
+      const left = await keysIn(target);
+      const risen = deleted.filter((key) => left.includes(key));
+      assert.ok(risen.length > 0, 'the target had got copies');
+      assert.deepEqual([error.code, error.keys.toSorted()], ['KEYS_IN_DOUBT', risen.toSorted()], `${error}`);
+      assert.deepEqual(
+        left.filter((key) => !deleted.includes(key)).toSorted(),
+        keys.filter((key) => !deleted.includes(key)).toSorted(),
+      );
+      await assertMoved(source, target);
+    } finally {
+      gate.close();
+    }
   });
 
   it('brings no older value, when the target wakes up with what was sent to it before', async () => {
@@ -204,6 +277,10 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     assert.match(error.message, /OOM/);
     const found = [...(await keysIn(source)), ...(await keysIn(target))];
     assert.deepEqual(found.toSorted(), keys.toSorted());
+    assert.ok(
+      error.openSlots.length <= 1,
+      `of all that were open, what has keys on both: ${error.openSlots}`,
+    );
     assert.deepEqual(
       error.openSlots,
       (await openSlotsAt([source])).map((text) => Number(text.split(' ').at(-1))).toSorted((a, b) => a - b),
@@ -215,6 +292,34 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
     await assertMoved(source, target);
   });
+});
+
+describe('a move that is not allowed to begin', () => {
+  for (const [command, where] of [
+    ['multi', 'source'],
+    ['client', 'source'],
+    ['migrate', 'source'],
+    ['restore-asking', 'target'],
+  ] as const)
+    it(`leaves no slot open, and all keys where they are, where the ${where} refuses ${command}`, async () => {
+      const [source, target, keys] = await filled();
+      const user = ['on', '>secret', '~*', '+@all'];
+      for (const node of [source, target]) await tell(node, ['ACL', 'SETUSER', 'limited', ...user]);
+      await tell(where === 'source' ? source : target, ['ACL', 'SETUSER', 'limited', `-${command}`]);
+      const login = { username: 'limited', password: 'secret' };
+      const moving = migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, ...login });
+      await assert.rejects(moving, (error: ClusterError) => {
+        assert.equal(error.code, 'MIGRATE_FAILED');
+        assert.match(error.message, /NOPERM/);
+        assert.deepEqual(error.openSlots, []);
+        return true;
+      });
+      assert.deepEqual(await openSlotsAt([source, target]), []);
+      assert.deepEqual((await keysIn(source)).toSorted(), keys.toSorted());
+      for (const node of [source, target]) await tell(node, ['ACL', 'SETUSER', 'limited', '+@all']);
+      await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, ...login });
+      await assertMoved(source, target);
+    });
 });
 
 describe('a target that holds keys of a slot it does not own', () => {

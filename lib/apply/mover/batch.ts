@@ -97,7 +97,10 @@ export class Lane {
     const { context, sourceAddress } = this.#link;
     const connection = await context.connections.get(sourceAddress, this.#number);
     if (connection !== this.#connection) {
-      this.#id = Number(await connection.command(['CLIENT', 'ID']));
+      // Without a transaction MIGRATE would run all the same, and nobody could tell what became of it.
+      const replies = await connection.pipeline([['CLIENT', 'ID'], ['MULTI'], ['EXEC']], { timeout });
+      for (const reply of replies) if (reply instanceof ReplyError) throw reply;
+      this.#id = Number(replies[0]);
       this.#connection = connection;
     }
     const sent = performance.now();

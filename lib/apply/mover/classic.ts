@@ -5,7 +5,7 @@ import { Drain } from './drain.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
 import type { Progress } from './progress.ts';
-import { closeSlots, openSlots } from './set-slot.ts';
+import { closeSlots, openSlots, takeBackSlots } from './set-slot.ts';
 import { windows } from './windows.ts';
 
 /** What a move by MIGRATE goes by. */
@@ -73,7 +73,7 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
     await closing;
   } catch (error) {
     await Promise.allSettled([opening, closing]);
-    throw await leaveBehind(link, [...open].flat(), others, error);
+    throw await leaveBehind(link, [...open].flat(), found, others, error);
   } finally {
     await closeLanes(link);
   }
@@ -99,10 +99,11 @@ function cannotOpen({ source, target }: Link, slots: readonly number[], error: u
 
 const RUN_AGAIN = 'Run the same command again when both nodes are well: it goes on where this one stopped';
 
-// Slots that are empty can still be closed: only those that hold keys have to stay open.
+// Slots that are empty can still be closed, and those of which no key has left be taken back: only what is divided has to stay open.
 async function leaveBehind(
   link: Link,
   slots: readonly number[],
+  found: ReadonlySet<number>,
   others: readonly NodeRef[],
   error: unknown,
 ): Promise<ClusterError> {
@@ -112,6 +113,13 @@ async function leaveBehind(
     const empty = slots.filter((_, index) => left[index] === 0);
     if (empty.length > 0) await closeSlots(link, empty, others);
     open = slots.filter((_, index) => left[index] !== 0);
+    const back = new Set(
+      await takeBackSlots(
+        link,
+        open.filter((slot) => !found.has(slot)),
+      ),
+    );
+    open = open.filter((slot) => !back.has(slot));
   } catch {
     // The node that failed is the one that would have to be asked: all slots may be open.
   }

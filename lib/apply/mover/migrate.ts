@@ -73,7 +73,7 @@ export class KeyMover {
   async move(lane: Lane, batch: MoveBatch): Promise<BatchDone> {
     const started = performance.now();
     let { keys, bytes } = batch;
-    let [replace, gone, isRetry] = [false, 0, false];
+    let [replace, gone, isRetry, mayBeCopied] = [false, 0, false, false];
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       // What has failed may fail again, and takes its time then: nothing else is under way beside it.
       const options = { replace, timeoutMs: this.#timeoutFor(bytes, isRetry ? 1 : batch.lanes) };
@@ -82,13 +82,15 @@ export class KeyMover {
       if (end.type === 'moved') return { gone: gone + end.gone, stallMs: end.stallMs };
       // A client has deleted one of the keys, or all: the others still go.
       if (end.type === 'refused' && isVanished(end.error)) {
-        keys = await this.#withoutVanished(batch, keys);
+        keys = await this.#withoutVanished(batch, keys, mayBeCopied);
         if (keys.length === 0) return { gone, stallMs: 0 };
         continue;
       }
       if (!isWorthRetrying(end.error)) throw cannotMigrate(this.#link, batch.slot, end.error);
       if (!isBusyKey(end.error)) this.#tellRetry(batch.slot, end.error);
       isRetry = true;
+      // From here on a client may delete a key of which the target has a copy, up to the moment when it has gone.
+      mayBeCopied ||= isUnsettled(end) || isBusyKey(end.error);
       let left: readonly string[] | undefined;
       while (left === undefined) {
         await this.#awaitBoth(batch.slot, { ...end, keys }, started, pause);
@@ -121,17 +123,19 @@ export class KeyMover {
       }
       const left = await this.#present(batch, keys);
       // Keys leave the source in the order they are given, so those after the first `gone` were not acknowledged.
-      if (end.type === 'failed') await this.#noteDoubt(batch, keys.slice(end.gone), new Set(left));
+      const isLeft = new Set(left);
+      if (end.type === 'failed') {
+        await this.#noteDoubt(
+          batch,
+          keys.slice(end.gone).filter((key) => !isLeft.has(key)),
+        );
+      }
       return left;
     });
   }
 
-  async #noteDoubt(
-    batch: Batch,
-    unacknowledged: readonly string[],
-    left: ReadonlySet<string>,
-  ): Promise<void> {
-    const vanished = unacknowledged.filter((key) => !left.has(key));
+  // Keys that were not acknowledged and are gone from the source: a copy of one may have stayed on the target.
+  async #noteDoubt(batch: Batch, vanished: readonly string[]): Promise<void> {
     if (vanished.length === 0) return;
     const replies = await askAbout(this.#link, 'target', batch.db, ['EXISTS'], vanished);
     const found = vanished.filter((_, index) => replies[index] === 1);
@@ -151,10 +155,15 @@ export class KeyMover {
 
   // A key that has expired counts until the server gets to it, and no command does that which is sent on to the target:
   // MIGRATE alone is run where the slot is open, and finds that the key is gone.
-  async #withoutVanished(batch: Batch, keys: readonly string[]): Promise<readonly string[]> {
+  async #withoutVanished(
+    batch: Batch,
+    keys: readonly string[],
+    mayBeCopied: boolean,
+  ): Promise<readonly string[]> {
     const left = await this.#present(batch, keys);
     const isLeft = new Set(left);
     const vanished = keys.filter((key) => !isLeft.has(key));
+    if (mayBeCopied) await this.#noteDoubt(batch, vanished);
     const { migrateTo, auth } = this.#link;
     const { host, port } = migrateTo;
     const timeoutMs = this.#timeoutFor();

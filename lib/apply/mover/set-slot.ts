@@ -7,7 +7,7 @@ import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch, settleEpochs } from '../epoch.ts';
 import { askNode } from '../look.ts';
 import { inParallel } from '../parallel.ts';
-import { askTarget, countOf, firstRefusal, type Link } from './link.ts';
+import { askSource, askTarget, countOf, firstRefusal, type Link } from './link.ts';
 
 const CLOSE_ATTEMPTS = 5;
 const CLOSE_PAUSE_MS = 300;
@@ -157,6 +157,43 @@ export async function closeSlots(
   await hearOfEpoch(context, link.target, [link.source]);
   await closeOnTarget(link, slots);
   await inParallel([link.source, ...others], (node) => tellOwner(link, node, slots));
+}
+
+/**
+ * Closes slots again which this run has opened and of which the target has no key: they stay with the source, which has them all.
+ * Resolves to those that are closed; of the others the target has keys, or an end refuses.
+ * The target goes first: then it takes no key any more, neither from clients nor from a MIGRATE that is still on its way, and its count
+ * is the last. Until the source has followed, clients are sent back and forth about keys that it does not have; in the other
+ * order it would tell them that there is no such key, and let them write it a second time.
+ */
+export async function takeBackSlots(link: Link, slots: readonly number[]): Promise<number[]> {
+  const { source, target } = link;
+  // COUNTKEYSINSLOT tells of one database.
+  const [config] = await askTarget(link, [['CONFIG', 'GET', 'cluster-databases']]);
+  const isOne = Array.isArray(config) ? Number(config[1] ?? 1) === 1 : !link.isValkey;
+  if (!isOne) return [];
+  const held = new Set(await slotsWithKeys(link, slots));
+  const without = slots.filter((slot) => !held.has(slot));
+  const closed = await askTarget(
+    link,
+    without.flatMap((slot) => [
+      ['CLUSTER', 'SETSLOT', slot, 'STABLE'],
+      ['CLUSTER', 'COUNTKEYSINSLOT', slot],
+    ]),
+  );
+  const still = without.filter((_, index) => closed[2 * index] === 'OK' && closed[2 * index + 1] === 0);
+  const replies = await askSource(
+    link,
+    still.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'STABLE']),
+  );
+  const back = new Set(still.filter((_, index) => replies[index] === 'OK'));
+  await setSlots(
+    link,
+    target,
+    without.filter((slot) => !back.has(slot)),
+    ['IMPORTING', source.id],
+  );
+  return [...back];
 }
 
 async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void> {
