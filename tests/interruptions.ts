@@ -53,6 +53,8 @@ const { server } = values;
 if (!isServerName(server)) refuse(`No server "${server}": choose from ${serverNames.join(', ')}`);
 const cases = chosen('case', allCases, values.case);
 const events = chosen('event', allEvents, values.event);
+// Relays take time of all that is said.
+const withRelays = events.some(({ isOfNetwork }) => isOfNetwork);
 const seed = chooseSeed(values.seed);
 const sample = values.sample === undefined ? undefined : Number(values.sample);
 /** Of the many commands of a run, so many are refused where no sample is asked for. */
@@ -119,7 +121,9 @@ async function work(stage: Stage): Promise<void> {
 
 console.log(`seed ${seed}: ${rows.length} rows on ${server}`);
 const started = performance.now();
-const stages = await Promise.all(Array.from({ length: Number(values.stages) }, () => openStage(server)));
+const stages = await Promise.all(
+  Array.from({ length: Number(values.stages) }, () => openStage(server, withRelays)),
+);
 try {
   await Promise.all(stages.map(work));
 } finally {

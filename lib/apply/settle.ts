@@ -33,7 +33,7 @@ export async function lookSettled(
     if (performance.now() >= deadline) {
       throw new ClusterError('NODES_DISAGREE', `The nodes do not agree: ${first.message}`, {
         ...(first.nodes[0] ? { address: first.nodes[0] } : {}),
-        hint: 'Nothing was changed. If it lasts, see what is wrong with: redis-trib check',
+        hint: `Nothing was changed. ${first.hint}`,
       });
     }
     await nudge?.(view);

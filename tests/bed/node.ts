@@ -106,11 +106,13 @@ async function createNode(context: NodeContext, options: StartOptions): Promise<
     thaw: () => send('SIGCONT'),
     async restart(restartOptions = {}) {
       await end('SIGTERM');
-      if (restartOptions.nodesConf === 'empty') await rm(join(dir, 'nodes.conf'), { force: true });
+      const { nodesConf = 'keep' } = restartOptions;
+      if (nodesConf === 'empty') await rm(join(dir, 'nodes.conf'), { force: true });
+      else if (nodesConf !== 'keep') await writeFile(join(dir, 'nodes.conf'), nodesConf.text, 'latin1');
       await run();
     },
-    cutOff: () => relayed().cutOff(),
-    reconnect: () => relayed().reconnect(),
+    cutOff: (from) => relayed().cutOff(from?.map((node) => node.port)),
+    reconnect: () => relay?.reconnect(),
     setDelay: (delayMs) => relayed().setDelay(delayMs),
     log,
     async dispose() {

@@ -13,7 +13,8 @@ export interface Relay {
   /** The loopback address on which the node listens, with the relay's port, and from which it connects to others. */
   readonly upstream: string;
   setPid(pid: number | undefined): void;
-  cutOff(): void;
+  /** From everybody, or from the nodes with these ports. */
+  cutOff(from?: readonly number[]): void;
   reconnect(): void;
   setDelay(delayMs: number): void;
   close(): void;
@@ -21,8 +22,11 @@ export interface Relay {
 
 interface Party {
   readonly upstream: string;
+  readonly port: number;
   pid: number | undefined;
   isCut: boolean;
+  /** Ports of the nodes that it is cut off from. */
+  cutFrom: ReadonlySet<number>;
   delayMs: number;
 }
 
@@ -41,11 +45,18 @@ export function createRelayNet(): RelayNet {
       return found.source;
     };
     const isAnyCut = (): boolean => {
-      for (const { isCut } of parties.values()) if (isCut) return true;
+      for (const { isCut, cutFrom } of parties.values()) if (isCut || cutFrom.size > 0) return true;
       return false;
     };
+    const isParted = (from: Party): boolean =>
+      from.isCut || from.cutFrom.has(target.port) || target.cutFrom.has(from.port);
+    const isHeld = (): boolean => {
+      if (target.isCut) return true;
+      const from = isAnyCut() ? source() : undefined;
+      return from !== undefined && isParted(from);
+    };
     const gate: Gate = {
-      isOpen: () => !target.isCut && !(isAnyCut() && source()?.isCut === true),
+      isOpen: () => !isHeld(),
       delayMs: () => (target.delayMs > 0 && source() === undefined ? target.delayMs : 0),
     };
     const upstream = connect({ host: target.upstream, port, noDelay: true });
@@ -64,7 +75,14 @@ export function createRelayNet(): RelayNet {
     async open(port) {
       if (process.platform !== 'linux') throw new Error('Relays need loopback addresses that only Linux has');
       const upstream = `127.1.${port >> 8}.${port & 255}`;
-      const party: Party = { upstream, pid: undefined, isCut: false, delayMs: 0 };
+      const party: Party = {
+        upstream,
+        port,
+        pid: undefined,
+        isCut: false,
+        cutFrom: new Set(),
+        delayMs: 0,
+      };
       const clients = new Set<Socket>();
       const servers = await Promise.all(
         [port, port + 10_000].map((each) =>
@@ -81,12 +99,14 @@ export function createRelayNet(): RelayNet {
         setPid(pid) {
           party.pid = pid;
         },
-        cutOff() {
-          party.isCut = true;
+        cutOff(from) {
+          if (from) party.cutFrom = new Set([...party.cutFrom, ...from]);
+          else party.isCut = true;
           wakeAll();
         },
         reconnect() {
           party.isCut = false;
+          party.cutFrom = new Set();
           wakeAll();
         },
         setDelay(delayMs) {

@@ -53,10 +53,13 @@ export interface ServerNode {
   stop(): Promise<void>;
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** Stops the server if it runs, and starts it on the same ports with the same files. */
-  restart(options?: { readonly nodesConf?: 'keep' | 'empty' }): Promise<void>;
-  /** Holds everything to and from the node, as a network that drops packets. Needs `relay`. */
-  cutOff(): void;
+  /** Stops the server if it runs, and starts it on the same ports with the same files, or another text for its nodes.conf. */
+  restart(options?: { readonly nodesConf?: 'keep' | 'empty' | { readonly text: string } }): Promise<void>;
+  /**
+   * Holds everything to and from the node, as a network that drops packets; or only what it and these nodes say to each other.
+   * Needs `relay`.
+   */
+  cutOff(from?: readonly ServerNode[]): void;
   /** Delivers what was held, and everything after. */
   reconnect(): void;
   /** Adds a one-way delay to what clients and the node say to each other; other nodes are not affected. Needs `relay`. */

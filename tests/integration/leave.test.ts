@@ -9,10 +9,13 @@ import {
   assertLayout,
   at,
   idOfNode,
+  quick,
   snapshot,
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+
+const relays = { skip: process.platform !== 'linux' && 'needs loopback addresses of Linux' };
 
 let bed: Bed;
 before(async () => {
@@ -61,6 +64,22 @@ describe('quitCluster()', { concurrency: true }, () => {
       [second, '8192-16383'],
     ]);
     assert.equal(await ask(second, 'GET', 'foo'), 'bar');
+  });
+
+  it('ends an introduction that would bring the node back under its new id', relays, async () => {
+    const nodes = await startMasters(bed, 2, 1, { ...quick, relay: true });
+    const [first, second, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await joinNoLoad(first.address, leaver.address);
+    // As Valkey does by itself where a node was made to forget another: they are introduced again, and it takes a while.
+    await ask(first, 'CLUSTER', 'FORGET', await idOfNode(leaver));
+    leaver.cutOff([first]);
+    // A handshake is given up after a node timeout.
+    await ask(first, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+    await ask(first, 'CLUSTER', 'MEET', leaver.host, `${leaver.port}`);
+    await quitCluster(leaver.address);
+    for (const node of [first, second])
+      assert.ok(!String(await ask(node, 'CLUSTER', 'NODES')).includes(leaver.address), node.address);
+    await assertAlone(leaver);
   });
 
   it('refuses the last master and one with replicas, and a node in no cluster, and changes nothing', async () => {

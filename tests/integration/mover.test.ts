@@ -350,6 +350,31 @@ describe('a target that holds keys of a slot it does not own', () => {
   });
 });
 
+describe('a move that has failed', () => {
+  const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
+  it('does not wait long for a target that hears nothing any more to close what is empty', {
+    skip,
+  }, async () => {
+    const [source, target] = await filled({ ...quick, relay: true });
+    for (const node of [source, target]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+    source.cutOff([target]);
+    await ask(source, 'CLUSTER', 'BUMPEPOCH');
+    await ask(source, 'ACL', 'SETUSER', 'default', '-migrate');
+    const started = performance.now();
+    const slots = [[0, 2 * SLOTS - 1]] as const;
+    const options = { method, agreeTimeout: 60_000 };
+    await assert.rejects(
+      migrateSlots(source.address, target.address, slots, options),
+      (error: ClusterError) => {
+        assert.match(error.message, /NOPERM/);
+        assert.deepEqual(error.openSlots, Array.from({ length: SLOTS }, (_, index) => SLOTS + index));
+        return true;
+      },
+    );
+    assert.ok(performance.now() - started < 20_000, 'it did not wait for all to agree');
+  });
+});
+
 describe('a slot that the target owns when its turn comes', () => {
   it('is done, and what was written to it there is kept', async () => {
     const [source, target, keys] = await filled();

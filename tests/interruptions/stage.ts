@@ -23,10 +23,11 @@ export interface Form {
 }
 
 /** What a server has answered for survives its death: a kill is no power cut. */
-export async function openStage(server?: ServerName): Promise<Stage> {
+export async function openStage(server?: ServerName, relay = false): Promise<Stage> {
   const bed = await openBed(server === undefined ? {} : { server });
   try {
     const nodes = await bed.start(SERVERS, {
+      relay,
       config: {
         'cluster-node-timeout': `${NODE_TIMEOUT_MS}`,
         'cluster-migration-barrier': '100',
@@ -47,6 +48,7 @@ export async function build(
   { nodes }: Stage,
   { masters, replicas = [], keys = 0 }: Form,
 ): Promise<Map<string, string>> {
+  for (const node of nodes) node.reconnect();
   await Promise.all(nodes.map((node) => (node.pid === undefined ? node.restart() : node.thaw())));
   // A node that was told of another by one that knew it still is told to forget it again.
   await eventually('every node is alone and empty', async () => {

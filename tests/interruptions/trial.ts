@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../../lib/index.ts';
 import type { ServerNode } from '../bed/index.ts';
@@ -7,7 +9,7 @@ import { type Run, startTool } from '../faults/tool.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, openSlotsAt, settled } from '../helpers/clusters.ts';
 import type { Case } from './cases.ts';
-import type { Event } from './events.ts';
+import type { Event, Scene } from './events.ts';
 import { openRelays } from './replies.ts';
 import { build, type Stage } from './stage.ts';
 
@@ -51,18 +53,11 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
   const args = [...words, ...PATIENCE, ...(words[0] === 'set_timeout' ? [] : ['--agree-timeout', '20000'])];
   const problems: string[] = [];
   const runs: Run[] = [];
-  const victim = at(
-    nodes,
-    random.pick(
-      one.members
-        .filter((place) => at(nodes, place).pid !== undefined)
-        .concat(one.members.length > 0 ? [] : [0]),
-    ),
-  );
+  const scene = await setScene(one, nodes, random);
   const first = await (options.event.refusing
     ? runRefused(nodes, args, options, options.event.refusing)
-    : runStruck(victim, args, options, random));
-  if (first.struck) await options.event.mend?.(victim);
+    : runStruck(scene, args, options));
+  if (first.struck) await options.event.mend?.(scene);
   runs.push(first);
   problems.push(...wrongOf(first, one, options.event));
   if (first.struck && options.event.isLost) {
@@ -70,17 +65,23 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
     problems.push(...wrongOf(again, one, options.event));
     return told(first, [first, again], problems);
   }
-  const [changed, lost] = await whileItLies(one, nodes, keys, random.next());
+  const { undoes, losesKeys } = first.struck ? options.event : {};
+  const unserved = one.unserved ?? undoes;
+  const [changed, lost] = await whileItLies(unserved ? new Map() : keys, nodes, random.next());
   problems.push(...lost);
   for (const [key, value] of changed) {
     if (value === undefined) keys.delete(key);
     else keys.set(key, value);
   }
-  for (let again = 1; !isDone(runs.at(-1), one, again > 1 || first.struck); again++) {
+  for (let again = 1; ; again++) {
+    const last = undoes && again === 1 ? undefined : runs.at(-1);
+    if (isDone(last, one, again > 1 || first.struck)) break;
     if (again > MOST_RUNS) {
       problems.push(`not done after ${MOST_RUNS} more runs`);
       break;
     }
+    const [, told] = (undoes && /: redis-trib (fix \S+)/.exec(runs.at(-1)?.error?.hint ?? '')) || [];
+    if (told) runs.push(await startTool(told.split(' ')).ended);
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
@@ -94,28 +95,44 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
         keys,
         [...changed.keys()],
         runs.flatMap(({ error }) => error?.keys ?? []),
+        losesKeys === true,
       )),
     );
   return told(first, runs, problems);
 }
 
+async function setScene(one: Case, nodes: readonly ServerNode[], random: Random): Promise<Scene> {
+  const { masters, replicas = [] } = one.form;
+  const running = nodes.filter(({ pid }) => pid !== undefined);
+  const taking = Math.max(masters + replicas.length, ...one.members.map((place) => place + 1));
+  const parties = running.filter((node) => nodes.indexOf(node) < taking);
+  const victim = random.pick(parties);
+  const others = parties.filter((node) => node !== victim);
+  const texts = await Promise.all(running.map(({ dir }) => readFile(join(dir, 'nodes.conf'), 'latin1')));
+  return {
+    victim,
+    others: others.length > 0 ? others : running.filter((node) => node !== victim),
+    nodesConf: new Map(running.map(({ port }, index) => [port, texts[index] ?? ''])),
+    random,
+  };
+}
+
 /** A run to which something happens. */
 async function runStruck(
-  victim: ServerNode,
+  scene: Scene,
   args: readonly string[],
   { at: write, from, half, event }: TrialOptions,
-  random: Random,
 ): Promise<Run> {
   const started = startTool(args, {
     at: write,
     from,
     ...(half ? { half: true as const } : {}),
-    ...event.strike?.(victim, random),
+    ...event.strike?.(scene),
   });
-  const hit = started.struck.then((struck) => (struck ? event.hit?.(victim, random) : undefined));
-  const run = await started.ended;
-  await hit;
-  return run;
+  const hit = started.struck.then((struck) => (struck ? event.hit?.(scene) : undefined));
+  const [run, end] = await Promise.allSettled([started.ended, hit]);
+  for (const one of [run, end]) if (one.status === 'rejected') throw one.reason;
+  return (run as PromiseFulfilledResult<Run>).value;
 }
 
 /** A run of which a command is refused, by a relay in place of the node. */
@@ -164,14 +181,13 @@ function wrongOf({ end, error, stderr, stdout, elapsedMs }: Run, { name }: Case,
 
 /** Keys that clients write and delete before the command is said again, and what they do not find. */
 async function whileItLies(
-  { form: { keys = 0 }, unserved }: Case,
-  nodes: readonly ServerNode[],
   values: ReadonlyMap<string, string>,
+  nodes: readonly ServerNode[],
   share: number,
 ): Promise<[Map<string, string | undefined>, string[]]> {
   const changed = new Map<string, string | undefined>();
   const lost: string[] = [];
-  if (keys === 0 || unserved) return [changed, lost];
+  if (values.size === 0) return [changed, lost];
   const client = new ClusterClient(at(nodes, 0));
   try {
     const every = 5 + Math.floor(share * 20);
@@ -203,6 +219,7 @@ async function wrongAfter(
   keys: ReadonlyMap<string, string>,
   changed: readonly string[],
   named: readonly string[],
+  losesKeys: boolean,
 ): Promise<string[]> {
   const members = one.members.map((place) => at(nodes, place));
   const wrong: string[] = [];
@@ -214,7 +231,7 @@ async function wrongAfter(
     wrong.push(...(await openSlotsAt(members)).map((open) => `left open: ${open}`));
     const { findings } = await check(first.address);
     for (const { severity, message } of findings) if (severity === 'error') wrong.push(`check: ${message}`);
-    if (keys.size > 0) wrong.push(...(await wrongKeys(first, keys, changed, new Set(named))));
+    if (keys.size > 0) wrong.push(...(await wrongKeys(first, keys, changed, new Set(named), losesKeys)));
   } catch (error) {
     wrong.push(error instanceof Error ? error.message : String(error));
   }
@@ -226,6 +243,7 @@ async function wrongKeys(
   keys: ReadonlyMap<string, string>,
   changed: readonly string[],
   named: ReadonlySet<string>,
+  losesKeys: boolean,
 ): Promise<string[]> {
   const client = new ClusterClient(first);
   try {
@@ -236,6 +254,7 @@ async function wrongKeys(
         .map((key, index) => [key, keys.get(key) ?? null, found[index]] as const)
         // A copy of which the tool has said that it may come back is for people to look at.
         .filter(([key, wanted, value]) => wanted !== value && !(wanted === null && named.has(key)))
+        .filter(([, , value]) => value !== null || !losesKeys)
         .slice(0, 5)
         .map(([key, wanted, value]) => `${key} is ${value}, not ${wanted}`)
     );

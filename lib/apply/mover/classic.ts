@@ -1,6 +1,7 @@
 import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
 import { formatKey } from '../../model/bytes.ts';
 import type { NodeRef } from '../../plan/plan.ts';
+import { agreeTimeout as agreeTimeoutOf } from '../context.ts';
 import { Drain } from './drain.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
@@ -99,6 +100,14 @@ function cannotOpen({ source, target }: Link, slots: readonly number[], error: u
 
 const RUN_AGAIN = 'Run the same command again when both nodes are well: it goes on where this one stopped';
 
+/** What has failed is to be told soon, and a node that is lost hears of no epoch: packets come once a second where all is well. */
+const HASTE_MS = 2000;
+
+function inHaste(link: Link): Link {
+  const agreeTimeout = Math.min(agreeTimeoutOf(link.context), HASTE_MS);
+  return { ...link, context: { ...link.context, options: { ...link.context.options, agreeTimeout } } };
+}
+
 // Slots that are empty can still be closed, and those of which no key has left be taken back: only what is divided has to stay open.
 async function leaveBehind(
   link: Link,
@@ -111,12 +120,17 @@ async function leaveBehind(
   try {
     const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
-    if (empty.length > 0) await closeSlots(link, empty, others);
-    open = slots.filter((_, index) => left[index] !== 0);
+    const full = slots.filter((_, index) => left[index] !== 0);
+    const closing = empty.length > 0 ? closeSlots(inHaste(link), empty, others) : undefined;
+    const notClosed = await Promise.resolve(closing).then(
+      () => [],
+      () => empty,
+    );
+    open = [...notClosed, ...full];
     const back = new Set(
       await takeBackSlots(
         link,
-        open.filter((slot) => !found.has(slot)),
+        full.filter((slot) => !found.has(slot)),
       ),
     );
     open = open.filter((slot) => !back.has(slot));
