@@ -209,7 +209,8 @@ describe('a node', () => {
   });
 });
 
-describe('relay: true', { skip: process.platform !== 'linux' && 'needs loopback addresses of Linux' }, () => {
+const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
+describe('relay: true', { concurrency: true, skip }, () => {
   it('cuts a node off, which others then see as failed, and reconnects it', async () => {
     const nodes = await bed.start(3, { relay: true });
     await formCluster(nodes);
@@ -225,6 +226,24 @@ describe('relay: true', { skip: process.platform !== 'linux' && 'needs loopback 
     lost.reconnect();
     for (const node of nodes) await eventually(`${node.address} says ok`, () => isOk(node));
     for (const node of nodes) assert.doesNotMatch(await view(node), /fail/);
+  });
+
+  it('cuts a node off from another, and from nobody else', async () => {
+    const nodes = await bed.start(3, { relay: true, config: { 'cluster-node-timeout': '1000' } });
+    await formCluster(nodes);
+    const [one, other, third] = nodes as [ServerNode, ServerNode, ServerNode];
+    one.cutOff([other]);
+    for (const [by, of] of [
+      [one, other],
+      [other, one],
+    ] as const)
+      await eventually(`${by.address} suspects ${of.address}`, async () =>
+        new RegExp(`:${of.port}@\\S+ master,fail\\? `).test(await view(by)),
+      );
+    assert.doesNotMatch(await view(third), /fail/);
+    one.reconnect();
+    for (const node of nodes)
+      await eventually(`${node.address} is well`, async () => !/fail/.test(await view(node)));
   });
 
   it('holds what a client says to a node that is cut off', async () => {

@@ -276,7 +276,15 @@ export const cases: readonly Case[] = [
   {
     name: 'migrate_slots auto',
     form: { masters: 2, keys: KEYS },
-    args: (nodes) => ['migrate_slots', ...addresses(nodes, 0, 1), '0-1499', '--resume'],
+    // By default it is waited for a minute, twice, where nodes do not hear one another.
+    args: (nodes) => [
+      'migrate_slots',
+      ...addresses(nodes, 0, 1),
+      '0-1499',
+      '--resume',
+      '--atomic-timeout',
+      '3000',
+    ],
     goal: (nodes) =>
       assertLayout([
         [at(nodes, 0), '1500-8191'],

@@ -81,7 +81,7 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       break;
     }
     const [, told] = (undoes && /: redis-trib (fix \S+)/.exec(runs.at(-1)?.error?.hint ?? '')) || [];
-    if (told) runs.push(await startTool(told.split(' ')).ended);
+    if (told) runs.push(await startTool([...told.split(' '), '--yes']).ended);
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
