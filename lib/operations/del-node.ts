@@ -53,7 +53,8 @@ export function delNode(
     let leaver = nodeById(view, found.id) ?? found;
     const isAlive = view.reports.has(leaver.id);
     requireLeavable(view, leaver, options);
-    if (options.drain && isAlive && leaver.role === 'master') {
+    // What an earlier run has begun is finished also where the node has lost its slots to a replica of its own since.
+    if (options.drain && isAlive) {
       view = await finishOpenSlots(context, view, leaver.id);
       leaver = nodeById(view, leaver.id) ?? leaver;
       if (leaver.slots.length > 0)

@@ -4,7 +4,7 @@ import { lookSettled, requireAnswers, requireServing } from '../apply/settle.ts'
 import { formatAddress } from '../model/address.ts';
 import { failedNodes } from '../model/findings.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById, replicasOf } from '../model/view.ts';
+import { type ClusterView, nodeById, openSlotsOf, replicasOf } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { planGiveAway } from '../plan/give-away.ts';
 import { mastersOf } from '../plan/moves.ts';
@@ -30,8 +30,8 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
     let view = await lookSettled(context, seed, myself.id);
     requireMember(view);
     let leaver = leaverOf(view);
-    if (leaver.role === 'master') {
-      requireLeavable(view, leaver);
+    if (leaver.role === 'master') requireLeavable(view, leaver);
+    if (leaver.role === 'master' || wasMoving(view, leaver)) {
       view = await finishOpenSlots(context, view);
       leaver = leaverOf(view);
     }
@@ -59,6 +59,12 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
       },
     });
   });
+}
+
+// Of a replica: its master, which may have taken over from it in the middle of an earlier run, is at one end of an open slot.
+function wasMoving(view: ClusterView, { id, masterId }: NodeRecord): boolean {
+  const items = [...openSlotsOf(view).values()].flat();
+  return items.some(({ nodeId, peer }) => [id, masterId].includes(peer) || nodeId === masterId);
 }
 
 function leaverOf(view: ClusterView): NodeRecord {

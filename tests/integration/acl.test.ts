@@ -45,7 +45,7 @@ function rulesOf(row: string): string[] {
   const line = guide.split('\n').find((text) => text.startsWith(`| ${row}`));
   assert.ok(line, `the guide has a row "${row}"`);
   const [, , rules = ''] = line.replaceAll('\\|', '\0').split('|');
-  return (rules.match(/\+\S+/g) ?? []).map((rule) => rule.replaceAll('\0', '|').replace(/`$/, ''));
+  return (rules.match(/\+\S+/g) ?? []).map((rule) => rule.replaceAll('\0', '|').replace(/`.*/, ''));
 }
 
 const look = rulesOf('`list`');

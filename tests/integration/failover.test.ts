@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { failover, fixMigrating, migrateSlots, replicate } from '../../lib/index.ts';
+import { delNode, failover, fixMigrating, migrateSlots, quitCluster, replicate } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -121,6 +121,24 @@ describe('a master that fails over in the middle of a move', { concurrency: 3 },
       await failOver(world.nodes, world.sourceReplica);
       await finish(world);
       await assertMoved(world, world.sourceReplica, world.target);
+    });
+  }
+
+  for (const name of ['delNode()', 'quitCluster()'] as const) {
+    it(`and is to leave, as the source: ${name} finishes the move before it takes out what is a replica now`, async () => {
+      const world = await halfway();
+      const { nodes, source, target, other, sourceReplica, targetReplica } = world;
+      await failOver(nodes, sourceReplica);
+      if (name === 'delNode()') await delNode(other.address, source.address, { drain: true });
+      else await quitCluster(source.address);
+      assert.deepEqual(await openSlotsAt(nodes), []);
+      await assertLayout([
+        [sourceReplica, '0-99 101-5461'],
+        [target, '100 5462-10922'],
+        [other, '10923-16383'],
+        [targetReplica, `replica of ${target.address}`],
+      ]);
+      assert.equal(await ask(target, 'DBSIZE'), keys.length);
     });
   }
 

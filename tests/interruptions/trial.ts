@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../../lib/index.ts';
+import { ask } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
 import { type Random, randomFrom } from '../faults/random.ts';
 import type { Strike } from '../faults/strike.ts';
@@ -66,7 +67,7 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
     return told(first, [first, again], problems);
   }
   const { undoes, losesKeys } = first.struck ? options.event : {};
-  const unserved = one.unserved ?? undoes;
+  const unserved = one.unserved || undoes || (await hasLostTrack(one, nodes));
   const [changed, lost] = await whileItLies(unserved ? new Map() : keys, nodes, random.next());
   problems.push(...lost);
   for (const [key, value] of changed) {
@@ -99,6 +100,15 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       )),
     );
   return told(first, runs, problems);
+}
+
+// A replica that is promoted in the middle of a move knows nothing of it, and clients who ask it do not find what has left.
+async function hasLostTrack({ form }: Case, nodes: readonly ServerNode[]): Promise<boolean> {
+  const { masters, replicas = [] } = form;
+  const followers = nodes.slice(masters, masters + replicas.length).filter(({ pid }) => pid !== undefined);
+  const roles = await Promise.all(followers.map((node) => ask(node, 'ROLE')));
+  if (!roles.some((role) => (role as string[])[0] === 'master')) return false;
+  return (await openSlotsAt(nodes.filter(({ pid }) => pid !== undefined))).length > 0;
 }
 
 async function setScene(one: Case, nodes: readonly ServerNode[], random: Random): Promise<Scene> {
