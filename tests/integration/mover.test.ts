@@ -367,7 +367,10 @@ describe('a move that has failed', () => {
       migrateSlots(source.address, target.address, slots, options),
       (error: ClusterError) => {
         assert.match(error.message, /NOPERM/);
-        assert.deepEqual(error.openSlots, Array.from({ length: SLOTS }, (_, index) => SLOTS + index));
+        assert.deepEqual(
+          error.openSlots,
+          Array.from({ length: SLOTS }, (_, index) => SLOTS + index),
+        );
         return true;
       },
     );

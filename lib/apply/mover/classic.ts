@@ -121,12 +121,13 @@ async function leaveBehind(
     const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
     const full = slots.filter((_, index) => left[index] !== 0);
-    const closing = empty.length > 0 ? closeSlots(inHaste(link), empty, others) : undefined;
-    const notClosed = await Promise.resolve(closing).then(
-      () => [],
-      () => empty,
-    );
-    open = [...notClosed, ...full];
+    const isClosed =
+      empty.length === 0 ||
+      (await closeSlots(inHaste(link), empty, others).then(
+        () => true,
+        () => false,
+      ));
+    open = isClosed ? full : slots;
     const back = new Set(
       await takeBackSlots(
         link,
