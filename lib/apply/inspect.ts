@@ -71,7 +71,7 @@ async function askElsewhere(connections: Connections, view: ClusterView): Promis
   const others = new Map<string, { host: string; port: number }>();
   const seen = new Set<object>();
   for (const { records, inHandshake = [] } of view.reports.values()) {
-    for (const record of [...records, ...inHandshake]) {
+    for (const record of records.concat(inHandshake)) {
       if (seen.has(record)) continue;
       seen.add(record);
       const { address, flags } = record;
@@ -150,11 +150,18 @@ function linkOf(info: NodeInfo): ReplicaLink | undefined {
 }
 
 // slave0:ip=127.0.0.1,port=7003,state=online,offset=14,lag=0,type=replica
+// They are numbered without a gap (genRedisInfoString).
 function replicasOf(info: NodeInfo): ConnectedReplica[] {
-  return [...info].flatMap(([field, value]) => {
-    if (!/^slave\d+$/.test(field)) return [];
+  const replicas: ConnectedReplica[] = [];
+  for (let value = info.get('slave0'); value !== undefined; value = info.get(`slave${replicas.length}`)) {
     const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
     const [port, offset, lag] = ['port', 'offset', 'lag'].map((name) => Number(parts.get(name) ?? 0));
-    return [{ host: parts.get('ip') ?? '', port: port ?? 0, offset: offset ?? 0, lagSeconds: lag ?? 0 }];
-  });
+    replicas.push({
+      host: parts.get('ip') ?? '',
+      port: port ?? 0,
+      offset: offset ?? 0,
+      lagSeconds: lag ?? 0,
+    });
+  }
+  return replicas;
 }

@@ -63,8 +63,8 @@ function refusal(reply: ReplyError, address: Address): Error {
   });
 }
 
-/** Nodes asked at one time: the answers of a large cluster are large themselves. */
-const AT_ONCE = 32;
+/** Nodes asked at one time, and more of a cluster whose answers have no more lines than that together: some four megabytes. */
+const [AT_ONCE, LINES_AT_ONCE] = [32, 32_000];
 
 /**
  * Asks one node for the others, then all of them at once. Rejects only where the first gives no answer, and with the signal's
@@ -104,7 +104,7 @@ export async function look(
           return undefined;
         }
       },
-      AT_ONCE,
+      Math.max(AT_ONCE, Math.floor(LINES_AT_ONCE / first.records.length)),
     );
     for (const report of found) if (report) reports.set(report.myself.id, report);
     // A node may be known to some only, so each answer is searched for more.

@@ -47,12 +47,12 @@ export class NodeInfos {
 
 /** Reads the reply of INFO. */
 export function parseInfo(text: string): NodeInfo {
-  return new Map(
-    text.split('\r\n').flatMap((line): [string, string][] => {
-      const colon = line.indexOf(':');
-      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : [];
-    }),
-  );
+  const fields = new Map<string, string>();
+  for (const line of text.split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return fields;
 }
 
 /** `Redis 8.6.0`, `Valkey 9.1.0`, by the server section. */
@@ -78,11 +78,13 @@ export function dataBytes(info: NodeInfo): number {
 
 /** How many keys each database holds; those without any are left out. */
 export function databases(info: NodeInfo): { readonly db: number; readonly keys: number }[] {
-  return [...info].flatMap(([field, value]) => {
+  const found: { readonly db: number; readonly keys: number }[] = [];
+  for (const [field, value] of info) {
     const db = /^db(\d+)$/.exec(field)?.[1];
     const keys = /^keys=(\d+)/.exec(value)?.[1];
-    return db === undefined || keys === undefined ? [] : [{ db: Number(db), keys: Number(keys) }];
-  });
+    if (db !== undefined && keys !== undefined) found.push({ db: Number(db), keys: Number(keys) });
+  }
+  return found;
 }
 
 /** How many databases a cluster has: one, but for Valkey with `cluster-databases`. */

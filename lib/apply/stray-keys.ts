@@ -1,5 +1,6 @@
 import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import type { Address } from '../model/address.ts';
+import { countSlots } from '../model/node.ts';
 import type { StrayKeysAt } from '../model/node-findings.ts';
 import { expandSlots, SLOT_COUNT, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, reachableMasters } from '../model/view.ts';
@@ -39,14 +40,14 @@ async function findAt(
   const { address, myself } = report;
   const counts = new Map<number, number>();
   let hidden = 0;
-  const owned = new Set(expandSlots(myself.slots));
   const nothing = { id: myself.id, counts, hidden };
-  if (owned.size === SLOT_COUNT) return nothing;
-  const info = await infos.of(address);
-  const others = slotsWhere((slot) => !owned.has(slot));
-  for (const { db } of databases(info)) {
-    let left = await countSurplus(connections, address, db, owned);
+  if (countSlots(myself) === SLOT_COUNT) return nothing;
+  for (const { db } of databases(await infos.of(address))) {
+    const slots = expandSlots(myself.slots);
+    let left = await countSurplus(connections, address, db, slots);
     if (left <= 0) continue;
+    const owned = new Set(slots);
+    const others = slotsWhere((slot) => !owned.has(slot));
     left -= await countIn(connections, address, db, others, counts);
     if (left > 0 && unveil && !(await isTrimming(connections, address))) {
       const open = new Set(myself.openSlots.map(({ slot }) => slot));
@@ -63,9 +64,9 @@ async function countSurplus(
   connections: Connections,
   address: Address,
   db: number,
-  owned: ReadonlySet<number>,
+  owned: readonly number[],
 ): Promise<number> {
-  const commands = [...owned].map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
+  const commands = owned.map((slot): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot]);
   const [keyspace, ...inSlots] = await transact(connections, address, db, [
     ['INFO', 'keyspace'],
     ...commands,

@@ -22,44 +22,66 @@ const [NEWLINE, SPACE, ZERO, NINE] = [0x0a, 0x20, 0x30, 0x39];
  */
 export class NodeLines {
   readonly #known = new Map<number, Known[]>();
+  /** How many nodes the last reply listed: room for as many is made at once. */
+  #count = 0;
+  /** Where the line ends that was read last. */
+  #end = 0;
 
   parse(text: Buffer): NodeRecord[] {
     const view = viewOf(text);
-    const records: NodeRecord[] = [];
-    for (let start = 0; start < text.length; ) {
-      const newline = text.indexOf(NEWLINE, start);
-      const end = newline < 0 ? text.length : newline;
-      const record = this.#read(text, view, start, end);
-      if (record) records.push(record);
-      if (records.length > MOST_NODES) throw new TypeError(`It lists more than ${MOST_NODES} nodes`);
-      start = end + 1;
+    const records: NodeRecord[] = new Array(this.#count);
+    let count = 0;
+    for (let start = 0; start < text.length; start = this.#end + 1) {
+      const record = this.#recall(text, view, start) ?? this.#read(text, view, start);
+      if (record) records[count++] = record;
+      if (count > MOST_NODES) throw new TypeError(`It lists more than ${MOST_NODES} nodes`);
     }
+    records.length = count;
+    this.#count = count;
     return records;
   }
 
-  #read(text: Buffer, view: DataView, start: number, end: number): NodeRecord | undefined {
-    const isShort = end - start < ID_LENGTH;
-    const mark = isShort ? 0 : view.getInt32(start) ^ view.getInt32(start + ID_LENGTH - 4);
-    const alike = this.#known.get(mark) ?? [];
-    for (const { head, tail, record } of alike) {
+  // A line that says what another said ends where that ended, so that nothing has to be looked for.
+  #recall(text: Buffer, view: DataView, start: number): NodeRecord | undefined {
+    const alike = this.#known.get(markOf(view, start));
+    if (alike === undefined) return undefined;
+    for (let index = 0; index < alike.length; index++) {
+      const { head, tail, record } = alike[index] as Known;
       if (!isAt(view, start, head)) continue;
-      const times = endOfTimes(text, start + head.byteLength, end);
-      if (times + tail.byteLength === end && isAt(view, times, tail)) return record;
+      const times = endOfTimes(text, start + head.byteLength);
+      const end = times + tail.byteLength;
+      if ((end < text.length && text[end] !== NEWLINE) || !isAt(view, times, tail)) continue;
+      this.#end = end;
+      return record;
     }
-    const line = text.toString('latin1', start, end).trim();
+    return undefined;
+  }
+
+  #read(text: Buffer, view: DataView, start: number): NodeRecord | undefined {
+    const newline = text.indexOf(NEWLINE, start);
+    this.#end = newline < 0 ? text.length : newline;
+    const line = text.toString('latin1', start, this.#end).trim();
     if (line === '') return undefined;
     const parsed = parseNodeLine(line);
+    const mark = markOf(view, start);
+    const alike = this.#known.get(mark) ?? [];
     // One string for one id: comparing it is cheap then.
     const { id } = alike.find(({ record }) => record.id === parsed.id)?.record ?? parsed;
     const record = { ...parsed, id };
     const bytes = Buffer.from(line, 'latin1');
     const times = /^\S+ \S+ \S+ \S+ /.exec(line)?.[0].length ?? bytes.length;
-    const tail = bytes.subarray(endOfTimes(bytes, times, bytes.length));
+    const tail = bytes.subarray(endOfTimes(bytes, times));
     if (alike.length >= MOST_ALIKE) return record;
     alike.push({ head: viewOf(bytes.subarray(0, times)), tail: viewOf(tail), record });
     this.#known.set(mark, alike);
     return record;
   }
+}
+
+// Ids differ in their first four digits most of the time, or in their last.
+function markOf(view: DataView, start: number): number {
+  const last = start + ID_LENGTH - 4;
+  return last + 4 > view.byteLength ? 0 : view.getInt32(start) ^ view.getInt32(last);
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
@@ -77,12 +99,12 @@ function isAt(text: DataView, start: number, part: DataView): boolean {
 }
 
 // Where ping-sent and pong-recv end, two numbers with a space between.
-function endOfTimes(text: Buffer, from: number, end: number): number {
+function endOfTimes(text: Buffer, from: number): number {
   let spaces = 0;
-  for (let at = from; at < end; at++) {
+  for (let at = from; at < text.length; at++) {
     const byte = text[at] as number;
     if (byte === SPACE && spaces++ === 0) continue;
     if (byte < ZERO || byte > NINE) return at;
   }
-  return end;
+  return text.length;
 }

@@ -45,15 +45,17 @@ export interface OpenSlotOfNode extends OpenSlot {
   readonly nodeId: string;
 }
 
+const INFO_FIELD = /^cluster_(state|slots_assigned|known_nodes|current_epoch):(.*)/gm;
+
 /** Reads the reply of CLUSTER INFO. */
 export function parseClusterInfo(text: string): ClusterInfo {
-  const field = (name: string): string | undefined =>
-    new RegExp(`^cluster_${name}:([^\\r\\n]*)`, 'm').exec(text)?.[1];
+  const fields = new Map<string, string>();
+  for (const [, name = '', value = ''] of text.matchAll(INFO_FIELD)) fields.set(name, value);
   return {
-    state: field('state') === 'ok' ? 'ok' : 'fail',
-    slotsAssigned: Number(field('slots_assigned') ?? 0),
-    knownNodes: Number(field('known_nodes') ?? 0),
-    currentEpoch: Number(field('current_epoch') ?? 0),
+    state: fields.get('state') === 'ok' ? 'ok' : 'fail',
+    slotsAssigned: Number(fields.get('slots_assigned') ?? 0),
+    knownNodes: Number(fields.get('known_nodes') ?? 0),
+    currentEpoch: Number(fields.get('current_epoch') ?? 0),
   };
 }
 

@@ -58,4 +58,41 @@ describe('Looking at a cluster', () => {
       }
     });
   }
+
+  test('asks forty others at one time', async () => {
+    const ports: number[] = [];
+    const held: (() => void)[] = [];
+    let asked = 0;
+    const nodes = (port: number): string =>
+      ports
+        .map((each, index) => {
+          const flags = each === port ? 'myself,master' : 'master';
+          const slots = index === 0 ? ' 0-16383' : '';
+          return `${index.toString(16).padStart(40, '0')} 127.0.0.1:${each}@1 ${flags} - 0 0 ${index + 1} connected${slots}\n`;
+        })
+        .join('');
+    const servers: MadeUpServer[] = [];
+    for (let count = 0; count <= 40; count++) {
+      const server = await startMadeUp(([first = '', second = ''], port) => {
+        if (first === 'CLIENT') return '+OK\r\n';
+        const command = `${first} ${second}`;
+        const text = { 'CLUSTER NODES': nodes(port), 'CLUSTER INFO': INFO }[command] ?? '# none\r\n';
+        const reply = bulk(text);
+        if (port === ports[0]) return reply;
+        if (second === 'NODES') asked++;
+        return (socket) => {
+          held.push(() => socket.write(reply));
+          if (asked === 40) for (const send of held.splice(0)) send();
+        };
+      });
+      servers.push(server);
+      ports.push(server.port);
+    }
+    try {
+      const { code, stdout, stderr } = await runMain(['check', `127.0.0.1:${ports[0]}`]);
+      assert.equal(code, 0, stdout + stderr);
+    } finally {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+    }
+  });
 });
