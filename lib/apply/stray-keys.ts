@@ -1,5 +1,6 @@
 import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import type { Address } from '../model/address.ts';
+import { countSlots } from '../model/node.ts';
 import type { StrayKeysAt } from '../model/node-findings.ts';
 import { expandSlots, SLOT_COUNT, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, reachableMasters } from '../model/view.ts';
@@ -39,14 +40,15 @@ async function findAt(
   const { address, myself } = report;
   const counts = new Map<number, number>();
   let hidden = 0;
-  const owned = new Set(expandSlots(myself.slots));
   const nothing = { id: myself.id, counts, hidden };
-  if (owned.size === SLOT_COUNT) return nothing;
-  const info = await infos.of(address);
-  const others = slotsWhere((slot) => !owned.has(slot));
-  for (const { db } of databases(info)) {
+  if (countSlots(myself) === SLOT_COUNT) return nothing;
+  const held = databases(await infos.of(address));
+  if (held.length === 0) return nothing;
+  const owned = new Set(expandSlots(myself.slots));
+  for (const { db } of held) {
     let left = await countSurplus(connections, address, db, owned);
     if (left <= 0) continue;
+    const others = slotsWhere((slot) => !owned.has(slot));
     left -= await countIn(connections, address, db, others, counts);
     if (left > 0 && unveil && !(await isTrimming(connections, address))) {
       const open = new Set(myself.openSlots.map(({ slot }) => slot));
