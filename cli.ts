@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import process from 'node:process';
+// The process is the global one: importing node:process would open all of stdin, stdout and stderr, for what it exports.
 import type { Interface } from 'node:readline';
 import { asksForVersion, EXIT, UsageError } from './lib/cli/io.ts';
 import { VERSION } from './lib/version.ts';
@@ -17,18 +17,20 @@ process.on('SIGTERM', onSignal);
 
 /**
  * Writes as long as that goes. That nobody reads any more, or the disk is full, is no reason to leave a slot half moved: the
- * command goes on, and ends with its own exit code, or with 1 where what it had to say is lost.
+ * command goes on, and ends with its own exit code, or with 1 where what it had to say is lost. Opened when there is something to
+ * say: that takes a while.
  */
-function writer(stream: NodeJS.WriteStream, onLost: (error: NodeJS.ErrnoException) => void) {
+function writer(name: 'stdout' | 'stderr', onLost: (error: NodeJS.ErrnoException) => void) {
+  let stream: NodeJS.WriteStream | undefined;
   let isLost = false;
   const lose = (error: NodeJS.ErrnoException): void => {
     if (!isLost) onLost(error);
     isLost = true;
   };
-  stream.on('error', lose);
   return (text: string): void => {
     if (isLost) return;
     try {
+      stream ??= process[name].on('error', lose);
       stream.write(text);
     } catch (error) {
       // Files are written to at once, and so fail here.
@@ -37,8 +39,8 @@ function writer(stream: NodeJS.WriteStream, onLost: (error: NodeJS.ErrnoExceptio
   };
 }
 
-const stderr = writer(process.stderr, () => {});
-const stdout = writer(process.stdout, (error) => {
+const stderr = writer('stderr', () => {});
+const stdout = writer('stdout', (error) => {
   // A reader that has seen enough, such as head, is no error.
   if (error.code === 'EPIPE') return;
   stderr(`Cannot write the output: ${error.message}\n`);
@@ -91,11 +93,11 @@ async function run(words: readonly string[]): Promise<number> {
     stdout,
     stderr,
     env: process.env,
-    isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+    isTerminal: () => process.stderr.isTTY === true && process.env.TERM !== 'dumb',
     // A terminal that was never told its size says 0.
     columns: () => process.stderr.columns || 80,
     askSecret,
-    canAsk: process.stdin.isTTY === true,
+    canAsk: () => process.stdin.isTTY === true,
     ask,
     signal: stop.signal,
   });

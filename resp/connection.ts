@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import process from 'node:process';
 import { Deadline } from './deadline.ts';
 import { Decoder } from './decode.ts';
 import { encodeCommand } from './encode.ts';
@@ -178,6 +177,7 @@ export class Connection {
     this.#queue.push(request);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
+    // The global process: to import node:process makes Node open stdin, stdout and stderr for what it exports.
     process.nextTick(() => {
       this.#flushScheduled = false;
       this.#flush();

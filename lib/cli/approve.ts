@@ -19,13 +19,13 @@ export function approver(
 ): OperationOptions['approve'] {
   const { asks, name } = command;
   if (!asks || values.yes || values['dry-run']) return undefined;
-  if (asks === true && !io.canAsk) {
+  if (asks === true && !io.canAsk()) {
     throw new UsageError(noTerminal(name));
   }
   return async (plan: Plan): Promise<boolean> => {
     if (asks !== true && !asks(plan)) return true;
     const lines = ['To do, in this order:', ...planLines(plan), ''].join('\n');
-    if (!io.canAsk) {
+    if (!io.canAsk()) {
       throw new ClusterError(
         'NOT_APPROVED',
         `${name} would change who owns slots, and there is no terminal to ask at`,
@@ -57,7 +57,7 @@ export async function confirmKeys(
   describe: () => Promise<string>,
 ): Promise<void> {
   if (values.yes || values['dry-run']) return;
-  if (!io.canAsk) throw new UsageError(noTerminal(name));
+  if (!io.canAsk()) throw new UsageError(noTerminal(name));
   const text = await describe();
   (values.json || values['json-stream'] ? io.stderr : io.stdout)(`${text}\n`);
   if (await saysYes(io)) return;

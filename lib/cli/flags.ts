@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { mapAddress, parseAddress } from '../model/address.ts';
 import type { ConnectionOptions } from '../options.ts';
@@ -160,7 +159,7 @@ function addressMapOf(values: FlagValues): Readonly<Record<string, string>> | un
 async function findPassword(values: FlagValues, io: Io): Promise<string | undefined> {
   if (values.askpass) return io.askSecret('Password: ');
   const file = text(values, 'pass-file');
-  if (file !== undefined) return readText(file, 'pass-file').split(/\r?\n/, 1)[0] ?? '';
+  if (file !== undefined) return (await readText(file, 'pass-file')).split(/\r?\n/, 1)[0] ?? '';
   return text(values, 'pass') ?? (io.env.REDISCLI_AUTH || undefined);
 }
 
@@ -175,9 +174,9 @@ async function tlsOptions(values: FlagValues): Promise<ConnectionOptions['tls']>
     throw new UsageError('--cert and --key go together');
   }
   const files = {
-    ...(ca === undefined ? {} : { ca: readText(ca, 'cacert') }),
-    ...(cert === undefined ? {} : { cert: readText(cert, 'cert') }),
-    ...(key === undefined ? {} : { key: readText(key, 'key') }),
+    ...(ca === undefined ? {} : { ca: await readText(ca, 'cacert') }),
+    ...(cert === undefined ? {} : { cert: await readText(cert, 'cert') }),
+    ...(key === undefined ? {} : { key: await readText(key, 'key') }),
   };
   await requireUsable(files);
   return {
@@ -202,7 +201,8 @@ function text(values: FlagValues, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function readText(path: string, flag: string): string {
+async function readText(path: string, flag: string): Promise<string> {
+  const { readFileSync } = await import('node:fs');
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {

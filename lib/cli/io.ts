@@ -4,13 +4,13 @@ export interface Io {
   readonly stderr: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** True where stderr is a terminal: then progress is shown there. */
-  readonly isTerminal: boolean;
+  readonly isTerminal: () => boolean;
   /** Width of the terminal in characters. */
   readonly columns: () => number;
   /** Asks for a line on the terminal, unseen. Rejects where there is none. */
   readonly askSecret: (prompt: string) => Promise<string>;
   /** True where a question can be answered: stdin is a terminal. */
-  readonly canAsk: boolean;
+  readonly canAsk: () => boolean;
   /** Asks for a line, on the terminal or from a pipe. Undefined at its end. */
   readonly ask: (question: string) => Promise<string | undefined>;
   readonly signal: AbortSignal;

@@ -19,7 +19,7 @@ export class ProgressView {
     if (event.type === 'warning') this.#warn(event.message);
     else if (event.type === 'retry')
       this.#warn(`${event.node} slot ${event.slot}: ${event.reason}; trying again`);
-    else if (this.#io.isTerminal) this.#show(this.#line(event));
+    else if (this.#io.isTerminal()) this.#show(this.#line(event));
   };
 
   /** Takes the line away again. */

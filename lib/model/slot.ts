@@ -101,7 +101,8 @@ export function slotsWhere(condition: (slot: number) => boolean): number[] {
 /** The fewest ranges that hold exactly these slots, in ascending order. */
 export function toRanges(slots: Iterable<number>): SlotRange[] {
   const ranges: [number, number][] = [];
-  for (const slot of Array.from(slots).sort((a, b) => a - b)) {
+  // Of numbers alone: that sorts by value, and without calling back for every two of up to 16384.
+  for (const slot of Float64Array.from(slots).sort()) {
     const current = ranges.at(-1);
     if (current && slot <= current[1] + 1) current[1] = slot;
     else ranges.push([slot, slot]);

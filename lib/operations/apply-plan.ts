@@ -28,7 +28,7 @@ import { type ClusterLike, seedOf, withContext } from './run.ts';
  * Rejects with ClusterError `PLAN_INVALID`, `NOT_SAME_CLUSTER`, or `PLAN_STALE` where anything is neither as the plan saw it
  * nor as it makes it, before anything is changed.
  */
-export function applyPlan(
+export async function applyPlan(
   cluster: ClusterLike,
   plan: Plan,
   options: OperationOptions = {},

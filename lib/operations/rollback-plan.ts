@@ -21,7 +21,7 @@ import { type ClusterLike, seedOf } from './run.ts';
  * Rejects with ClusterError `PLAN_STALE` as `applyPlan` does, with `NOT_REVERSIBLE` for what cannot be taken back, and with
  * `NODE_NOT_EMPTY` where keys would be lost, before anything is changed.
  */
-export function rollbackPlan(
+export async function rollbackPlan(
   cluster: ClusterLike,
   plan: Plan,
   options: OperationOptions = {},

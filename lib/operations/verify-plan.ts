@@ -24,7 +24,7 @@ export interface PlanStanding {
 }
 
 /** Tells how far a plan has come; changes nothing. Rejects with ClusterError `PLAN_INVALID`, or where no node can be asked. */
-export function verifyPlan(
+export async function verifyPlan(
   cluster: ClusterLike,
   plan: Plan,
   options: ConnectionOptions & ControlOptions = {},

@@ -19,10 +19,10 @@ export async function runMain(argv: readonly string[], io: Partial<Io> = {}): Pr
       stderr += text;
     },
     env: {},
-    isTerminal: false,
+    isTerminal: () => false,
     columns: () => 80,
     askSecret: () => Promise.reject(new Error('There is no terminal')),
-    canAsk: false,
+    canAsk: () => false,
     ask: () => Promise.reject(new Error('There is no terminal')),
     signal: new AbortController().signal,
     ...io,

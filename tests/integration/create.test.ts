@@ -92,7 +92,7 @@ describe('createCluster()', () => {
     const silent = await runMain(words);
     assert.equal(silent.code, 2);
     assert.match(silent.stderr, /add --yes/);
-    const declined = await runMain(words, { canAsk: true, ask: () => Promise.resolve('no') });
+    const declined = await runMain(words, { canAsk: () => true, ask: () => Promise.resolve('no') });
     assert.equal(declined.code, 1);
     assert.match(declined.stdout, /^To do, in this order:\n {2}1\. Assign slots 0-8191 to /);
     assert.match(declined.stderr, /not approved\nNext: Nothing was changed/);

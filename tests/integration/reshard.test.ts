@@ -172,7 +172,7 @@ describe('redis-trib reshard', { concurrency: true }, () => {
         questions.push(question);
         return answers.shift();
       };
-      const ran = await runMain(['reshard', a.address], { canAsk: true, ask });
+      const ran = await runMain(['reshard', a.address], { canAsk: () => true, ask });
       assert.equal(ran.code, code, ran.stderr);
       assert.deepEqual(
         questions.map((question) => question.split(' ').slice(0, 2).join(' ')),
@@ -185,7 +185,7 @@ describe('redis-trib reshard', { concurrency: true }, () => {
         [b, last === 'no' ? '8192-16383' : '0-9 8192-16383'],
       ]);
     }
-    const ended = await runMain(['reshard', a.address], { canAsk: true, ask: async () => undefined });
+    const ended = await runMain(['reshard', a.address], { canAsk: () => true, ask: async () => undefined });
     assert.equal(ended.code, 2, ended.stderr);
   });
 

@@ -333,7 +333,7 @@ describe('redis-trib restore', () => {
     const refused = await runMain(['restore', node, '--dir', dir]);
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /there is no terminal: add --yes/);
-    const no = await runMain(['restore', node, '--dir', dir], { canAsk: true, ask: async () => 'no' });
+    const no = await runMain(['restore', node, '--dir', dir], { canAsk: () => true, ask: async () => 'no' });
     assert.equal(no.code, 1);
     assert.equal((await contentOf(others)).size, 0);
     const { code, stdout, stderr } = await runMain(['restore', node, '--dir', dir, '--yes']);

@@ -24,10 +24,10 @@ function screen(columns = 200, isTerminal = true): Screen {
       text += more;
     },
     env: {},
-    isTerminal,
+    isTerminal: () => isTerminal,
     columns: () => columns,
     askSecret: () => Promise.reject(new Error('Not asked')),
-    canAsk: false,
+    canAsk: () => false,
     ask: () => Promise.resolve(undefined),
     signal: new AbortController().signal,
   });

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ClusterError, type Plan, parsePlan, type Step } from '../../lib/index.ts';
+import {
+  applyPlan,
+  ClusterError,
+  type Plan,
+  parsePlan,
+  rollbackPlan,
+  type Step,
+  verifyPlan,
+} from '../../lib/index.ts';
 import { idOf } from '../helpers/views.ts';
 
 const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${7000 + node}` });
@@ -202,5 +210,15 @@ describe('parsePlan()', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('applyPlan(), verifyPlan(), rollbackPlan()', () => {
+  test('reject what is no plan, and do not throw it', async () => {
+    const nothing = {} as Plan;
+    for (const carryOut of [applyPlan, verifyPlan, rollbackPlan]) {
+      const outcome = carryOut('127.0.0.1:1', nothing).catch((error) => error.code);
+      assert.equal(await outcome, 'PLAN_INVALID');
+    }
   });
 });

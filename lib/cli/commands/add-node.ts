@@ -20,7 +20,7 @@ export const addNode: Command = {
   run: async ({ positionals: [node = '', cluster = ''], options, values }) => {
     const isReplica = values.replica === true;
     if (values.of !== undefined && !isReplica) throw new UsageError('--of needs --replica');
-    const { addNode } = await import('../../index.ts');
+    const { addNode } = await import('../../operations/add-node.ts');
     const replicaOf = isReplica ? String(values.of ?? '') || true : false;
     const result = await addNode(cluster, node, { ...options, replicaOf });
     const step = result.plan.steps.find(({ type }) => type === 'replicate');

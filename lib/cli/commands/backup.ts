@@ -33,7 +33,7 @@ export const backup: Command = {
   run: async ({ positionals: [cluster = ''], options, values }) => {
     const dir = directoryOf('backup', values.dir);
     const idleTimeout = numberFlag(values, 'idle-timeout');
-    const { backupCluster } = await import('../../index.ts');
+    const { backupCluster } = await import('../../operations/backup-cluster.ts');
     const result = await backupCluster(cluster, {
       ...options,
       dir,

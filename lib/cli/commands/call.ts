@@ -15,7 +15,7 @@ export const call: Command = {
   },
   takesCommand: true,
   run: async ({ positionals: [node = '', ...command], options, values }) => {
-    const { execute } = await import('../../index.ts');
+    const { execute } = await import('../../operations/execute.ts');
     const roles = {
       mastersOnly: values['only-masters'] === true,
       replicasOnly: values['only-replicas'] === true,

@@ -22,7 +22,7 @@ export const create: Command = {
     ...maxSlots,
   },
   run: async ({ positionals, options, values }) => {
-    const { createCluster } = await import('../../index.ts');
+    const { createCluster } = await import('../../operations/create-cluster.ts');
     const own = given({
       replicas: numberFlag(values, 'replicas', 0),
       maxSlots: numberFlag(values, 'max-slots'),

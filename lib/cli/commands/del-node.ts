@@ -16,7 +16,7 @@ export const delNode: Command = {
     ...moveFlags,
   },
   run: async ({ positionals: [cluster = '', node = ''], options, values }) => {
-    const library = await import('../../index.ts');
+    const library = await import('../../operations/del-node.ts');
     const result = await library.delNode(cluster, node, { ...options, drain: values.drain === true });
     return operated(result, `${node} has left the cluster`);
   },

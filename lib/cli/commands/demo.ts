@@ -30,7 +30,7 @@ export const demo: Command = {
       throw new UsageError(`The ports of ${size} nodes end above ${LAST_PORT}: choose a lower --port`);
     }
     const { findProgram, startServers } = await import('../demo-servers.ts');
-    const { createCluster } = await import('../../index.ts');
+    const { createCluster } = await import('../../operations/create-cluster.ts');
     const { signal } = io;
     const program = typeof values.server === 'string' ? values.server : findProgram(io.env.PATH ?? '');
     const servers = await startServers(program, size, port, signal);

@@ -21,7 +21,7 @@ export const drain: Command = {
     },
   },
   run: async ({ positionals: [cluster = '', target = ''], options, values }) => {
-    const library = await import('../../index.ts');
+    const library = await import('../../operations/drain.ts');
     const moveSlots = values['move-slots'] === true;
     const result = await library.drain(cluster, target, { ...options, moveSlots });
     if (!result.applied) return operated(result, '');

@@ -14,7 +14,7 @@ export const execute: Command = {
   },
   takesCommand: true,
   run: async ({ positionals: [node = '', ...command], options, values }) => {
-    const { execute } = await import('../../index.ts');
+    const { execute } = await import('../../operations/execute.ts');
     const roles = {
       mastersOnly: values['master-only'] === true,
       replicasOnly: values['slave-only'] === true,

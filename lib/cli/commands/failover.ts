@@ -20,7 +20,7 @@ export const failover: Command = {
   run: async ({ positionals: [replica = ''], options, values }) => {
     const mode = MODES.find((one) => one === (values.mode ?? 'graceful'));
     if (!mode) throw new UsageError(`Not a mode: "${values.mode}" (expected ${MODES.join(', ')})`);
-    const library = await import('../../index.ts');
+    const library = await import('../../operations/failover.ts');
     const result = await library.failover(replica, { ...options, mode });
     const nothing = result.plan.steps.length === 0;
     return operated(result, nothing ? `${replica} is a master already` : `${replica} is the master now`);

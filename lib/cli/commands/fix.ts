@@ -32,7 +32,7 @@ export const fix: Command = {
   },
   run: async ({ positionals: [node = ''], options, values }) => {
     const withUnreachableMasters = values['with-unreachable-masters'] === true;
-    const { fixMigrating } = await import('../../index.ts');
+    const { fixMigrating } = await import('../../operations/fix-migrating.ts');
     const result = await fixMigrating(node, { ...options, withUnreachableMasters });
     return operated(
       result,

@@ -53,7 +53,7 @@ export const importCommand: Command = {
       replace: values.replace === true,
       ...databasesOf(values),
     };
-    const { importKeys } = await import('../../index.ts');
+    const { importKeys } = await import('../../operations/import-keys.ts');
     await confirmKeys('import', values, io, async () =>
       describe(await importKeys(cluster, from, { ...wanted, dryRun: true }), cluster, wanted),
     );

@@ -10,7 +10,7 @@ export const join: Command = {
   example: '127.0.0.1:7000 127.0.0.1:7003',
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [cluster = '', node = ''], options }) => {
-    const { joinCluster } = await import('../../index.ts');
+    const { joinCluster } = await import('../../operations/join-cluster.ts');
     return operated(await joinCluster(cluster, node, options), `Joined ${node} to the cluster`);
   },
 };
@@ -23,7 +23,7 @@ export const joinNoLoad: Command = {
   example: '127.0.0.1:7000 127.0.0.1:7003',
   flags: changeFlags,
   run: async ({ positionals: [cluster = '', node = ''], options }) => {
-    const { joinNoLoad } = await import('../../index.ts');
+    const { joinNoLoad } = await import('../../operations/join-cluster.ts');
     return operated(await joinNoLoad(cluster, node, options), `Joined ${node} to the cluster, without slots`);
   },
 };

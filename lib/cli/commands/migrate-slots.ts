@@ -17,7 +17,7 @@ export const migrateSlots: Command = {
     resume: { type: 'boolean', help: 'Take slots that TARGET holds already for moved' },
   },
   run: async ({ positionals: [source = '', target = '', ...ranges], options, values }) => {
-    const { migrateSlots } = await import('../../index.ts');
+    const { migrateSlots } = await import('../../operations/migrate-slots.ts');
     const slots = readRanges(ranges);
     const result = await migrateSlots(source, target, slots, {
       ...options,

@@ -27,7 +27,7 @@ export const apply: Command = {
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [file = ''], options }) => {
     const plan = await read(file);
-    const { applyPlan } = await import('../../index.ts');
+    const { applyPlan } = await import('../../operations/apply-plan.ts');
     const result = await applyPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
     return operated(
@@ -50,7 +50,7 @@ export const rollback: Command = {
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [file = ''], options }) => {
     const plan = await read(file);
-    const { rollbackPlan } = await import('../../index.ts');
+    const { rollbackPlan } = await import('../../operations/rollback-plan.ts');
     const result = await rollbackPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
     return operated(
@@ -69,7 +69,7 @@ export const verify: Command = {
   example: 'plan.json',
   run: async ({ positionals: [file = ''], options }) => {
     const plan = await read(file);
-    const { verifyPlan } = await import('../../index.ts');
+    const { verifyPlan } = await import('../../operations/verify-plan.ts');
     const { standingOutcome } = await import('../standing-view.ts');
     return standingOutcome(await verifyPlan(await nodeOf(plan, options), plan, options), plan);
   },

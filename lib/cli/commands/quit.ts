@@ -12,7 +12,7 @@ export const quit: Command = {
   example: '127.0.0.1:7003',
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [node = ''], options }) => {
-    const { quitCluster } = await import('../../index.ts');
+    const { quitCluster } = await import('../../operations/quit-cluster.ts');
     return operated(await quitCluster(node, options), `${node} has left the cluster`);
   },
 };

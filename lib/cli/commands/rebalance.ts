@@ -33,7 +33,7 @@ export const rebalance: Command = {
   run: async ({ positionals: [cluster = ''], options, values }) => {
     const wanted = given({ weights: weightsOf(values), threshold: thresholdOf(values), by: kindOf(values) });
     const useEmptyMasters = values['use-empty-masters'] === true;
-    const { rebalance } = await import('../../index.ts');
+    const { rebalance } = await import('../../operations/rebalance.ts');
     const result = await rebalance(cluster, { ...options, ...wanted, useEmptyMasters });
     if (result.plan.steps.length > 0) return operated(result, `Rebalanced ${cluster}`);
     const { threshold = 2, by = 'slots' } = wanted;

@@ -11,7 +11,7 @@ export const replicate: Command = {
   example: '127.0.0.1:7000 127.0.0.1:7004',
   flags: changeFlags,
   run: async ({ positionals: [master = '', replica = ''], options }) => {
-    const { replicate } = await import('../../index.ts');
+    const { replicate } = await import('../../operations/replicate.ts');
     const result = await replicate(master, replica, options);
     const step = result.plan.steps.find(({ type }) => type === 'replicate');
     const of = step?.type === 'replicate' ? step.master.address : master;

@@ -18,7 +18,7 @@ export const rescue: Command = {
     },
   },
   run: async ({ positionals: [cluster = '', node = ''], options }) => {
-    const { rescueCluster } = await import('../../index.ts');
+    const { rescueCluster } = await import('../../operations/rescue-cluster.ts');
     const result = await rescueCluster(cluster, node, options);
     const nothing = result.plan.steps.length === 0;
     return operated(result, nothing ? 'No slot is missing' : `${node} has taken the lost slots`);

@@ -26,7 +26,7 @@ export const reshard: Command = {
   run: async (invocation) => {
     const [cluster = ''] = invocation.positionals;
     const { from, to, slots } = await wishes(invocation, cluster);
-    const { reshard } = await import('../../index.ts');
+    const { reshard } = await import('../../operations/reshard.ts');
     const result = await reshard(cluster, { ...invocation.options, from, to, slots });
     return operated(result, `${to} holds the slots`);
   },
@@ -40,7 +40,7 @@ interface Wishes {
 
 async function wishes({ values, io, options }: Invocation, cluster: string): Promise<Wishes> {
   const missing = ['slots', 'to', 'from'].filter((name) => values[name] === undefined);
-  if (missing.length > 0 && (!io.canAsk || values.yes)) {
+  if (missing.length > 0 && (!io.canAsk() || values.yes)) {
     throw new UsageError(`reshard needs ${missing.map((name) => `--${name}`).join(', ')}`);
   }
   // What was given is read before anything is asked, of a person or of a node.
@@ -59,7 +59,7 @@ async function wishes({ values, io, options }: Invocation, cluster: string): Pro
 }
 
 async function mastersText(cluster: string, options: OperationOptions): Promise<string> {
-  const { listMasters } = await import('../../index.ts');
+  const { listMasters } = await import('../../operations/list-nodes.ts');
   const { nodes } = await listMasters(cluster, options);
   const lines = nodes.map(
     (node) => `  ${node.nodeId} ${node.addr()} ${count(node.assignedSlots.length, 'slot')}`,

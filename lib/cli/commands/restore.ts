@@ -26,7 +26,7 @@ export const restore: Command = {
   run: async ({ positionals: [cluster = ''], options, values, io }) => {
     const dir = directoryOf('restore', values.dir);
     const wanted: RestoreOptions = { ...options, dir, replace: values.replace === true };
-    const { restoreCluster } = await import('../../index.ts');
+    const { restoreCluster } = await import('../../operations/restore-cluster.ts');
     await confirmKeys('restore', values, io, async () =>
       describe(await restoreCluster(cluster, { ...wanted, dryRun: true }), cluster, wanted),
     );

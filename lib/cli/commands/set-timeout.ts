@@ -19,7 +19,7 @@ export const setTimeout: Command = {
     if (!(timeout >= 100 && timeout <= 0x7fffffff)) {
       throw new UsageError(`Not a node timeout in ms from 100 up: "${text}"`);
     }
-    const { setNodeTimeout } = await import('../../index.ts');
+    const { setNodeTimeout } = await import('../../operations/set-node-timeout.ts');
     return timeoutSet(await setNodeTimeout(node, timeout, options));
   },
 };

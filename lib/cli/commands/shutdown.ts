@@ -14,7 +14,7 @@ export const shutdown: Command = {
     'ignore-failed': { type: 'boolean', help: 'Leave failed nodes out of account' },
   },
   run: async ({ positionals: [node = ''], options, values }) => {
-    const { shutdownCluster } = await import('../../index.ts');
+    const { shutdownCluster } = await import('../../operations/shutdown-cluster.ts');
     const result = await shutdownCluster(node, {
       ...options,
       ignoreFailed: values['ignore-failed'] === true,

@@ -8,7 +8,7 @@ export const maxSlots: Flags = {
 };
 
 async function startCluster({ positionals, options, values }: Invocation): Promise<Outcome> {
-  const { startClusterOnMulti } = await import('../../index.ts');
+  const { startClusterOnMulti } = await import('../../operations/start-cluster.ts');
   const limit = numberFlag(values, 'max-slots');
   const result = await startClusterOnMulti(positionals, {
     ...options,

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import type { ConnectionOptions, OperationOptions } from '../../options.ts';
 import { connectionOptions } from '../flags.ts';
@@ -22,7 +20,7 @@ export async function compatOptionsOf(read: CompatArguments, io: Io): Promise<Op
   return {
     ...connection,
     ...familyOf(read),
-    ...withTlsOptions(connection, read),
+    ...(await withTlsOptions(connection, read)),
     ...(timeout === undefined ? {} : { migrateTimeout: timeout }),
     ...(values.atomic ? { method: 'atomic' as const } : {}),
     signal: io.signal,
@@ -48,7 +46,10 @@ function connectTimeout(read: CompatArguments): Record<string, string> {
   return { 'connect-timeout': String(ms) };
 }
 
-function withTlsOptions({ tls }: ConnectionOptions, read: CompatArguments): Pick<ConnectionOptions, 'tls'> {
+async function withTlsOptions(
+  { tls }: ConnectionOptions,
+  read: CompatArguments,
+): Promise<Pick<ConnectionOptions, 'tls'>> {
   const dir = textOf(read, 'cacertdir');
   const ciphers = [textOf(read, 'tls-ciphersuites'), textOf(read, 'tls-ciphers')].filter((one) => one);
   if (dir === undefined && ciphers.length === 0) return {};
@@ -56,13 +57,17 @@ function withTlsOptions({ tls }: ConnectionOptions, read: CompatArguments): Pick
   return {
     tls: {
       ...(tls === true ? {} : tls),
-      ...(dir === undefined ? {} : { ca: certificatesIn(dir) }),
+      ...(dir === undefined ? {} : { ca: await certificatesIn(dir) }),
       ...(ciphers.length === 0 ? {} : { ciphers: ciphers.join(':') }),
     },
   };
 }
 
-function certificatesIn(dir: string): string[] {
+async function certificatesIn(dir: string): Promise<string[]> {
+  const [{ readdirSync, readFileSync }, { join }] = await Promise.all([
+    import('node:fs'),
+    import('node:path'),
+  ]);
   try {
     const files = readdirSync(dir, { withFileTypes: true }).filter((entry) => !entry.isDirectory());
     const found = files.map(({ name }) => readFileSync(join(dir, name), 'utf8'));

@@ -1,39 +1,48 @@
 import { type Io, UsageError } from '../io.ts';
 import { ProgressView } from '../progress.ts';
 import { readArguments } from './arguments.ts';
+import { backup } from './commands/backup.ts';
+import { create } from './commands/create.ts';
+import { fix } from './commands/fix.ts';
+import { importFrom } from './commands/import.ts';
+import { call, check, info, setTimeout } from './commands/look.ts';
+import { addNode, delNode } from './commands/nodes.ts';
+import { rebalance } from './commands/rebalance.ts';
+import { reshard } from './commands/reshard.ts';
 import { compatOptionsOf, isYes } from './connection.ts';
+import { compatHelp } from './help.ts';
 import type { Scene } from './scene.ts';
 
 /** Each resolves to false where it ran and what it found is not well. */
-const runs: Readonly<Record<string, () => Promise<(scene: Scene) => Promise<boolean>>>> = {
-  create: async () => (await import('./commands/create.ts')).create,
-  check: async () => (await import('./commands/look.ts')).check,
-  info: async () => (await import('./commands/look.ts')).info,
-  call: async () => (await import('./commands/look.ts')).call,
-  'set-timeout': async () => (await import('./commands/look.ts')).setTimeout,
-  fix: async () => (await import('./commands/fix.ts')).fix,
-  reshard: async () => (await import('./commands/reshard.ts')).reshard,
-  rebalance: async () => (await import('./commands/rebalance.ts')).rebalance,
-  'add-node': async () => (await import('./commands/nodes.ts')).addNode,
-  import: async () => (await import('./commands/import.ts')).importFrom,
-  backup: async () => (await import('./commands/backup.ts')).backup,
-  'del-node': async () => (await import('./commands/nodes.ts')).delNode,
+const runs: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
+  create,
+  check,
+  info,
+  call,
+  'set-timeout': setTimeout,
+  fix,
+  reshard,
+  rebalance,
+  'add-node': addNode,
+  import: importFrom,
+  backup,
+  'del-node': delNode,
 };
 
 /** Runs a command line in the spelling of redis-cli. Resolves to the exit code; throws a UsageError for wrong usage. */
 export async function runCompat(argv: readonly string[], io: Io): Promise<number> {
   const read = readArguments(argv);
   if (read.command === 'help') {
-    io.stdout(`${(await import('./help.ts')).compatHelp()}\n`);
+    io.stdout(`${compatHelp()}\n`);
     return 0;
   }
-  const load = runs[read.command];
-  if (!load)
+  const run = runs[read.command];
+  if (!run)
     throw new UsageError(
       `--cluster ${read.command} is not there yet in this spelling: see redis-trib --help`,
     );
   const options = await compatOptionsOf(read, io);
-  return runScene(await load(), { read, io, options, yes: isYes(read, io), progress: new ProgressView(io) });
+  return runScene(run, { read, io, options, yes: isYes(read, io), progress: new ProgressView(io) });
 }
 
 async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): Promise<number> {

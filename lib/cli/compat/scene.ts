@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ClusterError, messageOf } from '../../errors.ts';
 import type { ClusterEvent } from '../../events.ts';
 import { parseAddress } from '../../model/address.ts';
-import { type CheckResult, check } from '../../operations/check.ts';
+import type { CheckResult } from '../../operations/check.ts';
 import { Cluster } from '../../operations/run.ts';
 import type { OperationOptions } from '../../options.ts';
 import type { Io } from '../io.ts';
@@ -81,6 +81,7 @@ const LONGEST_WAIT_MS = 10_000;
 export async function examine(scene: Scene, cluster: Cluster, waits = true): Promise<Examined> {
   const deadline = performance.now() + LONGEST_WAIT_MS;
   for (;;) {
+    const { check } = await import('../../operations/check.ts');
     const result = await check(cluster, { ...(scene.io.signal ? { signal: scene.io.signal } : {}) });
     const found = compatCheck(result.view);
     const isOnItsWay = !found.agrees && found.openSlots.length === 0;

@@ -1,4 +1,3 @@
-import { backupCluster } from '../../../index.ts';
 import { reachableMasters } from '../../../model/view.ts';
 import { readAddress } from '../arguments.ts';
 import { examine, isSane, operation, type Scene, say, sayError, showCheck, withCluster } from '../scene.ts';
@@ -11,6 +10,7 @@ export function backup(scene: Scene): Promise<boolean> {
     showCheck(scene, examined);
     for (const { address } of reachableMasters(examined.result.view))
       say(scene, `>>> Node ${address.host}:${address.port} -> Saving RDB...`);
+    const { backupCluster } = await import('../../../operations/backup-cluster.ts');
     try {
       await backupCluster(cluster, { ...operation(scene), dir, force: true });
     } catch (error) {

@@ -1,5 +1,4 @@
 import { ClusterError } from '../../../errors.ts';
-import { check, createCluster } from '../../../index.ts';
 import { readAddress, wholeOf } from '../arguments.ts';
 import { createLines, fewMasters, placeOf } from '../create-lines.ts';
 import {
@@ -18,6 +17,7 @@ import { type Words, wordsFor } from '../words.ts';
 export async function create(scene: Scene): Promise<boolean> {
   const addresses = scene.read.words.map(readAddress);
   const replicas = wholeOf(scene.read, 'replicas', 0) ?? 0;
+  const { check } = await import('../../../operations/check.ts');
   const first = await check(addresses[0] ?? '', scene.options);
   const own = first.details.get(first.view.seedId);
   const words = wordsFor(own instanceof Error ? undefined : own?.version);
@@ -39,6 +39,7 @@ export async function create(scene: Scene): Promise<boolean> {
       );
     }
   });
+  const { createCluster } = await import('../../../operations/create-cluster.ts');
   try {
     await createCluster(addresses, {
       ...options,

@@ -1,4 +1,3 @@
-import { fixMigrating } from '../../../index.ts';
 import { givesSlots } from '../../commands/fix.ts';
 import { planLines } from '../../plan-view.ts';
 import { fixLines } from '../fix-lines.ts';
@@ -12,6 +11,7 @@ export function fix(scene: Scene): Promise<boolean> {
     showInfo(scene, before);
     say(scene, ...checkHead(before.result.view, before.found, false));
     const names = new Map(before.result.view.nodes.map((node) => [node.id, nameOf(node)]));
+    const { fixMigrating } = await import('../../../operations/fix-migrating.ts');
     await fixMigrating(cluster, {
       ...operation(scene),
       withUnreachableMasters: read.values['with-unreachable'] === true,

@@ -1,4 +1,4 @@
-import { type ConnectionOptions, importKeys } from '../../../index.ts';
+import type { ConnectionOptions } from '../../../options.ts';
 import { count } from '../../figures.ts';
 import { connectionOptions } from '../../flags.ts';
 import { UsageError } from '../../io.ts';
@@ -26,6 +26,7 @@ export function importFrom(scene: Scene): Promise<boolean> {
       move: read.values.copy !== true,
       replace: read.values.replace === true,
     };
+    const { importKeys } = await import('../../../operations/import-keys.ts');
     const { databases } = await importKeys(cluster, source, { ...options, dryRun: true });
     say(scene, `*** Importing ${databases[0]?.keys ?? 0} keys from DB ${DATABASE}`);
     const { keys, same } = await importKeys(cluster, source, options);

@@ -1,5 +1,3 @@
-import { execute } from '../../../operations/execute.ts';
-import { setNodeTimeout } from '../../../operations/set-node-timeout.ts';
 import { UsageError } from '../../io.ts';
 import { nodeIn, readAddress } from '../arguments.ts';
 import { placeOf } from '../create-lines.ts';
@@ -47,6 +45,7 @@ export function call(scene: Scene): Promise<boolean> {
     const listed = (examined.reports.get(examined.seedId)?.records ?? []).map(({ id }) => id);
     const order = new Map([examined.seedId, ...listed].reverse().map((id, index) => [id, -index]));
     order.set(examined.seedId, Number.NEGATIVE_INFINITY);
+    const { execute } = await import('../../../operations/execute.ts');
     const results = await execute(cluster, command, { mastersOnly, replicasOnly });
     const sorted = results.toSorted(
       (a, b) => (order.get(a.node.nodeId) ?? 0) - (order.get(b.node.nodeId) ?? 0),
@@ -66,6 +65,7 @@ export async function setTimeout(scene: Scene): Promise<boolean> {
     throw new UsageError('Setting a node timeout of less than 100 milliseconds is a bad idea.');
   }
   say(scene, '>>> Reconfiguring node timeout in every cluster node...');
+  const { setNodeTimeout } = await import('../../../operations/set-node-timeout.ts');
   const { nodes, ok } = await setNodeTimeout(address, ms, operation(scene));
   for (const { address: of, error, after, isSaved } of nodes) {
     const failed = error ?? (after === null || !isSaved ? new Error('not set') : undefined);

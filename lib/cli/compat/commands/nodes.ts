@@ -1,5 +1,5 @@
 import { ClusterError } from '../../../errors.ts';
-import { addNode as add, type Cluster, execute, delNode as remove } from '../../../index.ts';
+import type { Cluster } from '../../../operations/run.ts';
 import { readAddress, textOf } from '../arguments.ts';
 import { placeOf } from '../create-lines.ts';
 import { mastersInOrder, nameOf, nodesInOrder, replicaCount } from '../lines.ts';
@@ -44,6 +44,7 @@ export function addNode(scene: Scene): Promise<boolean> {
         say(scene, `>>> Configure node as replica of ${nameOf(master)}.`);
       }
     });
+    const { addNode: add } = await import('../../../operations/add-node.ts');
     try {
       await add(cluster, added, { ...options, ...(master ? { replicaOf: master.id } : {}) });
     } catch (error) {
@@ -64,6 +65,7 @@ export function addNode(scene: Scene): Promise<boolean> {
 
 // Servers before 7.0 have none.
 async function knowsFunctions(cluster: Cluster): Promise<boolean> {
+  const { execute } = await import('../../../operations/execute.ts');
   const answers = await execute(cluster, ['FUNCTION', 'LIST'], { mastersOnly: true });
   return answers.some(({ error }) => error === null);
 }
@@ -91,6 +93,7 @@ export function delNode(scene: Scene): Promise<boolean> {
         say(scene, '>>> Sending CLUSTER RESET HARD to the deleted node.');
       }
     });
+    const { delNode: remove } = await import('../../../operations/del-node.ts');
     try {
       await remove(cluster, found.id, options);
     } catch (error) {

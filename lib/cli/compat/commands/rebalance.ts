@@ -1,7 +1,6 @@
 import { ClusterError } from '../../../errors.ts';
 import type { ClusterEvent } from '../../../events.ts';
 import type { NodeRecord } from '../../../model/node.ts';
-import { movePlanned } from '../../../operations/move-planned.ts';
 import { type CountedMove, rebalanceLikeRedisCli } from '../../../plan/redis-cli-moves.ts';
 import { UsageError } from '../../io.ts';
 import { type CompatArguments, textOf } from '../arguments.ts';
@@ -39,6 +38,7 @@ export function rebalance(scene: Scene): Promise<boolean> {
       targetId: target.id,
       slots,
     }));
+    const { movePlanned } = await import('../../../operations/move-planned.ts');
     let isDone = false;
     try {
       await movePlanned(cluster, 'rebalance', moves, operation(scene, bars.onEvent));

@@ -1,6 +1,5 @@
 import { ClusterError } from '../../../errors.ts';
 import type { NodeRecord } from '../../../model/node.ts';
-import { movePlanned } from '../../../operations/move-planned.ts';
 import { reshardTable } from '../../../plan/redis-cli-moves.ts';
 import { textOf, wholeOf } from '../arguments.ts';
 import { mastersInOrder } from '../lines.ts';
@@ -41,6 +40,7 @@ export function reshard(scene: Scene): Promise<boolean> {
       targetId: target.id,
       slots: table.filter((item) => item.source === source).map(({ slot }) => slot),
     }));
+    const { movePlanned } = await import('../../../operations/move-planned.ts');
     await movePlanned(cluster, 'reshard', moves, options);
     return true;
   });
