@@ -189,7 +189,7 @@ describe('wrong usage', () => {
   for (const { name, arity, isLocal } of commands) {
     const words = argumentsOf(name);
     test(`\`${name}\`: an option that does not exist`, async () => {
-      assertUsage(await runMain([name, '--frob', ...words]), /^Unknown option '--frob'$/m, name);
+      assertUsage(await runMain([name, '--xyzzy', ...words]), /^Unknown option '--xyzzy'$/m, name);
       assertUsage(await runMain([name, '-z', ...words]), /^Unknown option '-z'$/m, name);
     });
 
@@ -437,12 +437,12 @@ describe('arguments', () => {
       ['--master-only', NODE, 'SET', 'key', '-1'],
       [NODE, '--slave-only', 'SET', 'key', '--'],
       ['-a', 'hunter2', NODE, 'GET', '-a'],
-      [NODE, '--', '--frob'],
+      [NODE, '--', '--xyzzy'],
       ['--', NODE, 'GET', '-h'],
     ]) {
       assertUnderstood(await runMain(['execute', ...words]));
     }
-    assertUsage(await runMain(['execute', NODE, '--frob', 'PING']), /^Unknown option '--frob'$/m, 'execute');
+    assertUsage(await runMain(['execute', NODE, '--xyzzy', 'PING']), /^Unknown option '--xyzzy'$/m, 'execute');
     assert.equal((await runMain(['execute', '--help', NODE, 'PING'])).code, 0);
   });
 
@@ -486,10 +486,10 @@ describe('password', () => {
     ];
     for (const { name } of remote) {
       for (const [words, env] of ways) {
-        for (const extra of [[], ['--json'], ['--frob'], ['--tls']]) {
+        for (const extra of [[], ['--json'], ['--xyzzy'], ['--tls']]) {
           const rest = [...optionsOf(name), ...argumentsOf(name)];
           const { code, stdout, stderr } = await runMain([name, ...words, ...extra, ...rest], { env });
-          assert.equal(code, extra[0] === '--frob' ? 2 : 1);
+          assert.equal(code, extra[0] === '--xyzzy' ? 2 : 1);
           assert.doesNotMatch(stdout + stderr, /hunter2/);
         }
       }
