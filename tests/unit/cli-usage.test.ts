@@ -442,7 +442,11 @@ describe('arguments', () => {
     ]) {
       assertUnderstood(await runMain(['execute', ...words]));
     }
-    assertUsage(await runMain(['execute', NODE, '--xyzzy', 'PING']), /^Unknown option '--xyzzy'$/m, 'execute');
+    assertUsage(
+      await runMain(['execute', NODE, '--xyzzy', 'PING']),
+      /^Unknown option '--xyzzy'$/m,
+      'execute',
+    );
     assert.equal((await runMain(['execute', '--help', NODE, 'PING'])).code, 0);
   });
 
