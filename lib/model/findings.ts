@@ -160,12 +160,16 @@ function unreachable(view: ClusterView): Finding[] {
             kind: 'node-unreachable',
             message: `${name} gives no answer: ${error.message}`,
             nodes: [name],
-            hint:
-              (error as { hint?: string }).hint ??
-              'Start it again, or let it be reached from here; the cluster does not hold it for failed yet',
+            hint: (error as { hint?: string }).hint ?? hintOn(error),
           },
         ];
   });
+}
+
+function hintOn({ message }: Error): string {
+  return message.includes('max number of clients')
+    ? 'It runs, and has no room for more connections: close some, or raise its maxclients'
+    : 'Start it again, or let it be reached from here; the cluster does not hold it for failed yet';
 }
 
 /**

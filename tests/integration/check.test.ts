@@ -3,7 +3,7 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { check, type Finding, replicate } from '../../lib/index.ts';
-import { ask, eventually } from '../bed/client.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { assertFindings, assertSoon, at, idOfNode, settled, startMasters } from '../helpers/clusters.ts';
 
@@ -47,6 +47,17 @@ describe('check()', { concurrency: 2 }, () => {
     await ask(second, 'CLIENT', 'KILL', 'TYPE', 'replica');
     const findings = await findUntil(first.address, 'replica-link-down');
     assert.deepEqual(shown(findings), [['warning', 'replica-link-down', fourth.address, second.address]]);
+  });
+
+  it('says of a node without room for another connection that it runs', async () => {
+    const [first, second] = await startPairs();
+    const inside = await connectTo(second);
+    await inside.command(['CONFIG', 'SET', 'maxclients', '1']);
+    const { findings } = await check(first.address);
+    const found = findings.find(({ kind }) => kind === 'node-unreachable');
+    assert.match(found?.message ?? '', /gives no answer: ERR max number of clients/);
+    assert.match(found?.hint ?? '', /^It runs, .*maxclients/);
+    inside.destroy();
   });
 
   it('names a frozen replica, before and after it is held for failed', async () => {
