@@ -1,6 +1,7 @@
 // A sample of `npm run test:interruptions`, which tries every moment.
 
 import assert from 'node:assert/strict';
+import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { randomFrom } from '../faults/random.ts';
 import { chooseSeed } from '../helpers/seed.ts';
@@ -34,10 +35,35 @@ const sample = Array.from({ length: Math.ceil(cases.length / 2) }, () =>
   left.splice(random.between(0, left.length - 1), 1),
 ).flat();
 
-describe('the same command after SIGKILL', { concurrency: STAGES }, () => {
+// Those that last until the command has ended, and keep it waiting for as long as it may, are for the full run.
+const quick = events.filter(({ name }) => ['old-conf', 'link', 'parted', 'cut-off'].includes(name));
+const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
+
+describe('the same command after an interruption', { concurrency: STAGES }, () => {
+  const [other, event] = [random.pick(cases), random.pick(quick)];
+  const write = random.between(1, other.writes);
+  it(`finishes ${other.name} though nodes did not hear one another, or forgot what they knew`, {
+    skip,
+  }, async (context) => {
+    const stage = await openStage(undefined, event.isOfNetwork);
+    try {
+      const options = { event, at: write, half: false, from: 'changes', seed } as const;
+      const { problems, runs } = await tryOnce(stage, other, options);
+      const said = runs.map(({ end, error }) => `${end} ${error?.message ?? ''}`).join('; ');
+      context.diagnostic(`seed ${seed}, ${event.name} at write ${write}: ${said}`);
+      assert.deepEqual(
+        problems,
+        [],
+        `REDIS_TRIB_TEST_SEED=${seed}, ${event.name} at write ${write}: ${said}`,
+      );
+    } finally {
+      await stage.bed.close();
+    }
+  });
+
   for (const one of sample) {
     const { at, half } = momentOf(one);
-    it(`finishes ${one.name}, with all keys`, (context) =>
+    it(`finishes ${one.name} after SIGKILL, with all keys`, (context) =>
       onStage(async (stage) => {
         assert.ok(kill);
         const { struck, end, again, problems, runs } = await tryOnce(stage, one, {

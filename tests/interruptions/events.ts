@@ -17,6 +17,8 @@ export interface Scene {
   readonly others: readonly ServerNode[];
   /** By port: the nodes.conf that a node had before the command. */
   readonly nodesConf: ReadonlyMap<number, string>;
+  /** How long the log of the victim was before the command. */
+  readonly logged: number;
   readonly random: Random;
 }
 
@@ -37,7 +39,7 @@ export interface Event {
   readonly isLost?: true;
   /** What the command has done may be undone by it: it is said again in any case, after what an error tells to do first. */
   readonly undoes?: true;
-  /** The server may delete keys by it that are of a slot which it does not own in its own eyes. */
+  /** Where the server says so, it deletes keys of slots that it neither owns nor imports in its own eyes (Redis 8.6, Valkey). */
   readonly losesKeys?: true;
   /** The signal by which the tool may end then. */
   readonly ends?: string;

@@ -96,7 +96,8 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
         keys,
         [...changed.keys()],
         runs.flatMap(({ error }) => error?.keys ?? []),
-        losesKeys === true,
+        losesKeys === true &&
+          (await scene.victim.log()).slice(scene.logged).includes('Deleting keys in the slot'),
       )),
     );
   return told(first, runs, problems);
@@ -123,6 +124,7 @@ async function setScene(one: Case, nodes: readonly ServerNode[], random: Random)
     victim,
     others: others.length > 0 ? others : running.filter((node) => node !== victim),
     nodesConf: new Map(running.map(({ port }, index) => [port, texts[index] ?? ''])),
+    logged: (await victim.log()).length,
     random,
   };
 }
