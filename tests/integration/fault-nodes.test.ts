@@ -216,6 +216,7 @@ describe('nodes that cannot agree', { concurrency: true }, () => {
     await assert.rejects(migrateSlots(third.address, first.address, [16000], { agreeTimeout: 1000 }), {
       code: 'NODES_DISAGREE',
       message: /^The nodes do not agree: \S+ does not agree with the others who owns slots 1: slot 1 is /,
+      hint: `Nothing was changed. Wait a few seconds and check again; if it stays: redis-trib fix ${third.address}`,
     });
     assert.deepEqual(await snapshot(nodes), before);
   });

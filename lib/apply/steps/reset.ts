@@ -1,5 +1,6 @@
 import { parseAddress, sameAddress } from '../../model/address.ts';
 import { isFailed, type NodeRecord } from '../../model/node.ts';
+import { NodeLines } from '../../model/node-lines.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { agreeTimeout, type Context, nodeError } from '../context.ts';
 import { askNode } from '../look.ts';
@@ -33,11 +34,13 @@ async function isIntroduced(
   { address, id: formerId }: NodeRecord,
   others: readonly NodeRecord[],
 ): Promise<boolean> {
+  const lines = new NodeLines();
   const found = await inParallel(others, async (other) => {
     try {
-      const { records, inHandshake = [] } = await askNode(connections, other.address);
+      const { records, inHandshake = [] } = await askNode(connections, other.address, undefined, lines);
+      // One that owns slots is what was at this address before.
       const strays = [...records, ...inHandshake].filter(
-        (one) => one.id !== formerId && sameAddress(one.address, address),
+        (one) => one.id !== formerId && sameAddress(one.address, address) && one.slots.length === 0,
       );
       await connections.askAll(
         other.address,
