@@ -1,4 +1,4 @@
-import { formatAddress } from './address.ts';
+import { formatAddress, sameAddress } from './address.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
 import type { ClusterView } from './view.ts';
 
@@ -27,6 +27,21 @@ export function downLinks(view: ClusterView): Finding[] {
     const message = `${name} has no link to ${listNames(others)} on the cluster bus`;
     const hint = 'Let the nodes reach each other on the bus port, the client port + 10000 by default';
     return [{ severity: 'warning', kind: 'link-down', message, nodes: [name, ...others], hint }];
+  });
+}
+
+/** Nodes that list themselves at the address of another: a server that had their id has answered there. */
+export function misplaced(view: ClusterView): Finding[] {
+  return [...view.reports.values()].flatMap(({ address, myself, records }): Finding[] => {
+    const other = records.find(
+      ({ id, address: theirs }) =>
+        id !== myself.id && view.reports.has(id) && theirs.host !== '' && sameAddress(theirs, myself.address),
+    );
+    if (!other) return [];
+    const [name, there] = [formatAddress(address), formatAddress(other.address)];
+    const message = `${name} lists itself at the address of ${there}: it sends clients there for its slots`;
+    const hint = 'Restart it: a server with its node id was at that address for a while';
+    return [{ severity: 'warning', kind: 'nodes-disagree', message, nodes: [name, there], hint }];
   });
 }
 

@@ -1,5 +1,5 @@
 import { formatAddress } from './address.ts';
-import { downLinks, epochCollisions, failingStates, ghosts } from './bus-findings.ts';
+import { downLinks, epochCollisions, failingStates, ghosts, misplaced } from './bus-findings.ts';
 import type { NodeDetails, SharedId } from './details.ts';
 import { fieldDifferences } from './differences.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
@@ -52,6 +52,7 @@ export function findingsOf(view: ClusterView, beside: Beside = {}): Finding[] {
     ...silent(view, details),
     ...ghosts(view),
     ...strayKeyFindings(view, strayKeys),
+    ...misplaced(view),
     ...downLinks(view),
     ...epochCollisions(view),
     ...mastersAlone(view),

@@ -206,6 +206,19 @@ describe('what nodes tell of themselves', () => {
 });
 
 describe('nodes that disagree', () => {
+  test('a node that lists itself where another is, since a server with its id was there, is a warning', () => {
+    const view = agreedView(halves);
+    const report = view.reports.get(idOf(2));
+    assert.ok(report);
+    const address = { host: '127.0.0.1', port: 7001 };
+    const records = report.records.map((one) => (one.id === idOf(2) ? { ...one, address } : one));
+    const myself = { ...report.myself, address };
+    const reports = new Map([...view.reports, [idOf(2), { ...report, records, myself }]]);
+    assert.deepEqual(messages(findingsOf({ ...view, reports })), [
+      'warning: 127.0.0.1:7002 lists itself at the address of 127.0.0.1:7001: it sends clients there for its slots',
+    ]);
+  });
+
   const says = (line: Line) =>
     viewOf({
       1: { lines: whole },
