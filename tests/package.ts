@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import * as source from '../lib/index.ts';
 import { openBed } from './bed/index.ts';
 
 const PUBLINT = 'publint@0.3.25';
@@ -144,6 +145,16 @@ try {
   const named =
     "connect({ port: 1 }).catch(({ name, code }) => { if (name !== 'ConnectionError' || code !== 'ECONNREFUSED') process.exit(1) })";
   run(process.execPath, ['--input-type=module', '-e', `${imports} ${named}`], { cwd: work });
+  // Operations are functions that load the rest: each has to find itself there.
+  const names = JSON.stringify(Object.keys(source).sort());
+  const called = `import * as lib from 'redis-trib';
+    if (JSON.stringify(Object.keys(lib).sort()) !== ${JSON.stringify(names)}) throw new Error('other names than in the sources');
+    for (const [name, one] of Object.entries(lib)) {
+      if (one.constructor.name !== 'AsyncFunction') continue;
+      const { message } = await one().then(String, (error) => error);
+      if (message?.includes(name + ' is not a function')) throw new Error(message);
+    }`;
+  run(process.execPath, ['--input-type=module', '-e', called], { cwd: work });
   const requires =
     "const { joinCluster } = require('redis-trib'); const { connect } = require('redis-trib/resp');";
   run(process.execPath, ['--no-warnings', '--input-type=commonjs', '-e', `${requires} ${uses}`], {
