@@ -27,6 +27,8 @@ const BUDGETS = {
 };
 /** Starts of each, by turns with bare node. */
 const STARTS = 15;
+/** Node has had processes that write their coverage hang at their end. */
+const LONGEST_RUN_MS = 60_000;
 /** Slow cores, and others who use their caches, take so many times as long. */
 const SHARED_MACHINE = 2;
 
@@ -82,7 +84,8 @@ function beyondBareNode(bare: readonly string[], args: readonly string[], cwd: s
 /** The files of the package that a program loads: those whose coverage Node tells. */
 function loadedBy(args: readonly string[], cwd: string): Pick<Start, 'files' | 'kB'> {
   const folder = mkdtempSync(join(cwd, 'coverage-'));
-  run(process.execPath, args, { cwd, env: { ...process.env, NODE_V8_COVERAGE: folder } });
+  const env = { ...process.env, NODE_V8_COVERAGE: folder };
+  run(process.execPath, args, { cwd, env, timeout: LONGEST_RUN_MS });
   const files = readdirSync(folder)
     .flatMap((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')).result as { url: string }[])
     .filter(({ url }) => url.includes('/redis-trib/dist/'))
