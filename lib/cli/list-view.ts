@@ -20,7 +20,14 @@ export function listed({ nodes, myself }: NodeList): Outcome {
     ]),
     ...strays.map((node) => replicaLine(node, node.masterId ?? '-')),
   ];
-  return { ok: true, text: lines.join('\n'), data: { myself: myself.nodeId, nodes: nodes.map(toJson) } };
+  return {
+    ok: true,
+    text: lines.join('\n'),
+    // Not before it is asked for: the ranges of all slots take as long as the whole text.
+    get data() {
+      return { myself: myself.nodeId, nodes: nodes.map(toJson) };
+    },
+  };
 }
 
 function masterLine(node: ClusterNode): string {
