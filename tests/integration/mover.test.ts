@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode, type StartOptions } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertLayout,
   at,
@@ -291,6 +292,37 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
     assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
     await assertMoved(source, target);
+  });
+});
+
+describe('a source in whose place a replica has stepped', () => {
+  it('gives nothing away any more, when it is back: clients have written to the other meanwhile', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [source, target, third, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await replicate(source.address, replica.address);
+    const keys = Array.from({ length: SLOTS }, (_, slot) => keysOfSlot(slot, KEYS_PER_SLOT)).flat();
+    await tell(source, ...keys.map((key) => ['SET', key, 'old']), ['WAIT', '1', '5000']);
+    const move = begin(source, target, { limits: { keysPerSecond: 500 } });
+    await eventually('some slots are through', async () => (await keysIn(target)).length > 5 * KEYS_PER_SLOT);
+    await source.kill();
+    await eventually('the replica takes over', async () =>
+      /^\S+ \S+ myself,master/m.test(String(await ask(replica, 'CLUSTER', 'NODES'))),
+    );
+    const client = new ClusterClient(third);
+    const written = keys.slice(0, 3 * KEYS_PER_SLOT);
+    await Promise.all(written.map((key) => client.set(key, 'new')));
+    // For so long the former source has no key of its new master.
+    await tell(
+      replica,
+      ['CONFIG', 'SET', 'repl-diskless-sync', 'yes'],
+      ['CONFIG', 'SET', 'repl-diskless-sync-delay', '20'],
+    );
+    await source.restart();
+    const error = (await move.done) as ClusterError;
+    assert.equal(error.code, 'MIGRATE_FAILED', `${error}`);
+    const found = await Promise.all(written.map((key) => client.get(key)));
+    await client.close();
+    assert.deepEqual([...new Set(found)], ['new']);
   });
 });
 

@@ -6,7 +6,7 @@ import { Drain } from './drain.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
 import type { Progress } from './progress.ts';
-import { closeSlots, openSlots, takeBackSlots } from './set-slot.ts';
+import { closeSlots, openSlots, requireOwned, takeBackSlots } from './set-slot.ts';
 import { windows } from './windows.ts';
 
 /** What a move by MIGRATE goes by. */
@@ -118,6 +118,7 @@ async function leaveBehind(
 ): Promise<ClusterError> {
   let open: readonly number[] = slots;
   try {
+    await requireOwned(link, slots);
     const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
     const full = slots.filter((_, index) => left[index] !== 0);

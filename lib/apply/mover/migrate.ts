@@ -73,7 +73,8 @@ export class KeyMover {
   async move(lane: Lane, batch: MoveBatch): Promise<BatchDone> {
     const started = performance.now();
     let { keys, bytes } = batch;
-    let [replace, gone, isRetry, mayBeCopied] = [false, 0, false, false];
+    let [replace, gone, isRetry] = [false, 0, false];
+    let mayBeCopied = !batch.ours;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       // What has failed may fail again, and takes its time then: nothing else is under way beside it.
       const options = { replace, timeoutMs: this.#timeoutFor(bytes, isRetry ? 1 : batch.lanes) };
@@ -94,7 +95,7 @@ export class KeyMover {
       let left: readonly string[] | undefined;
       while (left === undefined) {
         await this.#awaitBoth(batch.slot, { ...end, keys }, started, pause);
-        left = await this.#settle(lane, batch, keys, end).catch(ifBroken);
+        left = await this.#settle(lane, batch, keys, end, mayBeCopied).catch(ifBroken);
       }
       gone += keys.length - left.length;
       keys = left;
@@ -111,8 +112,10 @@ export class KeyMover {
     batch: MoveBatch,
     keys: readonly string[],
     end: BatchEnd & { error: Error },
+    mayBeCopied: boolean,
   ): Promise<readonly string[]> {
-    if (!isUnsettled(end)) return end.type === 'refused' ? keys : this.#present(batch, keys);
+    if (!isUnsettled(end) && end.type === 'refused') return keys;
+    if (!isUnsettled(end)) return this.#left(batch, keys, end, mayBeCopied);
     return this.#gate.alone(async () => {
       try {
         await lane.fence();
@@ -121,17 +124,27 @@ export class KeyMover {
         if (error instanceof ReplyError) throw cannotFence(this.#link, batch.slot, error);
         throw error;
       }
-      const left = await this.#present(batch, keys);
-      // Keys leave the source in the order they are given, so those after the first `gone` were not acknowledged.
-      const isLeft = new Set(left);
-      if (end.type === 'failed') {
-        await this.#noteDoubt(
-          batch,
-          keys.slice(end.gone).filter((key) => !isLeft.has(key)),
-        );
-      }
-      return left;
+      return this.#left(batch, keys, end, true);
     });
+  }
+
+  // Which of the keys are still on the source. Keys leave it in the order they are given, so those after the first `gone` were not
+  // acknowledged.
+  async #left(
+    batch: Batch,
+    keys: readonly string[],
+    end: BatchEnd,
+    mayBeCopied: boolean,
+  ): Promise<readonly string[]> {
+    const left = await this.#present(batch, keys);
+    const isLeft = new Set(left);
+    if (end.type === 'failed' && mayBeCopied) {
+      await this.#noteDoubt(
+        batch,
+        keys.slice(end.gone).filter((key) => !isLeft.has(key)),
+      );
+    }
+    return left;
   }
 
   // Keys that were not acknowledged and are gone from the source: a copy of one may have stayed on the target.

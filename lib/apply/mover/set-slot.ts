@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
-import { formatSlots } from '../../model/slot.ts';
+import { expandSlots, formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch, settleEpochs } from '../epoch.ts';
 import { askNode } from '../look.ts';
@@ -151,6 +151,7 @@ export async function closeSlots(
   slots: readonly number[],
   others: readonly NodeRef[],
 ): Promise<void> {
+  await requireOwned(link, slots);
   // What is open has to be closed, whoever wants to stop.
   const context = { ...link.context, signal: undefined };
   await settleEpochs(context, link.source, link.target, others);
@@ -194,6 +195,32 @@ export async function takeBackSlots(link: Link, slots: readonly number[]): Promi
     ['IMPORTING', source.id],
   );
   return [...back];
+}
+
+/**
+ * Throws where slots are no longer with the two ends of a move: a replica that has taken the source's place knows nothing of them being open, and serves
+ * them, with writes that the source, when it is back, knows nothing of. That it holds no key of them then means nothing.
+ */
+export async function requireOwned(link: Link, slots: readonly number[]): Promise<void> {
+  const { context, source, sourceAddress, targetAddress } = link;
+  const ends = await inParallel([sourceAddress, targetAddress], (address) =>
+    askNode(context.connections, address),
+  );
+  const owned = new Set(
+    ends.flatMap(({ myself }) => (myself.role === 'master' ? expandSlots(myself.slots) : [])),
+  );
+  const lost = slots.filter((slot) => !owned.has(slot));
+  if (lost.length === 0) return;
+  throw new ClusterError(
+    'MIGRATE_FAILED',
+    `${source.address} does not own slots ${formatSlots(lost)} any more, which were on their way to ${link.target.address}: another node has taken over`,
+    {
+      address: source.address,
+      openSlots: lost,
+      resumable: true,
+      hint: 'Run the same command again: it goes on with the node that owns them now',
+    },
+  );
 }
 
 async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void> {
