@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeRecord } from '../../lib/model/node.ts';
 import { eventually } from '../bed/client.ts';
+import type { ServerNode } from '../bed/index.ts';
 import type { Random } from './random.ts';
 import type { Strike } from './strike.ts';
 import { ask, type Member, NODE_TIMEOUT_MS, recordsOf, replicaAmong } from './world.ts';
@@ -85,6 +87,7 @@ export const faults: readonly Fault[] = [
         const { node } = scene.victim;
         await node.freeze();
         await tookOver(requireReplica(scene)).finally(() => node.thaw());
+        await steppedDown(scene.victim);
       }),
   },
   {
@@ -107,6 +110,7 @@ export const faults: readonly Fault[] = [
         const { node } = scene.victim;
         node.cutOff();
         await tookOver(requireReplica(scene)).finally(() => node.reconnect());
+        await steppedDown(scene.victim);
       }),
   },
   { name: 'tool-reset', strike: ({ victim: { node } }) => ({ cut: { port: node.port, ms: 0 } }) },
@@ -126,11 +130,16 @@ function requireReplica({ members, victim }: Scene): Member {
   return replica;
 }
 
-async function tookOver({ node }: Member): Promise<void> {
-  await eventually(
-    `${node.address} takes over`,
+const tookOver = ({ node }: Member): Promise<void> => becomes(node, 'master');
+
+/** Until then an old master acknowledges writes that nobody will ever see. */
+const steppedDown = ({ node }: Member): Promise<void> => becomes(node, 'replica');
+
+function becomes(node: ServerNode, wanted: NodeRecord['role']): Promise<void> {
+  return eventually(
+    `${node.address} is a ${wanted}`,
     async () =>
-      (await recordsOf(node)).some(({ flags, role }) => flags.includes('myself') && role === 'master'),
+      (await recordsOf(node)).some(({ flags, role }) => flags.includes('myself') && role === wanted),
     15_000,
   );
 }
