@@ -7,8 +7,10 @@ import { connectTo } from '../../tests/bed/client.ts';
 
 /** Servers started at one time: each answers PING before the next ones are begun with. */
 const STARTED_AT_ONCE = 20;
-/** How often nodes are asked. Asking two hundred of them takes longer than that. */
+/** How often nodes are asked, where seconds count: asking two hundred of them takes longer than that. */
 const PAUSE_MS = 100;
+/** Where milliseconds do: pause for each node. */
+const PAUSE_PER_NODE_MS = 1;
 /** MEETs and gossip of the cluster that was there before are over when nodes know nobody for so long. */
 const QUIET_MS = 2000;
 const PATIENCE_MS = 120_000;
@@ -72,10 +74,14 @@ export async function resetAll(nodes) {
 export async function allServe(nodes) {
   const count = nodes.length;
   const wanted = [/^cluster_state:ok\r/m, new RegExp(`^cluster_known_nodes:${count}\r`, 'm')];
-  await until(`${count} nodes serve and know each other`, async () => {
-    const infos = await clusterInfos(nodes);
-    return infos.every((info) => wanted.every((pattern) => pattern.test(info)));
-  });
+  await until(
+    `${count} nodes serve and know each other`,
+    async () => {
+      const infos = await clusterInfos(nodes);
+      return infos.every((info) => wanted.every((pattern) => pattern.test(info)));
+    },
+    count * PAUSE_PER_NODE_MS,
+  );
 }
 
 /** Waits until all nodes list the same nodes, in the same roles and with the same slots. */
@@ -101,10 +107,10 @@ function clusterInfos(nodes) {
   );
 }
 
-async function until(what, condition) {
+async function until(what, condition, pauseMs = PAUSE_MS) {
   const deadline = performance.now() + PATIENCE_MS;
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
-    await sleep(PAUSE_MS);
+    await sleep(pauseMs);
   }
 }
