@@ -66,7 +66,7 @@ export async function lookToFix(context: Context, seed: Address): Promise<Cluste
     if (elapsedMs >= longest) {
       throw new ClusterError('NODES_DISAGREE', `The nodes do not agree: ${other?.message}`, {
         ...(other?.nodes[0] ? { address: other.nodes[0] } : {}),
-        hint: 'Nothing was changed. If it lasts, see what is wrong with: redis-trib check',
+        hint: `Nothing was changed. ${other?.hint}`,
       });
     }
     await sleep(PAUSE_MS);

@@ -198,7 +198,9 @@ export function disagreements(
         kind: 'nodes-disagree',
         message: `${name} does not know ${listNames(names)}`,
         nodes: [name, ...names],
-        hint: 'If a node was forgotten or has just joined, wait; else introduce it again with CLUSTER MEET, or forget it on all',
+        hint: isRival(view, report)
+          ? 'It claims slots of others, and a server deletes the keys of slots that it loses: save what it holds of these, then introduce it again with CLUSTER MEET'
+          : 'If a node was forgotten or has just joined, wait; else introduce it again with CLUSTER MEET, or forget it on all',
       });
     }
     if (isWell(report.records)) continue;
@@ -218,6 +220,10 @@ export function disagreements(
     }
   }
   return found;
+}
+
+function isRival(view: ClusterView, { myself }: NodeReport): boolean {
+  return [...contestedSlots(view).values()].some((ids) => ids.includes(myself.id));
 }
 
 function strangersTo({ records }: NodeReport, nodes: readonly NodeRecord[]): NodeRecord[] {

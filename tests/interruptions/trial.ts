@@ -81,8 +81,7 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       problems.push(`not done after ${MOST_RUNS} more runs`);
       break;
     }
-    const [, told] = (undoes && /: redis-trib (fix \S+)/.exec(runs.at(-1)?.error?.hint ?? '')) || [];
-    if (told) runs.push(await startTool([...told.split(' '), '--yes']).ended);
+    if (undoes) runs.push(...(await doAsTold(runs.at(-1), scene)));
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
@@ -96,11 +95,26 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
         keys,
         [...changed.keys()],
         runs.flatMap(({ error }) => error?.keys ?? []),
-        losesKeys === true &&
-          (await scene.victim.log()).slice(scene.logged).includes('Deleting keys in the slot'),
+        losesKeys === true && (await mayHaveLostKeys(scene)),
       )),
     );
   return told(first, runs, problems);
+}
+
+// It says so where it deletes keys at its start. One that knew nobody then claims slots of which it holds keys, and deletes what it
+// holds of those that it loses when it is introduced again.
+async function mayHaveLostKeys({ victim, nodesConf, logged }: Scene): Promise<boolean> {
+  if ((await victim.log()).slice(logged).includes('Deleting keys in the slot')) return true;
+  return (nodesConf.get(victim.port)?.match(/^[0-9a-f]{40} /gm) ?? []).length === 1;
+}
+
+// What errors tell to do first. Servers before Valkey 8.1 do not introduce a node again that has forgotten all the others.
+async function doAsTold(run: Run | undefined, { victim, others }: Scene): Promise<Run[]> {
+  const [, fix] = /: redis-trib (fix \S+)/.exec(run?.error?.hint ?? '') ?? [];
+  const fixed = fix === undefined ? [] : [await startTool([...fix.split(' '), '--yes']).ended];
+  if ([run, ...fixed].at(-1)?.error?.hint?.includes('CLUSTER MEET'))
+    await ask(at(others, 0), 'CLUSTER', 'MEET', victim.host, `${victim.port}`);
+  return fixed;
 }
 
 // A replica that is promoted in the middle of a move knows nothing of it, and clients who ask it do not find what has left.

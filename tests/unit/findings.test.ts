@@ -56,6 +56,23 @@ describe('findingsOf()', () => {
     assert.equal(uncoveredSlots(view).length, 8192);
   });
 
+  test('warns of keys that are deleted where a node that claims slots of others is introduced again', () => {
+    const lost = viewOf({
+      1: { lines: halves },
+      2: { lines: [{ node: 2, slots: '8191-16383' }] },
+    });
+    const [, stranger] = findingsOf(lost).filter(({ message }) =>
+      / claimed by | does not know /.test(message),
+    );
+    assert.equal(stranger?.message, '127.0.0.1:7002 does not know 127.0.0.1:7001');
+    assert.match(
+      stranger?.hint ?? '',
+      /deletes the keys of slots that it loses: save what it holds of these/,
+    );
+    const well = viewOf({ 1: { lines: halves }, 2: { lines: halves.slice(1) } });
+    assert.match(findingsOf(well)[0]?.hint ?? '', /^If a node was forgotten or has just joined, wait/);
+  });
+
   test('does not hold a node for failed that only some suspect', () => {
     const view = agreedView(
       [halves[0] as Line, { node: 2, flags: 'master,fail?', slots: '8192-16383' }],
