@@ -18,6 +18,8 @@ export interface Struck {
   /** When it was cut, frozen or killed, and when it was back. */
   readonly from: number;
   readonly to: number;
+  /** When it knew that it was no master any more, if it was one no more: until then it acknowledges writes that nobody will ever see. */
+  readonly until: number;
 }
 
 export interface Fault {
@@ -87,8 +89,7 @@ export const faults: readonly Fault[] = [
         const { node } = scene.victim;
         await node.freeze();
         await tookOver(requireReplica(scene)).finally(() => node.thaw());
-        await steppedDown(scene.victim);
-      }),
+      }, scene.victim),
   },
   {
     name: 'tool-cut',
@@ -110,18 +111,20 @@ export const faults: readonly Fault[] = [
         const { node } = scene.victim;
         node.cutOff();
         await tookOver(requireReplica(scene)).finally(() => node.reconnect());
-        await steppedDown(scene.victim);
-      }),
+      }, scene.victim),
   },
   { name: 'tool-reset', strike: ({ victim: { node } }) => ({ cut: { port: node.port, ms: 0 } }) },
   kill('tool-term', 'SIGTERM'),
   { name: 'none' },
 ];
 
-async function during(work: () => Promise<void>): Promise<Struck> {
+/** `deposed` is a master that does not know yet that it is none any more. */
+async function during(work: () => Promise<void>, deposed?: Member): Promise<Struck> {
   const from = performance.now();
   await work();
-  return { from, to: performance.now() };
+  const to = performance.now();
+  if (deposed) await becomes(deposed.node, 'replica');
+  return { from, to, until: performance.now() };
 }
 
 function requireReplica({ members, victim }: Scene): Member {
@@ -131,9 +134,6 @@ function requireReplica({ members, victim }: Scene): Member {
 }
 
 const tookOver = ({ node }: Member): Promise<void> => becomes(node, 'master');
-
-/** Until then an old master acknowledges writes that nobody will ever see. */
-const steppedDown = ({ node }: Member): Promise<void> => becomes(node, 'replica');
 
 function becomes(node: ServerNode, wanted: NodeRecord['role']): Promise<void> {
   return eventually(

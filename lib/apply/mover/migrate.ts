@@ -128,8 +128,7 @@ export class KeyMover {
     });
   }
 
-  // Which of the keys are still on the source. Keys leave it in the order they are given, so those after the first `gone` were not
-  // acknowledged.
+  // Which of the keys are still on the source.
   async #left(
     batch: Batch,
     keys: readonly string[],
@@ -137,13 +136,11 @@ export class KeyMover {
     mayBeCopied: boolean,
   ): Promise<readonly string[]> {
     const left = await this.#present(batch, keys);
+    if (end.type !== 'failed' || !mayBeCopied) return left;
     const isLeft = new Set(left);
-    if (end.type === 'failed' && mayBeCopied) {
-      await this.#noteDoubt(
-        batch,
-        keys.slice(end.gone).filter((key) => !isLeft.has(key)),
-      );
-    }
+    // Keys leave the source in the order they are given; but of those that the target refuses, which may be any of them.
+    const vanished = (isUnsettled(end) ? keys.slice(end.gone) : keys).filter((key) => !isLeft.has(key));
+    if (isUnsettled(end) || vanished.length > end.gone) await this.#noteDoubt(batch, vanished);
     return left;
   }
 
