@@ -1,6 +1,8 @@
 // The command line where there is little of everything: memory, environment, a place to write to, somebody who reads.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { check, listNodes } from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
@@ -29,8 +31,16 @@ after(async () => {
 
 const skip = existsSync(`${NOWHERE_TO_WRITE}/self`) ? false : 'there is no /proc';
 
+/** Makes all of the file system read-only for what follows: only root may. */
+const READ_ONLY = 'mount -o remount,ro,bind / /';
+const isReadOnly =
+  spawnSync('unshare', ['-m', 'sh', '-c', `${READ_ONLY} && ! touch ${tmpdir()}/redis-trib-written`])
+    .status === 0;
+
 function shell(line: string): Promise<Finished> {
-  return cli.shell(`cd ${NOWHERE_TO_WRITE} && ${line}`, { env });
+  const there = `cd ${NOWHERE_TO_WRITE} && ${line}`;
+  const script = isReadOnly ? `unshare -m sh -c '${READ_ONLY} && exec sh' <<'END'\n${there}\nEND` : there;
+  return cli.shell(script, { env });
 }
 
 async function succeeds(line: string): Promise<string> {
@@ -40,6 +50,13 @@ async function succeeds(line: string): Promise<string> {
 }
 
 describe('the command line on a small machine', { skip }, () => {
+  it('may write nowhere at all', {
+    skip: !isReadOnly && 'nobody may make a file system read-only here',
+  }, async () => {
+    const { stderr } = await shell(`touch ${tmpdir()}/redis-trib-written`);
+    assert.match(stderr, /Read-only file system/);
+  });
+
   it('does its work', async () => {
     assert.match(await succeeds('$TRIB --version'), /^\d+\.\d+\.\d+\n$/);
     assert.match(await succeeds('$TRIB help'), /migrate_slots/);
