@@ -88,9 +88,10 @@ async function assertMoved(source: ServerNode, target: ServerNode): Promise<void
   assert.deepEqual(await keysIn(source), []);
 }
 
-/** A way to a node on which, once it is armed, something is done before the next MIGRATE goes through. */
+/** A way to a node on which, once it is armed, something is done before the next command of this name goes through. */
 async function openGate(
   node: ServerNode,
+  command: string,
   hook: (text: string) => Promise<void>,
 ): Promise<{ readonly address: string; arm(): void; close(): void }> {
   let isArmed = false;
@@ -101,7 +102,7 @@ async function openGate(
     client.on('data', (data) => {
       const text = data.toString('latin1');
       last = last.then(async () => {
-        if (isArmed && text.includes('MIGRATE')) {
+        if (isArmed && text.includes(command)) {
           isArmed = false;
           await hook(text);
         }
@@ -157,7 +158,7 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
   it('brings back no key, either, that is deleted between the look after it and the next MIGRATE', async () => {
     const [source, target, keys] = await filled(patient);
     const deleted: string[] = [];
-    const gate = await openGate(source, async (text) => {
+    const gate = await openGate(source, 'MIGRATE', async (text) => {
       deleted.push(...keys.filter((key) => text.includes(`\r\n${key}\r\n`)).slice(0, 5));
       await tell(source, ...deleted.map((key) => ['DEL', key]));
     });
@@ -352,6 +353,36 @@ describe('a move that is not allowed to begin', () => {
       await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, ...login });
       await assertMoved(source, target);
     });
+});
+
+describe('a move that ends with an error', () => {
+  it('keeps a slot open of which the target gets a first key at that moment', async () => {
+    const [source, target, keys] = await filled();
+    const slot = SLOTS - 1;
+    const [late = ''] = keysOfSlot(slot, 1, 'late');
+    const gate = await openGate(target, 'STABLE', () =>
+      tell(target, ['ASKING'], ['SET', late, 'late']).then(() => {}),
+    );
+    try {
+      for (const node of [source, target])
+        await tell(node, ['ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '+@all']);
+      const move = begin(source, target, {
+        ...{ username: 'limited', password: 'secret', limits: { keysPerSecond: 1000 } },
+        addressMap: { [target.address]: gate.address },
+      });
+      await move.until('move-progress');
+      gate.arm();
+      await tell(target, ['ACL', 'SETUSER', 'limited', '-restore-asking']);
+      const error = (await move.done) as ClusterError;
+      assert.equal(error.code, 'MIGRATE_FAILED', `${error}`);
+      assert.ok(error.openSlots.includes(slot), `${error.openSlots}`);
+    } finally {
+      gate.close();
+    }
+    await tell(target, ['ACL', 'SETUSER', 'limited', '+@all']);
+    await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
+    assert.deepEqual((await keysIn(target)).toSorted(), [...keys, late].toSorted());
+  });
 });
 
 describe('a target that holds keys of a slot it does not own', () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ReplyError } from '../../../resp/index.ts';
+import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { expandSlots, formatSlots } from '../../model/slot.ts';
@@ -163,8 +163,7 @@ export async function closeSlots(
 /**
  * Closes slots again which this run has opened and of which the target has no key: they stay with the source, which has them all.
  * Resolves to those that are closed; of the others the target has keys, or an end refuses.
- * The target goes first: then it takes no key any more, neither from clients nor from a MIGRATE that is still on its way, and its count
- * is the last. Until the source has followed, clients are sent back and forth about keys that it does not have; in the other
+ * The target goes first, and takes no key any more from then on, neither from clients nor from a MIGRATE that is still on its way. Until the source has followed, clients are sent back and forth about keys that it does not have; in the other
  * order it would tell them that there is no such key, and let them write it a second time.
  */
 export async function takeBackSlots(link: Link, slots: readonly number[]): Promise<number[]> {
@@ -175,14 +174,7 @@ export async function takeBackSlots(link: Link, slots: readonly number[]): Promi
   if (!isOne) return [];
   const held = new Set(await slotsWithKeys(link, slots));
   const without = slots.filter((slot) => !held.has(slot));
-  const closed = await askTarget(
-    link,
-    without.flatMap((slot) => [
-      ['CLUSTER', 'SETSLOT', slot, 'STABLE'],
-      ['CLUSTER', 'COUNTKEYSINSLOT', slot],
-    ]),
-  );
-  const still = without.filter((_, index) => closed[2 * index] === 'OK' && closed[2 * index + 1] === 0);
+  const still = await closeWithoutKeys(link, without);
   const replies = await askSource(
     link,
     still.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'STABLE']),
@@ -195,6 +187,35 @@ export async function takeBackSlots(link: Link, slots: readonly number[]): Promi
     ['IMPORTING', source.id],
   );
   return [...back];
+}
+
+/**
+ * Lets the target import slots no more; resolves to those of which it held no key at that moment. They are counted in the same
+ * transaction: Redis 8.4 and newer tell of no key in a slot that they neither own nor import. Before 7.2 a server without memory left
+ * queues nothing, but counts afterwards as well.
+ */
+async function closeWithoutKeys(link: Link, slots: readonly number[]): Promise<number[]> {
+  const count = (slot: number): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot];
+  const close = (slot: number): Command => ['CLUSTER', 'SETSLOT', slot, 'STABLE'];
+  const replies = await askTarget(
+    link,
+    slots.flatMap((slot) => [['MULTI'], count(slot), close(slot), ['EXEC']]),
+  );
+  const isFull = (reply: Reply | undefined): boolean => reply instanceof ReplyError && reply.code === 'OOM';
+  const unqueued = slots.filter((_, index) => isFull(replies[4 * index + 1]));
+  const after = await askTarget(
+    link,
+    unqueued.flatMap((slot) => [close(slot), count(slot)]),
+  );
+  return [
+    ...slots.filter((_, index) => isEmptied(replies[4 * index + 3], 0, 1)),
+    ...unqueued.filter((_, index) => isEmptied(after.slice(2 * index, 2 * index + 2), 1, 0)),
+  ];
+}
+
+// The replies to a count and to closing stand at these places.
+function isEmptied(replies: Reply | undefined, count: number, closed: number): boolean {
+  return Array.isArray(replies) && replies[count] === 0 && replies[closed] === 'OK';
 }
 
 /**
