@@ -77,9 +77,19 @@ async function fill(node: ServerNode, count = 1500): Promise<(from: ServerNode) 
 async function epochsSettled(nodes: readonly ServerNode[]): Promise<void> {
   await eventually('each master has a config epoch of its own', async () => {
     const seen = await Promise.all(nodes.map(recordsOf));
+    // What nodes say of others may be old.
+    const own = new Map(
+      seen.flatMap((records) =>
+        records
+          .filter(({ flags }) => flags.includes('myself'))
+          .map(({ id, configEpoch }) => [id, configEpoch]),
+      ),
+    );
     return seen.every((records) => {
       const masters = records.filter(({ role, slots }) => role === 'master' && slots.length > 0);
-      return new Set(masters.map(({ configEpoch }) => configEpoch)).size === masters.length;
+      return (
+        new Set(masters.map(({ id, configEpoch }) => own.get(id) ?? configEpoch)).size === masters.length
+      );
     });
   });
 }
