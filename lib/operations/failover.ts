@@ -37,7 +37,7 @@ export function failover(replica: ClusterLike, options: FailoverOptions = {}): P
         ? await lookSettled(context, seed)
         : await look(context.connections, seed, context.signal);
     const node = nodeById(view, view.seedId);
-    // Replicas know of no open slot, and before 7.2 a node that imports one loses sight of its owner and stops serving.
+    // Replicas know of no open slot, and Redis up to 7.0 loses sight of the owner of a slot that it imports, and stops serving.
     if (mode === 'graceful' && node?.role === 'replica') view = await finishOpenSlots(context, view);
     if (!node) throw nodeError('NODES_DISAGREE', seed, `Node ${formatAddress(seed)} is not in its own view`);
     const draft = { operation: 'failover', masters: mastersOf(view) };

@@ -74,7 +74,7 @@ function decide(
     const isKnown = recordSeenBy(view, target.id, owner.id)?.slots.some(
       ([first, last]) => first <= slot && slot <= last,
     );
-    // Redis before 7.0 follows no failover for a slot that it imports: nobody owns it in its eyes, and it stops serving.
+    // Redis up to 7.0 follows no failover for a slot that it imports: nobody owns it in its eyes, and it stops serving.
     if (!isKnown) steps.push({ ...closing(target, owner, slot), stayOpen: true });
     steps.push({
       type: 'move-slots',
