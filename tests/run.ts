@@ -12,21 +12,21 @@ import { type Outcome, runTestFile } from './helpers/test-file.ts';
 /** Unit tests use a core each; most integration tests wait for nodes more than they work. */
 const AT_ONCE = { unit: 2, integration: 5 };
 
-/** The files of a folder, on a server where one was asked for. */
+const [what, ...asked] = process.argv.slice(2);
+const folder = what === 'unit' ? 'unit' : 'integration';
+
+/** All files of the folder, on a server where one was asked for. */
 interface Row {
   readonly name: string;
-  readonly folder: 'unit' | 'integration';
   readonly env: NodeJS.ProcessEnv;
 }
 
-function rowsOf(what: string | undefined, servers: readonly string[]): Row[] {
+function rowsOf(): Row[] {
   const { env } = process;
-  if (what === 'unit') return [{ name: 'unit', folder: 'unit', env }];
-  if (what === 'integration') return [{ name: 'integration', folder: 'integration', env }];
+  if (what === 'unit' || what === 'integration') return [{ name: what, env }];
   const seed = env.REDIS_TRIB_TEST_SEED;
-  return (servers.length > 0 ? servers : serverNames).map((name, index) => ({
+  return (asked.length > 0 ? asked : serverNames).map((name, index) => ({
     name,
-    folder: 'integration',
     env: {
       ...env,
       REDIS_TRIB_TEST_SERVER: name,
@@ -36,7 +36,7 @@ function rowsOf(what: string | undefined, servers: readonly string[]): Row[] {
   }));
 }
 
-async function run({ name, folder, env }: Row, file: string): Promise<Outcome> {
+async function run({ name, env }: Row, file: string): Promise<Outcome> {
   const outcome = await runTestFile(join('dist-tests', folder, file), env);
   const seconds = (outcome.elapsedMs / 1000).toFixed(1);
   if (!outcome.isWell) console.log(outcome.output);
@@ -50,15 +50,13 @@ function report(name: string, outcomes: readonly Outcome[]): void {
   console.log(`${name}: ${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`);
 }
 
-const [what, ...asked] = process.argv.slice(2);
 const unknown = asked.find((name) => !isServerName(name));
 if (unknown !== undefined) {
   console.error(`No server "${unknown}": choose from ${serverNames.join(', ')}`);
   process.exit(2);
 }
 execFileSync(process.execPath, ['tests/build-tests.mjs'], { stdio: 'inherit' });
-const rows = rowsOf(what, asked).map((row) => ({ ...row, outcomes: [] as Outcome[] }));
-const folder = what === 'unit' ? 'unit' : 'integration';
+const rows = rowsOf().map((row) => ({ ...row, outcomes: [] as Outcome[] }));
 const files = readdirSync(join('dist-tests', folder)).filter((name) => name.endsWith('.test.js'));
 // All in one queue, so that no server is left to itself at the end.
 await inParallel(

@@ -188,12 +188,13 @@ export class Connections {
 
   #optionsFor(announced: Address): ConnectOptions {
     const { host, port } = mapAddress(this.#options.addressMap, announced);
-    const hostname = this.#hostnames.get(formatAddress(announced));
+    const address = formatAddress(announced);
+    const hostname = this.#hostnames.get(address);
     const { family, username, password, tls, connectTimeout, commandTimeout } = this.#options;
     return {
       host,
       port,
-      address: formatAddress(announced),
+      address,
       clientName: this.#name,
       encoding: 'latin1',
       signal: this.#closed.signal,

@@ -87,10 +87,13 @@ export function databases(info: NodeInfo): { readonly db: number; readonly keys:
   return found;
 }
 
-/** How many databases a cluster has: one, but for Valkey with `cluster-databases`. */
-export async function askClusterDatabases(connections: Connections, address: Address): Promise<number> {
+/** How many databases a cluster has: one, but for Valkey with `cluster-databases`; undefined where the node does not tell. */
+export async function askClusterDatabases(
+  connections: Connections,
+  address: Address,
+): Promise<number | undefined> {
   const [reply] = await connections.askAll(address, [['CONFIG', 'GET', 'cluster-databases']]);
-  return Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : 1;
+  return Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : undefined;
 }
 
 /** Commands that run in one database, on a connection that is used for others too: all go out in one write. */

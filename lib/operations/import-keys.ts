@@ -136,7 +136,7 @@ async function match(
   const chosen = wanted
     ? [...new Set(wanted)].map((db) => held.find((one) => one.db === db) ?? { db, keys: 0 })
     : held;
-  const there = await askClusterDatabases(connections, view.seed);
+  const there = (await askClusterDatabases(connections, view.seed)) ?? 1;
   if (chosen.every(({ db }) => db < there)) return chosen.map((one) => ({ ...one, to: one.db }));
   const [only, ...more] = chosen;
   if (only && more.length === 0) return [{ ...only, to: 0 }];

@@ -82,7 +82,7 @@ async function requireDatabases(
   view: ClusterView,
   { databases }: BackupContent,
 ): Promise<void> {
-  const there = await askClusterDatabases(context.connections, view.seed);
+  const there = (await askClusterDatabases(context.connections, view.seed)) ?? 1;
   const beyond = [...databases.keys()].filter((db) => db >= there);
   if (beyond.length === 0) return;
   throw new ClusterError(

@@ -64,6 +64,16 @@ export async function idOfNode(node: ServerNode): Promise<string> {
   return String(await ask(node, 'CLUSTER', 'MYID'));
 }
 
+/** Waits until a node says of itself that it has this role. */
+export function becomes(node: ServerNode, wanted: NodeRecord['role'], timeoutMs?: number): Promise<void> {
+  return eventually(
+    `${node.address} is a ${wanted}`,
+    async () =>
+      (await recordsOf(node)).some(({ flags, role }) => flags.includes('myself') && role === wanted),
+    timeoutMs,
+  );
+}
+
 /** What a node says of its cluster: by address, the slots of a master, or whose replica it is, and all that is odd. */
 export async function seenBy(node: ServerNode): Promise<Record<string, string>> {
   const records = await recordsOf(node);

@@ -8,6 +8,7 @@ import {
   assertFindings,
   assertLayout,
   at,
+  becomes,
   idOfNode,
   keysOfSlot,
   openSlotsAt,
@@ -53,9 +54,7 @@ async function halfway(): Promise<Halfway> {
 
 async function failOver(nodes: readonly ServerNode[], replica: ServerNode): Promise<void> {
   await ask(replica, 'CLUSTER', 'FAILOVER');
-  await eventually('it is promoted', async () =>
-    (await recordsOf(replica)).some(({ flags, role }) => flags.includes('myself') && role === 'master'),
-  );
+  await becomes(replica, 'master');
   await settledButOpen(nodes);
 }
 

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
@@ -16,6 +14,7 @@ import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertLayout,
   at,
+  becomes,
   idOfNode,
   keysOfSlot,
   openSlotsAt,
@@ -23,6 +22,7 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { type Forwarder, openForwarder } from '../helpers/forwarder.ts';
 
 let bed: Bed;
 before(async () => {
@@ -93,38 +93,17 @@ async function openGate(
   node: ServerNode,
   word: string,
   hook: (text: string) => Promise<void>,
-): Promise<{ readonly address: string; arm(): void; close(): void }> {
+): Promise<Forwarder & { arm(): void }> {
   let isArmed = false;
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const inside = connect(node.port, node.host);
-    let last = Promise.resolve();
-    client.on('data', (data) => {
-      const text = data.toString('latin1');
-      last = last.then(async () => {
-        if (isArmed && text.includes(word)) {
-          isArmed = false;
-          await hook(text);
-        }
-        inside.write(data);
-      });
-    });
-    inside.pipe(client);
-    for (const socket of [client, inside]) {
-      sockets.add(socket);
-      socket.on('error', () => client.destroy());
-      socket.on('close', () => [client, inside].map((one) => one.destroy()));
-    }
+  const forwarder = await openForwarder(node, (text) => {
+    if (!isArmed || !text.includes(word)) return undefined;
+    isArmed = false;
+    return hook(text);
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...forwarder,
     arm() {
       isArmed = true;
-    },
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
     },
   };
 }
@@ -311,9 +290,7 @@ describe('a source in whose place a replica has stepped', () => {
     const move = begin(source, target, { limits: { keysPerSecond: 500 } });
     await eventually('some slots are through', async () => (await keysIn(target)).length > 5 * KEYS_PER_SLOT);
     await source.kill();
-    await eventually('the replica takes over', async () =>
-      /^\S+ \S+ myself,master/m.test(String(await ask(replica, 'CLUSTER', 'NODES'))),
-    );
+    await becomes(replica, 'master');
     const client = new ClusterClient(third);
     const written = keys.slice(0, 3 * KEYS_PER_SLOT);
     await Promise.all(written.map((key) => client.set(key, 'new')));

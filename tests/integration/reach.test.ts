@@ -1,32 +1,13 @@
 import assert from 'node:assert/strict';
 import diagnostics from 'node:diagnostics_channel';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { check, findSeed, joinCluster, migrateSlots, startClusterOnMulti } from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { takePorts } from '../bed/ports.ts';
 import { at, quick, seenBy, startMasters } from '../helpers/clusters.ts';
+import { type Forwarder, openForwarder } from '../helpers/forwarder.ts';
 import { runMain } from '../helpers/made-up-io.ts';
-
-/** A port of another network that leads to a node. */
-interface Outside {
-  readonly server: Server;
-  readonly address: string;
-}
-
-async function openOutside(node: ServerNode): Promise<Outside> {
-  const server = createServer((client) => {
-    const inside = connect(node.port, node.host);
-    client.pipe(inside).pipe(client);
-    for (const socket of [client, inside])
-      socket.on('error', () => [client, inside].map((one) => one.destroy()));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  server.unref();
-  const address = server.address();
-  assert.ok(address && typeof address === 'object', 'the forwarder listens on a port');
-  return { server, address: `127.0.0.1:${address.port}` };
-}
 
 /** Ports that this process connected to while `work` ran, but for the forwarders' own. */
 async function portsReached(work: () => Promise<unknown>): Promise<Set<number>> {
@@ -47,14 +28,14 @@ async function portsReached(work: () => Promise<unknown>): Promise<Set<number>> 
 describe('an address map', () => {
   let bed: Bed;
   let nodes: ServerNode[];
-  let outside: Outside[];
+  let outside: Forwarder[];
   before(async () => {
     bed = await openBed();
     nodes = await bed.start(3, quick);
-    outside = await Promise.all(nodes.map(openOutside));
+    outside = await Promise.all(nodes.map((node) => openForwarder(node)));
   });
   after(async () => {
-    for (const { server } of outside) server.close();
+    for (const forwarder of outside) forwarder.close();
     await bed.close();
   });
 

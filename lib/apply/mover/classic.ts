@@ -122,19 +122,13 @@ async function leaveBehind(
     const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
     const full = slots.filter((_, index) => left[index] !== 0);
-    const isClosed =
-      empty.length === 0 ||
-      (await closeSlots(inHaste(link), empty, others).then(
-        () => true,
-        () => false,
-      ));
-    open = isClosed ? full : slots;
-    const back = new Set(
-      await takeBackSlots(
-        link,
-        full.filter((slot) => !found.has(slot)),
-      ),
-    );
+    if (empty.length > 0)
+      await closeSlots(inHaste(link), empty, others).then(
+        () => (open = full),
+        () => undefined,
+      );
+    const ours = full.filter((slot) => !found.has(slot));
+    const back = new Set(await takeBackSlots(link, ours));
     open = open.filter((slot) => !back.has(slot));
   } catch {
     // The node that failed is the one that would have to be asked: all slots may be open.

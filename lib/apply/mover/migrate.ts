@@ -114,8 +114,7 @@ export class KeyMover {
     end: BatchEnd & { error: Error },
     mayBeCopied: boolean,
   ): Promise<readonly string[]> {
-    if (!isUnsettled(end) && end.type === 'refused') return keys;
-    if (!isUnsettled(end)) return this.#left(batch, keys, end, mayBeCopied);
+    if (!isUnsettled(end)) return end.type === 'refused' ? keys : this.#left(batch, keys, end, mayBeCopied);
     return this.#gate.alone(async () => {
       try {
         await lane.fence();
@@ -124,7 +123,7 @@ export class KeyMover {
         if (error instanceof ReplyError) throw cannotFence(this.#link, batch.slot, error);
         throw error;
       }
-      return this.#left(batch, keys, end, true);
+      return this.#left(batch, keys, end, mayBeCopied);
     });
   }
 

@@ -6,6 +6,7 @@ import { expandSlots, formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch, settleEpochs } from '../epoch.ts';
 import { askNode } from '../look.ts';
+import { askClusterDatabases } from '../node-info.ts';
 import { inParallel } from '../parallel.ts';
 import { askSource, askTarget, countOf, firstRefusal, type Link } from './link.ts';
 
@@ -167,11 +168,10 @@ export async function closeSlots(
  * order it would tell them that there is no such key, and let them write it a second time.
  */
 export async function takeBackSlots(link: Link, slots: readonly number[]): Promise<number[]> {
-  const { source, target } = link;
+  const { context, source, target, targetAddress, isValkey } = link;
   // COUNTKEYSINSLOT tells of one database.
-  const [config] = await askTarget(link, [['CONFIG', 'GET', 'cluster-databases']]);
-  const isOne = Array.isArray(config) ? Number(config[1] ?? 1) === 1 : !link.isValkey;
-  if (!isOne) return [];
+  const databases = await askClusterDatabases(context.connections, targetAddress);
+  if (databases === undefined ? isValkey : databases > 1) return [];
   const held = new Set(await slotsWithKeys(link, slots));
   const without = slots.filter((slot) => !held.has(slot));
   const still = await closeWithoutKeys(link, without);

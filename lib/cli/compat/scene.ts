@@ -79,9 +79,9 @@ const LONGEST_WAIT_MS = 10_000;
 
 /** Looks at a cluster; while its nodes do not agree and nothing else is wrong, again for some seconds. */
 export async function examine(scene: Scene, cluster: Cluster, waits = true): Promise<Examined> {
+  const { check } = await import('../../operations/check.ts');
   const deadline = performance.now() + LONGEST_WAIT_MS;
   for (;;) {
-    const { check } = await import('../../operations/check.ts');
     const result = await check(cluster, { ...(scene.io.signal ? { signal: scene.io.signal } : {}) });
     const found = compatCheck(result.view);
     const isOnItsWay = !found.agrees && found.openSlots.length === 0;
