@@ -61,6 +61,12 @@ export function serverVersion(info: NodeInfo): string {
   return valkey === undefined ? `Redis ${info.get('redis_version') ?? '?'}` : `Valkey ${valkey}`;
 }
 
+/** True of a server that tells of no key in slots which it neither owns nor imports, by the server section: Redis 8.4 and newer. */
+export function hidesKeys(info: NodeInfo): boolean {
+  const [major = 0, minor = 0] = (info.get('redis_version') ?? '').split('.').map(Number);
+  return !info.has('valkey_version') && 100 * major + minor >= 804;
+}
+
 /** A number among the fields; 0 where there is none. */
 export function numberOf(info: NodeInfo, field: string): number {
   return Number(info.get(field) ?? 0) || 0;

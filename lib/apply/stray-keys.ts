@@ -5,7 +5,15 @@ import type { StrayKeysAt } from '../model/node-findings.ts';
 import { expandSlots, SLOT_COUNT, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, reachableMasters } from '../model/view.ts';
 import type { Connections } from './connections.ts';
-import { databases, fromDatabase, inDatabase, NodeInfos, numberOf, parseInfo } from './node-info.ts';
+import {
+  databases,
+  fromDatabase,
+  hidesKeys,
+  inDatabase,
+  NodeInfos,
+  numberOf,
+  parseInfo,
+} from './node-info.ts';
 import { inParallel } from './parallel.ts';
 
 const COUNTED_AT_ONCE = 2000;
@@ -119,7 +127,10 @@ async function countVeiled(
   return sum;
 }
 
-/** Asks a Redis about slots as if it imported them, so that it hides no key of them. */
+/**
+ * Asks a server about slots, one that hides keys as if it imported them. No other is told so: SETSLOT in a transaction ends a Valkey that has
+ * replicas (an assertion in `execCommand`).
+ */
 async function unveiled(
   connections: Connections,
   address: Address,
@@ -128,6 +139,9 @@ async function unveiled(
   slots: readonly number[],
   question: (slot: number) => Command,
 ): Promise<Reply[]> {
+  const server = parseInfo(String(await connections.ask(address, ['INFO', 'server'])));
+  if (!hidesKeys(server))
+    return fromDatabase(db, await connections.askAll(address, inDatabase(db, slots.map(question))));
   const replies = await transact(
     connections,
     address,
@@ -154,7 +168,6 @@ export async function strayKeysOf(
     const [seen] = fromDatabase(db, await connections.askAll(address, inDatabase(db, [question])));
     let reply = seen;
     if (Array.isArray(seen) && seen.length === 0 && !myself.openSlots.some((open) => open.slot === slot)) {
-      // Valkey refuses to import from itself, and hides nothing.
       [reply] = await unveiled(connections, address, myself.id, db, [slot], () => question).catch(() => [
         seen,
       ]);

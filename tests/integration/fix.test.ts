@@ -3,7 +3,11 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { ClusterError, fixMigrating } from '../../lib/index.ts';
+import { Connections } from '../../lib/apply/connections.ts';
+import { look } from '../../lib/apply/look.ts';
+import { strayKeysOf } from '../../lib/apply/stray-keys.ts';
+import { ClusterError, fixMigrating, replicate } from '../../lib/index.ts';
+import { parseAddress } from '../../lib/model/address.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { isServerName, serverTool } from '../bed/servers.ts';
@@ -75,6 +79,19 @@ async function assertFixed({ nodes, owner, target, other }: Three, layout: reado
 }
 
 describe('fixMigrating()', { concurrency: 6 }, () => {
+  it('looks for keys of a slot at a master with a replica, which goes on', async () => {
+    const [first, second, replica] = (await startMasters(bed, 2, 1)) as [ServerNode, ServerNode, ServerNode];
+    await replicate(first.address, replica.address);
+    await tell(first, ...keys.map((key) => ['SET', key, 'value']));
+    const connections = new Connections({});
+    const { reports } = await look(connections, parseAddress(second.address));
+    const report = reports.get(await idOfNode(first));
+    assert.ok(report);
+    assert.deepEqual(await strayKeysOf(connections, report, 16383), []);
+    connections.destroy();
+    assert.equal(await ask(first, 'PING'), 'PONG');
+  });
+
   it('does nothing where no slot is open', async () => {
     const world = await three();
     const before = await snapshot(world.nodes);

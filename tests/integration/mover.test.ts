@@ -367,6 +367,38 @@ describe('a move that ends with an error', () => {
   });
 });
 
+describe('a target that waits for a replica in vain', () => {
+  it('is not asked for each slot how long it does, when a move ends with an error', async () => {
+    const nodes = await startMasters(bed, 2, 1, patient);
+    const [source, target, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(target.address, replica.address);
+    const keys = Array.from({ length: SLOTS }, (_, slot) => keysOfSlot(slot, KEYS_PER_SLOT)).flat();
+    await tell(source, ...keys.map((key) => ['SET', key, 'value']));
+    for (const node of [source, target, replica])
+      await tell(node, ['ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '+@all']);
+    const login = { username: 'limited', password: 'secret' };
+    const move = begin(source, target, { ...login, limits: { keysPerSecond: 500 } });
+    await move.until('move-progress');
+    await replica.freeze();
+    await tell(target, ['ACL', 'SETUSER', 'limited', '-restore-asking']);
+    const refusedAt = performance.now();
+    const error = (await move.done) as ClusterError;
+    // Two seconds for each of some forty slots are more than a minute.
+    assert.ok(performance.now() - refusedAt < 40_000, `${performance.now() - refusedAt} ms`);
+    const open = (await openSlotsAt([source])).map((text) => Number(text.split(' ').at(-1)));
+    assert.deepEqual(
+      open.filter((slot) => !error.openSlots.includes(slot)),
+      [],
+      'what is open is named',
+    );
+    await replica.thaw();
+    await tell(target, ['ACL', 'SETUSER', 'limited', '+@all']);
+    await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true, ...login });
+    assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
+    assert.deepEqual(await openSlotsAt([source, target]), []);
+  });
+});
+
 describe('a target that holds keys of a slot it does not own', () => {
   it('is refused, and no slot stays open', async () => {
     const [source, target, keys] = await filled();

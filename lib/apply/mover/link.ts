@@ -7,7 +7,7 @@ import type { NodeRef } from '../../plan/plan.ts';
 import { migrateAuth } from '../connections.ts';
 import { type Context, nodeError } from '../context.ts';
 import { askNode } from '../look.ts';
-import { askDatabase, databases, parseInfo } from '../node-info.ts';
+import { askDatabase, databases, hidesKeys, parseInfo } from '../node-info.ts';
 
 /** The two ends of a move and what they say of each other. */
 export interface Link {
@@ -24,6 +24,8 @@ export interface Link {
   readonly targetReport: NodeReport;
   /** True if the source is a Valkey. */
   readonly isValkey: boolean;
+  /** True of a target that tells of no key in slots which it neither owns nor imports: Redis 8.4 and newer. */
+  readonly targetHidesKeys: boolean;
   /** Connections to spread SETSLOT over. */
   readonly setSlotLanes: number;
 }
@@ -79,6 +81,7 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     sourceReport,
     targetReport,
     isValkey: isValkey(String(sourceServer)),
+    targetHidesKeys: hidesKeys(parseInfo(String(targetServer))),
     setSlotLanes: waitsForReplicas(String(targetServer), targetReport.records) ? VALKEY_LANES : 1,
   };
 }

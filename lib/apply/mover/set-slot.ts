@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
+import type { Command, Reply, ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { expandSlots, formatSlots } from '../../model/slot.ts';
@@ -164,17 +164,25 @@ export async function closeSlots(
 /**
  * Closes slots again which this run has opened and of which the target has no key: they stay with the source, which has them all.
  * Resolves to those that are closed; of the others the target has keys, or an end refuses.
- * The target goes first, and takes no key any more from then on, neither from clients nor from a MIGRATE that is still on its way. Until the source has followed, clients are sent back and forth about keys that it does not have; in the other
- * order it would tell them that there is no such key, and let them write it a second time.
+ * The target goes first, and takes no key any more from then on, neither from clients nor from a MIGRATE that is still on its
+ * way. Until the source has followed, clients are sent back and forth about keys that it does not have; in the other order it
+ * would tell them that there is no such key, and let them write it a second time.
  */
 export async function takeBackSlots(link: Link, slots: readonly number[]): Promise<number[]> {
-  const { context, source, target, targetAddress, isValkey } = link;
+  const { context, targetAddress, isValkey } = link;
   // COUNTKEYSINSLOT tells of one database.
   const databases = await askClusterDatabases(context.connections, targetAddress);
   if (databases === undefined ? isValkey : databases > 1) return [];
   const held = new Set(await slotsWithKeys(link, slots));
   const without = slots.filter((slot) => !held.has(slot));
-  const still = await closeWithoutKeys(link, without);
+  // A Valkey that waits for a replica in vain takes seconds to refuse each: one is tried before all others.
+  const first = await takeBack(link, without.slice(0, 1));
+  return first.length === 0 ? [] : [...first, ...(await takeBack(link, without.slice(1)))];
+}
+
+async function takeBack(link: Link, slots: readonly number[]): Promise<number[]> {
+  const { source, target } = link;
+  const still = await closeWithoutKeys(link, slots);
   const replies = await askSource(
     link,
     still.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'STABLE']),
@@ -183,39 +191,33 @@ export async function takeBackSlots(link: Link, slots: readonly number[]): Promi
   await setSlots(
     link,
     target,
-    without.filter((slot) => !back.has(slot)),
+    slots.filter((slot) => !back.has(slot)),
     ['IMPORTING', source.id],
   );
   return [...back];
 }
 
 /**
- * Lets the target import slots no more; resolves to those of which it held no key at that moment. They are counted in the same
- * transaction: Redis 8.4 and newer tell of no key in a slot that they neither own nor import. Before 7.2 a server without memory left
- * queues nothing, but counts afterwards as well.
+ * Lets the target import slots no more; resolves to those of which it held no key then. One that hides keys afterwards has them counted in
+ * the same transaction. No other is sent one: SETSLOT in a transaction ends a Valkey that has replicas (an assertion in `execCommand`).
  */
 async function closeWithoutKeys(link: Link, slots: readonly number[]): Promise<number[]> {
   const count = (slot: number): Command => ['CLUSTER', 'COUNTKEYSINSLOT', slot];
   const close = (slot: number): Command => ['CLUSTER', 'SETSLOT', slot, 'STABLE'];
+  if (link.targetHidesKeys) {
+    const replies = await askTarget(
+      link,
+      slots.flatMap((slot) => [['MULTI'], count(slot), close(slot), ['EXEC']]),
+    );
+    const isEmptied = (reply: Reply | undefined): boolean =>
+      Array.isArray(reply) && reply[0] === 0 && reply[1] === 'OK';
+    return slots.filter((_, index) => isEmptied(replies[4 * index + 3]));
+  }
   const replies = await askTarget(
     link,
-    slots.flatMap((slot) => [['MULTI'], count(slot), close(slot), ['EXEC']]),
+    slots.flatMap((slot) => [close(slot), count(slot)]),
   );
-  const isFull = (reply: Reply | undefined): boolean => reply instanceof ReplyError && reply.code === 'OOM';
-  const unqueued = slots.filter((_, index) => isFull(replies[4 * index + 1]));
-  const after = await askTarget(
-    link,
-    unqueued.flatMap((slot) => [close(slot), count(slot)]),
-  );
-  return [
-    ...slots.filter((_, index) => isEmptied(replies[4 * index + 3], 0, 1)),
-    ...unqueued.filter((_, index) => isEmptied(after.slice(2 * index, 2 * index + 2), 1, 0)),
-  ];
-}
-
-// The replies to a count and to closing stand at these places.
-function isEmptied(replies: Reply | undefined, count: number, closed: number): boolean {
-  return Array.isArray(replies) && replies[count] === 0 && replies[closed] === 'OK';
+  return slots.filter((_, index) => replies[2 * index] === 'OK' && replies[2 * index + 1] === 0);
 }
 
 /**
