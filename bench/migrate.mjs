@@ -87,14 +87,10 @@ async function runOn(serverName, wanted) {
   }
 }
 
-try {
-  const serversOf = (name) => (options.server ? [options.server] : (cases[name].servers ?? ['redis-8.6']));
-  for (const server of new Set(names.flatMap(serversOf))) {
-    await runOn(
-      server,
-      names.filter((name) => serversOf(name).includes(server)),
-    );
-  }
-} finally {
-  built.remove();
+const serversOf = (name) => (options.server ? [options.server] : (cases[name].servers ?? ['redis-8.6']));
+for (const server of new Set(names.flatMap(serversOf))) {
+  await runOn(
+    server,
+    names.filter((name) => serversOf(name).includes(server)),
+  );
 }

@@ -56,19 +56,15 @@ function report(times) {
   }
 }
 
-try {
-  for (const one of cases) {
-    const bed = await openBed({ server: options.server });
-    try {
-      const { kind, version } = bed.server;
-      console.log(`${one.title}, ${kind} ${version}, Node ${process.versions.node}`);
-      const candidates = ['ours', 'theirs'].filter((name) => name.includes(options.only));
-      const state = await one.prepare({ bed, cli: built.cli, tool: toolOf(bed) });
-      report(await runRounds(one, candidates, state));
-    } finally {
-      await bed.close();
-    }
+for (const one of cases) {
+  const bed = await openBed({ server: options.server });
+  try {
+    const { kind, version } = bed.server;
+    console.log(`${one.title}, ${kind} ${version}, Node ${process.versions.node}`);
+    const candidates = ['ours', 'theirs'].filter((name) => name.includes(options.only));
+    const state = await one.prepare({ bed, cli: built.cli, tool: toolOf(bed) });
+    report(await runRounds(one, candidates, state));
+  } finally {
+    await bed.close();
   }
-} finally {
-  built.remove();
 }

@@ -95,8 +95,10 @@ export class Lane {
 
   async #ask(commands: readonly Command[], timeout: number): Promise<Reply[]> {
     const { context, sourceAddress } = this.#link;
-    const connection = await context.connections.get(sourceAddress, this.#number);
-    if (connection !== this.#connection) {
+    const known = this.#connection;
+    const connection =
+      known?.closed === false ? known : await context.connections.get(sourceAddress, this.#number);
+    if (connection !== known) {
       // Without a transaction MIGRATE would run all the same, and nobody could tell what became of it.
       const replies = await connection.pipeline([['CLIENT', 'ID'], ['MULTI'], ['EXEC']], { timeout });
       for (const reply of replies) if (reply instanceof ReplyError) throw reply;

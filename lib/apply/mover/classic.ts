@@ -1,10 +1,10 @@
 import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
-import { formatKey } from '../../model/bytes.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { agreeTimeout as agreeTimeoutOf } from '../context.ts';
 import { Drain } from './drain.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
+import { keysInDoubt } from './migrate-errors.ts';
 import type { Progress } from './progress.ts';
 import { closeSlots, openSlots, requireOwned, takeBackSlots } from './set-slot.ts';
 import { windows } from './windows.ts';
@@ -78,7 +78,8 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
   } finally {
     await closeLanes(link);
   }
-  if (mover.inDoubt.length > 0) throw keysInDoubt(link, mover.inDoubt);
+  const { inDoubt } = mover.leftovers;
+  if (inDoubt.length > 0) throw keysInDoubt(link, inDoubt);
   if (isCutShort) context.signal?.throwIfAborted();
 }
 
@@ -146,20 +147,6 @@ async function leaveBehind(
       keys: known?.keys ?? [],
       hint: known?.hint ?? RUN_AGAIN,
       cause: known?.cause ?? error,
-    },
-  );
-}
-
-function keysInDoubt({ source, target }: Link, keys: readonly string[]): ClusterError {
-  const shown = keys.slice(0, 5).map(formatKey).join(', ');
-  return new ClusterError(
-    'KEYS_IN_DOUBT',
-    `The slots are moved from ${source.address} to ${target.address}, but ${keys.length} keys were deleted, or expired, ` +
-      `while the answer about them was lost, and are on the target: ${shown}`,
-    {
-      address: target.address,
-      keys,
-      hint: `Each is either an old copy or was written anew since. Look at them on ${target.address}, and delete what should be gone`,
     },
   );
 }

@@ -3,7 +3,8 @@ import { ClusterError } from '../../errors.ts';
 import { Lane } from './batch.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
 import { closeLanes, countByDatabase, type Link } from './link.ts';
-import { KeyMover, keyConflict, mostLanes } from './migrate.ts';
+import { KeyMover, mostLanes } from './migrate.ts';
+import { keyConflict } from './migrate-errors.ts';
 import { Pacer } from './pacer.ts';
 import { Throttle } from './throttle.ts';
 
@@ -58,7 +59,7 @@ export class Drain {
       if (idle > 0) await sleep(IDLE_PAUSE_MS);
       before = keys;
       await this.#pass(contents);
-      const { conflicts } = this.#options.mover;
+      const { conflicts } = this.#options.mover.leftovers;
       if (conflicts.length > 0) throw keyConflict(link, conflicts);
     }
   }
@@ -74,8 +75,8 @@ export class Drain {
     const run = async (lane: Lane): Promise<void> => {
       active.add(lane);
       try {
-        while (active.size <= this.#lanesWanted) {
-          if (active.size < this.#lanesWanted) start();
+        for (let wanted = this.#lanesWanted; active.size <= wanted; wanted = this.#lanesWanted) {
+          if (active.size < wanted) start();
           const { keys, bytes } = this.#pacer.size;
           const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
           if (!batch || failure) return;

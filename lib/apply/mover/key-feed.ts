@@ -67,8 +67,11 @@ export class KeyFeed {
   #cut(listed: Listed, { keys: mostKeys, bytes: mostBytes }: BatchSize): SizedBatch {
     const { slot, db, keys, sizes } = listed;
     const first = listed.from;
+    const left = keys.length - first;
+    // Parts of about the same size: no more of them than there have to be, and none longer than it has to be.
+    const part = Math.ceil(left / Math.ceil(left / mostKeys));
     let [end, bytes] = [first, 0];
-    while (end < keys.length && end - first < mostKeys) {
+    while (end < keys.length && end - first < part) {
       const big = this.#bigKeys.get(keys[end] as string);
       const size = big ?? sizes?.[end] ?? 0;
       if (end > first && (big !== undefined || bytes + size > mostBytes)) break;

@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
-import { ClusterError } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
-import { formatKey } from '../../model/bytes.ts';
-import { formatSlots } from '../../model/slot.ts';
 import type { Batch, BatchEnd, Lane } from './batch.ts';
-import { sortConflicts } from './conflict.ts';
 import { fenceTarget } from './fence.ts';
 import { Gate } from './gate.ts';
 import { sizesOf } from './key-feed.ts';
-import { askAbout, askSourceIn, type Link } from './link.ts';
+import { isUnsettled, Leftovers } from './leftovers.ts';
+import type { Link } from './link.ts';
+import { cannotFence, cannotMigrate } from './migrate-errors.ts';
 
 /** A batch is given up when it has failed for this long. */
 const RETRY_FOR_MS = 30_000;
@@ -58,15 +56,13 @@ export function mostLanes(migrateTimeout: number = BASE_TIMEOUT_MS): number {
 
 /** Moves batches of keys over one link, whatever becomes of the single MIGRATE. */
 export class KeyMover {
-  /** Keys that were deleted on the source at a moment when the target may have had a copy, and which the target has. */
-  readonly inDoubt: string[] = [];
-  /** Keys of slots that were found open which have different values on both sides: they stay where they are. */
-  readonly conflicts: { readonly slot: number; readonly keys: readonly string[] }[] = [];
+  readonly leftovers: Leftovers;
   readonly #link: Link;
   readonly #gate = new Gate();
 
   constructor(link: Link) {
     this.#link = link;
+    this.leftovers = new Leftovers(link);
   }
 
   /** Resolves when none of the keys is on the source any more but those in conflict. Rejects with ClusterError `MIGRATE_FAILED`. */
@@ -83,7 +79,7 @@ export class KeyMover {
       if (end.type === 'moved') return { gone: gone + end.gone, stallMs: end.stallMs };
       // A client has deleted one of the keys, or all: the others still go.
       if (end.type === 'refused' && isVanished(end.error)) {
-        keys = await this.#withoutVanished(batch, keys, mayBeCopied);
+        keys = await this.leftovers.withoutVanished(batch, keys, mayBeCopied, this.#timeoutFor());
         if (keys.length === 0) return { gone, stallMs: 0 };
         continue;
       }
@@ -99,7 +95,8 @@ export class KeyMover {
       }
       gone += keys.length - left.length;
       keys = left;
-      if (!batch.ours && isBusyKey(end.error)) [keys, replace] = await this.#withoutConflicts(batch, left);
+      if (!batch.ours && isBusyKey(end.error))
+        [keys, replace] = await this.leftovers.withoutConflicts(batch, left);
       else replace = batch.ours;
       if (keys.length === 0) return { gone, stallMs: 0 };
       bytes = (await sizesOf(this.#link, batch.db, keys)).reduce((sum, size) => sum + size, 0);
@@ -114,7 +111,8 @@ export class KeyMover {
     end: BatchEnd & { error: Error },
     mayBeCopied: boolean,
   ): Promise<readonly string[]> {
-    if (!isUnsettled(end)) return end.type === 'refused' ? keys : this.#left(batch, keys, end, mayBeCopied);
+    if (!isUnsettled(end))
+      return end.type === 'refused' ? keys : this.leftovers.left(batch, keys, end, mayBeCopied);
     return this.#gate.alone(async () => {
       try {
         await lane.fence();
@@ -123,71 +121,8 @@ export class KeyMover {
         if (error instanceof ReplyError) throw cannotFence(this.#link, batch.slot, error);
         throw error;
       }
-      return this.#left(batch, keys, end, mayBeCopied);
+      return this.leftovers.left(batch, keys, end, mayBeCopied);
     });
-  }
-
-  // Which of the keys are still on the source.
-  async #left(
-    batch: Batch,
-    keys: readonly string[],
-    end: BatchEnd,
-    mayBeCopied: boolean,
-  ): Promise<readonly string[]> {
-    const left = await this.#present(batch, keys);
-    if (end.type !== 'failed' || !mayBeCopied) return left;
-    const isLeft = new Set(left);
-    // Keys leave the source in the order they are given; but of those that the target refuses, which may be any of them.
-    const vanished = (isUnsettled(end) ? keys.slice(end.gone) : keys).filter((key) => !isLeft.has(key));
-    if (isUnsettled(end) || vanished.length > end.gone) await this.#noteDoubt(batch, vanished);
-    return left;
-  }
-
-  // Keys that were not acknowledged and are gone from the source: a copy of one may have stayed on the target.
-  async #noteDoubt(batch: Batch, vanished: readonly string[]): Promise<void> {
-    if (vanished.length === 0) return;
-    const replies = await askAbout(this.#link, 'target', batch.db, ['EXISTS'], vanished);
-    const found = vanished.filter((_, index) => replies[index] === 1);
-    if (found.length === 0) return;
-    this.inDoubt.push(...found);
-    // Told at once: the move may yet end with another error.
-    const { context, target } = this.#link;
-    const message = `Keys that were deleted or expired while the answer about them was lost are on ${target.address}: ${found.map(formatKey).join(', ')}`;
-    context.emit({ type: 'warning', node: target.address, message });
-  }
-
-  async #present(batch: Batch, keys: readonly string[]): Promise<string[]> {
-    const replies = await askAbout(this.#link, 'source', batch.db, ['EXISTS'], keys);
-    for (const reply of replies) if (reply instanceof ReplyError && reply.code !== 'ASK') throw reply;
-    return keys.filter((_, index) => replies[index] === 1);
-  }
-
-  // A key that has expired counts until the server gets to it, and no command does that which is sent on to the target:
-  // MIGRATE alone is run where the slot is open, and finds that the key is gone.
-  async #withoutVanished(
-    batch: Batch,
-    keys: readonly string[],
-    mayBeCopied: boolean,
-  ): Promise<readonly string[]> {
-    const left = await this.#present(batch, keys);
-    const isLeft = new Set(left);
-    const vanished = keys.filter((key) => !isLeft.has(key));
-    if (mayBeCopied) await this.#noteDoubt(batch, vanished);
-    const { migrateTo, auth } = this.#link;
-    const { host, port } = migrateTo;
-    const timeoutMs = this.#timeoutFor();
-    const sweep = ['MIGRATE', host, port, '', batch.db, timeoutMs, ...auth, 'KEYS', ...vanished];
-    if (vanished.length > 0) await askSourceIn(this.#link, batch.db, [sweep]);
-    return left;
-  }
-
-  // A copy on the target that is the same may be overwritten; one that is not is for people to decide on.
-  async #withoutConflicts(batch: MoveBatch, keys: readonly string[]): Promise<[readonly string[], boolean]> {
-    const { same, different } = await sortConflicts(this.#link, batch.db, keys);
-    if (different.length === 0) return [keys, same.length > 0];
-    this.conflicts.push({ slot: batch.slot, keys: different });
-    const isDifferent = new Set(different);
-    return [keys.filter((key) => !isDifferent.has(key)), same.length > 0];
   }
 
   // While the target is frozen a MIGRATE would only hold up the source, and all its clients, until it times out.
@@ -235,11 +170,6 @@ function ifBroken(error: unknown): undefined {
   if (!(error instanceof Error) || !isWorthRetrying(error)) throw error;
 }
 
-// The target may have copies of keys that are still on the source, or get them yet.
-function isUnsettled({ type, error }: BatchEnd & { readonly error: Error }): boolean {
-  return type === 'lost' || (type === 'failed' && /IOERR/.test(error.message));
-}
-
 // Some of the keys of a transaction are not there, or none is.
 function isVanished({ code, message }: ReplyError): boolean {
   return code === 'ASK' || (code === 'TRYAGAIN' && message.includes('Multiple keys'));
@@ -254,64 +184,4 @@ function isWorthRetrying(error: Error): boolean {
   if (error instanceof ConnectionError) return true;
   if (!(error instanceof ReplyError)) return false;
   return /IOERR|BUSYKEY|LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|NOREPLICAS/.test(error.message);
-}
-
-/** Error for keys that were left where they are. */
-export function keyConflict(link: Link, conflicts: KeyMover['conflicts']): ClusterError {
-  const keys = conflicts.flatMap((conflict) => conflict.keys);
-  const slots = [...new Set(conflicts.map(({ slot }) => slot))].sort((a, b) => a - b);
-  const which = slots.length === 1 ? `slot ${slots[0]}` : `slots ${formatSlots(slots)}`;
-  return new ClusterError(
-    'KEY_CONFLICT',
-    `Cannot move ${which} from ${link.source.address} to ${link.target.address}: ` +
-      `${keys.length} keys have different values on both, for example ${formatKey(keys[0] ?? '')}`,
-    {
-      address: link.source.address,
-      keys,
-      openSlots: slots,
-      hint: `Clients see the value on ${ownerOf(link, slots[0] ?? -1)}. Delete the key on the side that is wrong, then run the same command again`,
-    },
-  );
-}
-
-function ownerOf({ source, target, targetReport }: Link, slot: number): string {
-  const isTarget = targetReport.myself.slots.some(([first, last]) => first <= slot && slot <= last);
-  return isTarget ? target.address : source.address;
-}
-
-function cannotMigrate(
-  link: Link,
-  slot: number,
-  cause: Error,
-  unsettled: readonly string[] = [],
-): ClusterError {
-  const { source, target } = link;
-  const hint =
-    `Run the same command again when both nodes are well, before clients delete any of the ${unsettled.length} keys that were on ` +
-    `their way, which --json names: what is deleted on ${source.address} until then may come back from a copy on ${target.address}`;
-  return new ClusterError(
-    'MIGRATE_FAILED',
-    `Cannot migrate slot ${slot} from ${source.address} to ${target.address}: ${cause.message}`,
-    {
-      address: source.address,
-      cause,
-      openSlots: [slot],
-      resumable: true,
-      ...(unsettled.length > 0 ? { keys: unsettled, hint } : {}),
-    },
-  );
-}
-
-function cannotFence(link: Link, slot: number, cause: ReplyError): ClusterError {
-  return new ClusterError(
-    'MIGRATE_FAILED',
-    `Cannot make sure that no earlier MIGRATE of slot ${slot} is still on its way from ${link.source.address} to ${link.target.address}: ${cause.message}`,
-    {
-      address: cause.address ?? link.target.address,
-      cause,
-      openSlots: [slot],
-      resumable: true,
-      hint: 'The user needs CLIENT LIST and CLIENT KILL on both nodes. Wait until both answer, then run the same command again',
-    },
-  );
 }

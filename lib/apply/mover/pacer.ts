@@ -1,7 +1,7 @@
 import { LineFit } from './line-fit.ts';
 
 /** Keys in one MIGRATE where its time is held down: more make it hardly faster, and longer for others. */
-const MOST_KEYS = 100;
+const MOST_KEYS = 128;
 /** Where it is not, or where a MIGRATE takes longer than that whatever is in it: the fewer of them the better. */
 const MOST_KEYS_UNPACED = 1000;
 /** Nothing is known of the keys when the first batch is sent. */

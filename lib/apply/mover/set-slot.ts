@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Reply, ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
-import { expandSlots, formatSlots } from '../../model/slot.ts';
+import { formatSlots } from '../../model/slot.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { hearOfEpoch, settleEpochs } from '../epoch.ts';
 import { askNode } from '../look.ts';
@@ -229,10 +229,8 @@ export async function requireOwned(link: Link, slots: readonly number[]): Promis
   const ends = await inParallel([sourceAddress, targetAddress], (address) =>
     askNode(context.connections, address),
   );
-  const owned = new Set(
-    ends.flatMap(({ myself }) => (myself.role === 'master' ? expandSlots(myself.slots) : [])),
-  );
-  const lost = slots.filter((slot) => !owned.has(slot));
+  const owned = ends.flatMap(({ myself }) => (myself.role === 'master' ? myself.slots : []));
+  const lost = slots.filter((slot) => !owned.some(([first, last]) => first <= slot && slot <= last));
   if (lost.length === 0) return;
   throw new ClusterError(
     'MIGRATE_FAILED',

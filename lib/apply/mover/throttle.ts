@@ -32,6 +32,7 @@ export class Throttle {
    * and a large key may have used up minutes.
    */
   async admit(keys: number, bytes: number, signal?: AbortSignal): Promise<void> {
+    if (!hasLimit(this.#limits)) return;
     for (;;) {
       const { keysPerSecond, bytesPerSecond } = this.#limits;
       const waitMs = Math.max(this.#keys.waitMs(keysPerSecond), this.#bytes.waitMs(bytesPerSecond));
