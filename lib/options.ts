@@ -49,7 +49,10 @@ export interface MoveOptions {
    * @default 5
    */
   readonly maxStall?: number;
-  /** Moves at one time. A node takes part in one of them, but for a target of Valkey's atomic migration. @default 8 */
+  /**
+   * Moves at one time. A source takes part in one of them; a target in up to four, but where it is to use the atomic migration of
+   * Redis, which does one thing at a time, or an earlier run began the move. @default 8
+   */
   readonly concurrency?: number;
   readonly limits?: MoveLimits;
   /** Bytes from which on a key is looked for before the move, named in the plan and moved alone. Infinity: none is. @default 8388608 */

@@ -2,8 +2,7 @@ import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
 import { Conflicts } from './conflicts.ts';
 import type { Context } from './context.ts';
 import { introduce } from './introduce.ts';
-import { Gate } from './mover/gate.ts';
-import { moveSlots, movesThatShare } from './mover/move-slots.ts';
+import { type Arrivals, moveSlots, shareTargets } from './mover/move-slots.ts';
 import { Ledger, type Moved } from './mover/progress.ts';
 import { inParallel } from './parallel.ts';
 import { runDisjoint } from './schedule.ts';
@@ -106,12 +105,12 @@ async function moveAll(
   ledger: Ledger,
   conflicts: Conflicts,
 ): Promise<void> {
-  const sharing = await movesThatShare(context, moves);
-  const gates = new Map(moves.map(({ target }) => [target.id, new Gate()]));
+  const { moves: sharing, arrivals } = await shareTargets(context, moves);
   const run = (move: MoveStep, stop: AbortSignal): Promise<void> => {
     const signal = context.signal ? AbortSignal.any([context.signal, stop]) : stop;
     const others = masters.filter(({ id }) => id !== move.source.id && id !== move.target.id);
-    return conflicts.keep(moveSlots({ ...context, signal }, move, others, ledger, gates.get(move.target.id)));
+    const atTarget = arrivals.get(move.target.id) as Arrivals;
+    return conflicts.keep(moveSlots({ ...context, signal }, move, others, ledger, atTarget));
   };
   await runDisjoint(moves, context.options.concurrency ?? DEFAULT_CONCURRENCY, run, sharing);
 }

@@ -101,7 +101,11 @@ export class Connections {
     { lane = 0, early, signal }: LaneOptions,
     send: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
-    if (!early) return send(await unlessAborted(this.get(address, lane), signal));
+    if (!early) {
+      const connection = await unlessAborted(this.get(address, lane), signal);
+      // Somebody else may have ended it since, who is done with it: nothing was sent on it yet.
+      return send(connection.closed ? await unlessAborted(this.get(address, lane), signal) : connection);
+    }
     const { connection, ready } = await unlessAborted(this.#opening(address, lane), signal);
     const result = send(connection);
     // Why the server turned it away says more than what became of what was sent.

@@ -1,9 +1,12 @@
 import type { MoveStep } from '../plan/plan.ts';
 
+/** Moves that may have one target at a time: what it takes in holds up its own clients. */
+const MOST_AT_TARGET = 4;
+
 /**
  * Runs moves side by side, at most `limit` at a time and none that shares a node with another that runs, each as early in
- * the order given as that allows. Only those in `sharing` may have their target in common. Where one fails no other is
- * begun; rejects with the first failure when all that were begun have ended.
+ * the order given as that allows. Only those in `sharing` may have their target in common, four at a time. Where one fails no
+ * other is begun; rejects with the first failure when all that were begun have ended.
  */
 export async function runDisjoint(
   moves: readonly MoveStep[],
@@ -14,11 +17,14 @@ export async function runDisjoint(
   const waiting = [...moves];
   /** Nodes in a move that runs, each entry for one move. */
   const busy: { readonly id: string; readonly isShared: boolean }[] = [];
-  const isFree = (move: MoveStep): boolean =>
-    busy.every(({ id, isShared }) => {
-      if (id === move.source.id) return false;
-      return id !== move.target.id || (isShared && sharing.has(move));
-    });
+  const isFree = (move: MoveStep): boolean => {
+    if (busy.some(({ id }) => id === move.source.id)) return false;
+    const atTarget = busy.filter(({ id }) => id === move.target.id);
+    if (atTarget.length === 0) return true;
+    return (
+      atTarget.length < MOST_AT_TARGET && sharing.has(move) && atTarget.every(({ isShared }) => isShared)
+    );
+  };
   const running = new Set<Promise<void>>();
   const failed = new AbortController();
   while (waiting.length + running.size > 0) {

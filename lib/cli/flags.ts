@@ -68,7 +68,7 @@ export const moveFlags: Flags = {
     value: 'MS|off',
     help: 'Time one MIGRATE should hold up its source at most (5)',
   },
-  concurrency: { type: 'string', value: 'N', help: 'Moves at one time, each between nodes of its own (8)' },
+  concurrency: { type: 'string', value: 'N', help: 'Moves at one time, each from a source of its own (8)' },
   'max-keys-per-second': { type: 'string', value: 'N', help: 'Most keys moved in a second, over all nodes' },
   'max-bytes-per-second': {
     type: 'string',

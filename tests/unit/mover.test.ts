@@ -268,6 +268,19 @@ describe('runDisjoint()', () => {
     assert.deepEqual(together, ['1 in', '2 in', '1 out', '2 out', '3 in', '3 out']);
   });
 
+  test('lets four at a time share a target', async () => {
+    const moves = ['1', '2', '3', '4', '5', '6'].map((source) => move(source, '9'));
+    let [running, most] = [0, 0];
+    const run = async (): Promise<void> => {
+      running += 1;
+      most = Math.max(most, running);
+      await turn();
+      running -= 1;
+    };
+    await runDisjoint(moves, 8, run, new Set(moves));
+    assert.equal(most, 4);
+  });
+
   test('begins no other when one has failed, stops those that run, and says why', async () => {
     const reason = new Error('on purpose');
     const seen: string[] = [];

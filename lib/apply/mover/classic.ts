@@ -2,6 +2,7 @@ import { ClusterError, ConnectionError, messageOf } from '../../errors.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { agreeTimeout as agreeTimeoutOf } from '../context.ts';
 import { Drain } from './drain.ts';
+import type { Gate } from './gate.ts';
 import { closeLanes, countAllKeys, type Link, openAtEitherEnd } from './link.ts';
 import { KeyMover } from './migrate.ts';
 import { keysInDoubt } from './migrate-errors.ts';
@@ -22,6 +23,8 @@ export interface ClassicMove {
   /** True where an earlier move may have brought part of the keys already. */
   readonly isResumed: boolean;
   readonly progress: Progress;
+  /** Of all who move keys to the same target. */
+  readonly gate: Gate;
 }
 
 /**
@@ -30,10 +33,10 @@ export interface ClassicMove {
  * When the signal aborts, the windows that are open are finished, so that no slot stays open, and the signal's reason is thrown.
  */
 export async function moveByMigrate(move: ClassicMove): Promise<void> {
-  const { link, others, progress } = move;
+  const { link, others, progress, gate } = move;
   const { context, source, target } = link;
   const found = new Set(openAtEitherEnd(link));
-  const mover = new KeyMover(link);
+  const mover = new KeyMover(link, gate);
   const onMoved = progress.keysMoved.bind(progress);
   const drain = new Drain({ ...move, mover, found, throttle: progress.throttle, onMoved });
   const waiting = windows(move.slots, move.keysIn, context.options.limits);

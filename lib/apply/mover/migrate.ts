@@ -58,10 +58,12 @@ export function mostLanes(migrateTimeout: number = BASE_TIMEOUT_MS): number {
 export class KeyMover {
   readonly leftovers: Leftovers;
   readonly #link: Link;
-  readonly #gate = new Gate();
+  readonly #gate: Gate;
 
-  constructor(link: Link) {
+  /** `gate`: of all who move keys to the same target. Where something has failed there, nothing else is under way beside it. */
+  constructor(link: Link, gate: Gate = new Gate()) {
     this.#link = link;
+    this.#gate = gate;
     this.leftovers = new Leftovers(link);
   }
 

@@ -18,21 +18,34 @@ import type { Ledger } from './progress.ts';
 import { slotsWithKeys } from './set-slot.ts';
 import { hasLimit } from './throttle.ts';
 
+/** What moves to one target have in common. */
+export class Arrivals {
+  /** Moves: by the servers they may pass side by side, one by MIGRATE has the target to itself then. */
+  readonly moves: Gate = new Gate();
+  /** Batches of keys by MIGRATE. */
+  readonly batches: Gate = new Gate();
+  /** True where all are by MIGRATE, and may pass side by side. */
+  readonly byMigrate: boolean;
+
+  constructor(byMigrate: boolean) {
+    this.byMigrate = byMigrate;
+  }
+}
+
 /**
  * Moves slots from one master to another: by the servers themselves where both can and `method` allows, else with
  * MIGRATE, which also takes over where they fail repeatedly.
  *
  * Safe to repeat, and safe to die in the middle of: the slots that were open are found open and finished, a migration
  * that goes on in the servers is waited for. When the signal aborts no slot stays open, and the signal's reason is thrown.
- * `others` are the masters that are told the new owner besides the two. `gate` is the target's: moves by the servers may
- * pass side by side, one by MIGRATE has the target to itself.
+ * `others` are the masters that are told the new owner besides the two. `arrivals` are those at the target.
  */
 export async function moveSlots(
   context: Context,
   step: MoveStep,
   others: readonly NodeRef[],
   ledger: Ledger,
-  gate: Gate = new Gate(),
+  arrivals: Arrivals,
 ): Promise<void> {
   const slots = expandSlots(step.slots);
   const link = await openLink(context, step.source, step.target);
@@ -46,13 +59,15 @@ export async function moveSlots(
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const progress = ledger.begin(step, dialect ? 'atomic' : 'migrate', slots.length, content);
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
-  const classic = { bigKeys, others, isResumed: step.isResumed === true, progress };
+  const { moves, batches, byMigrate } = arrivals;
+  const classic = { bigKeys, others, isResumed: step.isResumed === true, progress, gate: batches };
   if (!dialect) {
-    await gate.alone(() => moveByMigrate({ ...classic, link, slots, keysIn }));
+    const run = (): Promise<void> => moveByMigrate({ ...classic, link, slots, keysIn });
+    await (byMigrate ? run() : moves.alone(run));
     return progress.done();
   }
   const move = { link, dialect, slots, keysIn, progress };
-  const left = await gate.beside(() => moveAtomically(move));
+  const left = await moves.beside(() => moveAtomically(move));
   if (left.slots.length > 0) {
     if (context.options.method === 'atomic') throw atomicFailed(move, left);
     context.emit({
@@ -61,7 +76,7 @@ export async function moveSlots(
       message: `Atomic migration from ${step.source.address} to ${step.target.address} failed, going on with MIGRATE: ${left.reason}`,
     });
     progress.goOnBy('migrate');
-    await gate.alone(async () => {
+    await moves.alone(async () => {
       const now = await openLink(context, step.source, step.target);
       const keysLeft = await countAllKeys(now, left.slots);
       await moveByMigrate({ ...classic, link: now, slots: left.slots, keysIn: keysLeft });
@@ -70,23 +85,49 @@ export async function moveSlots(
   progress.done();
 }
 
+/** How moves to common targets may go side by side. */
+export interface Sharing {
+  /** Moves that may have their target in common with others of these. */
+  readonly moves: ReadonlySet<MoveStep>;
+  /** By id of the target. */
+  readonly arrivals: ReadonlyMap<string, Arrivals>;
+}
+
 /**
- * Those of these moves that may have their target in common with others: the servers are going to make them, and the target
- * takes part in several at a time. What was begun before is left out: what it has brought to the target is still to be told.
+ * Which of these moves may have their target in common with others: those that the servers are going to make, where the target
+ * takes part in several at a time; and those by MIGRATE, where all to that target are. The two do not go together: servers
+ * begin nothing by themselves while slots are open. What was begun before is left out: what it has brought to the target is still to be told.
  */
-export async function movesThatShare(
-  context: Context,
-  moves: readonly MoveStep[],
-): Promise<ReadonlySet<MoveStep>> {
-  const { method = 'auto', limits } = context.options;
-  const targets = moves.map(({ target }) => target.id);
-  if (method === 'migrate' || hasLimit(limits) || new Set(targets).size === targets.length) return new Set();
-  const sharing = await inParallel(moves, async (move) => {
-    if (move.isResumed) return [];
-    const choice = await commonDialect(context, move.source, move.target).catch(() => undefined);
-    return choice === undefined || 'reason' in choice || choice.onePerNode ? [] : [move];
+export async function shareTargets(context: Context, moves: readonly MoveStep[]): Promise<Sharing> {
+  const targets = new Set(moves.map(({ target }) => target.id));
+  const isShared = targets.size < moves.length;
+  const kinds = new Map(
+    await inParallel(
+      moves,
+      async (move) => [move, isShared ? await kindOf(context, move) : 'alone'] as const,
+    ),
+  );
+  const arrivals = new Map(
+    [...targets].map((id) => {
+      const ofTarget = moves.filter(({ target }) => target.id === id);
+      return [id, new Arrivals(ofTarget.every((move) => kinds.get(move) === 'migrate'))] as const;
+    }),
+  );
+  const sharing = moves.filter((move) => {
+    const kind = kinds.get(move);
+    return kind === 'atomic' || (kind === 'migrate' && arrivals.get(move.target.id)?.byMigrate);
   });
-  return new Set(sharing.flat());
+  return { moves: new Set(sharing), arrivals };
+}
+
+async function kindOf(context: Context, move: MoveStep): Promise<'migrate' | 'atomic' | 'alone'> {
+  if (move.isResumed) return 'alone';
+  const { method = 'auto', limits } = context.options;
+  if (method === 'migrate' || (method === 'auto' && hasLimit(limits))) return 'migrate';
+  const choice = await commonDialect(context, move.source, move.target).catch(() => undefined);
+  if (choice === undefined) return 'alone';
+  if ('reason' in choice) return 'migrate';
+  return choice.onePerNode ? 'alone' : 'atomic';
 }
 
 /** The dialect of atomic migration to use, or undefined for MIGRATE. Rejects where only atomic migration is wanted and cannot be had. */
