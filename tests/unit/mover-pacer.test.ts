@@ -48,7 +48,7 @@ describe('Pacer', () => {
     const pacer = new Pacer(5);
     moved(pacer, 30, 40, 0.005);
     moved(pacer, 10, 0.3, 0.005);
-    assert.equal(pacer.size.keys, 100);
+    assert.equal(pacer.size.keys, 128);
     const [, ...stalls] = moved(pacer, 40, 0.3, 1);
     assert.ok(Math.max(...stalls) <= 20, `${stalls} ms`);
     assert.ok(Math.max(...stalls.slice(5)) <= 10, `${stalls} ms`);

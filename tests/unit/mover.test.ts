@@ -82,11 +82,11 @@ describe('Gate', () => {
 });
 
 describe('Pacer', () => {
-  test('begins with few keys, and goes up to what the time allows, a hundred at most', () => {
+  test('begins with few keys, and goes up to what the time allows, 128 at most', () => {
     const pacer = new Pacer(5);
     assert.equal(pacer.size.keys, 10);
     pacer.measured(10, undefined, 0.05);
-    assert.equal(pacer.size.keys, 100);
+    assert.equal(pacer.size.keys, 128);
     const slow = new Pacer(5);
     slow.measured(10, undefined, 2);
     assert.equal(slow.size.keys, 25);
@@ -102,7 +102,7 @@ describe('Pacer', () => {
     }
     assert.equal(pacer.wantsSizes, true);
     pacer.measured(10, 1_000_000, 10);
-    assert.deepEqual(pacer.size, { keys: 100, bytes: 500_000 });
+    assert.deepEqual(pacer.size, { keys: 128, bytes: 500_000 });
   });
 
   test('settles on batches that stay below the stall asked for, for any cost of a key', () => {
@@ -114,7 +114,7 @@ describe('Pacer', () => {
           const pacer = new Pacer(most);
           for (let i = 0; i < 20; i++) pacer.measured(pacer.size.keys, undefined, pacer.size.keys * cost);
           const { keys } = pacer.size;
-          assert.ok(keys >= 1 && keys <= 100);
+          assert.ok(keys >= 1 && keys <= 128);
           assert.ok(keys === 1 || keys * cost <= most * 1.01, `${keys} keys of ${cost} ms`);
         },
       ),
