@@ -17,7 +17,7 @@ import { type AddressLike, formatAddress, parseAddress } from '../model/address.
 import { ClusterNode } from '../model/cluster-node.ts';
 import { type Expectation, unmet } from '../model/expectation.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById } from '../model/view.ts';
+import { type ClusterView, nodeById, openSlotsOf } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
@@ -56,7 +56,8 @@ export function joinCluster(
   return withContext(cluster, options, async (context) => {
     const joining = await lookAtBoth(context, cluster, node, true);
     const moves = planBalance(joining, options.balancer);
-    if (!joining.isNew && moves.length === 0 && joining.isSettled) throw alreadyInCluster(joining.newcomer);
+    const isDone = !joining.isNew && moves.length === 0 && joining.isSettled;
+    if (isDone && !joining.wasOpen) throw alreadyInCluster(joining.newcomer);
     const functions = await functionsFor(context, joining);
     return carryOut(context, nodesOf(joining), planJoin('join', joining, moves, functions));
   });
@@ -85,6 +86,8 @@ export interface Joining {
   readonly isNew: boolean;
   /** True if every member knows the node and serves. */
   readonly isSettled: boolean;
+  /** True if slots were open, which an earlier attempt had left: finishing them may have been all there was to do. */
+  readonly wasOpen: boolean;
 }
 
 /** Looks at a cluster and at a node that is to join it. Rejects with ClusterError where it cannot. */
@@ -116,9 +119,10 @@ export async function lookAtBoth(
     await renew(context, newcomer, view);
     return lookAtBoth(context, cluster, node, finishOpen);
   }
-  if (!isNew && finishOpen) view = await finishOpenSlots(context, view, myself.id);
+  const wasOpen = !isNew && finishOpen && openSlotsOf(view).size > 0;
+  if (wasOpen) view = await finishOpenSlots(context, view, myself.id);
   const ref = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
-  const joining = { view, newcomer, node: ref, isNew, isSettled: false };
+  const joining = { view, newcomer, node: ref, isNew, isSettled: false, wasOpen };
   return {
     ...joining,
     isSettled: !isNew && unmet({ members: membersOf(joining) }, view.reports).length === 0,

@@ -144,6 +144,24 @@ describe('joinCluster()', { concurrency: true }, () => {
     assert.deepEqual(await snapshot(nodes), before);
   });
 
+  it('is done, and says so, where all that an earlier attempt had left was open slots', async () => {
+    const nodes = await startMasters(bed, 1, 1);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await joinCluster(first.address, second.address);
+    await migrateSlots(second.address, first.address, [8191]);
+    const [key = ''] = keysOfSlot(8191, 1);
+    await tell(first, ['SET', key, 'value']);
+    await tell(second, ['CLUSTER', 'SETSLOT', '8191', 'IMPORTING', await idOfNode(first)]);
+    await tell(first, ['CLUSTER', 'SETSLOT', '8191', 'MIGRATING', await idOfNode(second)]);
+    const result = await joinCluster(first.address, second.address);
+    assert.equal(result.applied, true);
+    await assertLayout([
+      [first, '8192-16383'],
+      [second, '0-8191'],
+    ]);
+    assert.equal(await ask(second, 'GET', key), 'value');
+  });
+
   it('goes by the weights of a balancer, and by its plan', async () => {
     const nodes = await startMasters(bed, 1, 2);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
