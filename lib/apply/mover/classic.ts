@@ -30,7 +30,8 @@ export interface ClassicMove {
 /**
  * Moves slots in windows: open, move the keys, close. The next window is opened while the keys of one are moved, and the
  * one before is closed.
- * When the signal aborts, the windows that are open are finished, so that no slot stays open, and the signal's reason is thrown.
+ * When the signal aborts, the window whose keys are under way is finished and the one that was opened ahead is given back, so that no
+ * slot stays open, and the signal's reason is thrown.
  */
 export async function moveByMigrate(move: ClassicMove): Promise<void> {
   const { link, others, progress, gate } = move;
@@ -46,7 +47,7 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
 
   const openNext = async (): Promise<readonly number[] | undefined> => {
     const { value: window } = waiting.next();
-    isCutShort = window !== undefined && context.signal?.aborted === true;
+    isCutShort ||= window !== undefined && context.signal?.aborted === true;
     if (!window || isCutShort) return undefined;
     open.add(window);
     await openSlots(link, window, found, move.isResumed).catch((error: unknown) => {
@@ -54,6 +55,20 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
       throw cannotOpen(link, window, error);
     });
     return window;
+  };
+  // Resolves to the slots that have to be finished: clients have written to them at the target already, or they were open before.
+  const giveBack = async (window: readonly number[]): Promise<readonly number[]> => {
+    const back = new Set(
+      await takeBackSlots(
+        link,
+        window.filter((slot) => !found.has(slot)),
+      ),
+    );
+    isCutShort ||= back.size > 0;
+    const left = window.filter((slot) => !back.has(slot));
+    open.delete(window);
+    open.add(left);
+    return left;
   };
   const close = async (window: readonly number[]): Promise<void> => {
     await closeSlots(link, window, others);
@@ -66,9 +81,11 @@ export async function moveByMigrate(move: ClassicMove): Promise<void> {
   let opening = openNext();
   let closing: Promise<void> = Promise.resolve();
   try {
-    for (let window = await opening; window; window = await opening) {
+    for (let opened = await opening; opened; opened = await opening) {
       opening = openNext();
       opening.catch(() => undefined);
+      const window = context.signal?.aborted ? await giveBack(opened) : opened;
+      if (window.length === 0) continue;
       await drain.run(window);
       await closing;
       closing = close(window);
