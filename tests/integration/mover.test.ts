@@ -383,8 +383,8 @@ describe('a target that waits for a replica in vain', () => {
     await tell(target, ['ACL', 'SETUSER', 'limited', '-restore-asking']);
     const refusedAt = performance.now();
     const error = (await move.done) as ClusterError;
-    // Two seconds for each of some forty slots are more than a minute.
-    assert.ok(performance.now() - refusedAt < 40_000, `${performance.now() - refusedAt} ms`);
+    // Two seconds for each of some forty slots are more than a minute, and for a few to be closed five times half of one.
+    assert.ok(performance.now() - refusedAt < 25_000, `${performance.now() - refusedAt} ms`);
     const open = (await openSlotsAt([source])).map((text) => Number(text.split(' ').at(-1)));
     assert.deepEqual(
       open.filter((slot) => !error.openSlots.includes(slot)),

@@ -145,19 +145,20 @@ function cannotOpen(
 /**
  * Closes slots that hold no key on the source any more: SETSLOT NODE on the target, which takes a new config epoch for
  * it, then on the source and the other masters. In another order a crash would leave a slot that nobody owns.
- * Only the target's word is required; the others would hear of it by gossip too.
+ * Only the target's word is required, which is asked for this often; the others would hear of it by gossip too.
  */
 export async function closeSlots(
   link: Link,
   slots: readonly number[],
   others: readonly NodeRef[],
+  attempts: number = CLOSE_ATTEMPTS,
 ): Promise<void> {
   await requireOwned(link, slots);
   // What is open has to be closed, whoever wants to stop.
   const context = { ...link.context, signal: undefined };
   await settleEpochs(context, link.source, link.target, others);
   await hearOfEpoch(context, link.target, [link.source]);
-  await closeOnTarget(link, slots);
+  await closeOnTarget(link, slots, attempts);
   await inParallel([link.source, ...others], (node) => tellOwner(link, node, slots));
 }
 
@@ -244,7 +245,7 @@ export async function requireOwned(link: Link, slots: readonly number[]): Promis
   );
 }
 
-async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void> {
+async function closeOnTarget(link: Link, slots: readonly number[], attempts: number): Promise<void> {
   // SETSLOT NODE is safe to repeat, so a lost answer is simply asked for again.
   for (let attempt = 1; ; attempt++) {
     const failure = await setSlots(link, link.target, slots, ['NODE', link.target.id]).then(
@@ -252,7 +253,7 @@ async function closeOnTarget(link: Link, slots: readonly number[]): Promise<void
       (error: Error) => error,
     );
     if (!failure) return;
-    if (attempt >= CLOSE_ATTEMPTS) {
+    if (attempt >= attempts) {
       throw new ClusterError(
         'MIGRATE_FAILED',
         `Cannot close slots ${formatSlots(slots)} on ${link.target.address}: ${failure.message}`,
