@@ -15,3 +15,29 @@ export async function inParallel<Item, Result>(
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
   return results;
 }
+
+/**
+ * The same, for work that holds files: nothing of it is under way any more at the end. The first failure aborts the signal that
+ * all are given, which the caller's aborts too, and rejects when the others have ended.
+ */
+export async function inParallelToEnd<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item, signal: AbortSignal) => Promise<Result>,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Result[]> {
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const results: Result[] = [];
+  const guarded = async (item: Item, index: number): Promise<void> => {
+    try {
+      either.throwIfAborted();
+      results[index] = await work(item, either);
+    } catch (error) {
+      stop.abort(error);
+    }
+  };
+  await inParallel(items, guarded, limit);
+  either.throwIfAborted();
+  return results;
+}

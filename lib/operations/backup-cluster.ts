@@ -11,7 +11,7 @@ import { receiveRdb } from '../apply/backup/receive-rdb.ts';
 import { type Context, nodeError } from '../apply/context.ts';
 import { look } from '../apply/look.ts';
 import { askInfo, serverVersion } from '../apply/node-info.ts';
-import { inParallel } from '../apply/parallel.ts';
+import { inParallelToEnd } from '../apply/parallel.ts';
 import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
@@ -99,10 +99,7 @@ async function saveAll(
     (a, b) => (a.slots[0]?.[0] ?? Infinity) - (b.slots[0]?.[0] ?? Infinity),
   );
   const tally = new BackupProgressTally(context, masters.length);
-  // Where one fails the others are of no use.
-  const stop = new AbortController();
-  const signal = context.signal ? AbortSignal.any([context.signal, stop.signal]) : stop.signal;
-  const save = async (master: NodeRecord): Promise<BackupFile> => {
+  const save = async (master: NodeRecord, signal: AbortSignal): Promise<BackupFile> => {
     const name = formatAddress(master.address);
     const file = fileNameOf(name, master.id);
     const server = serverVersion(await askInfo(context.connections, master.address, ['server']));
@@ -130,22 +127,11 @@ async function saveAll(
       await part.close();
     }
   };
-  const ends = await inParallel(
-    masters,
-    async (master) => {
-      try {
-        signal.throwIfAborted();
-        return await save(master);
-      } catch (error) {
-        const failure = signal.aborted ? signal.reason : failed(master.address, error);
-        stop.abort(failure);
-        return failure as Error;
-      }
-    },
-    options.concurrency ?? 4,
-  );
-  signal.throwIfAborted();
-  return ends as BackupFile[];
+  const saveOrSay = (master: NodeRecord, signal: AbortSignal): Promise<BackupFile> =>
+    save(master, signal).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : failed(master.address, error);
+    });
+  return inParallelToEnd(masters, saveOrSay, options.concurrency ?? 4, context.signal);
 }
 
 function failed(address: Address, error: unknown): Error {

@@ -1,6 +1,6 @@
 // What an operation opens, sets or listens to is gone when it ends, however it ends; and it ends soon after its signal aborts.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -110,6 +110,26 @@ describe('operations that cannot do their work', () => {
       const { error } = await leavesNothing(call);
       assert.ok(error instanceof Error, `${name} has not failed`);
     }
+  });
+
+  it('leave no file open when one of those that they read is not what was saved', async () => {
+    const copy = newFolder();
+    cpSync(saved, copy, { recursive: true });
+    const path = join(copy, 'manifest.json');
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as lib.BackupManifest;
+    const [wrong, long] = manifest.masters;
+    assert.ok(wrong && long);
+    const masters = [
+      { ...wrong, bytes: wrong.bytes + 1 },
+      // That this is wrong, too, is seen when all of it is read.
+      { ...long, bytes: 256 * 1024 * 1024 },
+    ];
+    truncateSync(join(copy, long.file), masters[1]?.bytes);
+    writeFileSync(path, JSON.stringify({ ...manifest, masters }));
+    const { error } = await leavesNothing((signal) =>
+      lib.restoreCluster(at(nodes, 0).address, { signal, dir: copy }),
+    );
+    assert.match(`${error}`, new RegExp(`Cannot restore "${wrong.file}"`));
   });
 
   it('end at once and leave nothing when they are stopped while a node keeps silent', async () => {

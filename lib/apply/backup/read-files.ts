@@ -59,7 +59,7 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
 export async function verifyFile(
   dir: string,
   { file, bytes, sha256 }: BackupFile,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
   onItem: (item: RdbItem) => void,
 ): Promise<void> {
   const path = join(dir, file);
@@ -79,7 +79,7 @@ export async function verifyFile(
     }
   };
   for await (const chunk of chunksOf(path)) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     hash.update(chunk);
     look(() => walker.push(chunk));
   }

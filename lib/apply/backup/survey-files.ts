@@ -1,7 +1,7 @@
 import type { RdbKey } from '../../model/rdb.ts';
 import { keySlot, parseSlotRange, slotsWhere } from '../../model/slot.ts';
 import type { Context } from '../context.ts';
-import { inParallel } from '../parallel.ts';
+import { inParallelToEnd } from '../parallel.ts';
 import type { BackupFile, BackupManifest } from './manifest.ts';
 import { invalid, verifyFile } from './read-files.ts';
 
@@ -37,9 +37,9 @@ export async function surveyFiles(
   const databases = new Map<number, number>();
   const functions = new Map<string, string>();
   let [expired, strays] = [0, 0];
-  const look = async (file: BackupFile): Promise<void> => {
+  const look = async (file: BackupFile, either: AbortSignal): Promise<void> => {
     const isOwned = ownership(file);
-    await verifyFile(dir, file, signal, (item) => {
+    await verifyFile(dir, file, either, (item) => {
       if (item.kind === 'functions') {
         functions.set(libraryName(item.code, file), item.code);
       } else if (isExpired(item)) {
@@ -50,7 +50,7 @@ export async function surveyFiles(
       }
     });
   };
-  await inParallel(masters, look, 2);
+  await inParallelToEnd(masters, look, 2, signal);
   return { databases: new Map([...databases].sort(([a], [b]) => a - b)), expired, strays, functions };
 }
 
