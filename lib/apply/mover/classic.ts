@@ -125,24 +125,9 @@ const RUN_AGAIN = 'Run the same command again when both nodes are well: it goes 
 const HASTE_MS = 2000;
 const HASTY_ATTEMPTS = 2;
 
-// A Valkey that waits for a replica in vain takes seconds to refuse each slot: one is tried before all others.
-async function closeInHaste(
-  link: Link,
-  slots: readonly number[],
-  others: readonly NodeRef[],
-): Promise<readonly number[]> {
+function inHaste(link: Link): Link {
   const agreeTimeout = Math.min(agreeTimeoutOf(link.context), HASTE_MS);
-  const hasty = { ...link, context: { ...link.context, options: { ...link.context.options, agreeTimeout } } };
-  const closed: number[] = [];
-  try {
-    for (const part of [slots.slice(0, 1), slots.slice(1)]) {
-      if (part.length > 0) await closeSlots(hasty, part, others, HASTY_ATTEMPTS);
-      closed.push(...part);
-    }
-  } catch {
-    // They stay open, and are named.
-  }
-  return closed;
+  return { ...link, context: { ...link.context, options: { ...link.context.options, agreeTimeout } } };
 }
 
 // Slots that are empty can still be closed, and those of which no key has left be taken back: only what is divided has to stay open.
@@ -159,8 +144,11 @@ async function leaveBehind(
     const left = await countAllKeys(link, slots);
     const empty = slots.filter((_, index) => left[index] === 0);
     const full = slots.filter((_, index) => left[index] !== 0);
-    const closed = new Set(await closeInHaste(link, empty, others));
-    open = slots.filter((slot) => !closed.has(slot));
+    if (empty.length > 0)
+      await closeSlots(inHaste(link), empty, others, HASTY_ATTEMPTS).then(
+        () => (open = full),
+        () => undefined,
+      );
     const ours = full.filter((slot) => !found.has(slot));
     const back = new Set(await takeBackSlots(link, ours));
     open = open.filter((slot) => !back.has(slot));

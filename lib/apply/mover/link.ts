@@ -26,15 +26,9 @@ export interface Link {
   readonly isValkey: boolean;
   /** True of a target that tells of no key in slots which it neither owns nor imports: Redis 8.4 and newer. */
   readonly targetHidesKeys: boolean;
-  /** Connections to spread SETSLOT over. */
-  readonly setSlotLanes: number;
+  /** True where SETSLOT is answered when a replica has it, or after two seconds in vain: Valkey 8.0 and newer. */
+  readonly waitsForReplicas: boolean;
 }
-
-/**
- * Valkey 8.0 and newer answer SETSLOT when a replica has it, one command of a connection after the other. Redis answers at
- * once, and saves its configuration once for all that it has read of one connection, some 200.
- */
-const VALKEY_LANES = 16;
 
 /** Looks at both ends. Rejects with ClusterError where one is not what the plan took it for. */
 export async function openLink(context: Context, source: NodeRef, target: NodeRef): Promise<Link> {
@@ -82,7 +76,7 @@ export async function openLink(context: Context, source: NodeRef, target: NodeRe
     targetReport,
     isValkey: isValkey(String(sourceServer)),
     targetHidesKeys: hidesKeys(parseInfo(String(targetServer))),
-    setSlotLanes: waitsForReplicas(String(targetServer), targetReport.records) ? VALKEY_LANES : 1,
+    waitsForReplicas: waitsForReplicas(String(targetServer), targetReport.records),
   };
 }
 
