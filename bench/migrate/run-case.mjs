@@ -69,7 +69,8 @@ export async function runCase(name, definition, context) {
     if (verb === 'move') [holder, receiver] = [receiver, holder];
     samples?.times.push(span.ms);
     if (span.movingMs > 0) samples?.moving.push(span.movingMs);
-    samples?.latencies.push(...latencies);
+    // More than fit on the stack.
+    for (const latency of latencies) samples?.latencies.push(latency);
     samples?.memory.push(...memory.seen);
     return span;
   };

@@ -173,7 +173,7 @@ export async function strayKeysOf(
       ]);
     }
     if (reply instanceof Error) throw reply;
-    if (Array.isArray(reply)) keys.push(...reply.map((key) => `${db} ${String(key)}`));
+    if (Array.isArray(reply)) for (const key of reply) keys.push(`${db} ${String(key)}`);
   }
   return keys;
 }

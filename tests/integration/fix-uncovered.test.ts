@@ -113,6 +113,19 @@ describe('fixMigrating(), where nobody owns a slot', () => {
     await assertWell(nodes);
   });
 
+  it('brings them together where one holds more than fit into the arguments of a call', async () => {
+    const [a, b, c] = three();
+    const [few = '', ...many] = keysOfSlot(25, 150_000);
+    await tell(a, ['MSET', ...many.flatMap((key) => [key, 'v'])]);
+    await strand(b, a, 25, { [few]: 'v' });
+    await disown(nodes, a, 25);
+    await fixMigrating(a.address);
+    assert.deepEqual(await read(c, [few, many[0] ?? '', many.at(-1) ?? '']), ['v', 'v', 'v']);
+    assert.equal(await ask(a, 'CLUSTER', 'COUNTKEYSINSLOT', '25'), many.length + 1);
+    await tell(a, ['UNLINK', few, ...many]);
+    await assertWell(nodes);
+  });
+
   it('leaves it where two hold one key and nothing says who owned it last', async () => {
     const [a, b, c] = three();
     const [key = ''] = keysOfSlot(30, 1);
