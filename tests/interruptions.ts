@@ -68,6 +68,9 @@ interface Row {
   readonly points: Iterator<readonly [at: number, half: boolean]>;
   /** The command is done before this write. */
   end: number;
+  /** Points that are being tried. */
+  running: number;
+  isTold: boolean;
 }
 
 function* pointsOf(
@@ -96,12 +99,24 @@ const rows: Row[] = cases.flatMap((one, number) =>
     event,
     points: pointsOf(one.writes, seed + 1000 * number + index, event.refusing !== undefined),
     end: Number.POSITIVE_INFINITY,
+    running: 0,
+    isTold: false,
   })),
 );
 const told: Told[] = [];
 
+// All of them may take half an hour.
+function tellEnd(row: Row): void {
+  if (row.running > 0 || row.isTold) return;
+  row.isTold = true;
+  const { one, event } = row;
+  const count = told.filter(({ name, event: struck }) => name === one.name && struck === event.name).length;
+  console.log(`done: ${one.name}, ${event.name}, ${count} interruptions`);
+}
+
 async function work(stage: Stage): Promise<void> {
   for (const row of rows) {
+    row.running += 1;
     for (let next = row.points.next(); !next.done; next = row.points.next()) {
       const [at, half] = next.value;
       if (at >= row.end) break;
@@ -116,6 +131,8 @@ async function work(stage: Stage): Promise<void> {
       told.push(one);
       report(one, { server, seed, every: values.every, verbose: values.verbose });
     }
+    row.running -= 1;
+    tellEnd(row);
   }
 }
 
