@@ -33,6 +33,8 @@ export interface Command {
   readonly isLocal?: true;
   /** Whether the plan is shown and asked about before anything is changed: by its content, or always. @default never */
   readonly asks?: true | ((plan: Plan) => boolean);
+  /** What goes on where it was stopped after slots have moved, as an imperative. @default the same command again */
+  readonly again?: (values: FlagValues) => string;
   /** The library is loaded when a command runs: help and refusals of wrong usage come without it. */
   readonly run: (invocation: Invocation) => Promise<Outcome>;
 }

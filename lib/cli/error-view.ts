@@ -1,5 +1,6 @@
 import { ClusterError, ConnectionError, messageOf, ProtocolError, ReplyError } from '../errors.ts';
 import { formatSlots } from '../model/slot.ts';
+import type { SlotsMoved } from './progress.ts';
 
 const REPLY_HINTS: Readonly<Record<string, string>> = {
   NOAUTH: 'Give the password in the environment variable REDISCLI_AUTH, or with --pass-file or --askpass',
@@ -16,32 +17,45 @@ const UNKNOWN_COMMAND_HINT =
 export interface ErrorContext {
   readonly interrupted: boolean;
   readonly password: string | undefined;
+  /** What goes on where it was stopped. @default `Run the same command again` */
+  readonly again?: string | undefined;
+  readonly moved?: SlotsMoved;
 }
 
+const AGAIN = 'Run the same command again';
+
 /** An error as people read it: what happened, what is left behind, what to do next. */
-export function describeError(error: unknown, { interrupted, password }: ErrorContext): string {
+export function describeError(error: unknown, context: ErrorContext): string {
+  const { interrupted, password, again = AGAIN, moved } = context;
+  const soFar = moved && moved.done > 0 ? `${moved.done} of ${moved.of} slots have moved` : '';
   if (interrupted) {
-    return 'Interrupted: stopped at a safe point, it left no slot open. Run the same command again to go on.\n';
+    const how = `Interrupted: stopped at a safe point, it left no slot open.${soFar && ` ${soFar}.`}`;
+    return `${how} ${again} to go on.\n`;
   }
   if (!isExpected(error)) {
     return `Unexpected error, please report it:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
   }
   const open = error instanceof ClusterError ? error.openSlots : [];
+  const hint = hintOf(error)?.replace(AGAIN, again);
   return [
     `Error: ${shownMessage(error, password)}`,
+    ...(soFar ? [`Before that ${soFar}`] : []),
     ...(open.length > 0 ? [`Slots left open: ${formatSlots(open)}`] : []),
-    ...(hintOf(error) ? [`Next: ${hintOf(error)}`] : []),
+    ...(hint ? [`Next: ${hint}`] : []),
     '',
   ].join('\n');
 }
 
 /** An error as programs read it. */
-export function errorData(error: unknown, { interrupted, password }: ErrorContext): Record<string, unknown> {
+export function errorData(
+  error: unknown,
+  { interrupted, password, again = AGAIN }: ErrorContext,
+): Record<string, unknown> {
   if (interrupted)
     return { code: 'INTERRUPTED', message: 'Interrupted at a safe point', openSlots: [], resumable: true };
   const known = error instanceof ClusterError ? error : undefined;
   const code = (error as { code?: unknown } | null)?.code;
-  const hint = error instanceof Error ? hintOf(error) : undefined;
+  const hint = error instanceof Error ? hintOf(error)?.replace(AGAIN, again) : undefined;
   return {
     code: typeof code === 'string' ? code : 'UNEXPECTED',
     message: shownMessage(error, password),

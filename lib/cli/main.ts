@@ -186,9 +186,12 @@ async function runCommand(
     if (error instanceof UsageError) throw new UsageError(error.message, command.name);
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError, errorData } = await import('./error-view.ts');
-    const data = errorData(error, { interrupted, password });
+    const { moved } = progress;
+    const again = moved.done > 0 ? command.again?.(values) : undefined;
+    const context = { interrupted, password, again, moved };
+    const data = errorData(error, context);
     if (json) io.stdout(document(command.name, { ok: false, data: { error: data } }));
-    io.stderr(describeError(error, { interrupted, password }));
+    io.stderr(describeError(error, context));
     return interrupted ? EXIT.interrupted : EXIT.failed;
   }
 }

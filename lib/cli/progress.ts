@@ -1,11 +1,20 @@
 import type { ClusterEvent, MoveProgress, MoveStart, MoveTotal, OnEvent } from '../events.ts';
 import { formatBytes } from '../model/bytes.ts';
+import { countSlots } from '../model/node.ts';
 import { duration, short } from './figures.ts';
 import type { Io } from './io.ts';
 import { printable } from './printable.ts';
 
+/** How many slots of a plan have changed hands. */
+export interface SlotsMoved {
+  readonly done: number;
+  readonly of: number;
+}
+
 /** Shows events on stderr: one steady line where it is a terminal, and warnings in any case. */
 export class ProgressView {
+  /** Of the plan that is carried out. */
+  moved: SlotsMoved = { done: 0, of: 0 };
   readonly #io: Io;
   /** What the servers are at, by source → target. */
   readonly #pairs = new Map<string, string | undefined>();
@@ -16,6 +25,7 @@ export class ProgressView {
   }
 
   readonly onEvent: OnEvent = (event) => {
+    this.#count(event);
     if (event.type === 'warning') this.#warn(event.message);
     else if (event.type === 'retry')
       this.#warn(`${event.node} slot ${event.slot}: ${event.reason}; trying again`);
@@ -26,6 +36,16 @@ export class ProgressView {
   clear(): void {
     if (this.#shown) this.#io.stderr('\r\u001b[K');
     this.#shown = false;
+  }
+
+  // What was finished before there was a plan is none of it.
+  #count(event: ClusterEvent): void {
+    if (event.type === 'plan') {
+      const moves = event.plan.steps.filter((step) => step.type === 'move-slots');
+      this.moved = { done: 0, of: moves.reduce((sum, move) => sum + countSlots(move), 0) };
+    } else if (event.type === 'slots-closed') {
+      this.moved = { ...this.moved, done: this.moved.done + event.slots.length };
+    }
   }
 
   #warn(message: string): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { countSlots } from '../../lib/model/node.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode, type StartOptions } from '../bed/index.ts';
 import {
@@ -9,6 +10,7 @@ import {
   keysOfSlot,
   openSlotsAt,
   quick,
+  recordsOf,
   settled,
   snapshot,
   tell,
@@ -697,7 +699,7 @@ describe('redis-trib in the middle of a long move', () => {
     assert.deepEqual([code, stdout], [130, ''], stderr);
     assert.match(
       stderr,
-      /^\nStopping at a safe point; once more to stop at once\n(Warning: .*\n)*Interrupted: .* it left no slot open\. Run the same command again to go on\.\n$/,
+      /^\nStopping at a safe point; once more to stop at once\n(Warning: .*\n)*Interrupted: .* it left no slot open\. (\d+ of 5461 slots have moved\. )?Run the same command again to go on\.\n$/,
     );
     assert.ok(lingeredMs < LONGEST_EXIT_MS);
   }
@@ -791,5 +793,54 @@ describe('redis-trib in the middle of a long move', () => {
     assertWell(last);
     assert.equal(await keysOn(nodes), KEYS);
     assertWell(await trib.run(['check', a.address]));
+  });
+
+  test('says how many slots have moved, and what goes on from there', async () => {
+    const [, b] = nodes as [ServerNode, ServerNode];
+    const stop = async (args: readonly string[]): Promise<string> => {
+      const running = trib.start([...args, '--method', 'migrate', '--max-keys-per-second', '2000']);
+      const before = Number(await ask(b, 'DBSIZE'));
+      await hasBegun(running, b, (keys) => Math.abs(keys - before) > 4500);
+      running.child.kill('SIGINT');
+      const { code, stderr } = await running.finished;
+      assert.equal(code, 130, stderr);
+      assert.deepEqual(await openSlotsAt(nodes), []);
+      return stderr;
+    };
+    const slotsOfB = async (): Promise<number> => {
+      const record = (await recordsOf(b)).find(({ address }) => address.port === b.port);
+      assert.ok(record);
+      return countSlots(record);
+    };
+    const atFirst = await slotsOfB();
+    const move = ['migrate_slots', a.address, b.address, '0-999'];
+    const moved =
+      /open\. (\d+) of 1000 slots have moved\. Run the same command again with --resume to go on\.\n$/.exec(
+        await stop(move),
+      );
+    assert.ok(moved);
+    assert.equal(await slotsOfB(), atFirst + Number(moved[1]));
+    assertWell(await trib.run([...move, '--resume']));
+    assert.equal(await slotsOfB(), atFirst + 1000);
+
+    const some = (slots: number): string[] => [
+      'reshard',
+      '--yes',
+      a.address,
+      '--from',
+      b.address,
+      '--to',
+      a.address,
+      '--slots',
+      `${slots}`,
+    ];
+    const back =
+      /open\. (\d+) of 1000 slots have moved\. Run the same command again with the number of slots that are left to go on\.\n$/.exec(
+        await stop(some(1000)),
+      );
+    assert.ok(back);
+    assertWell(await trib.run(some(1000 - Number(back[1]))));
+    assert.equal(await slotsOfB(), atFirst);
+    assert.equal(await keysOn(nodes), KEYS);
   });
 });

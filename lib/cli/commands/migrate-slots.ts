@@ -16,6 +16,7 @@ export const migrateSlots: Command = {
     ...moveFlags,
     resume: { type: 'boolean', help: 'Take slots that TARGET holds already for moved' },
   },
+  again: () => 'Run the same command again with --resume',
   run: async ({ positionals: [source = '', target = '', ...ranges], options, values }) => {
     const { migrateSlots } = await import('../../operations/migrate-slots.ts');
     const slots = readRanges(ranges);

@@ -6,6 +6,9 @@ import { changeFlags, type FlagValues, moveFlags } from '../flags.ts';
 import { type Io, UsageError } from '../io.ts';
 import { operated } from '../outcome.ts';
 
+/** By their number it cannot tell which of them went before. */
+export const AGAIN_FOR_THE_REST = 'Run the same command again with the number of slots that are left';
+
 export const reshard: Command = {
   name: 'reshard',
   usage: 'CLUSTER',
@@ -23,6 +26,8 @@ export const reshard: Command = {
     to: { type: 'string', value: 'NODE', help: 'Master that receives them' },
     slots: { type: 'string', value: 'N|RANGES', help: 'How many slots, or which: 5-5 for one, 0-99,200-299' },
   },
+  again: ({ slots }) =>
+    String(slots ?? '').includes('-') ? 'Run the same command again' : AGAIN_FOR_THE_REST,
   run: async (invocation) => {
     const [cluster = ''] = invocation.positionals;
     const { from, to, slots } = await wishes(invocation, cluster);

@@ -1,3 +1,4 @@
+import { AGAIN_FOR_THE_REST } from '../commands/reshard.ts';
 import { type Io, UsageError } from '../io.ts';
 import { ProgressView } from '../progress.ts';
 import { readArguments } from './arguments.ts';
@@ -46,7 +47,7 @@ export async function runCompat(argv: readonly string[], io: Io): Promise<number
 }
 
 async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): Promise<number> {
-  const { io, options, progress } = scene;
+  const { read, io, options, progress } = scene;
   try {
     const isWell = await run(scene);
     progress.clear();
@@ -56,7 +57,9 @@ async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): 
     if (error instanceof UsageError) throw error;
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError } = await import('../error-view.ts');
-    io.stderr(describeError(error, { interrupted, password: options.password }));
+    const { moved } = progress;
+    const again = moved.done > 0 && read.command === 'reshard' ? AGAIN_FOR_THE_REST : undefined;
+    io.stderr(describeError(error, { interrupted, password: options.password, again, moved }));
     return interrupted ? 130 : 1;
   }
 }
