@@ -8,7 +8,12 @@ const stop = new AbortController();
 
 // The first signal stops the operation where it leaves nothing half done, the second stops it here.
 function onSignal(): void {
-  if (stop.signal.aborted) process.exit(EXIT.interrupted);
+  if (stop.signal.aborted) {
+    stderr(
+      'Stopped at once: slots may be left open. The same command finishes them, and so does redis-trib fix\n',
+    );
+    process.exit(EXIT.interrupted);
+  }
   stderr('\nStopping at a safe point; once more to stop at once\n');
   stop.abort();
 }

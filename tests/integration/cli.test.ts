@@ -708,7 +708,9 @@ describe('redis-trib in the middle of a long move', () => {
     const running = trib.start(joining);
     await hasBegun(running, target, (keys) => keys > 0);
     running.child.kill('SIGINT');
-    assertInterrupted(await running.finished);
+    const stopped = await running.finished;
+    assertInterrupted(stopped);
+    assert.match(stopped.stderr, / \d+ of 5461 slots have moved\. /);
     assert.deepEqual(await openSlotsAt(nodes), []);
     assert.equal(await keysOn(nodes), KEYS);
     const part = Number(await ask(target, 'DBSIZE'));
@@ -736,8 +738,9 @@ describe('redis-trib in the middle of a long move', () => {
       await running.shows(/once more to stop at once/);
       const asked = performance.now();
       running.child.kill('SIGINT');
-      const { code, stdout } = await running.finished;
+      const { code, stdout, stderr } = await running.finished;
       assert.deepEqual([code, stdout], [130, '']);
+      assert.match(stderr, /\nStopped at once: slots may be left open\..* redis-trib fix\n$/);
       assert.ok(performance.now() - asked < LONGEST_EXIT_MS);
     } finally {
       await target.thaw();
