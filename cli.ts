@@ -1,29 +1,47 @@
 #!/usr/bin/env node
-// The process is the global one: importing node:process would open all of stdin, stdout and stderr, for what it exports.
+// The global process: importing node:process would open stdin, stdout and stderr.
 import type { Interface } from 'node:readline';
 import { asksForVersion, EXIT, UsageError } from './lib/cli/io.ts';
 import { VERSION } from './lib/version.ts';
 
+const words = process.argv.slice(2);
 const stop = new AbortController();
 
-// The first signal stops the operation where it leaves nothing half done, the second stops it here.
+// A picture that fills the terminal is ended by a signal, and has no place for a text.
+const isLive = words[0] === 'top';
+
+// True while a question waits for its answer: nothing has begun that would have to stop at a safe point.
+let isAsking = false;
+
+async function whileAsking<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  isAsking = true;
+  return answer.finally(() => {
+    isAsking = false;
+  });
+}
+
+// The first signal stops the operation at a safe point, the second stops the process immediately.
 function onSignal(): void {
   if (stop.signal.aborted) {
-    stderr(
-      'Stopped at once: slots may be left open. The same command finishes them, and so does redis-trib fix\n',
-    );
+    if (!isLive) stderr(`Stopped immediately. Slots may still be open: ${finishing()}\n`);
     process.exit(EXIT.interrupted);
   }
-  stderr('\nStopping at a safe point; once more to stop at once\n');
+  if (!isLive) stderr(isAsking ? '\n' : '\nStopping at a safe point. A second signal stops immediately\n');
   stop.abort();
+}
+
+// A reshard of so many slots would move as many again.
+function finishing(): string {
+  const fix = `redis-trib ${words.includes('--cluster') ? '--cluster ' : ''}fix CLUSTER`;
+  return words.includes('reshard') ? `run ${fix}` : `run the same command again, or ${fix}`;
 }
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
 
 /**
- * Writes as long as that goes. That nobody reads any more, or the disk is full, is no reason to leave a slot half moved: the
- * command goes on, and ends with its own exit code, or with 1 where what it had to say is lost. Opened when there is something to
- * say: that takes a while.
+ * Returns a function that writes to a stream until writing fails. A reader that has gone or a full disk must not leave a
+ * slot half moved, so the command continues. It ends with its own exit code, or with 1 if output was lost. The stream is
+ * opened on the first write, since opening takes a while.
  */
 function writer(name: 'stdout' | 'stderr', onLost: (error: NodeJS.ErrnoException) => void) {
   let stream: NodeJS.WriteStream | undefined;
@@ -38,7 +56,7 @@ function writer(name: 'stdout' | 'stderr', onLost: (error: NodeJS.ErrnoException
       stream ??= process[name].on('error', lose);
       stream.write(text);
     } catch (error) {
-      // Files are written to at once, and so fail here.
+      // Writes to files are synchronous, so their errors are thrown here.
       lose(error as NodeJS.ErrnoException);
     }
   };
@@ -46,7 +64,7 @@ function writer(name: 'stdout' | 'stderr', onLost: (error: NodeJS.ErrnoException
 
 const stderr = writer('stderr', () => {});
 const stdout = writer('stdout', (error) => {
-  // A reader that has seen enough, such as head, is no error.
+  // A reader that has seen enough, such as head, is not an error.
   if (error.code === 'EPIPE') return;
   stderr(`Cannot write the output: ${error.message}\n`);
   process.once('exit', (code) => {
@@ -56,18 +74,18 @@ const stdout = writer('stdout', (error) => {
 
 async function askSecret(prompt: string): Promise<string> {
   if (!process.stdin.isTTY) throw new UsageError('Cannot ask for the password: there is no terminal');
-  // Only here, as few runs ask for anything: it takes a while to load.
+  // Loaded only here: it takes a while, and few runs ask for anything.
   const [{ createInterface }, { Writable }] = await Promise.all([
     import('node:readline'),
     import('node:stream'),
   ]);
   const muted = new Writable({ write: (_chunk, _encoding, done) => done() });
-  // First, so that the terminal shows nothing of what is typed as soon as the prompt is there.
+  // Before the prompt, so that the terminal does not echo anything typed after it.
   const lines = createInterface({ input: process.stdin, output: muted, terminal: true });
   stderr(prompt);
   return new Promise<string>((resolve, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
-    // The terminal is in raw mode meanwhile: Ctrl-C comes as a character, and Ctrl-D as the end.
+    // The terminal is in raw mode: Ctrl-C arrives as a character, Ctrl-D as the end.
     lines.once('SIGINT', () => stop.abort());
     lines.once('line', resolve);
     lines.once('close', () => reject(new UsageError('No password was given')));
@@ -80,7 +98,7 @@ async function askSecret(prompt: string): Promise<string> {
 let reader: Interface | undefined;
 let answers: AsyncIterator<string> | undefined;
 
-// One reader for all questions: the lines of a pipe that it took in with the first answer are those of the next ones.
+// One reader for all questions: along with the first answer it may read the lines of a pipe that answer the next.
 async function ask(question: string): Promise<string | undefined> {
   reader ??= (await import('node:readline')).createInterface({ input: process.stdin });
   answers ??= reader[Symbol.asyncIterator]();
@@ -99,17 +117,20 @@ async function run(words: readonly string[]): Promise<number> {
     stderr,
     env: process.env,
     isTerminal: () => process.stderr.isTTY === true && process.env.TERM !== 'dumb',
-    // A terminal that was never told its size says 0.
+    // A terminal whose size was never set reports 0.
     columns: () => process.stderr.columns || 80,
-    askSecret,
+    askSecret: (prompt) => whileAsking(askSecret(prompt)),
     canAsk: () => process.stdin.isTTY === true,
-    ask,
+    ask: (question) => whileAsking(ask(question)),
     signal: stop.signal,
+    openScreen: async () => {
+      if (process.stdout.isTTY !== true || process.env.TERM === 'dumb') return undefined;
+      return (await import('./lib/cli/top/terminal.ts')).openTerminal(process);
+    },
   });
 }
 
-const words = process.argv.slice(2);
-// All else would take longer to load than to answer.
+// The version needs nothing else, and loading the rest would take longer than the answer.
 if (asksForVersion(words)) stdout(`${VERSION}\n`);
 else process.exitCode = await run(words);
 process.off('SIGINT', onSignal);

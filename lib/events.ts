@@ -1,6 +1,8 @@
+import type { MovedSoFar, Resumable } from './model/cluster-error.ts';
+import type { Next } from './model/next.ts';
 import type { Plan } from './plan/plan.ts';
 
-/** What an operation tells while it runs: flat, JSON-ready, nodes as `host:port`. */
+/** An event of a running operation. A flat JSON object; nodes are `host:port`, durations are in milliseconds. */
 export type ClusterEvent =
   | { readonly type: 'plan'; readonly plan: Plan }
   | { readonly type: 'slots-assigned'; readonly node: string; readonly slots: number }
@@ -14,6 +16,8 @@ export type ClusterEvent =
       readonly libraries: readonly string[];
     }
   | { readonly type: 'failover'; readonly node: string; readonly master: string }
+  | Restart
+  | { readonly type: 'restarted'; readonly node: string; readonly elapsedMs: number }
   | { readonly type: 'replica-set'; readonly node: string; readonly master: string }
   | {
       readonly type: 'waiting';
@@ -29,6 +33,7 @@ export type ClusterEvent =
   | ImportProgress
   | BackupProgress
   | RestoreProgress
+  | CompareProgress
   | { readonly type: 'backup-saved'; readonly node: string; readonly file: string; readonly bytes: number }
   | {
       readonly type: 'slots-closed';
@@ -36,10 +41,51 @@ export type ClusterEvent =
       readonly target: string;
       readonly slots: readonly number[];
     }
+  | StrayKeys
+  | Stopped
   | { readonly type: 'retry'; readonly node: string; readonly slot: number; readonly reason: string }
   | { readonly type: 'warning'; readonly message: string; readonly node?: string };
 
-/** How far a move, or all of them, has come. Bytes are estimates: the node's data shared out among its keys. */
+/** A server may stop now, and is to be restarted. */
+export interface Restart {
+  readonly type: 'restart';
+  readonly node: string;
+  /** The node id. */
+  readonly id: string;
+  /** True if someone must do it: the operation waits. */
+  readonly byHand: boolean;
+}
+
+/** Keys on `node`, which does not own their slots, were compared with those on `owner`. Keys are bytes in latin1. */
+export interface StrayKeys {
+  readonly type: 'stray-keys';
+  readonly node: string;
+  readonly owner: string;
+  /** How many were deleted on `node`. */
+  readonly dropped: number;
+  /** How many went to `owner`, which did not have them. */
+  readonly brought: number;
+  /** Keys left on `node`, of which `owner` has another value. */
+  readonly differing: readonly string[];
+  /** Keys left on `node` that `owner` does not have. */
+  readonly onlyThere: readonly string[];
+}
+
+/** An operation was aborted after it had looked at the cluster, or failed after it had begun. An aborted call rejects with the signal's reason. */
+export interface Stopped {
+  readonly type: 'stopped';
+  readonly moved: MovedSoFar;
+  /** Slots that are open now, with those that it found open. */
+  readonly openSlots: readonly number[];
+  /** Addresses of nodes that did not answer when the operation ended: slots may be open there, too. */
+  readonly silent: readonly string[];
+  readonly resumable: Resumable;
+  readonly next: readonly Next[];
+  /** Addresses of replicas that were asked to replace their masters, and may still do so: no command calls that off. */
+  readonly failovers?: readonly string[];
+}
+
+/** Progress of one move or of all moves. Bytes are estimates from the average size of the node's keys. */
 export interface MoveFigures {
   readonly slotsDone: number;
   readonly slots: number;
@@ -51,9 +97,9 @@ export interface MoveFigures {
   readonly keysPerSecond: number;
   /** Milliseconds left at this pace; null while there is no pace yet. */
   readonly etaMs: number | null;
-  /** Milliseconds the last batch held up its source, by the server's clock; 0 with atomic migration. */
+  /** Milliseconds that the last batch blocked its source, by the server's clock; 0 with atomic migration. */
   readonly lastStallMs: number;
-  /** The longest of these. */
+  /** The longest `lastStallMs` so far. */
   readonly longestStallMs: number;
   readonly elapsedMs: number;
 }
@@ -64,7 +110,7 @@ interface Pair {
   readonly method: 'atomic' | 'migrate';
 }
 
-/** A source → target pair begins. */
+/** A move between a source and a target begins. */
 export interface MoveStart extends Pair {
   readonly type: 'move-start';
   readonly slots: number;
@@ -72,43 +118,58 @@ export interface MoveStart extends Pair {
   readonly bytes: number;
 }
 
-/** How far one source → target pair has come. */
+/** Progress of a move between a source and a target. */
 export interface MoveProgress extends Pair, MoveFigures {
   readonly type: 'move-progress';
-  /** What the servers are at, in their words, with atomic migration. */
+  /** With atomic migration: the state, in the servers' words. */
   readonly state?: string;
 }
 
-/** One source → target pair is done. */
+/** A move between a source and a target is done. */
 export interface MoveDone extends Pair, MoveFigures {
   readonly type: 'move-done';
 }
 
-/** How far all the moves of a plan have come. */
+/** Progress of all moves of a plan. */
 export interface MoveTotal extends MoveFigures {
   readonly type: 'move-total';
-  /** Source → target pairs of the plan. */
+  /** Number of source and target pairs in the plan. */
   readonly moves: number;
   readonly movesDone: number;
 }
 
-/** How far an import has come. */
+/** Progress of an import. */
 export interface ImportProgress extends CopyFigures {
   readonly type: 'import-progress';
   readonly source: string;
 }
 
-/** How far a backup has been restored. */
+/** Progress of a restore. */
 export interface RestoreProgress extends CopyFigures {
   readonly type: 'restore-progress';
   readonly dir: string;
 }
 
+/** Progress of a comparison. */
+export interface CompareProgress {
+  readonly type: 'compare-progress';
+  /** Keys looked at, on either side. */
+  readonly keysDone: number;
+  /** Keys on both sides, counted at the start. */
+  readonly keys: number;
+  /** Keys found to differ so far. */
+  readonly differing: number;
+  readonly keysPerSecond: number;
+  /** Milliseconds left at this pace; null while there is no pace yet. */
+  readonly etaMs: number | null;
+  readonly elapsedMs: number;
+}
+
 interface CopyFigures {
   readonly keysDone: number;
-  /** Keys of the source when they were counted. */
+  /** Keys at the source, counted at the start. */
   readonly keys: number;
-  /** Bytes written, in the form of DUMP. */
+  /** Bytes written, as DUMP payloads. */
   readonly bytesDone: number;
   readonly keysPerSecond: number;
   /** Milliseconds left at this pace; null while there is no pace yet. */
@@ -116,16 +177,16 @@ interface CopyFigures {
   readonly elapsedMs: number;
 }
 
-/** How far a backup has come. */
+/** Progress of a backup. */
 export interface BackupProgress {
   readonly type: 'backup-progress';
   readonly mastersDone: number;
   readonly masters: number;
   readonly bytesDone: number;
-  /** Bytes of all masters; null while one has not said, or sends without saying. */
+  /** Size of the snapshots of all masters; null while a master has not announced it, or if it does not. */
   readonly bytes: number | null;
   readonly elapsedMs: number;
 }
 
-/** Called synchronously while the operation runs: must be fast and must not throw. */
+/** Called synchronously while the operation runs. Must be fast and must not throw. */
 export type OnEvent = (event: ClusterEvent) => void;

@@ -1,79 +1,125 @@
-import type { ConnectOptions } from '../resp/index.ts';
+import type { Command, ConnectOptions } from '../resp/index.ts';
 import type { OnEvent } from './events.ts';
 import type { AddressMap } from './model/address.ts';
 import type { Plan } from './plan/plan.ts';
 
-/** How to reach the nodes; the same for all of them. */
+/** How to connect to the nodes. The same options apply to all of them. */
 export interface ConnectionOptions {
-  /** ACL user, Redis 6.0 and later. */
-  readonly username?: string;
-  readonly password?: string;
-  /** `true`, or options of `tls.connect`. Certificates are verified unless these say otherwise. @default false */
+  /** ACL user, for Redis 6.0 and later. @default the default user */
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** `true`, or options of `tls.connect()`. Certificates are verified unless these say otherwise. @default false */
   readonly tls?: ConnectOptions['tls'];
-  /** Where nodes are reached that announce addresses of another network, as behind NAT or in containers. @default as announced */
+  /** How to reach nodes that announce addresses of another network, as behind NAT or in containers. @default as announced */
   readonly addressMap?: AddressMap;
-  /** Version of IP to use where a host name has both. @default either */
+  /** IP version to use if a host name resolves to both. @default either */
   readonly family?: 4 | 6;
-  /** Milliseconds for connecting, TLS and AUTH together. @default 5000 */
+  /** Milliseconds for DNS lookup, TCP, TLS and authentication together. @default 5000 */
   readonly connectTimeout?: number;
-  /** Milliseconds a node may take for a command. @default 10000 */
+  /** Milliseconds a node may take for one command. @default 10000 */
   readonly commandTimeout?: number;
+  /**
+   * Called synchronously with the commands that are sent to a node in one write, also with AUTH: they hold secrets. Must be fast
+   * and must not throw. @default none
+   */
+  readonly onCommands?: (commands: readonly Command[], node: string) => void;
 }
 
 /** How to follow and stop an operation. */
 export interface ControlOptions {
-  /** Stops at the next safe point, then rejects with the signal's reason. No slot stays open. */
+  /**
+   * Stops at the next safe point, then rejects with the signal's reason. No slot stays open. The event `stopped` says what had moved
+   * and what continues it.
+   */
   readonly signal?: AbortSignal;
   readonly onEvent?: OnEvent;
 }
 
-/** Hard limits of a move. Read before every batch: they may be changed while slots are on their way. */
+/** Hard limits of a move. Read before every batch, so you may change them while slots are being moved. */
 export interface MoveLimits {
-  /** Keys a second, over all nodes. @default none */
+  /** Keys per second, over all nodes. @default none */
   keysPerSecond?: number;
-  /** Bytes a second as MEMORY USAGE counts them, over all nodes. @default none */
+  /** Bytes per second by MEMORY USAGE, over all nodes. @default none */
   bytesPerSecond?: number;
 }
 
-/** How slots are moved. */
+/** How to move slots. */
 export interface MoveOptions {
   /**
-   * `migrate`: key by key with MIGRATE, on every server. `atomic`: by the servers themselves, Valkey 9.0 and Redis 8.4 or newer.
-   * `auto`: atomic where both nodes can, and MIGRATE where that fails repeatedly or limits are set.
+   * `migrate`: key by key with MIGRATE, on any server. `atomic`: by the servers themselves, from Valkey 9.0 or Redis 8.4 on.
+   * `auto`: atomic if both nodes support it, and MIGRATE if that fails repeatedly or `limits` are set.
    * @default 'auto'
    */
   readonly method?: 'auto' | 'atomic' | 'migrate';
   /**
-   * Milliseconds one MIGRATE should hold up its source at most: batches are cut to that. Where one takes longer whatever is in it,
-   * half of this is what its keys may add. Infinity: as many keys as go.
+   * Milliseconds that one MIGRATE should block its source at most. Batches are sized to stay below. If even an empty MIGRATE
+   * takes longer, its keys may add half of this. Infinity: as many keys as possible.
    * @default 5
    */
   readonly maxStall?: number;
   /**
-   * Moves at one time. A source takes part in one of them; a target in up to four, but where it is to use the atomic migration of
-   * Redis, which does one thing at a time, or an earlier run began the move. @default 8
+   * Most moves in parallel. A source takes part in one move at a time. A target takes part in up to four, but in only one if
+   * it uses Redis's atomic migration, which runs one task at a time, or if an earlier run began the move. @default 8
    */
   readonly concurrency?: number;
   readonly limits?: MoveLimits;
-  /** Bytes from which on a key is looked for before the move, named in the plan and moved alone. Infinity: none is. @default 8388608 */
+  /**
+   * Keys of this many bytes or more are big: they are found before the move, listed in the plan and moved alone. Infinity:
+   * no key is. @default 8388608
+   */
   readonly bigKeySize?: number;
-  /** Milliseconds MIGRATE may be without progress: its own timeout argument, divided among those under way. @default 2000, and more for big keys */
+  /**
+   * Milliseconds that MIGRATE may make no progress: its timeout argument, divided among the commands in flight.
+   * @default 2000, and more for big keys
+   */
   readonly migrateTimeout?: number;
-  /** Milliseconds an atomic migration may be without progress before it is cancelled. @default 60000 */
+  /** Milliseconds that an atomic migration may make no progress before it is cancelled. @default 60000 */
   readonly atomicTimeout?: number;
 }
 
-/** What every operation that changes a cluster takes. */
+/** What happens to libraries of functions of a node that joins, if the cluster lacks them or has others of the same name. */
+export type OwnFunctions = 'refuse' | 'replace';
+
+/** Options of every operation that changes a cluster. */
 export interface OperationOptions extends ConnectionOptions, ControlOptions, MoveOptions {
-  /** Look and plan only: nothing is changed. @default false */
+  /** Only look and plan, and change nothing. @default false */
   readonly dryRun?: boolean;
   /**
-   * Called with the plan before anything is changed, unless there is nothing to do. Where it says false nothing is, and the
-   * operation rejects with ClusterError `NOT_APPROVED`. @default every plan is approved
+   * Called with the plan before anything is changed, unless there is nothing to do. If it returns false, nothing is changed
+   * and the operation rejects with ClusterError `NOT_APPROVED`. @default every plan is approved
    */
   readonly approve?: (plan: Plan) => boolean | Promise<boolean>;
-  /** Milliseconds to wait until the nodes agree with what was done. @default 60000 */
+  /** Milliseconds to wait for the nodes to agree on the result. @default 60000 */
   readonly agreeTimeout?: number;
-  /** Goes on where another operator is at work on the cluster, or the target has too little memory. @default false */
+  /**
+   * Milliseconds to wait for another operator that is changing the cluster, before the operation rejects with ClusterError
+   * `OTHER_OPERATOR`. The plan is made after that. @default 2000
+   */
+  readonly wait?: number;
+  /** Proceed even if another operator is active or the target is short of memory. @default false */
   readonly force?: boolean;
+  /**
+   * Restarts a server, for plans that restart some. Called when it may stop; the call may end before the server is back. If it
+   * rejects, the operation stops. @default waits until someone has restarted it, as an event `restart` asks for
+   */
+  readonly restartServer?: (server: ServerToRestart) => void | Promise<void>;
+  /** Milliseconds that a server may take to be back, with the data of its master. @default 300000 */
+  readonly restartTimeout?: number;
+}
+
+/** A server that may stop now, to be restarted. */
+export interface ServerToRestart {
+  /** Its node id. */
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Options of operations that add a node. */
+export interface NewcomerOptions extends OperationOptions {
+  /**
+   * `refuse`: a node is refused if it has functions that the cluster lacks, or other ones of the same name. `replace`: it loses them,
+   * and gets those of the cluster. @default it is refused
+   */
+  readonly functions?: OwnFunctions;
 }

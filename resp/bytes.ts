@@ -2,10 +2,10 @@ import { Buffer, constants } from 'node:buffer';
 import { createReplyError } from './errors.ts';
 import type { Reply } from './types.ts';
 
-/** Up to here a string is quicker built from char codes than by a call into C++. */
+/** Up to this length, building a string from char codes is faster than a call into C++. */
 const TINY = 4;
 
-/** The slice primitives under `toString()`: half the price, and in Node, Bun and Deno alike. */
+/** The slice primitives under `toString()`: half the cost, and available in Node, Bun and Deno. */
 export interface Bytes extends Buffer {
   utf8Slice(start: number, end: number): string;
   latin1Slice(start: number, end: number): string;
@@ -23,12 +23,12 @@ export function toBytes(array: Uint8Array): Bytes {
   return Buffer.from(array.buffer, array.byteOffset, array.byteLength) as Bytes;
 }
 
-/** `subarray()` without its species look-up. */
+/** `subarray()` without its species lookup. */
 export function view(bytes: Bytes, start: number, stop: number): Buffer {
   return new FastBuffer(bytes.buffer, bytes.byteOffset + start, stop - start);
 }
 
-/** A stretch of bytes as a string, or as an error where it is too long for one. */
+/** Decodes a range of bytes as a string. A range too long for a string gives a STRINGTOOLONG error as the value. */
 export function read(bytes: Bytes, start: number, stop: number, latin1: boolean): Reply {
   const length = stop - start;
   if (length <= TINY) {
@@ -45,13 +45,13 @@ export function read(bytes: Bytes, start: number, stop: number, latin1: boolean)
   return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
 }
 
-/** What is too long for a string fails the command that asked for it and nothing else. */
+/** A value too long for a string fails only the command that asked for it. */
 function readHuge(bytes: Bytes, start: number, stop: number, latin1: boolean): Reply {
   try {
     return latin1 ? bytes.latin1Slice(start, stop) : bytes.utf8Slice(start, stop);
   } catch {
     return createReplyError(
-      `STRINGTOOLONG A bulk of ${stop - start} bytes is longer than a string can be: ask for a Buffer`,
+      `STRINGTOOLONG A bulk string of ${stop - start} bytes does not fit in a JavaScript string: read it as a Buffer`,
     );
   }
 }

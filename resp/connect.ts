@@ -1,70 +1,72 @@
 import { Buffer } from 'node:buffer';
 import type { NetConnectOpts, Socket } from 'node:net';
 import type { checkServerIdentity as CheckServerIdentity, ConnectionOptions as TlsOptions } from 'node:tls';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 import { MAX_TIMER } from './deadline.ts';
-import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
+import { ConnectionError, ProtocolError, ReplyError, type TlsFault } from './errors.ts';
 import { errorCode, onAbort, reasonOf } from './request.ts';
 import type { Command, Encoding, Limits } from './types.ts';
 
 export interface ConnectOptions extends Limits {
-  /** Name or IP address of the node. @default '127.0.0.1' */
+  /** Host name or IP address of the node. @default '127.0.0.1' */
   host?: string | undefined;
   /** @default 6379 */
   port?: number | undefined;
-  /** Path of a Unix socket, instead of host and port. */
+  /** Path of a Unix socket; replaces host and port. */
   path?: string | undefined;
-  /** Version of IP to use where the host has both. @default either */
+  /** IP version to use if the host name resolves to both. @default either */
   family?: 4 | 6 | undefined;
-  /** User to authenticate as, with the password. @default the default user */
+  /** ACL user that the password belongs to. @default the default user */
   username?: string | undefined;
-  /** Shown in no error. @default no authentication */
+  /** See `ConnectionOptions`. @default none */
+  onCommands?: ConnectionOptions['onCommands'];
+  /** Never shown in an error. @default no authentication */
   password?: string | undefined;
-  /** Name of the connection in `CLIENT LIST`; goes without where the user may not set it. */
+  /** Name of the connection in `CLIENT LIST`. Skipped if the user may not run CLIENT SETNAME. */
   clientName?: string | undefined;
-  /** Whether to use TLS, and how. The certificate is verified unless told otherwise. @default false */
+  /** `true`, or options of `tls.connect()`. Certificates are verified unless these say otherwise. @default false */
   tls?: boolean | TlsOptions | undefined;
   /**
-   * The name under which the node is known, where `host` is an IP address: asked for in TLS unless `tls` has a `servername`, and the
+   * Host name of the node if `host` is an IP address. Sent as the TLS server name unless `tls` has a `servername`; the
    * certificate may be for either.
    */
   hostname?: string | undefined;
-  /** What errors call the node, where that is known by another address than it is reached at. @default where it is reached */
+  /** Name of the node in errors, if it differs from the address connected to. @default the address connected to */
   address?: string | undefined;
-  /** Milliseconds for all of connecting: look-up, TCP, TLS, authentication; 0 for no limit. @default 5000 */
+  /** Milliseconds for DNS lookup, TCP, TLS and authentication together; 0 for no limit. @default 5000 */
   connectTimeout?: number | undefined;
-  /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
+  /** Milliseconds the node may take for one command; 0 for no limit. @default 10000 */
   commandTimeout?: number | undefined;
   /**
-   * `'latin1'` makes strings hold bytes, one a char, both ways: keys of any bytes survive. A command with a
-   * char above 0xff is then refused with a TypeError. Username, password and client name are text always.
+   * With `'latin1'` each char of a string is one byte, in commands and in replies, so that binary keys survive. A
+   * command with a char above 0xff then throws a TypeError. Username, password and client name are always text.
    * @default 'utf8'
    */
   encoding?: Encoding | undefined;
-  /** Gives up connecting; of no effect afterwards. */
+  /** Cancels connecting. Has no effect once connected. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens a connection, authenticates and names it, and makes sure that a Redis server answers. Rejects with the
- * server's own ReplyError when it refuses, else a ConnectionError or ProtocolError, or the signal's reason.
+ * Opens a connection, authenticates, names it, and checks that a Redis server answers. Rejects with the server's own
+ * ReplyError if it refuses, with a ConnectionError or ProtocolError if it cannot be reached, or with the signal's reason.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Connection> {
   return (await openConnection(options, false)).ready;
 }
 
-/** A connection that is being opened. */
+/** A connection being opened. */
 export interface Opening {
-  /** Takes commands already: they leave in one write with those that authenticate and name it. */
+  /** Already accepts commands, which leave in one write with AUTH and CLIENT SETNAME. */
   readonly connection: Connection;
-  /** Resolves and rejects as `connect()` does. */
+  /** Settles as `connect()` does. */
   readonly ready: Promise<Connection>;
 }
 
 /**
- * Like `connect()`, with a round trip less to the first reply. What is sent before `ready` has resolved runs whether or not the
- * server lets the user in, as the default user if not: only commands that change nothing may be, and their replies count
- * for nothing where `ready` rejects.
+ * Like `connect()`, but saves a round trip before the first reply. Commands sent before `ready` resolves run even if the
+ * server rejects the password, then as the default user. So send only commands that change nothing, and discard their
+ * replies if `ready` rejects.
  */
 export function connectEarly(options: ConnectOptions = {}): Promise<Opening> {
   return openConnection(options, true);
@@ -101,7 +103,7 @@ async function makeReady(
   try {
     signal?.throwIfAborted();
     await shakeHands(connection, options);
-    // Its answer may have come with more than was asked for. What else was sent by then tells of that itself.
+    // The peer may have sent more than the replies due. With `early`, the caller's own commands report that.
     const broken = !early && connection.closed && (await connection.whenClosed);
     if (broken) throw broken;
     return connection;
@@ -116,11 +118,11 @@ async function makeReady(
   }
 }
 
-// Built-in modules that take long to load are loaded when there is something to connect to: not by whoever only imports this.
+// `node:net` and `node:tls` are slow to load, so load them on the first connection and not when this file is imported.
 async function openSocket(options: ConnectOptions): Promise<Socket> {
   const { host = '127.0.0.1', port = 6379, path, family } = options;
   const target = path === undefined ? { host, port, ...(family && { family }) } : { path };
-  // Node's 250 ms for each address of a host with several are too few for a node far away.
+  // Node gives each address of a host with several 250 ms by default: too little for a distant node.
   const settings = { ...target, noDelay: true, keepAlive: true, autoSelectFamilyAttemptTimeout: 1000 };
   const net = await import('node:net');
   if (!options.tls) return net.connect(settings as NetConnectOpts);
@@ -136,7 +138,7 @@ async function openSocket(options: ConnectOptions): Promise<Socket> {
   return tls.connect({ ...names, ...given, ...settings } as TlsOptions);
 }
 
-/** Accepts a certificate that is for the name asked for, or else for the host. */
+/** Accepts a certificate for the server name or for the host. */
 function eitherIdentity(check: typeof CheckServerIdentity, host: string): typeof CheckServerIdentity {
   return (name, certificate) => {
     const error = check(name, certificate);
@@ -144,7 +146,7 @@ function eitherIdentity(check: typeof CheckServerIdentity, host: string): typeof
   };
 }
 
-/** One round trip at least: a refusal that the server sends on its own is then in hand. */
+/** Makes at least one round trip, so that an error the server sends unasked has arrived. */
 async function shakeHands(connection: Connection, options: ConnectOptions): Promise<void> {
   const { username, password, clientName, encoding } = options;
   const text = (value: string): string | Buffer => (encoding === 'latin1' ? Buffer.from(value) : value);
@@ -157,7 +159,7 @@ async function shakeHands(connection: Connection, options: ConnectOptions): Prom
   if (clientName !== undefined) commands.push(['CLIENT', 'SETNAME', text(clientName)]);
   if (commands.length === 0) commands.push(['PING']);
   try {
-    // One by one and not as a pipeline: the server may answer the first with a refusal, and close.
+    // Separate commands and not a pipeline: the server may refuse the first and close.
     await Promise.all(commands.map((command) => connection.command(command, { timeout: 0 })));
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
@@ -167,11 +169,11 @@ async function shakeHands(connection: Connection, options: ConnectOptions): Prom
 }
 
 /**
- * A server that is loading, or short of something, answers PING with an error and is there all the same; and one that
- * does not let this user name connections serves without.
+ * A server that is loading or short of memory answers PING with an error but is usable, and so is one that does not let
+ * this user set a connection name.
  */
 function isRefusal({ command, code, message }: ReplyError): boolean {
-  if (command === 'CLIENT') return code !== 'NOPERM' && !message.startsWith('ERR unknown command');
+  if (command === 'CLIENT SETNAME') return code !== 'NOPERM' && !message.startsWith('ERR unknown command');
   if (command !== 'PING' || code === 'DENIED' || code === 'NOAUTH') return true;
   return code === 'ERR' && !message.startsWith('ERR unknown command');
 }
@@ -179,35 +181,47 @@ function isRefusal({ command, code, message }: ReplyError): boolean {
 function cannotConnect(error: Error, address: string, options: ConnectOptions, unanswered: boolean): Error {
   if (error instanceof ReplyError) return error;
   const cause = error.cause instanceof Error ? error.cause : error;
-  const hint = unanswered ? hintOf(errorCode(cause), Boolean(options.tls)) : '';
+  const code = errorCode(cause);
+  const tls = tlsFault(cause, code, Boolean(options.tls), unanswered);
   const reached = reachedAt(options);
   const where = reached === address ? address : `${address} at ${reached}`;
-  const message = `Cannot connect to ${where}: ${explain(cause)}${hint}`;
+  const message = `Cannot connect to ${where}: ${explain(cause, code, tls)}`;
   if (cause instanceof ProtocolError) {
     return new ProtocolError(message, { code: cause.code, offset: cause.offset, address, cause });
   }
-  return new ConnectionError(message, { code: errorCode(cause), address, cause });
+  return new ConnectionError(message, { code, address, cause, tls });
 }
 
 /**
- * What to look at when there was not a byte in answer: a server that expects TLS closes when it is not TLS that
- * comes, and one that does not waits for the end of what it takes for a line.
+ * `unanswered`: there was not a byte in answer. A server that expects TLS closes when it is not TLS that comes, and one that does
+ * not waits for the end of what it takes for a line.
  */
-function hintOf(code: string, tls: boolean): string {
-  if (tls) return code === 'TIMEOUT' ? ' (the peer may not speak TLS)' : '';
-  return ['CLOSED', 'ECONNRESET', 'EPIPE'].includes(code) ? ' (the peer may expect TLS)' : '';
+function tlsFault(cause: Error, code: string, tls: boolean, unanswered: boolean): TlsFault | undefined {
+  // OpenSSL's words; the codes that come with them differ by version of Node.
+  if (cause.message.includes('wrong version number')) return 'not-spoken';
+  if (cause.message.includes('certificate required')) return 'certificate-required';
+  if (/CERT|ALTNAME|SIGNATURE|ISSUER/.test(code)) return 'untrusted';
+  if (!unanswered) return undefined;
+  if (tls) return code === 'TIMEOUT' ? 'not-spoken' : undefined;
+  return ['CLOSED', 'ECONNRESET', 'EPIPE'].includes(code) ? 'expected' : undefined;
 }
 
-function explain(cause: Error): string {
-  // OpenSSL's words for bytes that are not TLS; the code that comes with them differs by version of Node.
-  if (cause.message.includes('wrong version number')) return 'the peer does not answer in TLS';
-  // A host with several addresses fails with one error for each, and no text of its own.
+function explain(cause: Error, code: string, tls: TlsFault | undefined): string {
+  if (tls === 'expected') return `${explainCause(cause)} (the peer may expect TLS)`;
+  if (tls !== 'not-spoken') return explainCause(cause);
+  return code === 'TIMEOUT'
+    ? `${explainCause(cause)} (the peer may not speak TLS)`
+    : 'the peer does not answer in TLS';
+}
+
+function explainCause(cause: Error): string {
+  // A host with several addresses fails with an AggregateError: one error per address and no message of its own.
   if (cause instanceof AggregateError) return cause.errors.map((error: Error) => error.message).join(', ');
   return reasonOf(cause);
 }
 
 function reachedAt({ host = '127.0.0.1', port = 6379, path }: ConnectOptions): string {
   if (path !== undefined) return path;
-  // net.isIPv6 costs milliseconds when it is first called.
+  // The first call of net.isIPv6 costs milliseconds.
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import { Deadline } from './deadline.ts';
 import { Decoder } from './decode.ts';
-import { encodeCommand } from './encode.ts';
+import { type Encoded, encodeCommand, type PreparedCommands } from './encode.ts';
 import { ConnectionError, ProtocolError, ReplyError } from './errors.ts';
+import { RequestQueue } from './queue.ts';
 import {
   brokenError,
   type CommandOptions,
@@ -14,26 +15,31 @@ import {
 } from './request.ts';
 import type { Command, Encoding, Limits, Reply } from './types.ts';
 
-/** Commands are encoded and handed to the socket in pieces of about this many bytes. */
+/** Commands are encoded and written in batches of about this many bytes. */
 const WRITE_SIZE = 64 * 1024;
 
 export interface ConnectionOptions extends Limits {
-  /** Name of the peer in errors: `host:port` or a path. */
+  /** Name of the peer in errors: `host:port`, or the path of a socket. */
   address: string;
   /** How string arguments are written and string replies read. @default 'utf8' */
   encoding?: Encoding | undefined;
-  /** Milliseconds the node may take over one command; 0 for no limit. @default 10000 */
+  /** Milliseconds the node may take for one command; 0 for no limit. @default 10000 */
   commandTimeout?: number | undefined;
+  /**
+   * Called synchronously with the commands that are to be sent, also with AUTH: they hold secrets. Must be fast and must not throw.
+   * @default none
+   */
+  onCommands?: ((commands: readonly Command[], address: string) => void) | undefined;
 }
 
 /**
- * Commands out, replies in, over a socket. Commands issued in one tick leave in one write; replies are matched
- * to them by order alone, so whatever puts that order in doubt ends the connection. Nothing is ever sent twice.
+ * Sends commands and receives replies over a socket. Commands issued in one tick leave in one write. Replies are matched
+ * to commands by order alone, so anything that puts the order in doubt destroys the connection. Nothing is sent twice.
  */
 export class Connection {
   /** `host:port`, `[::1]:7000` or the path of a socket. */
   readonly address: string;
-  /** Fulfilled once the socket is closed: with what broke the connection, or undefined after `close()`. */
+  /** Resolves once the socket is closed: to the error that broke the connection, or to undefined after `close()`. */
   readonly whenClosed: Promise<Error | undefined>;
 
   readonly #socket: Socket;
@@ -41,29 +47,28 @@ export class Connection {
   readonly #decoder: Decoder;
   readonly #encoding: Encoding;
   readonly #commandTimeout: number;
-
-  // Requests in order. Those before #head are answered and gone; those from #unsent on are not wholly written.
-  #queue: (Request | undefined)[] = [];
-  #head = 0;
-  #unsent = 0;
+  readonly #onCommands: ConnectionOptions['onCommands'];
+  readonly #queue = new RequestQueue();
 
   #flushScheduled = false;
   #closing = false;
   #failure: Error | undefined;
 
-  // How long the head of the queue may wait, counted from when it became that; and whether it has to be counted anew.
+  // Times the head of the queue from the moment it became the head.
   readonly #deadline: Deadline;
+  // True if a reply arrived since the deadline was started.
   #answered = false;
 
-  /** Takes over a socket, which may still be connecting. */
+  /** Takes ownership of a socket, which may still be connecting. */
   constructor(
     socket: Socket,
-    { address, encoding = 'utf8', commandTimeout = 10_000, ...limits }: ConnectionOptions,
+    { address, encoding = 'utf8', commandTimeout = 10_000, onCommands, ...limits }: ConnectionOptions,
   ) {
     this.address = address;
     this.#socket = socket;
     this.#encoding = encoding;
     this.#commandTimeout = commandTimeout;
+    this.#onCommands = onCommands;
     this.#decoder = new Decoder({ ...limits, encoding, onReply: (reply) => this.#onReply(reply) });
     this.#deadline = new Deadline(
       () => socket.bytesRead,
@@ -87,52 +92,57 @@ export class Connection {
     });
   }
 
-  /** Whether it takes no more commands: it was closed, destroyed, or broke. */
+  /** True if it accepts no more commands: it was closed, destroyed or detached, or it broke. */
   get closed(): boolean {
     return this.#closing || this.#failure !== undefined;
   }
 
   /**
-   * Sends a command and resolves to its reply. Rejects with a ReplyError when the node answers with an error,
-   * a ConnectionError or ProtocolError when the connection does not last until then, the signal's reason when
-   * aborted, and a TypeError when the command cannot be encoded. Byte arrays must not change until then.
+   * Sends a command and resolves to its reply. Rejects with a ReplyError if the node answers with an error, a
+   * ConnectionError or ProtocolError if the connection breaks first, the signal's reason if aborted, and a TypeError if the
+   * command cannot be encoded. Byte arrays must not change until the promise settles.
    */
   command(command: Command, options?: CommandOptions): Promise<Reply> {
-    return new Promise((resolve, reject) => this.#push([command], undefined, options, resolve, reject));
+    return new Promise((resolve, reject) =>
+      this.#push([command], undefined, undefined, options, resolve, reject),
+    );
   }
 
   /**
-   * Sends many commands at once and resolves to all their replies, in order, with errors of the node as values
-   * among them. Rejects only as `command()` does without a reply; a command that cannot be encoded stops the
-   * pipeline there, with those before it sent.
+   * Sends many commands at once and resolves to all their replies, in order; error replies are values among them. Rejects
+   * as `command()` does, except for error replies. A command that cannot be encoded ends the pipeline after the commands
+   * before it, which may have been sent. Prepared commands must be in the encoding of the connection; they are written
+   * immediately, not at the end of the tick.
    */
-  pipeline(commands: readonly Command[], options?: CommandOptions): Promise<Reply[]> {
-    if (commands.length === 0) return Promise.resolve([]);
+  pipeline(commands: readonly Command[] | PreparedCommands, options?: CommandOptions): Promise<Reply[]> {
+    const prepared = 'bytes' in commands ? commands : { commands, bytes: undefined };
+    if (prepared.commands.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      this.#push(commands, [], options, resolve as (replies: Reply) => void, reject);
+      const resolveAll = resolve as (replies: Reply) => void;
+      this.#push(prepared.commands, prepared.bytes, [], options, resolveAll, reject);
     });
   }
 
-  /** Takes no more commands, waits for the replies that somebody waits for, then closes the socket. */
+  /** Accepts no more commands, waits for the replies that callers still wait for, then closes the socket. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#isIdle) this.#socket.destroySoon();
+    if (this.#queue.isIdle) this.#socket.destroySoon();
     await this.whenClosed;
   }
 
-  /** Closes the socket at once; commands in flight reject, with `error` as their cause if given. */
+  /** Closes the socket immediately. Commands in flight reject, with `error` as their cause if given. */
   destroy(error?: Error): void {
     this.#closing = true;
     this.#fail(error ?? new Error('the connection was destroyed'));
   }
 
   /**
-   * Gives the socket away, paused, for what follows another protocol than commands and replies, such as replication. The connection
-   * takes no more commands. Throws an Error where it is closed or a reply is due.
+   * Returns the socket, paused, for a protocol other than commands and replies, such as replication. The connection accepts
+   * no more commands. Throws an Error if it is closed or a reply is due.
    */
   detach(): Socket {
     if (this.closed) throw this.#failure ?? new Error('Cannot detach the socket: the connection is closed');
-    if (this.#head < this.#queue.length) throw new Error('Cannot detach the socket: a reply is due');
+    if (this.#queue.head !== undefined) throw new Error('Cannot detach the socket: a reply is due');
     this.#socket.pause();
     this.#unlisten();
     this.#deadline.stop();
@@ -146,6 +156,7 @@ export class Connection {
 
   #push(
     commands: readonly Command[],
+    bytes: Uint8Array | undefined,
     replies: Reply[] | undefined,
     options: CommandOptions | undefined,
     resolve: (reply: Reply) => void,
@@ -153,6 +164,7 @@ export class Connection {
   ): void {
     const request: Request = {
       commands,
+      bytes,
       total: commands.length,
       sent: 0,
       received: 0,
@@ -169,63 +181,74 @@ export class Connection {
       reject(request, signal?.aborted ? signal.reason : this.#brokenError(request));
       return;
     }
+    this.#onCommands?.(commands, this.address);
     if (signal !== undefined) request.unwatch = onAbort(signal, () => this.#drop(request, signal.reason));
-    if (this.#head === this.#queue.length) {
+    if (this.#queue.head === undefined) {
       this.#decoder.as = request.as;
       this.#deadline.start(request.timeout);
     }
     this.#queue.push(request);
+    if (bytes !== undefined) {
+      this.#flush();
+      return;
+    }
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    // The global process: to import node:process makes Node open stdin, stdout and stderr for what it exports.
+    // The global process: importing node:process makes Node open stdin, stdout and stderr.
     process.nextTick(() => {
       this.#flushScheduled = false;
       this.#flush();
     });
   }
 
-  /** Writes until nothing waits or the socket has enough; the rest follows when it has drained. */
+  /** Writes until nothing is unsent or the socket's buffer is full; the 'drain' event continues. */
   #flush(): void {
-    while (this.#unsent < this.#queue.length && !this.#socket.writableNeedDrain) this.#writeSome();
+    while (this.#queue.unsent !== undefined && !this.#socket.writableNeedDrain) this.#writeBatch();
   }
 
-  #writeSome(): void {
-    const pieces: Uint8Array[] = [];
-    const texts: string[] = [];
+  #writeBatch(): void {
+    const queue = this.#queue;
+    const pieces: (string | Uint8Array)[] = [];
     let text = '';
     let size = 0;
-    while (this.#unsent < this.#queue.length && size < WRITE_SIZE) {
-      const request = this.#queue[this.#unsent] as Request;
-      try {
-        const encoded = encodeCommand(request.commands[request.sent] as Command, this.#encoding);
-        if (typeof encoded === 'string') {
-          text += encoded;
-          size += encoded.length;
-        } else {
-          for (const piece of encoded) {
-            size += piece.length;
-            if (typeof piece === 'string') {
-              text += piece;
-            } else {
-              texts.push(text);
-              pieces.push(piece);
-              text = '';
-            }
+    for (let request = queue.unsent; request !== undefined && size < WRITE_SIZE; request = queue.unsent) {
+      let encoded: Encoded;
+      if (request.bytes !== undefined) {
+        encoded = [request.bytes];
+        request.sent = request.total;
+      } else {
+        try {
+          encoded = encodeCommand(request.commands[request.sent] as Command, this.#encoding);
+        } catch (error) {
+          this.#drop(request, error);
+          continue;
+        }
+        request.sent++;
+      }
+      if (typeof encoded === 'string') {
+        text += encoded;
+        size += encoded.length;
+      } else {
+        for (const piece of encoded) {
+          size += piece.length;
+          if (typeof piece === 'string') {
+            text += piece;
+          } else {
+            if (text !== '') pieces.push(text);
+            pieces.push(piece);
+            text = '';
           }
         }
-      } catch (error) {
-        this.#drop(request, error);
-        continue;
       }
-      if (++request.sent === request.total) this.#unsent++;
+      if (request.sent === request.total) queue.markSent();
     }
-    if (pieces.length > 0) this.#socket.cork();
-    for (const [index, piece] of pieces.entries()) {
-      this.#socket.write(texts[index] as string, 'latin1');
-      this.#socket.write(piece);
+    if (text !== '') pieces.push(text);
+    if (pieces.length > 1) this.#socket.cork();
+    for (const piece of pieces) {
+      if (typeof piece === 'string') this.#socket.write(piece, 'latin1');
+      else this.#socket.write(piece);
     }
-    if (text !== '') this.#socket.write(text, 'latin1');
-    if (pieces.length > 0) this.#socket.uncork();
+    if (pieces.length > 1) this.#socket.uncork();
   }
 
   #onData(chunk: Uint8Array): void {
@@ -236,13 +259,13 @@ export class Connection {
       this.#fail(error as Error);
     }
     if (this.#failure !== undefined) return;
-    if (this.#decoder.midReply && !isDue(this.#queue[this.#head])) this.#fail(this.#unrequested());
+    if (this.#decoder.midReply && !isDue(this.#queue.head)) this.#fail(this.#unrequested());
     else if (this.#answered) this.#onProgress();
   }
 
   #onReply(reply: Reply): void {
     if (this.#failure !== undefined) return;
-    const request = this.#queue[this.#head];
+    const request = this.#queue.head;
     if (!isDue(request)) {
       this.#fail(this.#unrequested(reply));
       return;
@@ -256,74 +279,52 @@ export class Connection {
     settle(request, reply);
   }
 
-  /** Takes the head off the queue. */
+  /** Removes the head of the queue. */
   #shift(): void {
-    this.#queue[this.#head++] = undefined;
-    if (this.#unsent < this.#head) this.#unsent = this.#head;
-    this.#decoder.as = this.#queue[this.#head]?.as ?? 'string';
+    this.#decoder.as = this.#queue.shift()?.as ?? 'string';
   }
 
-  /** After replies came in, or a request was given up: tidies the queue and times its new head. */
+  /** After replies arrived or a request was dropped: times the new head of the queue. */
   #onProgress(): void {
     this.#answered = false;
-    const head = this.#queue[this.#head];
-    if (head === undefined) {
-      this.#queue = [];
-      this.#head = 0;
-      this.#unsent = 0;
-      this.#deadline.pause();
-      if (this.#closing) this.#socket.destroySoon();
+    const { head } = this.#queue;
+    if (head !== undefined) {
+      this.#deadline.start(head.timeout);
       return;
     }
-    this.#deadline.start(head.timeout);
-    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#unsent -= this.#head;
-      this.#head = 0;
-    }
+    this.#deadline.pause();
+    if (this.#closing) this.#socket.destroySoon();
   }
 
-  /** Gives a request up: what is sent of it will be answered, and that is dropped; the rest is never sent. */
+  /** Abandons a request. Replies to the part already sent will be discarded; the rest is never sent. */
   #drop(request: Request, reason: unknown): void {
     reject(request, reason);
     request.total = request.sent;
-    if (this.#closing && this.#isIdle) this.#socket.destroySoon();
+    if (this.#closing && this.#queue.isIdle) this.#socket.destroySoon();
     if (request.received < request.total) {
-      if (this.#queue[this.#unsent] === request) this.#unsent++;
+      if (this.#queue.unsent === request) this.#queue.markSent();
       return;
     }
-    const index = this.#queue.indexOf(request, this.#head);
-    if (index > this.#head) {
-      this.#queue.splice(index, 1);
+    if (this.#queue.head !== request) {
+      this.#queue.remove(request);
       return;
     }
     this.#shift();
     this.#onProgress();
   }
 
-  /** Nobody waits for a reply, though some may be due to those that have given up. */
-  get #isIdle(): boolean {
-    return this.#queue.every((request) => request === undefined || request.settled);
-  }
-
-  /** What the socket says after a `close()` that waits for nothing more is no failure. */
+  /** The socket has closed or failed. After a `close()` with no reply to wait for, that is not an error. */
   #onBreak(error: Error): void {
-    this.#fail(this.#closing && this.#isIdle ? undefined : error);
+    this.#fail(this.#closing && this.#queue.isIdle ? undefined : error);
   }
 
-  /** Ends the connection, once: rejects all that waits, and lets go of the socket. */
+  /** Ends the connection, once: rejects all requests and destroys the socket. */
   #fail(error: Error | undefined): void {
     if (this.#failure !== undefined) return;
     this.#deadline.stop();
     this.#socket.destroy();
     this.#failure = error;
-    const waiting = this.#queue.slice(this.#head);
-    this.#queue = [];
-    this.#head = 0;
-    this.#unsent = 0;
-    for (const request of waiting) {
-      if (request !== undefined) reject(request, this.#brokenError(request));
-    }
+    for (const request of this.#queue.clear()) reject(request, this.#brokenError(request));
   }
 
   #brokenError(request: Request): Error {
@@ -343,7 +344,7 @@ export class Connection {
 
   #unrequested(reply?: Reply): Error {
     const text = reply instanceof ReplyError ? `: ${reply.message}` : '';
-    const message = `The peer sent a reply that nobody asked for${text}`;
+    const message = `The peer sent a reply although no command was waiting for one${text}`;
     return new ProtocolError(message, {
       code: 'RESP_UNREQUESTED',
       offset: this.#decoder.offset,

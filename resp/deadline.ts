@@ -1,10 +1,10 @@
-/** The longest that a timer can wait. */
+/** The longest delay that setTimeout accepts, in milliseconds. */
 export const MAX_TIMER: number = 2 ** 31 - 1;
 
 /**
- * One timer for a row of waits, of which only the first counts. It is not set anew for each, which would cost more
- * than what is waited for, but looks when it fires at how long there is still to go. It keeps no process alive:
- * the socket does while something is due.
+ * One timer for a queue of waits of which only the first is timed. Setting a timer per wait would cost more than the
+ * command itself, so the timer stays set and, when it fires, checks how much time is left. It does not keep the process
+ * alive: the socket does that while a reply is due.
  */
 export class Deadline {
   readonly #progress: () => number;
@@ -14,24 +14,25 @@ export class Deadline {
   #timer: NodeJS.Timeout | undefined;
   #timerDue = 0;
 
-  /** `progress` is any number that grows as long as the peer is heard. */
+  /** `progress` returns a number that grows as data arrives. `onPassed` gets the timeout that passed, in milliseconds. */
   constructor(progress: () => number, onPassed: (timeout: number) => void) {
     this.#progress = progress;
     this.#onPassed = onPassed;
   }
 
-  /** Counts anew, `timeout` milliseconds from now; 0 for no limit. */
+  /** Restarts the count: `timeout` milliseconds from now; 0 for no limit. */
   start(timeout: number): void {
     this.#since = performance.now();
     this.#timeout = timeout;
     this.#arm();
   }
 
-  /** Counts no more, until the next start. */
+  /** Suspends the count until the next `start()`. The timer stays set, since setting it costs more than letting it fire. */
   pause(): void {
     this.#timeout = 0;
   }
 
+  /** Ends the count and clears the timer. */
   stop(): void {
     this.#timeout = 0;
     clearTimeout(this.#timer);
@@ -49,16 +50,20 @@ export class Deadline {
   #onTimer(): void {
     this.#timer = undefined;
     if (this.#timeout === 0) return;
-    if (this.#since + this.#timeout > performance.now()) {
-      this.#arm();
-      return;
-    }
-    // A process that was busy or asleep has not looked at its sockets yet: let it do so before giving up.
-    const since = this.#since;
-    const progress = this.#progress();
+    const now = performance.now();
+    if (this.#since + this.#timeout > now) this.#arm();
+    else this.#lookAgain(now + this.#timeout);
+  }
+
+  // A process that was busy or suspended may have unread data, so let it read its sockets before giving up, and again as
+  // long as they have more. `until` bounds that: an endless reply would have more data every time.
+  #lookAgain(until: number): void {
+    const [since, progress] = [this.#since, this.#progress()];
     setImmediate(() => {
-      if (this.#since !== since || this.#progress() !== progress) this.#onTimer();
-      else if (this.#timeout !== 0) this.#onPassed(this.#timeout);
+      if (this.#timeout === 0) return;
+      if (this.#since !== since) this.#arm();
+      else if (this.#progress() !== progress && performance.now() < until) this.#lookAgain(until);
+      else this.#onPassed(this.#timeout);
     });
   }
 }

@@ -1,39 +1,38 @@
 import { Buffer } from 'node:buffer';
 import { type Bytes, FastBuffer, read, toBytes, view } from './bytes.ts';
 import { createReplyError } from './errors.ts';
-import { badNumber, badTerminator, checkNumber, longInteger, pastLimit, unknownType } from './faults.ts';
+import { badNumber, badTerminator, checkNumber, longInteger, overLimit, unknownType } from './faults.ts';
 import type { Encoding, Limits, Reply, ReplyForm } from './types.ts';
 
 const LF = 10;
 const CR = 13;
 const PLUS = 43;
 const MINUS = 45;
-/** A line cut off by the end of a chunk is read again with each chunk while no longer than this. */
+/** A line cut off by the end of a chunk is read again from its start with each chunk, up to this length. */
 const SHORT_LINE = 64;
-/** Memory shared by the short bulk strings that were cut in two by the end of a chunk. */
+/** Size of the memory shared by short bulk strings that the end of a chunk cut in two. */
 const SLAB = 64 * 1024;
 
 export interface DecoderOptions extends Limits {
-  /** Called synchronously with each reply, in order. Must not throw and must not call `write()`. */
+  /** Called synchronously with each reply, in order. Must not throw or call `write()`. */
   onReply: (reply: Reply) => void;
   /** How strings are read. @default 'utf8' */
   encoding?: Encoding | undefined;
-  /** Whether strings come as JavaScript strings or as Buffers. @default 'string' */
+  /** Form of bulk and simple strings. @default 'string' */
   as?: ReplyForm | undefined;
 }
 
 /**
- * Turns bytes into RESP2 replies, in chunks of any size. It never looks at a byte twice but in a short line
- * cut off by the end of a chunk, never recurses, and never allocates on the word of a declared length, save
- * for a bulk string, which is filled in place.
+ * Decodes RESP2 replies from chunks of any size. It reads each byte once, except in a short line cut off by the end of a
+ * chunk. It never recurses. A declared length alone allocates memory only for a bulk string, which is filled in place.
  *
- * What is not RESP2 to the letter, or passes a limit, throws a {@link ProtocolError} out of `write()`, and so
- * does every later `write()`: after a fault there is no telling where the next reply begins.
+ * `write()` throws a {@link ProtocolError} on anything that is not strictly RESP2 or exceeds a limit, and so does every
+ * later `write()`: after a fault the start of the next reply is unknown.
  *
- * A Buffer is a view of the chunk it came in, or of a piece as large: copy it to keep a few bytes for long.
+ * A Buffer in a reply is a view of the chunk it came in, or of memory as large. Copy it to keep a few bytes for long.
  */
 export class Decoder {
-  /** Form of the replies that begin from here on; one that has begun keeps its own. */
+  /** Form of the replies that begin from now on. A reply that has begun keeps its form. */
   as: ReplyForm;
 
   readonly #onReply: (reply: Reply) => void;
@@ -45,7 +44,7 @@ export class Decoder {
   readonly #maxDepth: number;
   readonly #maxLineLength: number;
 
-  // The array being filled, and those around it by depth.
+  // The array being filled, and the arrays around it by depth.
   #depth = 0;
   #list: Reply[] = [];
   #index = 0;
@@ -54,24 +53,24 @@ export class Decoder {
   readonly #indexes: number[] = [];
   readonly #sizes: number[] = [];
 
-  // A bulk string that ran past its chunk, with its CRLF.
+  // A bulk string that continues past its chunk, CRLF included.
   #bulk: Bytes | undefined;
   #filled = 0;
   #slab: Bytes | undefined;
   #slabUsed = 0;
 
-  // A line that ran past its chunk, and where in the stream it began.
+  // A line that continues past its chunk, and the stream offset of its start.
   #line: Bytes | undefined;
   #lineLength = 0;
   #lineOffset = 0;
 
-  // Elements declared by the arrays of the reply that has begun, and in which chunk it did.
+  // Elements declared so far by the arrays of the current reply, and the stream offset of the chunk it began in.
   #elements = 0;
   #begun = 0;
 
   #asBuffer: boolean;
   #offset = 0;
-  /** Place in the stream of the first byte of what `#decode()` is looking at. */
+  /** Stream offset of the first byte that `#decode()` was given. */
   #base = 0;
   #busy = false;
   #failure: unknown;
@@ -99,17 +98,17 @@ export class Decoder {
     this.#maxLineLength = maxLineLength;
   }
 
-  /** Whether a reply has begun and not ended. */
+  /** True if a reply has begun and not ended. */
   get midReply(): boolean {
     return this.#depth > 0 || this.#bulk !== undefined || this.#line !== undefined;
   }
 
-  /** Bytes taken in so far. */
+  /** Bytes received so far. */
   get offset(): number {
     return this.#offset;
   }
 
-  /** Decodes a chunk, calling `onReply` for each reply that it completes. */
+  /** Decodes a chunk and calls `onReply` for each reply that it completes. Throws a {@link ProtocolError}. */
   write(chunk: Uint8Array): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#busy) throw new Error('Cannot write to a decoder from its onReply callback');
@@ -129,7 +128,7 @@ export class Decoder {
       this.#offset += bytes.length;
       if (!this.midReply) this.#begun = this.#offset;
       else if (this.#offset - this.#begun > this.#maxReplyLength)
-        throw pastLimit(`A reply of more than ${this.#maxReplyLength} bytes`, this.#begun);
+        throw overLimit(`A reply of more than ${this.#maxReplyLength} bytes`, this.#begun);
     } catch (error) {
       this.#failure = error;
       throw error;
@@ -138,9 +137,9 @@ export class Decoder {
     }
   }
 
-  /** Decodes from `position` to the end, after putting a `value` that is already decoded in its place. */
+  /** Decodes from `position` to the end. A `value` is an element decoded before, to be placed first. */
   #decode(bytes: Bytes, position: number, value: Reply | undefined): number {
-    // Constants are here and not around the class, as a bundler makes variables of those, which costs a third.
+    // Local, because a bundler turns constants of the module into variables, which costs a third of the speed.
     const LF = 10;
     const CR = 13;
     const PLUS = 43;
@@ -150,9 +149,9 @@ export class Decoder {
     const STAR = 42;
     const ZERO = 48;
     const NINE = 57;
-    /** Digits of which every number is exact as a double. */
+    /** Numbers with up to this many digits are exact as doubles. */
     const SAFE_DIGITS = 15;
-    /** A declared length is only a promise: never allocate more of an array than this ahead of its elements. */
+    /** A declared length may be a lie: allocate at most this many elements before they arrive. */
     const MAX_PREALLOCATED = 1024;
 
     const end = bytes.length;
@@ -173,7 +172,7 @@ export class Decoder {
         if (start >= end) break;
         const type = bytes[start] as number;
         if (type === COLON || type === DOLLAR || type === STAR) {
-          // A number: digits only, no plus, no leading zero, at least one.
+          // A number: at least one digit, no plus sign, no leading zero.
           let byte = 0;
           let number = 0;
           position++;
@@ -209,7 +208,7 @@ export class Decoder {
             value = null;
           } else if (type === DOLLAR) {
             if (number > this.#maxBulkLength)
-              throw pastLimit(`A bulk string of ${number} bytes`, this.#base + start);
+              throw overLimit(`A bulk string of ${number} bytes`, this.#base + start);
             const stop = position + number;
             if (stop + 2 > end) {
               this.#startBulk(bytes, position, number, asBuffer);
@@ -226,11 +225,11 @@ export class Decoder {
             value = [];
           } else {
             if (number > this.#maxArrayLength)
-              throw pastLimit(`An array of ${number} elements`, this.#base + start);
+              throw overLimit(`An array of ${number} elements`, this.#base + start);
             this.#elements = depth === 0 ? number : this.#elements + number;
             if (this.#elements > this.#maxElements)
-              throw pastLimit(`A reply of ${this.#elements} elements`, this.#base + start);
-            if (depth >= this.#maxDepth) throw pastLimit(`An array ${depth + 1} deep`, this.#base + start);
+              throw overLimit(`A reply of ${this.#elements} elements`, this.#base + start);
+            if (depth >= this.#maxDepth) throw overLimit(`An array ${depth + 1} deep`, this.#base + start);
             this.#lists[depth] = list;
             this.#indexes[depth] = index;
             this.#sizes[depth] = size;
@@ -242,6 +241,7 @@ export class Decoder {
           }
         } else if (type === PLUS || type === MINUS) {
           position++;
+          // "OK", the most frequent simple string, is not built each time.
           if (
             type === PLUS &&
             !asBuffer &&
@@ -261,7 +261,7 @@ export class Decoder {
               if (byte === CR || byte === LF) break;
               position++;
             }
-            if (position - first > this.#maxLineLength) throw pastLimit('A line', this.#base + start);
+            if (position - first > this.#maxLineLength) throw overLimit('A line', this.#base + start);
             if (position < end && byte === LF) throw badTerminator('a line', this.#base + position);
             if (position + 1 >= end) break;
             if (bytes[position + 1] !== LF) throw badTerminator('a line', this.#base + position + 1);
@@ -300,7 +300,7 @@ export class Decoder {
     this.#list = list;
     this.#index = index;
     this.#size = size;
-    this.#lists.length = depth; // To let go of the arrays of replies that are done
+    this.#lists.length = depth; // Release the arrays of finished replies
     if (start < end) this.#startLine(bytes, start);
     return end;
   }
@@ -313,15 +313,15 @@ export class Decoder {
   }
 
   /**
-   * Adds to the line up to its LF. A short one is then read again from its start, to see a fault as soon as
-   * it is there; a long one only when its end or a fault is there, so that one byte at a time is not quadratic.
+   * Adds to the line up to its LF. A short line is then read again from its start, to report a fault at once. A long line
+   * is read again only at its end or at a fault: otherwise a line sent byte by byte would take quadratic time.
    */
   #joinLine(line: Bytes, bytes: Bytes, position: number): number {
     const lf = bytes.indexOf(LF, position);
     const stop = lf === -1 ? bytes.length : lf + 1;
     const before = this.#lineLength;
     const length = before + stop - position;
-    if (length > this.#maxLineLength + 3) throw pastLimit('A line', this.#lineOffset);
+    if (length > this.#maxLineLength + 3) throw overLimit('A line', this.#lineOffset);
     if (length > line.length) {
       this.#line = Buffer.allocUnsafe(length * 2) as Bytes;
       line.copy(this.#line, 0, 0, before);
@@ -329,9 +329,9 @@ export class Decoder {
     }
     bytes.copy(line, before, position, stop);
     this.#lineLength = length;
-    // A CR that something else follows is a fault, of which there is no end to wait for.
+    // A CR not followed by LF is a fault: report it without waiting for the end of the line.
     const cr = lf === -1 ? bytes.indexOf(CR, position) : -1;
-    // No line of a number is long, so it is a fault, and read again only to say so.
+    // A number is never this long, so any other line is a fault. Reading it again reports the fault.
     const isText = line[0] === PLUS || line[0] === MINUS;
     const isOver = !isText || lf !== -1 || (cr !== -1 && cr < stop - 1) || line[before - 1] === CR;
     if (isOver || length <= SHORT_LINE) {
@@ -343,8 +343,8 @@ export class Decoder {
   }
 
   /**
-   * Makes room for a bulk string that runs past its chunk: a long one gets memory of its own, which the system
-   * commits as it fills; a short one a piece of the slab, which is used again if it becomes a string.
+   * Allocates a bulk string that continues past its chunk. A long one gets its own memory, which the system commits as it
+   * fills. A short one gets a piece of the slab, which is reused if the value becomes a string.
    */
   #startBulk(bytes: Bytes, position: number, length: number, asBuffer: boolean): void {
     const room = length + 2;

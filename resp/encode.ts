@@ -3,26 +3,26 @@ import { type Bytes, toBytes } from './bytes.ts';
 import type { Argument, Command, Encoding } from './types.ts';
 
 /**
- * A command as it goes on the wire: a binary string (one char per byte, to be written as `'latin1'`) or,
- * where long byte arrays are among the arguments, such strings and those arrays in turn. A string costs
- * less to build than a Buffer, and many of them join into one write.
+ * An encoded command: a binary string (one char per byte, to be written as `'latin1'`) or, if it has long byte arrays as
+ * arguments, a list that alternates between such strings and the arrays. A string is cheaper to build than a Buffer, and
+ * many of them join into one write.
  */
 export type Encoded = string | readonly (string | Uint8Array)[];
 
-/** Byte arrays up to this length are cheaper copied into the string than written as a piece of their own. */
+/** Byte arrays up to this length are cheaper to copy into the string than to write separately. */
 const INLINE_BYTES = 2048;
 
-/** V8 knows which strings hold no char above 0xff and answers for those without looking at them. */
+/** V8 knows which strings have no char above 0xff and answers for them without scanning. */
 const WIDE = /[\u0100-\uffff]/;
 
-/** The end of the line before and the length of an argument: joining fewer pieces is most of the speed. */
+/** The end of the previous line and the length of an argument: joining fewer strings gives most of the speed. */
 const LENGTH_LINES: readonly string[] = Array.from({ length: 256 }, (_, length) => `\r\n$${length}\r\n`);
 
 function lengthLine(length: number): string {
   return LENGTH_LINES[length] ?? `\r\n$${length}\r\n`;
 }
 
-/** Encodes one command. Throws a TypeError for what cannot be sent; byte arrays are not copied. */
+/** Encodes one command. Throws a TypeError for a command that cannot be sent. Long byte arrays are not copied. */
 export function encodeCommand(command: Command, encoding: Encoding = 'utf8'): Encoded {
   if (command.length === 0) throw new TypeError('Cannot encode a command: it is empty');
   let text = `*${command.length}`;
@@ -55,7 +55,7 @@ export function encodeCommand(command: Command, encoding: Encoding = 'utf8'): En
   return pieces;
 }
 
-/** Encodes many commands into as few pieces as there can be. */
+/** Encodes many commands into as few pieces as possible. Throws as `encodeCommand()` does. */
 export function encodeCommands(commands: readonly Command[], encoding: Encoding = 'utf8'): Encoded {
   let text = '';
   let pieces: (string | Uint8Array)[] | undefined;
@@ -72,6 +72,23 @@ export function encodeCommands(commands: readonly Command[], encoding: Encoding 
   if (pieces === undefined) return text;
   pieces.push(text);
   return pieces;
+}
+
+/** Commands encoded by `prepareCommands()`. */
+export interface PreparedCommands {
+  readonly commands: readonly Command[];
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Encodes commands in advance, so that sending them takes no encoding time. Byte arrays are copied. Throws as
+ * `encodeCommand()` does.
+ */
+export function prepareCommands(commands: readonly Command[], encoding: Encoding = 'utf8'): PreparedCommands {
+  const encoded = encodeCommands(commands, encoding);
+  if (typeof encoded === 'string') return { commands, bytes: Buffer.from(encoded, 'latin1') };
+  const pieces = encoded.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece));
+  return { commands, bytes: Buffer.concat(pieces) };
 }
 
 function checked(text: string, encoding: Encoding): string {

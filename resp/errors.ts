@@ -1,15 +1,15 @@
-/** The node answered with an error. The link is in order and the next command may be sent. */
+/** The node answered with an error. The connection is still usable. */
 export class ReplyError extends Error {
   static {
     setName(ReplyError, 'ReplyError');
   }
 
-  /** Name of the command that was answered, without its arguments. */
+  /** Name of the command, without its arguments. */
   declare command?: string;
-  /** Node that answered. */
+  /** The node that answered. */
   declare address?: string;
 
-  /** First word of the text: `MOVED`, `BUSYKEY`, `NOAUTH`, `ERR`… */
+  /** First word of the message: `MOVED`, `BUSYKEY`, `NOAUTH`, `ERR`… */
   get code(): string {
     const space = this.message.indexOf(' ');
     return space === -1 ? this.message : this.message.slice(0, space);
@@ -18,21 +18,21 @@ export class ReplyError extends Error {
 
 /** Codes of {@link ProtocolError}. */
 export type ProtocolErrorCode =
-  /** A byte that starts no reply. */
+  /** A byte that does not start a reply. */
   | 'RESP_TYPE'
-  /** The peer answers in HTTP. */
+  /** The peer speaks HTTP. */
   | 'RESP_HTTP'
-  /** The peer answers in TLS on a connection opened without it. */
+  /** The peer speaks TLS on a connection opened without it. */
   | 'RESP_TLS'
-  /** A reply type of RESP3, which was never asked for. */
+  /** A RESP3 type, although HELLO 3 was never sent. */
   | 'RESP_RESP3'
-  /** A length or integer that is no decimal number, or out of range. */
+  /** A length or integer that is not a decimal number or is out of range. */
   | 'RESP_NUMBER'
   /** A line or bulk string that does not end in CRLF. */
   | 'RESP_TERMINATOR'
-  /** One of the limits was passed. */
+  /** A limit was exceeded. */
   | 'RESP_LIMIT'
-  /** A reply that nobody asked for. */
+  /** A reply although none was due. */
   | 'RESP_UNREQUESTED';
 
 export interface ProtocolErrorOptions extends ErrorOptions {
@@ -42,14 +42,14 @@ export interface ProtocolErrorOptions extends ErrorOptions {
   command?: string;
 }
 
-/** The peer does not speak RESP2, or passed a limit. The link is dead. */
+/** The peer does not speak RESP2, or exceeded a limit. The connection is destroyed. */
 export class ProtocolError extends Error {
   static {
     setName(ProtocolError, 'ProtocolError');
   }
 
   readonly code: ProtocolErrorCode;
-  /** Place in the bytes received so far where the fault was seen. */
+  /** Position of the fault in the bytes received on the connection, from 0. */
   readonly offset: number;
   declare readonly address?: string;
   declare readonly command?: string;
@@ -63,44 +63,55 @@ export class ProtocolError extends Error {
   }
 }
 
+/**
+ * What is the matter with TLS where a connection cannot be made: the node seems to expect it, or not to speak it, it asks for a
+ * certificate of the client, or its own is not trusted.
+ */
+export type TlsFault = 'expected' | 'not-spoken' | 'certificate-required' | 'untrusted';
+
 export interface ConnectionErrorOptions extends ErrorOptions {
   code: string;
   address: string;
   command?: string;
   sent?: boolean;
+  tls?: TlsFault | undefined;
 }
 
-/** The connection could not be made, broke, was closed, or stayed silent for too long. */
+/** The connection could not be opened, broke, was closed, or timed out. */
 export class ConnectionError extends Error {
   static {
     setName(ConnectionError, 'ConnectionError');
   }
 
-  /** Node's own (`ECONNREFUSED`, `ECONNRESET`…), or `CLOSED`, or `TIMEOUT`. */
+  /** Node's own code (`ECONNREFUSED`, `ECONNRESET`…), `CLOSED` or `TIMEOUT`. */
   readonly code: string;
   readonly address: string;
-  /** Name of the command that was cut off, without its arguments. */
+  /** Name of the command that got no reply, without its arguments. */
   declare readonly command?: string;
-  /** Whether the command may have reached the node: if so its outcome is unknown. */
+  /** True if the command may have reached the node: its outcome is then unknown. */
   readonly sent: boolean;
+  /** What is the matter with TLS, as far as that can be told. */
+  declare readonly tls?: TlsFault;
 
-  constructor(message: string, { code, address, command, sent = false, ...options }: ConnectionErrorOptions) {
-    super(message, options);
+  constructor(message: string, options: ConnectionErrorOptions) {
+    const { code, address, command, sent = false, tls, ...rest } = options;
+    super(message, rest);
     this.code = code;
     this.address = address;
     if (command !== undefined) this.command = command;
     this.sent = sent;
+    if (tls !== undefined) this.tls = tls;
   }
 }
 
-/** On the prototype and not enumerable, as the built-in errors have it. Spelled out: a minifier gives classes other names. */
+/** Sets `name` on the prototype, not enumerable, as built-in errors have it. Given as text because a minifier renames classes. */
 function setName(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 
 /**
- * A reply error without a stack: it would show nothing but the socket's callback, and taking it costs ten
- * times what decoding does.
+ * Creates a reply error without a stack trace: the trace would show only the socket callback, and capturing it costs ten
+ * times as much as decoding.
  */
 export function createReplyError(message: string): ReplyError {
   const limit = Error.stackTraceLimit;

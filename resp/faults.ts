@@ -4,14 +4,14 @@ import { ProtocolError } from './errors.ts';
 const LF = 10;
 const CR = 13;
 const ZERO = 48;
-/** Digits of the largest 64 bit integer. */
+/** Digits of the largest 64-bit integer. */
 const MAX_DIGITS = 19;
 const RESP3_TYPES = '_,#!=(%~>|';
 
-// What may be wrong with what a peer sends. Each `offset` is a place in the stream of all it has sent.
+// The protocol errors of the decoder. An `offset` counts from the first byte that the peer sent.
 
-export function pastLimit(what: string, offset: number): ProtocolError {
-  return new ProtocolError(`${what} is past the limit`, { code: 'RESP_LIMIT', offset });
+export function overLimit(what: string, offset: number): ProtocolError {
+  return new ProtocolError(`${what} exceeds the limit`, { code: 'RESP_LIMIT', offset });
 }
 
 export function badTerminator(what: string, offset: number): ProtocolError {
@@ -20,10 +20,10 @@ export function badTerminator(what: string, offset: number): ProtocolError {
 
 export function badNumber(bytes: Bytes, start: number, stop: number, offset: number): ProtocolError {
   const text = JSON.stringify(bytes.latin1Slice(start, Math.min(stop, start + 24, bytes.length)));
-  return new ProtocolError(`Not a length or 64 bit integer: ${text}`, { code: 'RESP_NUMBER', offset });
+  return new ProtocolError(`Not a length or 64-bit integer: ${text}`, { code: 'RESP_NUMBER', offset });
 }
 
-/** Says what a peer that does not begin a reply as RESP2 does may be speaking instead. */
+/** The error for a byte that does not start a RESP2 reply. Recognizes HTTP, TLS and RESP3. */
 export function unknownType(bytes: Bytes, start: number, offset: number): ProtocolError {
   const char = bytes.toString('latin1', start, start + 1);
   if (bytes.toString('latin1', start, start + 4) === 'HTTP') {
@@ -36,14 +36,14 @@ export function unknownType(bytes: Bytes, start: number, offset: number): Protoc
     return new ProtocolError(message, { code: 'RESP_TLS', offset });
   }
   if (RESP3_TYPES.includes(char)) {
-    const message = `A RESP3 reply of type "${char}", on a connection that speaks RESP2`;
+    const message = `Not a RESP2 reply: "${char}" is a RESP3 type`;
     return new ProtocolError(message, { code: 'RESP_RESP3', offset });
   }
   const shown = char >= ' ' && char <= '~' ? `"${char}"` : `0x${bytes.toString('hex', start, start + 1)}`;
   return new ProtocolError(`Not a RESP2 reply: it begins with ${shown}`, { code: 'RESP_TYPE', offset });
 }
 
-/** Throws unless the line of a number, its digits at `first` to `stop`, is well formed as far as it goes. */
+/** Throws if the line of a number, with its digits from `first` to `stop`, is already malformed. It may be incomplete. */
 export function checkNumber(bytes: Bytes, start: number, first: number, stop: number, offset: number): void {
   const digits = stop - first;
   const negative = first - start === 2;
@@ -54,7 +54,7 @@ export function checkNumber(bytes: Bytes, start: number, first: number, stop: nu
     throw badTerminator('a line', offset + stop + 1 - start);
 }
 
-/** An integer of so many digits that its value as a double may not be exact. */
+/** Reads an integer with too many digits to be exact as a double: a number if it is safe, else a bigint. */
 export function longInteger(bytes: Bytes, start: number, stop: number, offset: number): number | bigint {
   const integer = BigInt(bytes.latin1Slice(start + 1, stop));
   if (BigInt.asIntN(64, integer) !== integer) throw badNumber(bytes, start, stop, offset);

@@ -1,7 +1,13 @@
 export { type ConnectOptions, connect, connectEarly, type Opening } from './connect.ts';
 export { Connection, type ConnectionOptions } from './connection.ts';
 export { Decoder, type DecoderOptions } from './decode.ts';
-export { type Encoded, encodeCommand, encodeCommands } from './encode.ts';
+export {
+  type Encoded,
+  encodeCommand,
+  encodeCommands,
+  type PreparedCommands,
+  prepareCommands,
+} from './encode.ts';
 export {
   ConnectionError,
   type ConnectionErrorOptions,
@@ -9,6 +15,7 @@ export {
   type ProtocolErrorCode,
   type ProtocolErrorOptions,
   ReplyError,
+  type TlsFault,
 } from './errors.ts';
 export type { CommandOptions } from './request.ts';
 export type { Argument, Command, Encoding, Limits, Reply, ReplyForm } from './types.ts';

@@ -1,5 +1,5 @@
-// Bundles the tests into dist-tests, so that the many processes that run them do not translate the same files again and again:
-// each would take more than a second of processor time for it. What they import from packages stays where it is.
+// Bundles the tests into dist-tests, so that the many processes that run them do not compile the same files again and again:
+// each would take more than a second of processor time for that. Packages are not bundled.
 
 import { readdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { build } from 'esbuild';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(root);
 
-// A bundle stands elsewhere: what files say of their own place is that of their source.
+// A bundle is in another place: import.meta must refer to the source.
 const keepPlaces = {
   name: 'keep-places',
   setup({ onLoad }) {

@@ -1,8 +1,8 @@
-// Bundles what is published into dist, where tsc has written the types already: `npm run build`.
+// Bundles the published code into dist, where tsc has already written the types: `npm run build`.
 //
-// Most of what a start takes goes by files, not by text: on Node 20 one more costs as much as 8 kB of code. esbuild makes one of
-// whatever the same entries share, which were dozens. So entries here take in whole layers, needed or not, and operations are
-// loaded by the room.
+// The time to start depends on the number of files more than on text: on Node 20, a file costs as much as 8 kB of code. esbuild
+// makes a file for everything that the same entries share, which would be dozens. So entries here include whole layers, needed
+// or not, and operations are loaded by room.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -13,16 +13,62 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 
-/** Operations that are loaded together; all others are in the room `changing`. */
+/** Operations loaded together. All others are in the room `changing`. */
 const ROOMS = {
-  reading: ['check', 'cluster-info', 'execute', 'find-seed', 'list-nodes', 'set-node-timeout'],
-  keys: ['backup-cluster', 'import-keys', 'restore-cluster'],
+  reading: [
+    'check',
+    'cluster-info',
+    'cluster-metrics',
+    'execute',
+    'explain',
+    'find-seed',
+    'list-nodes',
+    'ok-to-stop',
+    'set-node-timeout',
+    'wait-for',
+  ],
+  probing: ['is-ready', 'step-down'],
+  declaring: ['ensure-cluster'],
+  keys: ['backup-cluster', 'compare-keys', 'import-keys', 'restore-cluster'],
+  watching: ['watch'],
 };
 
-/** Layers, by files that lead to all of them. */
-const core = ['lib/operations/run.ts', 'lib/model/cluster-node.ts', 'lib/plan/plan.ts'];
+/** Layers, given by files that import all of them. */
+const core = [
+  'lib/operations/cluster.ts',
+  'lib/model/cluster-node.ts',
+  'lib/plan/plan.ts',
+  'lib/model/left-keys.ts',
+  'lib/model/metric.ts',
+  'lib/plan/moves.ts',
+  'lib/nodes/deadline.ts',
+  'lib/nodes/look.ts',
+  'lib/nodes/node-info.ts',
+  'lib/nodes/server.ts',
+  'lib/nodes/wait-until.ts',
+];
 const plans = ['lib/operations/parse-plan.ts', 'lib/plan/balance.ts', 'lib/plan/from-view.ts'];
-const looking = ['lib/apply/context.ts', 'lib/apply/stray-keys.ts', 'lib/model/findings.ts'];
+const looking = [
+  'lib/nodes/context.ts',
+  'lib/nodes/key-content.ts',
+  'lib/nodes/replication.ts',
+  'lib/move/throttle.ts',
+  'lib/plan/stray-answer.ts',
+  'lib/nodes/stray-keys.ts',
+  'lib/nodes/requirements.ts',
+  'lib/nodes/node-info.ts',
+  'lib/findings/findings.ts',
+  'lib/apply/look-claimed.ts',
+  'lib/apply/admit.ts',
+  'lib/nodes/addresses-of.ts',
+  'lib/plan/places.ts',
+  'lib/findings/stop-verdict.ts',
+  'lib/model/zones.ts',
+  'lib/move/by-servers/dialects.ts',
+  'lib/nodes/inspect.ts',
+  'lib/nodes/named-masters.ts',
+  'lib/nodes/shards.ts',
+];
 const commands = ['version', 'cli/approve', 'cli/commands', 'cli/move-options', 'cli/progress'].map(
   (name) => `lib/${name}.ts`,
 );
@@ -30,14 +76,38 @@ const commands = ['version', 'cli/approve', 'cli/commands', 'cli/move-options', 
 const LAYERS = {
   'lib/index.ts': [core, plans],
   'lib/cli/main.ts': [core, commands],
-  'lib/cli/compat/run.ts': [core, commands],
+  'lib/cli/compat/run.ts': [core, commands, looking],
   'lib/cli/completion.ts': [core, commands],
-  'lib/cli/demo-servers.ts': [core, commands],
+  'lib/cli/difference-list.ts': [core, commands],
+  'lib/cli/demo-servers.ts': [core, commands, looking],
   'lib/cli/error-view.ts': [core, commands],
+  'lib/cli/exec.ts': [core, commands],
+  'lib/cli/exec-options.ts': [core, commands],
+  'lib/cli/explain-view.ts': [core, commands],
   'lib/cli/help.ts': [core, commands],
+  'lib/cli/hints.ts': [core, commands],
+  'lib/cli/key-list.ts': [core, commands],
+  'lib/cli/many-findings.ts': [core, commands, looking],
+  'lib/cli/nearest.ts': [core, commands],
   'lib/cli/plan-file.ts': [core, commands, plans],
+  'lib/cli/sent-lines.ts': [core, commands],
+  'lib/cli/serve-metrics.ts': [core, commands, looking],
+  'lib/cli/settle-line.ts': [core, commands],
+  'lib/cli/slot-map-view.ts': [core, commands, plans],
   'lib/cli/standing-view.ts': [core, commands],
+  'lib/cli/topics.ts': [core, commands],
+  'lib/cli/top/run-top.ts': [core, commands, looking],
+  'lib/cli/top/terminal.ts': [core, commands],
+  'lib/apply/admit.ts': [core, looking],
+  'lib/apply/steps/restart.ts': [core, looking, plans],
+  'lib/plan/spread.ts': [core, looking, plans],
+  'lib/nodes/stopping.ts': [core, looking],
+  'lib/operations/replace-pairs.ts': [core, looking, plans],
+  'lib/plan/replace.ts': [core, looking, plans],
   reading: [core, looking],
+  probing: [core],
+  declaring: [core, looking, plans],
+  watching: [core, looking],
   keys: [core, looking],
   changing: [core, looking, plans],
 };
@@ -48,7 +118,7 @@ const importsOfLayers = (entry) =>
 
 const publicOperations = /^export \{([^}]*)\} from '\.\/operations\/([^']+)\.ts';$/gm;
 
-/** Leaves of operations only a function each, which loads their room when it is first called: importing loads none. */
+/** Replaces operations by functions that load their room when they are first called: importing loads none. */
 function facadeOf(text) {
   return text.replace(publicOperations, (exported, list, operation) => {
     if (LAYERS['lib/index.ts'].flat().includes(`lib/operations/${operation}.ts`)) return exported;
@@ -57,11 +127,16 @@ function facadeOf(text) {
       .split(',')
       .map((name) => name.trim())
       .filter((name) => name !== '' && !name.startsWith('type '))
-      .map((name) =>
-        new RegExp(`^export declare function ${name}\\(.*\\): Promise<`, 'm').test(types)
-          ? `export async function ${name}(...given) { return (await import('./operations/${operation}.ts')).${name}(...given); }`
-          : `export { ${name} } from './operations/${operation}.ts';`,
-      )
+      .map((name) => {
+        const [, kind] =
+          new RegExp(`^export declare function ${name}\\(.*\\): (Promise|AsyncGenerator)<`, 'm').exec(
+            types,
+          ) ?? [];
+        const call = `(await import('./operations/${operation}.ts')).${name}(...given)`;
+        if (kind === 'Promise') return `export async function ${name}(...given) { return ${call}; }`;
+        if (kind) return `export async function* ${name}(...given) { return yield* ${call}; }`;
+        return `export { ${name} } from './operations/${operation}.ts';`;
+      })
       .join('\n');
   });
 }
@@ -69,10 +144,14 @@ function facadeOf(text) {
 const roomOf = (operation) =>
   Object.keys(ROOMS).find((room) => ROOMS[room].includes(operation)) ?? 'changing';
 
-/** Operations that somebody loads: the facade, or the command line. */
+/** Operations that the facade, the command line or another operation loads. */
 function loadedOperations() {
   const commandLine = readdirSync('lib/cli', { recursive: true }).filter((name) => name.endsWith('.ts'));
-  const texts = [facadeOf(read('lib/index.ts')), ...commandLine.map((name) => read(join('lib/cli', name)))];
+  const texts = [
+    facadeOf(read('lib/index.ts')),
+    ...commandLine.map((name) => read(join('lib/cli', name))),
+    ...readdirSync('lib/operations').map((name) => read(join('lib/operations', name))),
+  ];
   const loaded = texts.flatMap((text) => [...text.matchAll(/import\('[./]+operations\/([^']+)\.ts'\)/g)]);
   return [...new Set(loaded.map(([, operation]) => operation))];
 }
@@ -82,7 +161,9 @@ function roomText(room) {
     .filter((operation) => roomOf(operation) === room)
     .map((operation) => {
       const file = `lib/operations/${operation}.ts`;
-      const names = [...read(file).matchAll(/^export (?:async )?function (\w+)/gm)].map(([, name]) => name);
+      const names = [...read(file).matchAll(/^export (?:async )?function\*? (\w+)/gm)].map(
+        ([, name]) => name,
+      );
       return `export { ${names.join(', ')} } from './${file}';`;
     })
     .join('\n');

@@ -1,4 +1,4 @@
-// A cluster on this machine, made and changed by the command line, from nothing to nothing: `npm run demo`.
+// A cluster on this machine, created, changed and removed by the command line: `npm run demo`.
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -73,7 +73,7 @@ await trib('migrate_slots', b, d, '8000-8099', '9000');
 heading('The fourth master leaves again: its slots go to the others');
 await trib('quit', d);
 
-heading('Is all well, and is every key still there?');
+heading('Is the cluster healthy, and is every key still there?');
 await trib('check', a);
 await trib('execute', '--master-only', a, 'DBSIZE');
 const left = await countKeys(a);
@@ -82,5 +82,5 @@ console.log(`${left} keys of ${KEYS}: all there`);
 
 await bed.close();
 heading(
-  `Done in ${((performance.now() - started) / 1000).toFixed(0)} s; the servers are stopped and their files gone`,
+  `Done in ${((performance.now() - started) / 1000).toFixed(0)} s; the servers are stopped and their files removed`,
 );

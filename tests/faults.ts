@@ -1,6 +1,6 @@
 // Moves slots under load while things break: `npm run test:faults [-- --rounds N] [--seed N] [--servers A,B]
-// [--method migrate|atomic|both] [--fault NAME]`. Not one acknowledged write may be lost but those that Redis's own
-// asynchronous replication gives away in a failover, and the same command has to end well afterwards.
+// [--method migrate|atomic|both] [--fault NAME]`. Not one acknowledged write may be lost except those that Redis's own
+// asynchronous replication loses in a failover, and the same command must succeed afterwards.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import process from 'node:process';
@@ -50,18 +50,18 @@ function methodsOn({ kind, major, minor }: World['bed']['server']): readonly Met
   const canAtomic = kind === 'valkey' ? major >= 9 : major > 8 || (major === 8 && minor >= 4);
   if (values.method === 'migrate') return ['migrate'];
   if (values.method === 'atomic')
-    return canAtomic ? ['atomic'] : refuse('This server moves no slots by itself');
+    return canAtomic ? ['atomic'] : refuse('This server cannot move slots itself');
   return canAtomic ? ['migrate', 'atomic'] : ['migrate'];
 }
 
-interface Told extends Round {
+interface Recorded extends Round {
   readonly server: string;
   readonly seed: number;
 }
 
 /** All rounds on one server. The first round of a seed depends on nothing but the seed. */
-async function runOn(server: ServerName): Promise<Told[]> {
-  const told: Told[] = [];
+async function runOn(server: ServerName): Promise<Recorded[]> {
+  const recorded: Recorded[] = [];
   let world = await startWorld(server);
   try {
     const methods = methodsOn(world.bed.server);
@@ -73,17 +73,17 @@ async function runOn(server: ServerName): Promise<Told[]> {
         methodArgs: takesMethod() ? ['--method', method] : [],
         ...(fault ? { fault } : {}),
       }).catch((error: unknown): Round => failed(error));
-      told.push({ ...round, server, seed: seed + index });
+      recorded.push({ ...round, server, seed: seed + index });
       report(server, seed + index, method, round);
       if (index + 1 < rounds) world = await renewed(world, server, round);
     }
   } finally {
     await world.bed.close();
   }
-  return told;
+  return recorded;
 }
 
-// What a round could not mend, or a failover has changed for good, is not the next one's business.
+// What a round could not repair, or a failover changed for good, must not affect the next one.
 async function renewed(world: World, server: ServerName, { problems }: Round): Promise<World> {
   try {
     if (problems.length === 0 && isWhole(await healed(world), world)) {
@@ -135,7 +135,7 @@ function report(server: string, roundSeed: number, method: Method, round: Round)
   );
 }
 
-function summarise(all: readonly Told[]): void {
+function summarise(all: readonly Recorded[]): void {
   const rows = [
     [
       'fault',
@@ -149,8 +149,8 @@ function summarise(all: readonly Told[]): void {
       'longest stall',
     ],
   ];
-  const row = (name: string, some: readonly Told[]): string[] => {
-    const sum = (of: (round: Told) => number): string =>
+  const row = (name: string, some: readonly Recorded[]): string[] => {
+    const sum = (of: (round: Recorded) => number): string =>
       `${some.reduce((total, round) => total + of(round), 0)}`;
     const longest = Math.round(Math.max(0, ...some.map(({ longestMs }) => longestMs)));
     const failures = sum(({ problems }) => (problems.length > 0 ? 1 : 0));
@@ -184,25 +184,28 @@ function summarise(all: readonly Told[]): void {
   }
 }
 
-// The client leaves the ASKING that it sends by itself without anybody who waits for its answer
+// The client sends ASKING on its own without handling its reply
 process.on('unhandledRejection', (error) => {
-  if (!(error instanceof Error) || !/^(Connection is closed|Command timed out)/.test(error.message))
+  if (
+    !(error instanceof Error) ||
+    !/^(Connection is closed|Command timed out|LOADING|NOPERM)/.test(error.message)
+  )
     throw error;
 });
-/** Runs all rounds on one server in a process of its own: one would be too busy with the relays of two. */
-async function runApart(server: ServerName): Promise<Told[]> {
+/** Runs all rounds on one server in a process of its own, because one would be too busy with the relays of two. */
+async function runApart(server: ServerName): Promise<Recorded[]> {
   const flags = process.argv.slice(2);
-  // Of a flag that is given twice the last one counts
+  // The last of repeated flags counts
   const child = fork(process.argv[1] ?? '', [...flags, '--servers', server, '--seed', `${seed}`], {
     serialization: 'advanced',
   });
-  let told: Told[] | undefined;
+  let recorded: Recorded[] | undefined;
   child.on('message', (message) => {
-    told = message as Told[];
+    recorded = message as Recorded[];
   });
   const [code] = await once(child, 'close');
-  if (!told) throw new Error(`The rounds on ${server} ended with ${code} and told nothing`);
-  return told;
+  if (!recorded) throw new Error(`The rounds on ${server} ended with ${code} without a result`);
+  return recorded;
 }
 
 const isApart = process.send !== undefined;
@@ -217,5 +220,5 @@ const bad = all.filter(({ problems }) => problems.length > 0);
 console.log(
   `${all.length} rounds in ${Math.round((performance.now() - started) / 1000)} s, ${bad.length} failed`,
 );
-// Clients that were told to end may still be at it
+// Clients may still be ending
 process.exit(bad.length > 0 ? 1 : 0);

@@ -1,5 +1,5 @@
-// Feeds bytes that nobody meant to whatever reads what peers send: `npm run test:fuzz [-- --seconds N] [--seed N] [--target NAME]`.
-// The bytes are made by changing good ones, a few at first, and some of what comes out is changed further.
+// Feeds random bytes to every parser of server replies: `npm run test:fuzz [-- --seconds N] [--seed N] [--target NAME]`.
+// The bytes are made by changing valid ones a little, and some of the results are changed further.
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Random, randomFrom } from './faults/random.ts';
@@ -53,7 +53,7 @@ const WORDS = [
 ];
 const LONGEST = 4000;
 const MOST_KEPT = 500;
-/** What takes longer than this in proportion to its length is taken for a fault of its own. */
+/** Anything that takes longer than this for its length is a fault of its own. */
 const SLOWEST_MS = 1500;
 
 function changed(bytes: Uint8Array, others: readonly Buffer[], random: Random): Buffer<ArrayBuffer> {
@@ -84,7 +84,7 @@ function changed(bytes: Uint8Array, others: readonly Buffer[], random: Random): 
   }
 }
 
-/** Runs a target until the time is up. Resolves to how often, or throws with the bytes that it did not stand. */
+/** Runs a target until the time is up. Resolves to how often, or throws with the bytes that broke it. */
 function fuzz(target: Target, seconds: number, random: Random): number {
   const kept = target.seeds.map((text) => Buffer.from(text, 'latin1'));
   const until = performance.now() + 1000 * seconds;

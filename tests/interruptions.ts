@@ -1,5 +1,5 @@
-// Interrupts every command that changes a cluster at every command it sends, says it again, and looks whether all is as it
-// has to be: `npm run test:interruptions [-- --server NAME] [--case NAME] [--event NAME] [--at N] [--half] [--every]
+// Interrupts every command that changes a cluster at every command that it sends, runs it again, and checks that everything is
+// as it must be: `npm run test:interruptions [-- --server NAME] [--case NAME] [--event NAME] [--at N] [--half] [--every]
 // [--sample N] [--seed N] [--stages N]`.
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -9,7 +9,7 @@ import { chooseSeed } from './helpers/seed.ts';
 import { cases as allCases } from './interruptions/cases.ts';
 import { events as allEvents } from './interruptions/events.ts';
 import { drawCommand } from './interruptions/replies.ts';
-import { report, summarise, type Told } from './interruptions/report.ts';
+import { type Recorded, report, summarise } from './interruptions/report.ts';
 import { openStage, type Stage } from './interruptions/stage.ts';
 import { tryOnce } from './interruptions/trial.ts';
 
@@ -53,20 +53,20 @@ const { server } = values;
 if (!isServerName(server)) refuse(`No server "${server}": choose from ${serverNames.join(', ')}`);
 const cases = chosen('case', allCases, values.case);
 const events = chosen('event', allEvents, values.event);
-// Relays take time of all that is said.
+// Relays slow down all traffic.
 const withRelays = events.some(({ isOfNetwork }) => isOfNetwork);
 const seed = chooseSeed(values.seed);
 const sample = values.sample === undefined ? undefined : Number(values.sample);
-/** Of the many commands of a run, so many are refused where no sample is asked for. */
+/** How many of the many commands of a run are refused unless a sample is asked for. */
 const COMMANDS_REFUSED = 10;
 const from = values.every ? 'start' : 'changes';
 
-/** Points of one command and one event, until the command is done before. */
+/** The points of one command and one event, up to the end of the command. */
 interface Row {
   readonly one: (typeof cases)[number];
   readonly event: (typeof events)[number];
   readonly points: Iterator<readonly [at: number, half: boolean]>;
-  /** The command is done before this write. */
+  /** The command ends before this write. */
   end: number;
   /** Points that are being tried. */
   running: number;
@@ -89,7 +89,7 @@ function* pointsOf(
         [at, true],
         [at, false],
       ] as const;
-  // Most of what can go wrong goes wrong in the first writes and in the last.
+  // Most failures happen at the first writes and at the last.
   else for (let count = 0; count < sample; count++) yield [random.between(1, writes), random.chance(0.5)];
 }
 
@@ -103,14 +103,16 @@ const rows: Row[] = cases.flatMap((one, number) =>
     isTold: false,
   })),
 );
-const told: Told[] = [];
+const recorded: Recorded[] = [];
 
 // All of them may take half an hour.
 function tellEnd(row: Row): void {
   if (row.running > 0 || row.isTold) return;
   row.isTold = true;
   const { one, event } = row;
-  const count = told.filter(({ name, event: struck }) => name === one.name && struck === event.name).length;
+  const count = recorded.filter(
+    ({ name, event: struck }) => name === one.name && struck === event.name,
+  ).length;
   console.log(`done: ${one.name}, ${event.name}, ${count} interruptions`);
 }
 
@@ -127,8 +129,8 @@ async function work(stage: Stage): Promise<void> {
       }));
       if (!trial.struck && !row.event.refusing && sample === undefined && values.at === undefined)
         row.end = Math.min(row.end, at);
-      const one: Told = { ...trial, name: row.one.name, event: row.event.name, at, half };
-      told.push(one);
+      const one: Recorded = { ...trial, name: row.one.name, event: row.event.name, at, half };
+      recorded.push(one);
       report(one, { server, seed, every: values.every, verbose: values.verbose });
     }
     row.running -= 1;
@@ -147,8 +149,8 @@ try {
   await Promise.all(stages.map(({ bed }) => bed.close()));
 }
 console.log();
-summarise(told);
-const bad = told.filter(({ problems }) => problems.length > 0);
+summarise(recorded);
+const bad = recorded.filter(({ problems }) => problems.length > 0);
 const seconds = Math.round((performance.now() - started) / 1000);
-console.log(`${told.length} interruptions on ${server} in ${seconds} s, ${bad.length} with problems`);
+console.log(`${recorded.length} interruptions on ${server} in ${seconds} s, ${bad.length} with problems`);
 process.exit(bad.length > 0 ? 1 : 0);

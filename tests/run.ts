@@ -1,10 +1,10 @@
 // Runs test files, each in a process of its own and several at a time: `npm run test:unit`, `npm run test:integration`, which
-// takes what server there is, and `npm run test:matrix [-- server...]`, which runs them on every supported server.
+// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server.
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { inParallel } from '../lib/apply/parallel.ts';
+import { inParallel } from '../lib/nodes/parallel.ts';
 import { isServerName, serverNames } from './bed/servers.ts';
 import { chooseSeed } from './helpers/seed.ts';
 import { type Outcome, runTestFile } from './helpers/test-file.ts';
@@ -15,7 +15,7 @@ const AT_ONCE = { unit: 2, integration: 5 };
 const [what, ...asked] = process.argv.slice(2);
 const folder = what === 'unit' ? 'unit' : 'integration';
 
-/** All files of the folder, on a server where one was asked for. */
+/** All files of the folder, on a given server if one was asked for. */
 interface Row {
   readonly name: string;
   readonly env: NodeJS.ProcessEnv;
@@ -39,8 +39,8 @@ function rowsOf(): Row[] {
 async function run({ name, env }: Row, file: string): Promise<Outcome> {
   const outcome = await runTestFile(join('dist-tests', folder, file), env);
   const seconds = (outcome.elapsedMs / 1000).toFixed(1);
-  if (!outcome.isWell) console.log(outcome.output);
-  console.log(`${outcome.isWell ? '✔' : '✖'} ${name} ${file.replace('.js', '.ts')} (${seconds} s)`);
+  if (!outcome.isOk) console.log(outcome.output);
+  console.log(`${outcome.isOk ? '✔' : '✖'} ${name} ${file.replace('.js', '.ts')} (${seconds} s)`);
   return outcome;
 }
 
@@ -57,8 +57,14 @@ if (unknown !== undefined) {
 }
 execFileSync(process.execPath, ['tests/build-tests.mjs'], { stdio: 'inherit' });
 const rows = rowsOf().map((row) => ({ ...row, outcomes: [] as Outcome[] }));
-const files = readdirSync(join('dist-tests', folder)).filter((name) => name.endsWith('.test.js'));
-// All in one queue, so that no server is left to itself at the end.
+const built = join('dist-tests', folder);
+// By size, because the largest usually take longest: if one of them began last, it would run alone at the end.
+const files = readdirSync(built)
+  .filter((name) => name.endsWith('.test.js'))
+  .map((name) => ({ name, size: statSync(join(built, name)).size }))
+  .sort((a, b) => b.size - a.size)
+  .map(({ name }) => name);
+// All in one queue, so that no server runs alone at the end.
 await inParallel(
   rows.flatMap((row) => files.map((file) => ({ row, file }))),
   async ({ row, file }) => {
@@ -67,7 +73,7 @@ await inParallel(
   },
   AT_ONCE[folder],
 );
-const failed = rows.filter(({ outcomes }) => outcomes.some(({ isWell }) => !isWell)).map(({ name }) => name);
+const failed = rows.filter(({ outcomes }) => outcomes.some(({ isOk }) => !isOk)).map(({ name }) => name);
 if (failed.length > 0) {
   console.error(`Failed: ${failed.join(', ')}`);
   process.exitCode = 1;

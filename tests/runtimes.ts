@@ -8,14 +8,14 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type Bed, openBed } from './bed/index.ts';
 
-/** A program that runs JavaScript, and what stands before the script. */
+/** A program that runs JavaScript, and its arguments before the script. */
 interface Runtime {
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
 }
 
-/** The newest release of each line. They are fetched for the test, and are no dependencies of the project. */
+/** The newest release of each line. They are fetched for the test, and are not dependencies of the project. */
 const PACKAGES = ['node22@npm:node@22', 'node24@npm:node@24', 'node26@npm:node@26', 'bun@1', 'deno@2'];
 const LONGEST_RUN_MS = 90_000;
 const NODES = 4;

@@ -1,4 +1,4 @@
-// Installs the development packages where they are missing, so that `npm run demo` is one command on a fresh clone.
+// Installs the development packages if they are missing, so that `npm run demo` is one command on a fresh clone.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import process from 'node:process';

@@ -9,7 +9,7 @@ const SHOWN = ['create', 'check', 'add-node', 'reshard', 'rebalance', 'del-node'
 const bed = await openBed();
 try {
   const tool = toolFor(bed);
-  if (!tool) throw new Error(`There is no command line tool of ${bed.server.name} to compare with`);
+  if (!tool) throw new Error(`No command line tool of ${bed.server.name} is installed`);
   const compared = await runScenario(bed, tool);
   const text = [
     '# redis-trib and the tool of the server, side by side',

@@ -1,12 +1,13 @@
 import type { ClusterError } from '../errors.ts';
+import type { Next } from '../model/next.ts';
 import { expandSlots, formatRanges } from '../model/slot.ts';
+import { runningTasks } from '../move/by-servers/dialects.ts';
+import type { Task } from '../move/by-servers/task.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep, Plan } from '../plan/plan.ts';
-import { type Context, nodeError } from './context.ts';
-import { runningTasks } from './mover/atomic/dialect.ts';
-import type { Task } from './mover/atomic/task.ts';
-import { inParallel } from './parallel.ts';
 
-/** Tells of a running task that is no part of one of these moves. One that is part of it is for the mover to adopt. */
+/** Reports a running task that is not part of one of these moves. The mover adopts one that is. */
 export async function requireNoOtherTask(
   context: Context,
   plan: Plan,
@@ -24,12 +25,15 @@ export async function requireNoOtherTask(
   if (!task || !node) return;
   const nameOf = (id: string): string => asked.find((one) => one.id === id)?.address ?? id;
   const message =
-    `Another operator is at work: slots ${formatRanges(task.slots)} are on their way ` +
+    `Another operator is active: slots ${formatRanges(task.slots)} are moving ` +
     `from ${nameOf(task.source)} to ${nameOf(task.target)} (${task.state})`;
   const hint =
-    'Wait until they have arrived; or cancel it there with CLUSTER MIGRATION CANCEL ALL (Redis) or ' +
-    'CLUSTER CANCELSLOTMIGRATIONS (Valkey); or go on with --force';
-  refuse(nodeError('OTHER_OPERATOR', node.address, message, { hint }));
+    'Nothing was changed. To cancel it there: CLUSTER MIGRATION CANCEL ALL (Redis) or CLUSTER CANCELSLOTMIGRATIONS (Valkey)';
+  const next: readonly Next[] = [
+    { do: 'wait', when: 'moves-done' },
+    { do: 'retry', options: { force: true }, when: 'anyway' },
+  ];
+  refuse(nodeError('OTHER_OPERATOR', node.address, message, { hint, next }));
 }
 
 function isPartOf({ source, target, slots }: Task, move: MoveStep): boolean {

@@ -2,19 +2,19 @@ import { parseAddress } from '../model/address.ts';
 import type { Answers } from '../model/expectation.ts';
 import type { NodeRecord } from '../model/node.ts';
 import type { SlotRange } from '../model/slot.ts';
+import type { Nudge } from '../nodes/agreement.ts';
+import type { Context } from '../nodes/context.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef } from '../plan/plan.ts';
-import type { Nudge } from './agree.ts';
-import type { Context } from './context.ts';
 import { MEET_AGAIN_MS, meetCommand } from './meet.ts';
-import { inParallel } from './parallel.ts';
 
 /**
- * Makes nodes hear sooner what others own and whose replicas they are.
+ * Makes nodes learn sooner what others own and whose replicas they are.
  *
- * A node tells that of itself alone, with every packet. Of two nodes that shake hands one has it after that, and the other with
- * the next packet (clusterProcessPacket: slots and masters are taken from senders that are known already), which by default may be 7.5 s
- * later: half of the node timeout. MEET makes a node send a packet at once, and one that knows it already takes that
- * as any other.
+ * A node reports that only about itself, with every packet. After a handshake one of the two nodes knows it, and the other learns
+ * it with the next packet (clusterProcessPacket: slots and masters are accepted only from senders that are already known). By
+ * default that may be 7.5 s later, half of the node timeout. MEET makes a node send a packet at once, and a receiver that already
+ * knows it handles that like any other.
  */
 export function catchUp(context: Context, members: readonly NodeRef[]): Nudge {
   const byId = new Map(members.map((member) => [member.id, member]));
@@ -37,13 +37,13 @@ export function catchUp(context: Context, members: readonly NodeRef[]): Nudge {
         const commands = await Promise.all(listeners.map((node) => meetCommand(context, node)));
         await context.connections.askAll(parseAddress(by.address), commands);
       } catch {
-        // Gossip brings it all the same, only later.
+        // Gossip spreads it anyway, only later.
       }
     });
   };
 }
 
-/** Listeners that know a node, and not what that says of itself: its slots, its role, its master. */
+/** Nodes that know a node but not what it reports about itself: its slots, its role, its master. */
 export function outdated(answers: Answers): { readonly speaker: string; readonly listener: string }[] {
   const own = new Map<string, NodeRecord>();
   for (const [id, answer] of answers) if (!(answer instanceof Error)) own.set(id, answer.myself);

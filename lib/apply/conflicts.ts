@@ -1,39 +1,48 @@
-import { ClusterError } from '../errors.ts';
+import { ClusterError, retold } from '../errors.ts';
 import { formatKey } from '../model/bytes.ts';
+import type { Next } from '../model/next.ts';
+import { asOneFailure, withAllOf } from '../nodes/failures.ts';
+
+const KEPT: ReadonlySet<string> = new Set(['KEY_CONFLICT', 'KEYS_IN_DOUBT']);
 
 /** Errors about keys that have different values on two nodes, kept until everything else is done. */
 export class Conflicts {
   readonly #errors: ClusterError[] = [];
   readonly #keeps: boolean;
 
-  /** `keeps`: false to let them through at once. */
+  /** `keeps`: false to throw them at once. */
   constructor(keeps: boolean) {
     this.#keeps = keeps;
   }
 
-  /** Waits for work. Rejects with its error, unless that is a conflict and kept. */
+  /** Waits for work. Rejects with its error, unless that is about keys that stay and is kept. */
   async keep(work: Promise<void>): Promise<void> {
     try {
       await work;
     } catch (error) {
-      if (!this.#keeps || !(error instanceof ClusterError) || error.code !== 'KEY_CONFLICT') throw error;
+      if (!this.#keeps || !(error instanceof ClusterError) || !KEPT.has(error.code)) throw error;
       this.#errors.push(error);
     }
   }
 
-  /** Throws what was kept, as one error. */
+  /** Throws the kept errors, as one error. */
   throwIfAny(): void {
-    const [first, ...more] = this.#errors;
+    // The one with the most ways on first: its list holds those of others that are like it.
+    const [first, ...more] = this.#errors.toSorted((a, b) => b.next.length - a.next.length);
     if (!first) return;
     if (more.length === 0) throw first;
-    const keys = this.#errors.flatMap((error) => error.keys);
-    const message = `${first.message}; and ${keys.length - first.keys.length} more between other nodes, for example ${formatKey(more[0]?.keys[0] ?? '')}`;
-    throw new ClusterError('KEY_CONFLICT', message, {
-      ...(first.address === undefined ? {} : { address: first.address }),
-      ...(first.hint === undefined ? {} : { hint: first.hint }),
-      openSlots: [...new Set(this.#errors.flatMap((error) => error.openSlots))].sort((a, b) => a - b),
-      keys,
-      cause: first,
-    });
+    const next = [...first.next];
+    const isSame = (a: Next, b: Next) =>
+      JSON.stringify({ ...a, cluster: '' }) === JSON.stringify({ ...b, cluster: '' });
+    for (const one of more.flatMap((error) => error.next))
+      if (!next.some((known) => isSame(known, one))) next.push(one);
+    const others = more.reduce((sum, { keys }) => sum + keys.length, 0);
+    const message = `${first.message}; and ${others} more between other nodes, for example ${formatKey(more[0]?.keys[0] ?? '')}`;
+    throw retold(withAllOf(this.#errors, first, message), { next });
+  }
+
+  /** The failure that ends everything, merged with the errors kept before. */
+  with(failure: unknown): unknown {
+    return asOneFailure([failure, ...this.#errors]);
   }
 }

@@ -1,26 +1,29 @@
 import { ReplyError } from '../../resp/index.ts';
-import { messageOf } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import type { Unmet } from '../model/expectation.ts';
+import { waitForAgreement } from '../nodes/agreement.ts';
+import type { Context } from '../nodes/context.ts';
+import { askNode } from '../nodes/look.ts';
+import { commandRefused } from '../nodes/must-do.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
-import { waitForAgreement } from './agree.ts';
 import { catchUp } from './catch-up.ts';
-import { type Context, nodeError } from './context.ts';
 import { MEET_AGAIN_MS, meetCommand } from './meet.ts';
-import { inParallel } from './parallel.ts';
+import { mayBeBanned, waitOut } from './new-id.ts';
 
 type MeetStep = Extract<Step, { type: 'meet' }>;
 
-/** A new node is introduced to this many members at once: gossip from several spreads it sooner than from one. */
+/** A new node is introduced to this many members at once: gossip from several spreads faster than from one. */
 const INTRODUCTIONS = 8;
 /**
- * Makes `nodes` known to `to`, and one another, and waits until all agree and, if asked for, serve.
+ * Makes `nodes` known to `to` and to one another, and waits until all agree and, if asked for, serve.
  *
- * A node id that was forgotten is refused by gossip for a minute, but not by MEET: whoever does not know a node after
- * a while is told directly.
+ * Gossip refuses a node id for a minute after it was forgotten, but MEET does not: a node that still does not know another after
+ * a while gets a MEET.
  */
 export async function introduce(context: Context, { nodes, to, serving }: MeetStep): Promise<void> {
   if (to.length === 0) await setOwnEpochs(context, nodes);
+  else await awaitBans(context, nodes);
   const members = [...to, ...nodes];
   const byId = new Map(members.map((member) => [member.id, member]));
   const pairs =
@@ -35,20 +38,29 @@ export async function introduce(context: Context, { nodes, to, serving }: MeetSt
     { members, stateOk: serving },
     'the nodes to know one another',
     async (missing, answers) => {
-      // Whoever is to be made a replica first has more to tell then.
+      // A node that will become a replica has more to tell after that.
       if (serving) await hear(missing, answers);
       if (performance.now() - last < MEET_AGAIN_MS) return;
       last = performance.now();
-      await inParallel(strangers(missing, members, byId), ({ by, node }) =>
+      await inParallel(unacquainted(missing, members, byId), ({ by, node }) =>
         meet(context, by, node).catch(() => undefined),
       );
     },
   );
 }
 
-// Masters with one config epoch, those without slots among them, take new ones in turn, each saved to disk at once
-// (clusterHandleConfigEpochCollision): among a hundred that are yet to become replicas this goes on for seconds. Those that have
-// an epoch refuse another, and keep it.
+// A saved plan names the ids that nodes had when it was made.
+async function awaitBans(context: Context, nodes: readonly NodeRef[]): Promise<void> {
+  await inParallel(nodes, async (node) => {
+    if (context.account.unbanned.has(node.address)) return;
+    const report = await askNode(context.connections, parseAddress(node.address), context.signal);
+    if (mayBeBanned(report)) await waitOut(context, report);
+  });
+}
+
+// Masters with the same config epoch, even those without slots, take new ones in turn, and save each to disk at once
+// (clusterHandleConfigEpochCollision). With a hundred that have yet to become replicas this takes seconds. A node that has an
+// epoch refuses another, and keeps its own.
 async function setOwnEpochs(context: Context, nodes: readonly NodeRef[]): Promise<void> {
   await inParallel(nodes, ({ address }, index) => {
     const epoch = nodes.length + index + 1;
@@ -56,7 +68,7 @@ async function setOwnEpochs(context: Context, nodes: readonly NodeRef[]): Promis
   });
 }
 
-// Each node meets those 1, 2, 4, … places on: a star makes one node carry all handshakes, and takes a second longer.
+// Each node meets those 1, 2, 4, … places on. In a star one node would carry all handshakes, which takes a second longer.
 function ringPairs(nodes: readonly NodeRef[]): { by: NodeRef; node: NodeRef }[] {
   const pairs: { by: NodeRef; node: NodeRef }[] = [];
   for (const [index, by] of nodes.entries()) {
@@ -68,7 +80,7 @@ function ringPairs(nodes: readonly NodeRef[]): { by: NodeRef; node: NodeRef }[] 
   return pairs;
 }
 
-function strangers(
+function unacquainted(
   missing: readonly Unmet[],
   members: readonly NodeRef[],
   byId: ReadonlyMap<string, NodeRef>,
@@ -88,7 +100,6 @@ async function meet(context: Context, by: NodeRef, node: NodeRef): Promise<void>
     await context.connections.ask(parseAddress(by.address), command);
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
-    const message = `Cannot introduce ${node.address} to ${by.address}: ${messageOf(error)}`;
-    throw nodeError('NODE_UNREACHABLE', by.address, message, { cause: error });
+    throw commandRefused(context, by.address, `introduce ${node.address} to ${by.address}`, error);
   }
 }

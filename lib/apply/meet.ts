@@ -1,13 +1,13 @@
 import type { Command } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
 import { type Address, formatAddress, hasDefaultBusPort, parseAddress } from '../model/address.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
 import type { NodeRef } from '../plan/plan.ts';
-import { type Context, nodeError } from './context.ts';
 
-/** Handshakes are dropped by servers after the node timeout, one second at least, so a lost MEET is sent again then. */
+/** Servers drop a handshake after the node timeout, and after a second at least: then a lost MEET is sent again. */
 export const MEET_AGAIN_MS = 1200;
 
-/** The command by which a node introduces itself to another. Rejects where its host name cannot be resolved. */
+/** The command by which a node introduces itself to another. Rejects if its host name cannot be resolved. */
 export async function meetCommand({ options }: Context, { address, busPort }: NodeRef): Promise<Command> {
   const target: Address = { ...parseAddress(address), ...(busPort === undefined ? {} : { busPort }) };
   const ip = await resolveHost(target, options.family);

@@ -1,23 +1,25 @@
 import type { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
+import type { Next } from '../model/next.ts';
+import { methodUnsupported } from '../move/choose-method.ts';
+import type { Methods } from '../move/decide-methods.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { askNode } from '../nodes/look.ts';
+import { askInfo, numberOf } from '../nodes/node-info.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep, NodeRef, Plan } from '../plan/plan.ts';
 import { requireNoOtherTask } from './atomic-tasks.ts';
-import { type Context, nodeError } from './context.ts';
-import { askNode } from './look.ts';
-import { commonDialect, requireDialect } from './mover/atomic/dialect.ts';
-import { askInfo, numberOf } from './node-info.ts';
-import { inParallel } from './parallel.ts';
-import { requireReadable } from './versions.ts';
+import { requireCommands } from './needed-commands.ts';
+import { requireReadable } from './readable.ts';
 
 /**
- * Looks for what would make the moves of a plan fail, or harm data, before anything is changed.
- * Rejects with ClusterError `METHOD_UNSUPPORTED` where only atomic migration is wanted and a pair cannot do it,
- * `NOT_REACHED` where a target does not serve, `TARGET_TOO_OLD` where it cannot read the keys;
- * and, unless forced, with `NO_MEMORY` where they do not fit and `OTHER_OPERATOR` where the servers are moving other slots.
- * A dry run warns instead.
+ * Looks for anything that would make the moves of a plan fail, or harm data, before anything is changed.
+ * Rejects with ClusterError `METHOD_UNSUPPORTED` if only atomic migration is allowed and a pair does not support it,
+ * `NOT_REACHED` if a target does not serve, `TARGET_TOO_OLD` if it cannot read the keys. Unless forced, also with `NO_MEMORY` if
+ * they do not fit, and `OTHER_OPERATOR` if the servers are moving other slots. A dry run warns instead.
  */
-export async function preflight(context: Context, plan: Plan): Promise<void> {
+export async function preflight(context: Context, plan: Plan, methods: Methods): Promise<void> {
   const moves = plan.steps.filter((step): step is MoveStep => step.type === 'move-slots');
   if (moves.length === 0) return;
   await inParallel(targetsOf(moves), async (target) => {
@@ -26,17 +28,21 @@ export async function preflight(context: Context, plan: Plan): Promise<void> {
       requireMemory(context, target, moves),
     ]);
   });
-  if (context.options.method === 'atomic') {
-    await inParallel(moves, async ({ source, target }) => {
-      requireDialect(await commonDialect(context, source, target), source, target);
-    });
+  for (const move of moves) {
+    const chosen = methods.of(move);
+    if (chosen.method === 'refused')
+      complain(context, methodUnsupported(chosen.why, move.source, move.target), false);
   }
-  await requireReadable(context, moves, (error) => complain(context, error, false));
+  const refuse = (error: ClusterError): void => complain(context, error, false);
+  await Promise.all([
+    requireReadable(context, moves, methods, refuse),
+    requireCommands(context, moves, methods, refuse),
+  ]);
   await requireNoOtherTask(context, plan, moves, (error) => complain(context, error, true));
 }
 
-function complain({ options, emit }: Context, error: ClusterError, mayForce: boolean): void {
-  if (!options.dryRun && !(mayForce && options.force)) throw error;
+function complain({ settings, emit }: Context, error: ClusterError, mayForce: boolean): void {
+  if (!settings.dryRun && !(mayForce && settings.force)) throw error;
   const node = error.address === undefined ? {} : { node: error.address };
   emit({ type: 'warning', ...node, message: error.message });
 }
@@ -45,7 +51,7 @@ function targetsOf(moves: readonly MoveStep[]): NodeRef[] {
   return [...new Map(moves.map(({ target }) => [target.id, target])).values()];
 }
 
-// A node that the plan introduces does not serve yet, nor does a cluster whose lost slots it gives to somebody.
+// A node that the plan introduces does not serve yet, nor does a cluster whose lost slots the plan gives away.
 function isServing({ steps }: Plan, target: NodeRef): boolean {
   return !steps.some((step) => {
     if (step.type === 'meet') return step.nodes.some(({ id }) => id === target.id);
@@ -56,9 +62,9 @@ function isServing({ steps }: Plan, target: NodeRef): boolean {
 async function requireServingTarget(context: Context, { address }: NodeRef): Promise<void> {
   const { info } = await askNode(context.connections, parseAddress(address), context.signal);
   if (info.state === 'ok') return;
-  const message = `Cannot move slots to ${address}: it says cluster_state:fail`;
-  const hint = 'Nothing was changed. See what is wrong with: redis-trib check';
-  complain(context, nodeError('NOT_REACHED', address, message, { hint }), false);
+  const message = `Cannot move slots to ${address}: it reports cluster_state:fail`;
+  const next: readonly Next[] = [{ do: 'check', cluster: address }];
+  complain(context, nodeError('NOT_REACHED', address, message, { hint: 'Nothing was changed', next }), false);
 }
 
 async function requireMemory(
@@ -80,8 +86,12 @@ async function requireMemory(
       ? 'it would refuse keys'
       : `keys would be evicted there (maxmemory-policy ${policy})`;
   const message =
-    `Not enough memory on ${address}: ${formatBytes(coming)} are to come to ${formatBytes(used)} in use, ` +
+    `Not enough memory on ${address}: ${formatBytes(used)} are in use and ${formatBytes(coming)} would be added, ` +
     `maxmemory is ${formatBytes(limit)}, and ${harm}`;
-  const hint = 'Raise maxmemory there, or move less; to go on all the same, use --force';
-  complain(context, nodeError('NO_MEMORY', address, message, { hint }), true);
+  const hint = 'Nothing was changed. Raise maxmemory there, or move fewer slots';
+  const next: readonly Next[] = [
+    { do: 'configure', node: address, settings: ['maxmemory'] },
+    { do: 'retry', options: { force: true }, when: 'anyway' },
+  ];
+  complain(context, nodeError('NO_MEMORY', address, message, { hint, next }), true);
 }

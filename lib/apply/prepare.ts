@@ -1,24 +1,40 @@
-import type { NodeRef, Plan, Step } from '../plan/plan.ts';
-import type { Context } from './context.ts';
-import { claim } from './operators.ts';
+import { decideMethods, Methods } from '../move/decide-methods.ts';
+import type { Context } from '../nodes/context.ts';
+import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
+import { claim } from './claim.ts';
 import { preflight } from './preflight.ts';
 import { survey } from './survey.ts';
 
+/** A plan that may be applied. */
+export interface PreparedPlan {
+  /** With the content found in the slots that move. */
+  readonly plan: Plan;
+  /** How each of its moves is carried out. Kept apart from the plan: a saved plan does not contain it. */
+  readonly methods: Methods;
+}
+
 /**
- * Does what comes before a plan is applied: makes sure that nobody else is at work, finds out what is in the slots that
- * move, and refuses what is sure to fail. A dry run claims nothing, and warns where it would refuse.
- * Resolves to the plan with what is in the slots.
+ * Everything that precedes applying a plan: makes sure that no other operator is active, decides how slots move, finds out what
+ * is in them, and refuses what is certain to fail. A dry run announces nothing, and warns instead of refusing.
  */
-export async function prepare(context: Context, plan: Plan): Promise<Plan> {
-  if (plan.steps.length === 0) return plan;
-  if (!context.options.dryRun) await claim(context, nodesOf(plan));
-  const surveyed = await survey(context, plan);
-  await preflight(context, surveyed);
-  return surveyed;
+export async function prepare(context: Context, plan: Plan): Promise<PreparedPlan> {
+  if (plan.steps.length === 0) return { plan, methods: new Methods([]) };
+  if (!context.settings.dryRun) await claim(context, nodesOfPlan(plan));
+  if (plan.steps.some(({ type }) => type === 'meet')) {
+    // Loaded only by operations that introduce nodes.
+    const { admitPlanned } = await import('./admit.ts');
+    await admitPlanned(context, plan);
+  }
+  const moves = plan.steps.filter((step): step is MoveStep => step.type === 'move-slots');
+  // In parallel with the survey, which takes as many round trips or more: it costs no extra time.
+  const deciding = decideMethods(context, moves);
+  const [surveyed, methods] = await Promise.all([survey(context, plan, deciding), deciding]);
+  await preflight(context, surveyed, methods);
+  return { plan: surveyed, methods };
 }
 
 /** The masters, and every node that a step is about. */
-export function nodesOf({ masters, steps }: Plan): NodeRef[] {
+function nodesOfPlan({ masters, steps }: Plan): NodeRef[] {
   const nodes = [...masters, ...steps.flatMap(nodesOfStep)];
   return [...new Map(nodes.map((node) => [node.address, node])).values()];
 }
@@ -31,6 +47,7 @@ function nodesOfStep(step: Step): readonly NodeRef[] {
     case 'take-slots':
       return [step.node];
     case 'meet':
+    case 'meet-again':
       return step.nodes;
     case 'failover':
       return [step.replica];
@@ -42,5 +59,8 @@ function nodesOfStep(step: Step): readonly NodeRef[] {
       return [step.node, step.owner];
     case 'forget':
       return step.isDead ? [] : [step.node];
+    // They may be down.
+    case 'restart':
+      return [];
   }
 }

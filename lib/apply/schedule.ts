@@ -1,12 +1,13 @@
+import { asOneFailure } from '../nodes/failures.ts';
 import type { MoveStep } from '../plan/plan.ts';
 
-/** Moves that may have one target at a time: what it takes in holds up its own clients. */
+/** Moves that may share one target at a time: what it receives blocks its own clients. */
 const MOST_AT_TARGET = 4;
 
 /**
- * Runs moves side by side, at most `limit` at a time and none that shares a node with another that runs, each as early in
- * the order given as that allows. Only those in `sharing` may have their target in common, four at a time. Where one fails no
- * other is begun; rejects with the first failure when all that were begun have ended.
+ * Runs moves in parallel, at most `limit` at a time, each as early as the given order allows. Moves that run at the same time
+ * share no node, except that up to four in `sharing` may share a target. After a failure no other move is begun and `stop`
+ * aborts. Rejects once all that were begun have ended, with the result of `asOneFailure`.
  */
 export async function runDisjoint(
   moves: readonly MoveStep[],
@@ -15,7 +16,7 @@ export async function runDisjoint(
   sharing: ReadonlySet<MoveStep> = new Set(),
 ): Promise<void> {
   const waiting = [...moves];
-  /** Nodes in a move that runs, each entry for one move. */
+  /** Nodes in a running move, one entry for each move. */
   const busy: { readonly id: string; readonly isShared: boolean }[] = [];
   const isFree = (move: MoveStep): boolean => {
     if (busy.some(({ id }) => id === move.source.id)) return false;
@@ -27,6 +28,7 @@ export async function runDisjoint(
   };
   const running = new Set<Promise<void>>();
   const failed = new AbortController();
+  const failures: unknown[] = [];
   while (waiting.length + running.size > 0) {
     while (running.size < limit && !failed.signal.aborted) {
       const next = waiting.findIndex(isFree);
@@ -36,7 +38,10 @@ export async function runDisjoint(
       const target = { id: move.target.id, isShared: sharing.has(move) };
       busy.push(source, target);
       const task = run(move, failed.signal)
-        .catch((error: unknown) => failed.abort(error))
+        .catch((error: unknown) => {
+          failures.push(error);
+          failed.abort(error);
+        })
         .then(() => {
           for (const end of [source, target]) busy.splice(busy.indexOf(end), 1);
           running.delete(task);
@@ -46,5 +51,5 @@ export async function runDisjoint(
     if (running.size === 0) break;
     await Promise.race(running);
   }
-  if (failed.signal.aborted) throw failed.signal.reason;
+  if (failures.length > 0) throw asOneFailure(failures);
 }

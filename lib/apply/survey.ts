@@ -1,25 +1,24 @@
 import { parseAddress } from '../model/address.ts';
 import { expandSlots } from '../model/slot.ts';
+import type { MoveMethod } from '../move/choose-method.ts';
+import type { Methods } from '../move/decide-methods.ts';
+import { type DatabaseCount, findBigKeys } from '../nodes/big-keys.ts';
+import type { Context } from '../nodes/context.ts';
+import { countKeys } from '../nodes/count-keys.ts';
+import { hasOnlySmallKeys } from '../nodes/key-sizes.ts';
+import { askInfo, dataBytes, databases } from '../nodes/node-info.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { BigKey, MoveContent, MoveStep, NodeRef, Plan } from '../plan/plan.ts';
-import { type DatabaseCount, DEFAULT_BIG_KEY_SIZE, findBigKeys } from './big-keys.ts';
-import type { Context } from './context.ts';
-import { hasOnlySmallKeys } from './key-sizes.ts';
-import { commonDialect } from './mover/atomic/dialect.ts';
-import { hasLimit } from './mover/throttle.ts';
-import { askDatabase, askInfo, dataBytes, databases } from './node-info.ts';
-import { inParallel } from './parallel.ts';
-
-const COUNTED_AT_ONCE = 1000;
 
 /**
- * Says of each move what is in its slots: how many keys, how many bytes, and which keys are big. Changes nothing.
+ * Finds the content of each move's slots: how many keys, how many bytes, and which keys are big. Changes nothing.
  *
- * Big keys are looked for only where there can be any and where they matter: `bigKeySize` and `maxStall` are finite, the
- * move is not going to be atomic, and the source holds more data than `bigKeySize` and does not say that no key is. It takes a MEMORY USAGE for each key, which for
- * a key of many elements looks at five of them: sizes are estimates, and one key in which few elements hold
- * nearly all may be missed.
+ * Looks for big keys only if there can be any and they matter: `bigKeySize` and `maxStall` are finite, the move will not be
+ * atomic, and the source holds more data than `bigKeySize` and does not report that no key is that big. This takes a MEMORY USAGE
+ * for each key. For a key of many elements the server samples five of them, so sizes are estimates, and a key in which few
+ * elements hold nearly all the data may be missed.
  */
-export async function survey(context: Context, plan: Plan): Promise<Plan> {
+export async function survey(context: Context, plan: Plan, deciding: Promise<Methods>): Promise<Plan> {
   const bySource = new Map<string, MoveStep[]>();
   for (const step of plan.steps) {
     if (step.type !== 'move-slots') continue;
@@ -27,7 +26,7 @@ export async function survey(context: Context, plan: Plan): Promise<Plan> {
     if (moves) moves.push(step);
     else bySource.set(step.source.id, [step]);
   }
-  const found = await inParallel([...bySource.values()], (moves) => surveySource(context, moves));
+  const found = await inParallel([...bySource.values()], (moves) => surveySource(context, moves, deciding));
   const contents = new Map(found.flat());
   const steps = plan.steps.map((step) => {
     const content = step.type === 'move-slots' ? contents.get(step) : undefined;
@@ -39,6 +38,7 @@ export async function survey(context: Context, plan: Plan): Promise<Plan> {
 async function surveySource(
   context: Context,
   moves: readonly MoveStep[],
+  deciding: Promise<Methods>,
 ): Promise<[MoveStep, MoveContent][]> {
   const source = (moves[0] as MoveStep).source;
   const address = parseAddress(source.address);
@@ -46,10 +46,11 @@ async function surveySource(
   const slots = expandSlots(moves.flatMap((move) => move.slots));
   const counts: DatabaseCount[] = [];
   for (const { db, keys } of databases(info)) {
-    counts.push({ db, keys, inSlot: await countKeys(context, source, db, slots) });
+    const inSlot = await countKeys(context.connections, address, db, slots, context.signal);
+    counts.push({ db, keys, inSlot });
   }
   const bytes = dataBytes(info);
-  const looked = (await needsBigKeys(context, source, moves, bytes))
+  const looked = (await needsBigKeys(context, source, moves, deciding, bytes))
     ? await findBigKeys(context, source, counts)
     : undefined;
   const all = counts.reduce((sum, { keys }) => sum + keys, 0);
@@ -69,37 +70,19 @@ async function needsBigKeys(
   context: Context,
   source: NodeRef,
   moves: readonly MoveStep[],
+  deciding: Promise<Methods>,
   bytes: number,
 ): Promise<boolean> {
-  const { bigKeySize = DEFAULT_BIG_KEY_SIZE, maxStall, method = 'auto', limits, dryRun } = context.options;
-  if (bytes <= bigKeySize || maxStall === Number.POSITIVE_INFINITY || method === 'atomic') return false;
-  if (await hasOnlySmallKeys(context.connections, parseAddress(source.address), bigKeySize)) return false;
-  // Whoever asks for a plan wants to see them, however they are going to be moved.
-  if (method === 'migrate' || hasLimit(limits) || dryRun) return true;
-  const choices = await inParallel(moves, ({ target }) => commonDialect(context, source, target));
-  return choices.some((choice) => 'reason' in choice);
+  const { bigKeySize, maxStall, dryRun } = context.settings;
+  if (bytes <= bigKeySize || maxStall === Number.POSITIVE_INFINITY) return false;
+  const methods = await deciding;
+  if (!moves.some((move) => mayBeByMigrate(methods.of(move), dryRun))) return false;
+  return !(await hasOnlySmallKeys(context.connections, parseAddress(source.address), bigKeySize));
 }
 
-/** By slot: how many keys a database holds there; slots without any are left out. */
-export async function countKeys(
-  context: Context,
-  source: NodeRef,
-  db: number,
-  slots: readonly number[],
-): Promise<Map<number, number>> {
-  const address = parseAddress(source.address);
-  const inSlot = new Map<number, number>();
-  for (let at = 0; at < slots.length; at += COUNTED_AT_ONCE) {
-    context.signal?.throwIfAborted();
-    const some = slots.slice(at, at + COUNTED_AT_ONCE);
-    const commands = some.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot] as const);
-    const replies = await askDatabase(context.connections, address, db, commands);
-    for (const [index, reply] of replies.entries()) {
-      if (reply instanceof Error) throw reply;
-      if (Number(reply) > 0) inSlot.set(some[index] as number, Number(reply));
-    }
-  }
-  return inSlot;
+// The caller of a dry run wants to see them even if MIGRATE would only take over from the servers.
+function mayBeByMigrate(chosen: MoveMethod, dryRun: boolean): boolean {
+  return chosen.method === 'migrate' || (dryRun && chosen.method === 'atomic' && chosen.fallsBack);
 }
 
 function sumOver(slots: readonly number[], of: (slot: number) => number): number {

@@ -1,4 +1,4 @@
-import { ClusterError } from '../errors.ts';
+import { notApproved } from '../errors.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Command } from './command.ts';
@@ -8,8 +8,8 @@ import { planLines } from './plan-view.ts';
 import type { ProgressView } from './progress.ts';
 
 /**
- * Shows the plan of a command that asks, and asks. Undefined where nothing is to be asked.
- * Throws a UsageError where an answer cannot come.
+ * Returns a function that shows the plan and asks for approval, or undefined if there is nothing to ask.
+ * Throws a UsageError if the command must ask and there is no terminal.
  */
 export function approver(
   command: Command,
@@ -26,29 +26,30 @@ export function approver(
     if (asks !== true && !asks(plan)) return true;
     const lines = ['To do, in this order:', ...planLines(plan), ''].join('\n');
     if (!io.canAsk()) {
-      throw new ClusterError(
-        'NOT_APPROVED',
+      throw notApproved(
         `${name} would change who owns slots, and there is no terminal to ask at`,
-        {
-          hint: `Nothing was changed. See the plan with --dry-run, and have it done with --yes`,
-        },
+        'Nothing was changed. Show the plan with --dry-run, or apply it with --yes',
       );
     }
     progress.clear();
-    // With --json stdout is for the document alone.
+    // With --json, stdout holds only the document.
     (values.json || values['json-stream'] ? io.stderr : io.stdout)(lines);
     return saysYes(io);
   };
 }
 
-/** Asks whether to do what was shown. The end of the input is a no. */
-export async function saysYes(io: Io): Promise<boolean> {
-  return ['yes', 'y'].includes(((await io.ask('Do it? (yes/no): ')) ?? '').trim().toLowerCase());
+/** Asks for a yes. Throws ClusterError `NOT_APPROVED` if the input ends without an answer. */
+async function saysYes(io: Io): Promise<boolean> {
+  const answer = await io.ask('Do it? (yes/no): ');
+  if (answer !== undefined) return ['yes', 'y'].includes(answer.trim().toLowerCase());
+  // The answer would have ended the line.
+  io.stderr('\n');
+  throw notApproved('The input ended before the question was answered');
 }
 
 /**
- * Shows what a command would do that writes keys, and asks, unless it is told not to. Throws a UsageError where an answer cannot
- * come, and ClusterError `NOT_APPROVED` where it is a no.
+ * Shows what a command that writes keys would do and asks for approval, unless --yes or --dry-run is given. Throws a
+ * UsageError if there is no terminal, and ClusterError `NOT_APPROVED` if the answer is no.
  */
 export async function confirmKeys(
   name: string,
@@ -61,7 +62,7 @@ export async function confirmKeys(
   const text = await describe();
   (values.json || values['json-stream'] ? io.stderr : io.stdout)(`${text}\n`);
   if (await saysYes(io)) return;
-  throw new ClusterError('NOT_APPROVED', `The ${name} was not approved`, { hint: 'Nothing was changed' });
+  throw notApproved(`The ${name} was not approved`);
 }
 
 function noTerminal(name: string): string {

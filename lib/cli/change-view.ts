@@ -1,11 +1,12 @@
 import { formatBytes } from '../model/bytes.ts';
+import { shorten } from '../model/lists.ts';
 import { countSlots } from '../model/node.ts';
 import type { MoveStep, Plan, PlannedLoads } from '../plan/plan.ts';
 import { count } from './figures.ts';
 
 const SHOWN_NODES = 30;
 
-/** A table of the nodes whose slots a plan changes by moving them: what each has before and after, and why. */
+/** A table of the nodes that give or get slots in a plan: slots before and after, and the reason. */
 export function changeLines({ before, loads, reasons, steps }: Plan): string[] {
   const moves = steps.filter((step): step is MoveStep => step.type === 'move-slots');
   const changes = new Map<string, number>();
@@ -31,11 +32,13 @@ export function changeLines({ before, loads, reasons, steps }: Plan): string[] {
   if (rows.length === 0) return [];
   const shown = rows.slice(0, SHOWN_NODES);
   const widths = [0, 1, 2, 3].map((column) => Math.max(...shown.map((row) => row[column]?.length ?? 0)));
-  const rest = rows.length - shown.length;
   return [
     'Slots before and after:',
-    ...shown.map((row) => `  ${lineOf(row, widths)}`),
-    ...(rest > 0 ? [`  and ${count(rest, 'node')} more`] : []),
+    ...shorten(
+      rows.map((row) => lineOf(row, widths)),
+      SHOWN_NODES,
+      'node',
+    ).map((line) => `  ${line}`),
   ];
 }
 

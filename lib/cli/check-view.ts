@@ -1,32 +1,42 @@
+import type { Finding } from '../findings/finding.ts';
 import { formatAddress } from '../model/address.ts';
-import type { Finding } from '../model/finding.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import { formatRanges, SLOT_COUNT } from '../model/slot.ts';
 import type { CheckResult } from '../operations/check.ts';
-import { count } from './figures.ts';
+import type { FlagValues } from './flags.ts';
 import type { Outcome } from './outcome.ts';
 
 const LABELS = { error: '[ERR]', warning: '[WARNING]', info: '[INFO]' } as const;
 
-/** Findings of one kind that are shown to people. Programs get all. */
+/** Most findings of one kind that the text has a line for each of: more are one line. JSON has all. */
 const SHOWN = 10;
+/** Different advice shown for them. */
+const ADVISED = 3;
 
-/** Outcome of `check`: the nodes, what is well, then every finding, those of one kind together. */
-export function checked({ ok, findings, view, details }: CheckResult): Outcome {
+/** Outcome of `check`: the nodes, what is healthy, then the findings, grouped by kind. */
+export async function checked(
+  { ok, findings, view, details }: CheckResult,
+  values: FlagValues = {},
+): Promise<Outcome> {
   const has = (kinds: readonly string[]): boolean =>
     findings.some(({ kind, severity }) => severity === 'error' && kinds.includes(kind));
   const good = [
-    ...(has(['nodes-disagree', 'slots-contested'])
+    ...(has(['nodes-disagree', 'slots-contested', 'node-in-handshake'])
       ? []
       : ['[OK] All nodes agree about slots configuration.']),
-    ...(has(['slot-open']) ? [] : ['[OK] No slot is open.']),
+    ...(has(['slot-open', 'replica-mark']) ? [] : ['[OK] No open slots.']),
     ...(has(['slots-uncovered']) ? [] : [`[OK] All ${SLOT_COUNT} slots covered.`]),
   ];
+  const told = findings.length === 0 ? [] : await withAdvice(findings, values);
   return {
     ok,
-    text: [...view.nodes.map(nodeLine), ...good, ...findingLines(findings)].join('\n'),
+    text: [...view.nodes.map(nodeLine), ...good, ...(await findingLines(told))].join('\n'),
+    owners: () =>
+      view.nodes
+        .filter(({ role }) => role === 'master')
+        .map(({ address, slots }) => ({ name: formatAddress(address), slots })),
     data: {
-      findings,
+      findings: told,
       nodes: view.nodes.map(({ id, address, role, masterId, slots }) => {
         const own = details.get(id);
         return {
@@ -40,27 +50,53 @@ export function checked({ ok, findings, view, details }: CheckResult): Outcome {
   };
 }
 
-function findingLines(findings: readonly Finding[]): string[] {
-  const groups = new Map<string, Finding[]>();
+/** Findings as text, with what to do next, grouped by kind. */
+export async function findingsText(findings: readonly Finding[], values: FlagValues): Promise<string[]> {
+  return findings.length === 0 ? [] : findingLines(await withAdvice(findings, values));
+}
+
+/** A finding with what to do next in words. */
+type Told = Omit<Finding, 'hint'> & { readonly hint: string | undefined };
+
+// Loaded only if there is something to say.
+async function withAdvice(findings: readonly Finding[], values: FlagValues): Promise<Told[]> {
+  const { adviceText } = await import('./hints.ts');
+  return findings.map((finding) => ({
+    ...finding,
+    hint: adviceText(finding, { dialect: 'native', values }),
+  }));
+}
+
+async function findingLines(findings: readonly Told[]): Promise<string[]> {
+  const groups = new Map<string, Told[]>();
   for (const finding of findings) {
     const key = `${finding.severity} ${finding.kind}`;
     const group = groups.get(key);
     if (group) group.push(finding);
     else groups.set(key, [finding]);
   }
-  return [...groups.values()].flatMap((group) => {
-    const label = LABELS[group[0]?.severity ?? 'error'];
-    const shown = group.slice(0, SHOWN);
-    const rest = group.length - shown.length;
-    return [
-      ...shown.flatMap(({ message, hint }, index) => [
-        `${label} ${message}`,
-        // What is said of several findings alike is said after the last.
-        ...(shown[index + 1]?.hint === hint ? [] : [`  Next: ${hint}`]),
-      ]),
-      ...(rest > 0 ? [`${label} and ${count(rest, 'finding')} more of this kind`] : []),
-    ];
-  });
+  const lines = await Promise.all([...groups.values()].map(linesOf));
+  return lines.flat();
+}
+
+async function linesOf(group: readonly Told[]): Promise<string[]> {
+  const label = LABELS[group[0]?.severity ?? 'error'];
+  const advice = (hint: string): string => `  Next: ${hint.replaceAll('\n', '\n        ')}`;
+  if (group.length <= SHOWN) {
+    return group.flatMap(({ message, hint }, index) => [
+      `${label} ${message}`,
+      // Findings in a row with the same hint show it once, after the last.
+      ...(hint === undefined || group[index + 1]?.hint === hint ? [] : [advice(hint)]),
+    ]);
+  }
+  const { summaryOf } = await import('./many-findings.ts');
+  const hints = [...new Set(group.flatMap(({ hint }) => hint ?? []))];
+  const rest = hints.length - ADVISED;
+  return [
+    `${label} ${summaryOf(group)}`,
+    ...hints.slice(0, ADVISED).map(advice),
+    ...(rest > 0 ? [`  ${rest} others have advice of their own: see --json`] : []),
+  ];
 }
 
 function nodeLine({ id, address, role, masterId, slots }: NodeRecord): string {

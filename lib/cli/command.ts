@@ -4,40 +4,53 @@ import type { Flags, FlagValues } from './flags.ts';
 import type { Io } from './io.ts';
 import type { Outcome } from './outcome.ts';
 
-/** What a command is run with. */
+/** The arguments of a command's run. */
 export interface Invocation {
   readonly positionals: readonly string[];
+  /** Addresses of a list for CLUSTER that are not among the positionals. */
+  readonly elsewhere: readonly string[];
   readonly values: FlagValues;
   readonly options: OperationOptions;
-  /** All there are. */
+  /** All commands. */
   readonly commands: readonly Command[];
-  /** For questions about what was left out. */
+  /** For asking the user. */
   readonly io: Io;
 }
 
-/** A command: its words, what help says of it, and what it does. */
+/** A server or cluster that is reached by options of its own. */
+export interface SecondSide {
+  readonly address: string;
+  /** Such as `from`. */
+  readonly prefix: string;
+}
+
+/** A command: its arguments, its help and its action. */
 export interface Command {
   readonly name: string;
-  /** Positional arguments as usage shows them. */
+  /** Positional arguments, as usage shows them. */
   readonly usage: string;
-  /** Fewest and most positional arguments. */
+  /** Least and most positional arguments. */
   readonly arity: readonly [least: number, most: number];
   readonly summary: string;
   readonly details?: string;
-  /** Arguments of an example. */
+  /** Arguments of the example in help. */
   readonly example: string;
   readonly flags?: Flags;
-  /** True if what follows the first positionals belongs to somebody else's command, dashes included. */
+  /** True if everything after the first positional is a command for the server, including words that start with a dash. */
   readonly takesCommand?: boolean;
-  /** True if no node is asked for it. */
+  /** True if CLUSTER goes to the command as it was written, with commas: nodes that do not answer are not left out. */
+  readonly takesList?: true;
+  /** True if it contacts no node. */
   readonly isLocal?: true;
-  /** Whether the plan is shown and asked about before anything is changed: by its content, or always. @default never */
+  /** True if it shows by itself what goes on: no progress stands beside that, and interrupting it is how it ends. */
+  readonly isLive?: true;
+  /** Whether to ask for approval of the plan before changing anything: always, or depending on the plan. @default never */
   readonly asks?: true | ((plan: Plan) => boolean);
-  /** What goes on where it was stopped after slots have moved, as an imperative. @default the same command again */
-  readonly again?: (values: FlagValues) => string;
-  /** The library is loaded when a command runs: help and refusals of wrong usage come without it. */
+  /** The second server or cluster of a line, and the prefix of the options by which it is reached. @default there is none */
+  readonly second?: (positionals: readonly string[], values: FlagValues) => SecondSide;
+  /** Loads the library only when the command runs: help and usage errors do not need it. */
   readonly run: (invocation: Invocation) => Promise<Outcome>;
 }
 
-/** No limit to positional arguments. */
+/** For `arity`: no limit. */
 export const MANY: number = Number.POSITIVE_INFINITY;

@@ -4,18 +4,18 @@ import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../resp/index.ts';
 import { ClusterError, messageOf } from '../errors.ts';
+import { DONE, waitUntil } from '../nodes/wait-until.ts';
 
 const HOST = '127.0.0.1';
-/** The cluster bus is that much above the port. */
+/** The cluster bus port is the client port plus this. */
 const BUS_OFFSET = 10_000;
 const PROGRAMS = ['redis-server', 'valkey-server'];
 const START_MS = 20_000;
 const PAUSE_MS = 20;
 
-// Ends the servers and removes their folder when its input ends, which it does in whatever way this process ends.
+// Ends the servers and removes their folder when its input ends, which happens however this process ends.
 const GUARDIAN = `
 while read -r pid; do pids="$pids $pid"; done
 kill $pids
@@ -27,19 +27,19 @@ done
 rm -rf "$1"
 `;
 
-/** Servers of a cluster that lives as long as this process at most. */
+/** Servers that do not outlive this process. */
 export interface DemoServers {
-  /** Addresses, in order of their ports. */
+  /** Addresses, in order of ports. */
   readonly nodes: readonly string[];
-  /** Resolves to the address of a server that ended by itself. */
+  /** Resolves to the address of a server that exited unexpectedly. */
   readonly died: Promise<string>;
-  /** Ends all and removes what they wrote. */
+  /** Ends the servers and removes their files. */
   close(): Promise<void>;
 }
 
 /**
- * Starts servers with cluster mode on, on consecutive ports of the loopback interface. They save no data.
- * Rejects with ClusterError `NOT_STARTED` where there is no program, a port is taken, or one does not start.
+ * Starts servers in cluster mode on consecutive ports of the loopback interface. They do not save data.
+ * Rejects with ClusterError `NOT_STARTED` if the program is not found, a port is in use, or a server does not start.
  */
 export async function startServers(
   program: string,
@@ -50,7 +50,7 @@ export async function startServers(
   const ports = Array.from({ length: count }, (_, index) => firstPort + index);
   for (const port of ports.flatMap((each) => [each, each + BUS_OFFSET])) await requireFree(port);
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-demo-'));
-  // In groups of their own: Ctrl-C on a terminal is for this process, which ends them in order.
+  // Detached, in its own process group, so that Ctrl-C reaches only this process, which then ends the servers in order.
   const guardian = await spawned(
     spawn('sh', ['-c', GUARDIAN, 'redis-trib-demo', dir], {
       stdio: ['pipe', 'ignore', 'ignore'],
@@ -81,7 +81,7 @@ export async function startServers(
       Promise.all(ports.map((port) => answers(port, stop))),
       died.then((address) => {
         throw cannotStart(
-          `${program} ended at once for ${address}`,
+          `${program} for ${address} exited immediately`,
           'It needs cluster mode: Redis 6.0 or newer, or Valkey',
         );
       }),
@@ -94,7 +94,7 @@ export async function startServers(
   }
 }
 
-/** Finds a server on the path. Throws ClusterError `NOT_STARTED` where there is none. */
+/** Finds a server program in PATH. Throws ClusterError `NOT_STARTED` if there is none. */
 export function findProgram(path: string): string {
   for (const folder of path.split(delimiter)) {
     for (const name of PROGRAMS)
@@ -118,29 +118,28 @@ function launch(program: string, dir: string, port: number): ChildProcess {
 
 async function spawned(child: ChildProcess, program: string): Promise<ChildProcess> {
   await once(child, 'spawn').catch((error: unknown) => {
-    throw cannotStart(messageOf(error), `${program} has to be a program that may be run`);
+    throw cannotStart(messageOf(error), `${program} must be an executable program`);
   });
   return child;
 }
 
 async function answers(port: number, signal: AbortSignal): Promise<void> {
-  for (const started = performance.now(); ; ) {
+  const wait = { what: 'servers to start', timeoutMs: START_MS, pauseMs: PAUSE_MS, signal };
+  await waitUntil(wait, async () => {
     try {
       const connection = await connect({ host: HOST, port, signal });
       try {
         await connection.command(['PING']);
-        return;
+        return DONE;
       } finally {
         connection.destroy();
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (performance.now() - started > START_MS) {
-        throw cannotStart(`${HOST}:${port} does not answer: ${messageOf(error)}`);
-      }
-      await sleep(PAUSE_MS, undefined, { signal });
+      const message = `${HOST}:${port} does not answer: ${messageOf(error)}`;
+      return { missing: [message], giveUp: () => cannotStart(message) };
     }
-  }
+  });
 }
 
 async function requireFree(port: number): Promise<void> {
@@ -149,7 +148,7 @@ async function requireFree(port: number): Promise<void> {
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw cannotStart(`port ${port} cannot be had: ${messageOf(error)}`, 'Choose others: --port N');
+    throw cannotStart(`port ${port} is not available: ${messageOf(error)}`, 'Choose others: --port N');
   }
   server.close();
   await once(server, 'close');

@@ -2,7 +2,7 @@ import type { Reply } from '../../resp/index.ts';
 import type { ExecuteResult } from '../operations/execute.ts';
 import type { Outcome } from './outcome.ts';
 
-/** Outcome of `execute`: `ADDRESS +reply` or `ADDRESS -error`, a node after the other. */
+/** Outcome of `execute`: `ADDRESS +reply` or `ADDRESS -error` for each node. */
 export function executed(results: readonly ExecuteResult[]): Outcome {
   return {
     ok: results.every(({ error }) => error === null),
@@ -26,7 +26,7 @@ function show(reply: Reply): string {
   return typeof reply === 'object' ? JSON.stringify(toJson(reply)) : String(reply);
 }
 
-// JSON has neither bytes nor integers beyond 2^53.
+// JSON has no bytes and no exact integers beyond 2^53.
 function toJson(reply: Reply): unknown {
   if (reply instanceof Error) return { error: reply.message };
   if (reply instanceof Uint8Array) return { base64: Buffer.from(reply).toString('base64') };

@@ -4,7 +4,7 @@ import type { ClusterInfoResult, MasterInfo } from '../operations/cluster-info.t
 import { count } from './figures.ts';
 import type { Outcome } from './outcome.ts';
 
-/** Outcome of `info`: a line for each master, then the sums. */
+/** Outcome of `info`: a line for each master, then the totals. */
 export function informed(info: ClusterInfoResult): Outcome {
   const { ok, masters, keys, slots, usedMemory, keysPerSlot } = info;
   const silent = masters.filter(({ error }) => error !== null);
@@ -15,8 +15,9 @@ export function informed(info: ClusterInfoResult): Outcome {
       ...masters.map(masterLine),
       `${silent.length === 0 ? '[OK] ' : ''}${count(keys, 'key')} in ${count(answering, 'master')}, ${formatBytes(usedMemory)}.`,
       `${keysPerSlot.toFixed(2)} keys per slot on average.`,
-      ...silent.map(({ address, error }) => `[ERR] ${address} gives no answer: ${error?.message}`),
+      ...silent.map(({ address, error }) => `[ERR] ${address} does not answer: ${error?.message}`),
     ].join('\n'),
+    owners: () => masters.map(({ address, slotRanges }) => ({ name: address, slots: slotRanges })),
     data: {
       ...{ keys, slots, usedMemory, keysPerSlot },
       masters: masters.map(({ slotRanges, error, ...master }) => ({

@@ -2,10 +2,11 @@ import { formatAddress } from '../model/address.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 import { formatRanges, toRanges } from '../model/slot.ts';
 import type { NodeList } from '../operations/list-nodes.ts';
+import type { FlagValues } from './flags.ts';
 import type { Outcome } from './outcome.ts';
 
-/** Outcome of `list`, line for line as redis-trib.py prints it. */
-export function listed({ nodes, myself }: NodeList): Outcome {
+/** Outcome of `list`: the same lines as redis-trib.py prints, with --slots also the ranges of each master. */
+export function listed({ nodes, myself }: NodeList, values: FlagValues = {}): Outcome {
   const masters = nodes.filter((node) => node.master);
   const failed = nodes.filter((node) => node.fail).length;
   const known = new Set(masters.map(({ nodeId }) => nodeId));
@@ -13,7 +14,7 @@ export function listed({ nodes, myself }: NodeList): Outcome {
   const lines = [
     `Total ${nodes.length} nodes, ${masters.length} masters, ${failed} fail`,
     ...masters.flatMap((master) => [
-      masterLine(master),
+      masterLine(master, values.slots === true),
       ...nodes
         .filter((node) => node.slave && node.masterId === master.nodeId)
         .map((node) => replicaLine(node, master.addr())),
@@ -23,16 +24,18 @@ export function listed({ nodes, myself }: NodeList): Outcome {
   return {
     ok: true,
     text: lines.join('\n'),
-    // Not before it is asked for: the ranges of all slots take as long as the whole text.
+    owners: () => masters.map((node) => ({ name: node.addr(), slots: toRanges(node.assignedSlots) })),
+    // A getter, since computing the ranges takes as long as the whole text.
     get data() {
       return { myself: myself.nodeId, nodes: nodes.map(toJson) };
     },
   };
 }
 
-function masterLine(node: ClusterNode): string {
+function masterLine(node: ClusterNode, showsSlots: boolean): string {
   const open = node.slotsMigrating ? ' [migrating]' : '';
-  return `M  ${node.addr()} ${node.flags.join(',')} ${node.assignedSlots.length}${open}`;
+  const ranges = showsSlots ? ` ${formatRanges(toRanges(node.assignedSlots))}`.trimEnd() : '';
+  return `M  ${node.addr()} ${node.flags.join(',')} ${node.assignedSlots.length}${open}${ranges}`;
 }
 
 function replicaLine(node: ClusterNode, master: string): string {

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
-import { messageOf } from '../errors.ts';
+import { messageOf, NOTHING_SO_FAR } from '../errors.ts';
 import type { OnEvent } from '../events.ts';
 import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
-import type { OperationOptions } from '../options.ts';
+import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
@@ -16,16 +16,14 @@ import {
   numberFlag,
   outputFlags,
 } from './flags.ts';
-import { asksForVersion, EXIT, type Io, UsageError } from './io.ts';
+import { asksForVersion, EXIT, type Io, isUsage, JSON_VERSION, UsageError } from './io.ts';
 import { moveOptions } from './move-options.ts';
 import type { Outcome } from './outcome.ts';
 import { printableIo, printableJson } from './printable.ts';
-import { ProgressView } from './progress.ts';
+import { type ProgressOptions, ProgressView } from './progress.ts';
+import type { Line } from './settle-line.ts';
 
-/** The form of JSON documents; raised when a field changes its meaning or goes. */
-const JSON_VERSION = 1;
-
-/** Runs a command line, `argv` without the program's name, and resolves to the exit code. */
+/** Runs a command line (`argv` without the program name) and resolves to the exit code. */
 export async function main(argv: readonly string[], terminal: Io): Promise<number> {
   const io = printableIo(terminal);
   try {
@@ -33,14 +31,17 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { message, command, unknown } = error;
+    const meant = (await import('./nearest.ts')).meant(error, argv);
     if (isCompat(argv)) {
-      io.stderr(`${message}\nSee: redis-trib --cluster help\n`);
+      io.stderr(`${message}\n${meant}See: redis-trib --cluster help\n`);
       return EXIT.usage;
     }
-    const meant = unknown && (await import('./nearest.ts')).nearest(unknown.word, unknown.names);
-    const hint = `${meant ? `Did you mean ${meant}? ` : ''}See: redis-trib ${command ? `${command} ` : ''}--help`;
+    const topic = unknown && (await import('./help.ts')).findTopic(unknown.word);
+    const help = topic ? `help ${topic}` : `${command ? `${command} ` : ''}--help`;
+    const hint = `${meant}See: redis-trib ${help}`;
     if (argv.includes('--json') || argv.includes('--json-stream')) {
-      const data = { error: { code: 'USAGE', message, hint, openSlots: [], resumable: false } };
+      const nothing = { next: [], openSlots: [], resumable: 'no', moved: NOTHING_SO_FAR };
+      const data = { error: { code: 'USAGE', message, hint, ...nothing } };
       io.stdout(document(command, { ok: false, data }));
     }
     io.stderr(`${message}\n${hint}\n`);
@@ -48,7 +49,7 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
   }
 }
 
-// The spelling of redis-cli: `--cluster` stands among options, where a command would come first.
+// redis-cli's syntax: the line starts with an option, and `--cluster` is among the options.
 function isCompat(argv: readonly string[]): boolean {
   return (argv[0] ?? '').startsWith('-') && argv.includes('--cluster');
 }
@@ -61,10 +62,8 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     return EXIT.done;
   }
   if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
-    const { commandHelp, generalHelp } = await import('./help.ts');
-    const asked = rest[0] === undefined ? undefined : findCommand(rest[0]);
-    if (rest[0] !== undefined && !asked) throw unknownCommand(rest[0]);
-    (word === undefined ? io.stderr : io.stdout)(`${asked ? commandHelp(asked) : generalHelp()}\n`);
+    const { helpText } = await import('./help.ts');
+    (word === undefined ? io.stderr : io.stdout)(`${helpText(rest, io.columns())}\n`);
     return word === undefined ? EXIT.usage : EXIT.done;
   }
   const command = findCommand(word);
@@ -79,22 +78,53 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     io.stdout(`${commandHelp(command)}\n`);
     return EXIT.done;
   }
-  requireArguments(command, positionals);
-  return runCommand(command, positionals, values, io, new ProgressView(terminal));
+  const line = await settled(command, { positionals, values }, io);
+  requireArguments(command, line.positionals);
+  return runCommand(
+    command,
+    line.positionals,
+    line.values,
+    io,
+    new ProgressView(terminal, showing(line.values)),
+  );
+}
+
+// Few lines name their cluster by a URL, a profile or the environment: only these load what reads them.
+async function settled(command: Command, line: Line, io: Io): Promise<Line> {
+  const { positionals, values } = line;
+  const isShort = positionals.length < command.arity[0] && io.env.REDIS_TRIB_CLUSTER !== undefined;
+  const isPlain = [...positionals, ...Object.values(values).flat()].every(
+    (text) => typeof text !== 'string' || !/:\/\/|^@/.test(text),
+  );
+  if (isPlain && !isShort && values.profile === undefined) return line;
+  const { settleLine } = await import('./settle-line.ts');
+  try {
+    return settleLine(command, line, io);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(error.message, command.name, error.unknown);
+  }
+}
+
+function showing({ quiet, progress, verbose }: FlagValues): ProgressOptions {
+  if (quiet && (progress || verbose))
+    throw new UsageError(`--quiet and --${progress ? 'progress' : 'verbose'} do not go together`);
+  return { quiet: quiet === true, always: progress === true, verbose: verbose === true };
 }
 
 function unknownCommand(word: string): UsageError {
   const names = commands.map(({ name }) => name);
+  if (/[:@]/.test(word)) return new UsageError('The command comes before the address');
   return new UsageError(`Unknown command: "${word}"`, undefined, { word, names });
 }
 
-// The option without its value, which may be a password.
+// The option without its value, since that may be a password.
 function optionName(word: string): string {
   return word.startsWith('--') ? (word.split('=')[0] ?? '') : word.slice(0, 2);
 }
 
 function parse(command: Command, args: readonly string[]): { positionals: string[]; values: FlagValues } {
-  // --yes is accepted everywhere, so that a script may say it to all commands alike.
+  // Every command accepts --yes, so that a script can pass it to all of them.
   const options = { ...connectionFlags, ...outputFlags, yes: changeFlags.yes, ...command.flags } as Record<
     string,
     { type: 'string' | 'boolean'; multiple?: boolean }
@@ -116,7 +146,7 @@ function parse(command: Command, args: readonly string[]): { positionals: string
   }
 }
 
-// The message of node:util says what is wrong, then gives advice on "--" that helps with one error only.
+// The message of node:util says what is wrong, then gives advice about "--" that fits only one kind of error.
 function explainParseError(error: unknown): string {
   const message = messageOf(error);
   const what = message.split(/\. |\.?\n/)[0] ?? '';
@@ -124,7 +154,7 @@ function explainParseError(error: unknown): string {
   return form ? `${what}: for a value that starts with a dash write ${form}=VALUE` : what;
 }
 
-// Where somebody else's command begins: at the second positional, or after "--".
+// Index at which the command for the server begins: the second positional.
 function endOfOwn(
   args: readonly string[],
   options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>,
@@ -154,9 +184,30 @@ async function runCommand(
   command: Command,
   positionals: readonly string[],
   values: FlagValues,
-  io: Io,
+  terminal: Io,
   progress: ProgressView,
 ): Promise<number> {
+  let isAsking = false;
+  const whileAsking = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
+    isAsking = true;
+    progress.stop();
+    const given = await answer;
+    isAsking = false;
+    progress.start('Working');
+    return given;
+  };
+  // No text stands on the line of the progress.
+  const cleared = (write: Io['stdout']) => (text: string) => {
+    progress.clear();
+    write(text);
+  };
+  const io: Io = {
+    ...terminal,
+    stdout: cleared(terminal.stdout),
+    stderr: cleared(terminal.stderr),
+    ask: (question) => whileAsking(terminal.ask(question)),
+    askSecret: (prompt) => whileAsking(terminal.askSecret(prompt)),
+  };
   requireAddresses(command, positionals);
   const json = values.json === true || values['json-stream'] === true;
   let password: string | undefined;
@@ -169,37 +220,51 @@ async function runCommand(
     const approve = saver ? saver.approving(asking) : asking;
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
+    if (!command.isLocal && !command.isLive) progress.start('Looking at the cluster');
+    const { named, elsewhere } = await nameNodes(command, positionals, options);
     const outcome = await command.run({
-      positionals: await nameNodes(command, positionals, options),
+      positionals: named,
+      elsewhere,
       values,
       options,
       commands,
       io,
     });
+    progress.stop();
     progress.clear();
     const saved = saver?.save(outcome.data.plan as Plan | undefined);
     const text = saved === undefined ? outcome.text : `${outcome.text}\nThe plan is in ${saved}`;
-    io.stdout(json ? document(command.name, outcome) : `${text}\n`);
+    if (json) io.stdout(document(command.name, outcome));
+    else if (text !== '' && (values.quiet !== true || !outcome.ok))
+      io.stdout(`${await withMap(outcome, text, values, io)}\n`);
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
+    progress.stop();
     progress.clear();
-    if (error instanceof UsageError) throw new UsageError(error.message, command.name);
+    if (isUsage(error)) throw new UsageError(error.message, command.name);
+    progress.tellHeld();
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError, errorData } = await import('./error-view.ts');
-    const { moved } = progress;
-    const again = moved.done > 0 ? command.again?.(values) : undefined;
-    const context = { interrupted, password, again, moved };
+    const second = command.second?.(positionals, values);
+    const typed = { dialect: 'native' as const, values, second };
+    const context = { interrupted, password, typed, stopped: progress.stopped, unanswered: isAsking };
     const data = errorData(error, context);
     if (json) io.stdout(document(command.name, { ok: false, data: { error: data } }));
-    io.stderr(describeError(error, context));
+    if (!interrupted || !command.isLive) io.stderr(describeError(error, context));
     return interrupted ? EXIT.interrupted : EXIT.failed;
   }
 }
 
-/** Words of usage that stand for a node. */
+// Loaded only on request.
+async function withMap(outcome: Outcome, text: string, values: FlagValues, io: Io): Promise<string> {
+  if (values['slot-map'] !== true) return text;
+  return (await import('./slot-map-view.ts')).withSlotMap(outcome, text, io);
+}
+
+/** Placeholders in usage that stand for a node. */
 const NODE_WORD = /^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/;
 
-// Every leading argument that stands for a node has to read as an address before anything is asked.
+// Checks the address syntax of all leading arguments that stand for a node, before any node is contacted.
 function requireAddresses({ usage, name }: Command, positionals: readonly string[]): void {
   const words = usage.split(' ');
   for (const [index, given] of positionals.entries()) {
@@ -210,35 +275,43 @@ function requireAddresses({ usage, name }: Command, positionals: readonly string
 }
 
 function requireAddress(text: string, name: string): void {
-  const urlError = new UsageError('Not an address: write host:port, no URL', name);
+  const urlError = new UsageError(
+    'Not an address: write host:port, or a URL that begins with redis:// or rediss://',
+    name,
+  );
   if (text.includes('://')) throw urlError;
   try {
     parseAddress(text);
   } catch (error) {
-    // What stands before an @ may be a password, so it is not repeated.
+    // The text before an @ may be a password, so the error must not repeat it.
     throw text.includes('@') ? urlError : new UsageError(messageOf(error), name);
   }
 }
 
-// Of several nodes of a cluster the first that answers; and a node by the address that it announces, where it was named by
-// the one at which it is reached.
+// Of a list of nodes of one cluster, takes the first that answers. Turns an address as reached into the one that the node
+// announces (--address-map).
 async function nameNodes(
-  { usage }: Command,
+  { usage, takesList }: Command,
   positionals: readonly string[],
   options: OperationOptions,
-): Promise<readonly string[]> {
+): Promise<{ readonly named: readonly string[]; readonly elsewhere: readonly string[] }> {
   const words = usage.split(' ');
   const named: string[] = [];
+  const elsewhere: string[] = [];
   for (const [index, text] of positionals.entries()) {
     const word = words[index] ?? words.at(-1) ?? '';
-    if (!NODE_WORD.test(word)) return [...named, ...positionals.slice(index)];
+    if (!NODE_WORD.test(word)) return { named: [...named, ...positionals.slice(index)], elsewhere };
     const nodes = (word === 'CLUSTER' ? text.split(',') : [text]).map((node) =>
       formatAddress(unmapAddress(options.addressMap, parseAddress(node))),
     );
-    if (nodes.length === 1) named.push(nodes[0] ?? '');
-    else named.push(await (await import('../operations/find-seed.ts')).findSeed(nodes, options));
+    if (nodes.length === 1 || takesList) named.push(nodes.join());
+    else {
+      const seed = await (await import('../operations/find-seed.ts')).findSeed(nodes, options);
+      named.push(seed);
+      elsewhere.push(...nodes.filter((node) => node !== seed));
+    }
   }
-  return named;
+  return { named, elsewhere };
 }
 
 async function operationOptions(
@@ -247,15 +320,31 @@ async function operationOptions(
   progress: ProgressView,
 ): Promise<OperationOptions> {
   const agreeTimeout = numberFlag(values, 'agree-timeout');
+  const wait = numberFlag(values, 'wait', 0);
+  // First, so that a wrong option is reported before the user is asked for a password.
+  const moving = moveOptions(values);
+  const reaching = await connectionOptions(values, io);
   return {
-    // Before anything is asked for: a password, for one.
-    ...moveOptions(values),
-    ...(await connectionOptions(values, io)),
+    ...moving,
+    ...reaching,
+    ...(values.trace === true ? await tracing(reaching, io) : {}),
     ...(agreeTimeout === undefined ? {} : { agreeTimeout }),
+    ...(wait === undefined ? {} : { wait }),
     dryRun: values['dry-run'] === true,
     force: values.force === true,
     onEvent: values['json-stream'] === true ? streaming(io, progress.onEvent) : progress.onEvent,
     signal: io.signal,
+  };
+}
+
+async function tracing({ password }: ConnectionOptions, io: Io): Promise<ConnectionOptions> {
+  const { sentLines } = await import('./sent-lines.ts');
+  const started = performance.now();
+  return {
+    onCommands: (commands, node) => {
+      const lines = sentLines(performance.now() - started, node, commands, password);
+      io.stderr(`${lines.join('\n')}\n`);
+    },
   };
 }
 

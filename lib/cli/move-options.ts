@@ -4,7 +4,7 @@ import { UsageError } from './io.ts';
 
 const METHODS = ['auto', 'atomic', 'migrate'] as const;
 
-/** Redis's units: with a b they are powers of 1024. */
+/** Redis's units: those with a b are powers of 1024. */
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
@@ -16,7 +16,7 @@ const UNITS: Readonly<Record<string, number>> = {
   gb: 1024 ** 3,
 };
 
-/** How slots are moved, from options. Throws a UsageError for what cannot be understood, or does not go together. */
+/** How to move slots, from options. Throws a UsageError for invalid or contradictory options. */
 export function moveOptions(values: FlagValues): MoveOptions {
   const method = methodOf(values);
   const limits = limitsOf(values);
@@ -37,7 +37,7 @@ export function moveOptions(values: FlagValues): MoveOptions {
   });
 }
 
-/** Reads a size as redis.conf has it, such as 500000, 100k or 10mb. Throws a UsageError for anything else. */
+/** Parses a size as in redis.conf, such as 500000, 100k or 10mb. Throws a UsageError for anything else. */
 export function sizeFlag(values: FlagValues, name: string): number | undefined {
   const value = values[name];
   if (value === undefined) return undefined;

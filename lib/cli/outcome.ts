@@ -1,40 +1,66 @@
 import { formatBytes } from '../model/bytes.ts';
-import type { OperationResult } from '../operations/result.ts';
-import { count, duration, seconds, short } from './figures.ts';
+import { countSlots } from '../model/node.ts';
+import type { OperationResult } from '../operations/carry-out.ts';
+import type { MoveStep, Plan } from '../plan/plan.ts';
+import { count, duration, roughly, seconds, short } from './figures.ts';
 import { planLines } from './plan-view.ts';
+import type { SlotOwner } from './slot-map.ts';
 
-/** What a command ends with: text for people, data for programs. */
+/** The result of a command: text for people, data for programs. */
 export interface Outcome {
-  /** False if the command ran but what it found is not well: exit code 1. */
+  /** False if the command ran but found a problem: exit code 1. */
   readonly ok: boolean;
   readonly text: string;
   readonly data: Readonly<Record<string, unknown>>;
+  /** The masters and their slots, for --slot-map. Those of a plan are in its data. */
+  readonly owners?: () => SlotOwner[];
 }
 
-/** Outcome of an operation that changes a cluster, or of its dry run. */
-export function operated(result: OperationResult, done: string): Outcome {
-  const { plan, applied, slots, keys, bytes, longestStallMs, keysPerSecond, elapsedMs } = result;
+/** Outcome of an operation that changes a cluster, or of its dry run. `already` is said if there was nothing to do. */
+export function operated(result: OperationResult, done: string, already: string = done): Outcome {
+  const { plan, applied, slots, keys, bytes, longestStallMs, keysPerSecond, elapsedMs, estimatedMs } = result;
   const data = {
     ...{ applied, slots, keys, bytes, keysPerSecond },
     longestStallMs: Math.round(10 * longestStallMs) / 10,
     elapsedMs: Math.round(elapsedMs),
+    ...(estimatedMs === undefined ? {} : { estimatedMs }),
     plan,
   };
   if (!applied) return { ok: true, data, text: describeDryRun(result) };
   const moved = slots > 0 ? `: ${describeMoved(result)}` : '';
-  return { ok: true, data, text: `${done}${moved} (${seconds(elapsedMs)})` };
+  const said = plan.steps.length === 0 && slots === 0 ? already : done;
+  return { ok: true, data, text: `${said}${moved} (${seconds(elapsedMs)})` };
 }
 
 function describeMoved({ slots, keys, bytes, longestStallMs, keysPerSecond }: OperationResult): string {
   const what = `${count(slots, 'slot')} with ${count(keys, 'key')}`;
   if (keys === 0) return `${what} moved`;
   const size = bytes > 0 ? ` (${formatBytes(bytes)})` : '';
-  // Atomic migration is not seen to hold anything up.
+  // The stall of an atomic migration is not measured.
   const stall = longestStallMs > 0 ? `, longest stall ${duration(longestStallMs)}` : '';
   return `${what}${size} moved at ${short(keysPerSecond)} keys/s${stall}`;
 }
 
-function describeDryRun({ plan }: OperationResult): string {
+function describeDryRun({ plan, estimatedMs }: OperationResult): string {
   if (plan.steps.length === 0) return 'Nothing to do';
-  return ['Would do, in this order:', ...planLines(plan), 'Nothing was changed'].join('\n');
+  const sums = sumsOf(plan, estimatedMs);
+  return ['Would do, in this order:', ...planLines(plan), ...sums, 'Nothing was changed'].join('\n');
+}
+
+/** All that a plan moves, in one line; none if it moves nothing. */
+function sumsOf({ steps }: Plan, estimatedMs: number | undefined): string[] {
+  const moves = steps.filter((step) => step.type === 'move-slots');
+  if (moves.length === 0) return [];
+  const sum = (of: (move: MoveStep) => number): number => moves.reduce((total, move) => total + of(move), 0);
+  const [keys, bytes] = [sum(({ content }) => content?.keys ?? 0), sum(({ content }) => content?.bytes ?? 0)];
+  // Keys are counted only if the source can be asked.
+  const known = moves.every(({ content }) => content !== undefined);
+  return [
+    [
+      `In all: ${count(sum(countSlots), 'slot')}`,
+      ...(known ? [count(keys, 'key'), formatBytes(bytes)] : []),
+      count(moves.length, 'move'),
+      ...(known && estimatedMs !== undefined ? [`about ${roughly(estimatedMs)}`] : []),
+    ].join(', '),
+  ];
 }

@@ -19,12 +19,12 @@ import type { Plan } from '../plan/plan.ts';
 import type { FlagValues } from './flags.ts';
 import { UsageError } from './io.ts';
 
-/** Reads the plan of a file. Throws a UsageError where it cannot be read, a ClusterError `PLAN_INVALID` for what is no plan. */
+/** Reads a plan from a file. Throws a UsageError if it cannot be read, ClusterError `PLAN_INVALID` if it is not a plan. */
 export function readPlanFile(path: string): Plan {
   let text: string;
   try {
     const { size } = requireFile(path);
-    if (size > LONGEST_PLAN) throw new Error(`it has ${size} bytes, where ${LONGEST_PLAN} is the most`);
+    if (size > LONGEST_PLAN) throw new Error(`it has ${size} bytes, the maximum is ${LONGEST_PLAN}`);
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UsageError(`Cannot read the plan "${path}": ${messageOf(error)}`);
@@ -38,37 +38,37 @@ function requireFile(path: string): { readonly size: number } {
   return found;
 }
 
-/** Saves the plan of a command, once: where it is carried out, before anything is changed. */
+/** Saves the plan of a command once: before anything is changed, if the plan is applied. */
 export class PlanSaver {
   readonly #path: string | undefined;
   readonly #command: string;
   #isSaved = false;
 
-  /** Throws a UsageError for a file that cannot come to be, or is there already: it may be all there is to roll back by. */
+  /** Throws a UsageError if the file cannot be created or exists already: it may be the only record to roll back by. */
   constructor(command: string, { plan }: FlagValues) {
     this.#command = command;
     if (plan === undefined) return;
     this.#path = String(plan);
-    if (this.#path === '') throw new UsageError('--plan needs the name of a file');
+    if (this.#path === '') throw new UsageError('--plan needs a file name');
     if (existsSync(this.#path)) throw alreadyThere(this.#path);
     const folder = dirname(this.#path);
     if (!existsSync(folder))
       throw new UsageError(`Cannot write --plan "${this.#path}": there is no folder "${folder}"`);
   }
 
-  /** What approves a plan, with the plan saved once it is approved. */
+  /** Extends `approve` to save the plan once it is approved. */
   approving(approve: OperationOptions['approve']): OperationOptions['approve'] {
     if (this.#path === undefined) return approve;
     return async (plan) => {
       if (approve && !(await approve(plan))) return false;
-      // What an interrupted run left is finished first, by a plan of its own that nobody asked for.
+      // Open slots of an interrupted run are first closed by a plan of their own, which is not the one to save.
       const isOwn = plan.operation !== 'fix' || ['fix', 'apply', 'rollback'].includes(this.#command);
       if (isOwn) this.save(plan);
       return true;
     };
   }
 
-  /** Saves it unless it is saved already: after a dry run, or where there was nothing to do. Tells where it is. */
+  /** Saves the plan unless it is saved already: after a dry run, or if there was nothing to do. Returns the path. */
   save(plan: Plan | undefined): string | undefined {
     if (this.#path === undefined || !plan) return undefined;
     if (!this.#isSaved) write(this.#path, `${JSON.stringify(plan)}\n`);
@@ -79,11 +79,11 @@ export class PlanSaver {
 
 function alreadyThere(path: string): UsageError {
   return new UsageError(
-    `Cannot write --plan "${path}": the file is there already. Go on with it by: redis-trib apply ${path}; or name another`,
+    `Cannot write --plan "${path}": the file exists. Carry it out with redis-trib apply ${path}, or name another file`,
   );
 }
 
-// Written beside it and then given its name, so that nobody ever reads half of it; a link, unlike a rename, replaces nothing.
+// Written under a temporary name first, so that a reader never sees half of it. A link, unlike a rename, replaces nothing.
 function write(path: string, text: string): void {
   const beside = `${path}.${globalThis.crypto.randomUUID()}.tmp`;
   try {
@@ -108,7 +108,7 @@ function giveName(from: string, to: string): void {
     linkSync(from, to);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST' || existsSync(to)) throw alreadyThere(to);
-    // Some file systems have no links.
+    // Some file systems do not support links.
     renameSync(from, to);
   }
 }

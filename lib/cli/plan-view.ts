@@ -1,9 +1,9 @@
 import { formatBytes, formatKey } from '../model/bytes.ts';
+import { shorten } from '../model/lists.ts';
 import { type BigKey, describeStep, type Plan, type Step } from '../plan/plan.ts';
 import { changeLines } from './change-view.ts';
-import { count } from './figures.ts';
 
-/** The steps of a plan, one a line, numbered, and what becomes of the nodes whose slots change. */
+/** The numbered steps of a plan, one per line, then the nodes whose slots change. */
 export function planLines(plan: Plan): string[] {
   const steps = plan.steps.flatMap((step, index) => [
     `  ${index + 1}. ${describeStep(step)}`,
@@ -16,11 +16,7 @@ const SHOWN_BIG_KEYS = 10;
 
 function describeBigKeys(step: Step): string[] {
   const bigKeys = step.type === 'move-slots' ? (step.content?.bigKeys ?? []) : [];
-  const rest = bigKeys.length - SHOWN_BIG_KEYS;
-  return [
-    ...bigKeys.slice(0, SHOWN_BIG_KEYS).map((key) => `     ${describeBigKey(key)}`),
-    ...(rest > 0 ? [`     and ${count(rest, 'big key')} more`] : []),
-  ];
+  return shorten(bigKeys.map(describeBigKey), SHOWN_BIG_KEYS, 'big key').map((line) => `     ${line}`);
 }
 
 function describeBigKey({ key, slot, bytes, db }: BigKey): string {

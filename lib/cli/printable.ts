@@ -1,24 +1,23 @@
 import type { Io } from './io.ts';
 
-// What moves the cursor, changes colours, titles and keyboards, or turns the direction of text. Tabs and line ends stay.
+// Control characters that a terminal acts on, and those that change the direction of text. Not tabs and line ends.
 const UNPRINTABLE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it must find
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * Text that nodes had a say in, such as their addresses and error replies, with whatever a terminal would take for a command
- * shown as `\x1b`.
+ * Makes text from nodes, such as addresses and error replies, safe for a terminal: control characters are shown as `\x1b`.
  */
 export function printable(text: string): string {
   return text.replaceAll('\r\n', '\n').replace(UNPRINTABLE, escapeCharacter);
 }
 
-/** The same for a JSON document, whose own escapes leave out DEL and what is above it. */
+/** The same for a JSON document, in which JSON.stringify does not escape DEL and above. */
 export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) => `\\u${hex(character, 4)}`);
 }
 
-/** Everything that is printed goes through `printable`, but for what a view of its own writes to steer the terminal. */
+/** Passes all output through `printable`. Only the progress view writes to the terminal directly. */
 export function printableIo(io: Io): Io {
   return {
     ...io,

@@ -2,7 +2,7 @@ import type { NodeTimeoutResult } from '../operations/set-node-timeout.ts';
 import { count } from './figures.ts';
 import type { Outcome } from './outcome.ts';
 
-/** Outcome of `set_timeout`: a line for each node, then how many were set. */
+/** Outcome of `set_timeout`: a line for each node, then the number set. */
 export function timeoutSet({ ok, applied, timeout, nodes }: NodeTimeoutResult): Outcome {
   const lines = nodes.map(({ address, before, after, isSaved, error }) => {
     if (before === null || (applied && after === null)) return `${address} not set: ${error?.message}`;

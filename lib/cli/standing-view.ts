@@ -1,3 +1,4 @@
+import { shorten } from '../model/lists.ts';
 import { formatSlots } from '../model/slot.ts';
 import type { PlanStanding } from '../operations/verify-plan.ts';
 import { describeStep, type Plan } from '../plan/plan.ts';
@@ -5,7 +6,7 @@ import type { Outcome } from './outcome.ts';
 
 const SHOWN = 20;
 
-/** How far a plan has come, for people and for programs. */
+/** Outcome of `verify`: how far a plan has come. */
 export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome {
   const { state, done, left, differences, missing, openSlots } = standing;
   const name = `The plan of ${plan.operation}`;
@@ -21,7 +22,7 @@ export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome {
       'What differs:',
       differences.map(({ text }) => text),
     ),
-    ...section('What nodes do not say yet:', missing),
+    ...section('What nodes do not report yet:', missing),
     ...(openSlots.length > 0 ? [`Slots left open: ${formatSlots(openSlots)}`] : []),
     ...(state === 'partly' ? section('Done:', done.map(describeStep)) : []),
     ...(state === 'partly' ? section('Left:', left.map(describeStep)) : []),
@@ -31,10 +32,5 @@ export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome {
 
 function section(head: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
-  const rest = items.length - SHOWN;
-  return [
-    head,
-    ...items.slice(0, SHOWN).map((item) => `  ${item}`),
-    ...(rest > 0 ? [`  and ${rest} more`] : []),
-  ];
+  return [head, ...shorten(items, SHOWN).map((item) => `  ${item}`)];
 }

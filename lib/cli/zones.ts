@@ -1,15 +1,15 @@
 import { type Flag, type FlagValues, listFlag } from './flags.ts';
 import { UsageError } from './io.ts';
 
-/** What fails together, such as a rack or an availability zone, by node. */
+/** Option for failure domains of nodes, such as racks or availability zones. */
 export const zoneFlag: Flag = {
   type: 'string',
   multiple: true,
   value: 'NODE=ZONE',
-  help: 'What fails together, such as a rack: a master and its replicas should not. Repeatable',
+  help: 'What fails together, such as a rack, to keep replicas out of it; repeatable',
 };
 
-/** The zones given, by the node as it is named. */
+/** The zones given, by node as written. */
 export function zonesOf(values: FlagValues): Record<string, string> {
   return Object.fromEntries(listFlag(values, 'zone').map(readZone));
 }

@@ -1,9 +1,9 @@
 const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB'] as const;
 
-/** A number of bytes for people: `512 bytes`, `7.1 MB`. A KB has 1024 bytes, as in INFO memory. */
+/** A number of bytes for display: `512 bytes`, `7.1 MB`. 1 KB is 1024 bytes, as in INFO memory. */
 export function formatBytes(bytes: number): string {
   let [value, unit] = [bytes, 0];
-  // Rounded to 1024 it belongs to the next unit already.
+  // From 1023.95 on it would round to 1024.0.
   while (value >= 1023.95 && unit < UNITS.length - 1) {
     value /= 1024;
     unit += 1;
@@ -13,7 +13,7 @@ export function formatBytes(bytes: number): string {
 
 const SHOWN_CHARACTERS = 80;
 
-/** A key that is held as latin1, one character a byte, for people: as text in quotes, cut where it is long. */
+/** A key, given as latin1 (one char per byte), for display: quoted UTF-8 text, truncated if it is long. */
 export function formatKey(key: string): string {
   const text = Buffer.from(key, 'latin1').toString('utf8');
   return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text);

@@ -1,19 +1,19 @@
 import { formatAddress } from './address.ts';
 import { isSuspected, type NodeRecord, slotsOf } from './node.ts';
 
-/** A node as `listNodes` gives it. */
+/** A node, as `listNodes` returns it. */
 export class ClusterNode {
   /** 40 hexadecimal digits. */
   readonly nodeId: string;
   readonly host: string;
   readonly port: number;
-  /** As the server writes them, for example `["myself", "master"]`. */
+  /** As in CLUSTER NODES, for example `["myself", "master"]`. */
   readonly flags: readonly string[];
   readonly masterId: string | null;
   readonly configEpoch: number;
-  /** Slots this node serves, ascending. */
+  /** Slots that the node owns, ascending. */
   readonly assignedSlots: readonly number[];
-  /** True while the node itself tells of an open slot. Only the node that was asked tells of its own. */
+  /** True if the node reports an open slot of its own. CLUSTER NODES lists open slots only for `myself`. */
   readonly slotsMigrating: boolean;
 
   constructor(record: NodeRecord, defaultHost = '') {
@@ -44,7 +44,7 @@ export class ClusterNode {
     return !this.master;
   }
 
-  /** True for a node that is failed or suspected (`fail` or `fail?`) in the eyes of the node that was asked. */
+  /** True if the node that was asked flags it `fail` or `fail?`. */
   get fail(): boolean {
     return isSuspected(this);
   }

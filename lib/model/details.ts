@@ -1,48 +1,101 @@
-/** What a node says of itself beside CLUSTER NODES, from INFO. */
+import { type Address, sameAddress } from './address.ts';
+import type { LoadingProgress } from './view.ts';
+
+/** What a node reports about itself in INFO. */
 export interface NodeDetails {
-  /** Changes with every start of the server: tells two servers of one node id apart. */
+  /** Changes with every start of the server: distinguishes two servers with the same node id. */
   readonly runId: string;
   /** `Redis 8.6.0`, `Valkey 9.1.0`. */
   readonly version: string;
-  /** Bytes of the replication stream that the node has written, as a master, or taken in, as a replica. */
+  /** Its `availability-zone`, if it has one (Valkey 8.1). */
+  readonly zone?: string;
+  /** Bytes of the replication stream that a master has written or a replica has applied. */
   readonly offset: number;
-  /** Of a replica. */
+  /** For a replica: the link to its master. */
   readonly link?: ReplicaLink;
-  /** Of a master: the replicas that are connected to it. */
+  /** Identifies the replication stream: that of a replica with a link is its master's. */
+  readonly replicationId?: string;
+  /** For a master: the connected replicas. */
   readonly replicas: readonly ConnectedReplica[];
   readonly memory: NodeMemory;
-  /** Keys over all databases. */
+  /** Keys in all databases. */
   readonly keys: number;
   /** True if the last save, or rewrite of the append-only file, failed. */
   readonly isSaveFailing: boolean;
+  /** Only while it reads its data from disk. */
+  readonly loading?: LoadingProgress;
 }
 
 export interface ReplicaLink {
   readonly status: 'up' | 'copying' | 'down';
-  /** Seconds since the link went down. Absent of one that has not been up since the node became a replica. */
+  /** Seconds since the link went down. Absent if it has not been up since the node became a replica. */
   readonly downSeconds?: number;
+  /** True if a run that was cut short keeps it from taking over until it has copied its master. */
+  readonly isBarred?: true;
+  /** Where it asks for its master. */
+  readonly asks?: Address;
 }
 
 export interface ConnectedReplica {
   readonly host: string;
   readonly port: number;
-  /** Bytes of the stream that it has taken in. */
+  /** False while it receives its first copy. */
+  readonly isOnline?: boolean;
+  /** Bytes of the stream that it has acknowledged. */
   readonly offset: number;
-  /** Seconds since it last said so. */
+  /** Seconds since the last acknowledgement. */
   readonly lagSeconds: number;
 }
 
+/** Memory of a node, in bytes. */
 export interface NodeMemory {
   readonly used: number;
-  /** What counts towards maxmemory. */
+  /** The part that counts towards maxmemory. */
   readonly counted: number;
   /** 0 for no limit. */
   readonly max: number;
   readonly policy: string;
 }
 
-/** A node id that servers at several addresses answer with. */
+/** A node id that is reported by servers at several addresses. */
 export interface SharedId {
   readonly id: string;
   readonly addresses: readonly string[];
+}
+
+/** True if two nodes report replication streams that have nothing in common. */
+export function hasOtherData(one: NodeDetails | undefined, other: NodeDetails | undefined): boolean {
+  const [own, theirs] = [one?.replicationId, other?.replicationId];
+  return own !== undefined && theirs !== undefined && own !== theirs;
+}
+
+/** True of a replica that reports that its link to its master is up. */
+export function isLinked(own: NodeDetails | Error | undefined): boolean {
+  return own !== undefined && !(own instanceof Error) && own.link?.status === 'up';
+}
+
+/**
+ * Bytes of the replication stream that a replica lacks; undefined if either does not report how far it is. The two are not asked at the
+ * same moment, so a replica may seem to be ahead: never less than 0.
+ */
+export function bytesBehind(
+  own: NodeDetails | Error | undefined,
+  master: NodeDetails | Error | undefined,
+): number | undefined {
+  if (own === undefined || own instanceof Error || master === undefined || master instanceof Error)
+    return undefined;
+  return Math.max(0, master.offset - own.offset);
+}
+
+/**
+ * True of a replica that asks for its master at another address than it is `listed` at: without a link, or with one to a server that
+ * has other data. With TLS a replica may ask at another port than the one that is listed, so while it copies, nothing is known.
+ */
+export function isMisdirected(
+  link: ReplicaLink | undefined,
+  listed: Address | undefined,
+  isOther: boolean,
+): boolean {
+  if (!link?.asks || !listed || listed.host === '' || sameAddress(link.asks, listed)) return false;
+  return link.status === 'down' || (link.status === 'up' && isOther);
 }

@@ -3,44 +3,49 @@ import type { NodeRecord } from './node.ts';
 import { differingSlots, formatSlots, type SlotRange } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
-/** A node by its id, and by the address it is asked at. */
+/** A node id, and the address to ask the node at. */
 export interface Member {
   readonly id: string;
   readonly address: string;
 }
 
-/** What every member of a cluster has to say before an operation counts as done. */
+/** What every member of a cluster must report before an operation counts as done. */
 export interface Expectation {
-  /** The nodes that are asked: each must know, reach and trust all others. */
+  /** The nodes to ask: each must know all others, have a link to them, and not suspect them of failure. */
   readonly members: readonly Member[];
   /** Node ids that no member may know any more. */
   readonly gone?: readonly string[];
-  /** Who owns which slots, in the eyes of every member. */
+  /** Slot owners that every member must report. */
   readonly owners?: readonly { readonly id: string; readonly slots: readonly SlotRange[] }[];
-  /** Who replicates whom, in the eyes of every member. */
+  /** Replicas and their masters that every member must report. */
   readonly replicas?: readonly { readonly id: string; readonly masterId: string }[];
-  /** True if every member has to say `cluster_state:ok`. @default true */
+  /** True if every member must report `cluster_state:ok`. @default true */
   readonly stateOk?: boolean;
 }
 
-/** A difference between what is expected and what a node says. */
-export interface Unmet {
-  /** Address of the node that says otherwise. */
-  readonly node: string;
-  readonly text: string;
-  /** Set where `node` does not know another member: the id of that member. */
-  readonly unknown?: string;
+/** An expectation, and the nodes whose roles nobody chose: no plan has these. */
+export interface RoleExpectation extends Expectation {
+  /** Node ids whose role and master every member must report as the node itself does, whatever that is. */
+  readonly settled?: readonly string[];
 }
 
-/** Answers by node id; an error stands for a node that gave none. */
+/** A difference between an expectation and the report of a node. */
+export interface Unmet {
+  /** Address of the node that reports something else. */
+  readonly node: string;
+  readonly text: string;
+  /** If `node` does not know another member: the id of that member. */
+  readonly unknown?: string;
+  /** True if all that is missing is that `node` hears of the role that another node has (`settled`). */
+  readonly isRole?: true;
+}
+
+/** Reports by node id; an error for a node that did not answer. */
 export type Answers = ReadonlyMap<string, NodeReport | Error>;
 
-/**
- * Every difference between what is expected and what the members, or those of them that are named, answered. Empty when all is
- * as it should be.
- */
+/** Every difference between an expectation and the answers of `members`. Empty if the expectation is met. */
 export function unmet(
-  expectation: Expectation,
+  expectation: RoleExpectation,
   answers: Answers,
   members: readonly Member[] = expectation.members,
 ): Unmet[] {
@@ -50,12 +55,34 @@ export function unmet(
       return [
         {
           node: member.address,
-          text: `${member.address} gives no answer: ${answer?.message ?? 'not asked'}`,
+          text: `${member.address} does not answer: ${answer?.message ?? 'not asked'}`,
         },
       ];
     }
-    return unmetBy(expectation, member, answer);
+    return [...unmetBy(expectation, member, answer), ...unsettledBy(expectation, member, answer, answers)];
   });
+}
+
+function unsettledBy(
+  { settled = [] }: RoleExpectation,
+  member: Member,
+  { records }: NodeReport,
+  answers: Answers,
+): Unmet[] {
+  return settled.flatMap((id): Unmet[] => {
+    const own = answers.get(id);
+    const seen = records.find((record) => record.id === id);
+    if (own === undefined || own instanceof Error || !seen || id === member.id) return [];
+    const { role, masterId } = own.myself;
+    if (own.myself.id !== id || (seen.role === role && seen.masterId === masterId)) return [];
+    const [here, there] = [seen, own.myself].map(standing);
+    const text = `${member.address} considers ${nameOf(seen)} ${here}, but it is ${there}`;
+    return [{ node: member.address, text, isRole: true }];
+  });
+}
+
+function standing({ role, masterId }: NodeRecord): string {
+  return role === 'master' ? 'a master' : `a replica of ${masterId}`;
 }
 
 function unmetBy(expectation: Expectation, member: Member, { myself, records, info }: NodeReport): Unmet[] {
@@ -75,22 +102,26 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
     const record = byId.get(other.id);
     if (!record) say(`does not know ${other.address}`, other.id);
     else if (record.flags.includes('fail') || record.flags.includes('fail?'))
-      say(`holds ${other.address} for failed`);
+      say(`considers ${other.address} failed`);
     else if (record.linkState !== 'connected') say(`has no link to ${other.address} on the cluster bus`);
   }
   for (const id of expectation.gone ?? []) if (byId.has(id)) say(`still knows node ${id}`);
   for (const { id, masterId } of expectation.replicas ?? []) {
     const record = byId.get(id);
     if (record && (record.role !== 'replica' || record.masterId !== masterId)) {
-      const now = record.role === 'master' ? 'a master' : `a replica of ${record.masterId}`;
-      say(`holds ${nameOf(record)} for ${now}`);
+      say(`considers ${nameOf(record)} ${standing(record)}`);
     }
   }
   if (owners) {
     const wrong = differingSlots([...records, ...owners], records);
-    if (wrong.length > 0) say(`does not agree yet who owns slots ${formatSlots(wrong, 4)}`);
+    const [slot = 0] = wrong;
+    const holder = records.findLast(({ slots }) =>
+      slots.some(([first, last]) => first <= slot && slot <= last),
+    );
+    const seen = `it reports ${holder ? nameOf(holder) : 'no node'} as the owner of slot ${slot}`;
+    if (wrong.length > 0) say(`does not yet agree who owns slots ${formatSlots(wrong, 4)}: ${seen}`);
   }
-  if ((expectation.stateOk ?? true) && info.state !== 'ok') say('says cluster_state:fail');
+  if ((expectation.stateOk ?? true) && info.state !== 'ok') say('reports cluster_state:fail');
   return missing;
 }
 

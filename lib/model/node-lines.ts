@@ -1,32 +1,33 @@
 import { type NodeRecord, parseNodeLine } from './node.ts';
 
 interface Known {
-  /** From the id to what stands before ping-sent. */
+  /** From the id up to ping-sent, exclusive. */
   readonly head: DataView;
   /** From config-epoch to the end. */
   readonly tail: DataView;
   readonly record: NodeRecord;
 }
 
-/** No cluster has as many: each master of a slot of its own with a replica would be half of it. */
+/** More nodes than any cluster has: one master per slot, each with a replica, would be half of it. */
 const MOST_NODES = 65_536;
-/** Ids that somebody made up may all have one mark: what is past this is not looked for, which would take for ever. */
+/** Made-up ids may all have the same mark. Lines beyond this many are not remembered, or the search would take forever. */
 const MOST_ALIKE = 200;
 const ID_LENGTH = 40;
 const [NEWLINE, SPACE, ZERO, NINE] = [0x0a, 0x20, 0x30, 0x39];
 
 /**
- * Reads many CLUSTER NODES replies that say nearly the same: nodes of whom two lines say the same, but for the times of ping
- * and pong, are one object. A thousand nodes tell of a million records, which would not fit in memory one by one, and of
- * which no strings are made: that alone would take seconds.
+ * Parses CLUSTER NODES replies of many nodes, which are nearly identical. Two lines that differ only in ping-sent and
+ * pong-recv give the same object. A thousand nodes report a million lines: as separate records they would not fit in
+ * memory, and turning them into strings alone would take seconds.
  */
 export class NodeLines {
   readonly #known = new Map<number, Known[]>();
-  /** How many nodes the last reply listed: room for as many is made at once. */
+  /** Nodes in the last reply: the expected size of the next. */
   #count = 0;
-  /** Where the line ends that was read last. */
+  /** End of the line read last. */
   #end = 0;
 
+  /** Parses one reply. Throws a TypeError for a line it cannot read, or for too many nodes. */
   parse(text: Buffer): NodeRecord[] {
     const view = viewOf(text);
     const records: NodeRecord[] = new Array(this.#count);
@@ -41,7 +42,7 @@ export class NodeLines {
     return records;
   }
 
-  // A line that says what another said ends where that ended, so that nothing has to be looked for.
+  // Finds a known line equal to this one. Its length is then known, so there is no search for the newline.
   #recall(text: Buffer, view: DataView, start: number): NodeRecord | undefined {
     const alike = this.#known.get(markOf(view, start));
     if (alike === undefined) return undefined;
@@ -65,7 +66,7 @@ export class NodeLines {
     const parsed = parseNodeLine(line);
     const mark = markOf(view, start);
     const alike = this.#known.get(mark) ?? [];
-    // One string for one id: comparing it is cheap then.
+    // The same string object for the same id, so that comparing ids is cheap.
     const { id } = alike.find(({ record }) => record.id === parsed.id)?.record ?? parsed;
     const record = { ...parsed, id };
     const bytes = Buffer.from(line, 'latin1');
@@ -78,7 +79,15 @@ export class NodeLines {
   }
 }
 
-// Ids differ in their first four digits most of the time, or in their last.
+/**
+ * Reads one reply of CLUSTER NODES, as text of one character a byte. Lines of nodes still in handshake are kept: their id is not final.
+ * Throws a TypeError on a line that it cannot read.
+ */
+export function parseClusterNodes(text: string): NodeRecord[] {
+  return new NodeLines().parse(Buffer.from(text, 'latin1'));
+}
+
+// Two ids nearly always differ in their first or their last four digits.
 function markOf(view: DataView, start: number): number {
   const last = start + ID_LENGTH - 4;
   return last + 4 > view.byteLength ? 0 : view.getInt32(start) ^ view.getInt32(last);
@@ -88,7 +97,7 @@ function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-// Four bytes at a time.
+// Compares four bytes at a time.
 function isAt(text: DataView, start: number, part: DataView): boolean {
   const length = part.byteLength;
   if (start + length > text.byteLength) return false;
@@ -98,7 +107,7 @@ function isAt(text: DataView, start: number, part: DataView): boolean {
   return true;
 }
 
-// Where ping-sent and pong-recv end, two numbers with a space between.
+// The end of ping-sent and pong-recv: two numbers separated by a space.
 function endOfTimes(text: Buffer, from: number): number {
   let spaces = 0;
   for (let at = from; at < text.length; at++) {

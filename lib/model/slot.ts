@@ -1,13 +1,16 @@
+import { invalidArgument } from './cluster-error.ts';
+import { andMore } from './lists.ts';
+
 /** Number of hash slots in a cluster; slots are numbered 0 to 16383. */
 export const SLOT_COUNT = 16384;
 
-/** Slots from the first to the last number, both included. */
+/** Slots from the first to the last, inclusive. */
 export type SlotRange = readonly [first: number, last: number];
 
-/** What a caller may write where slots are wanted: numbers and inclusive `[first, last]` pairs. */
+/** Slots as callers may write them: numbers and inclusive `[first, last]` pairs. */
 export type SlotsLike = Iterable<number | SlotRange>;
 
-// CRC16-CCITT (XModem), the variant of the Redis Cluster specification, appendix A.
+// CRC16-CCITT (XModem), as in the Redis Cluster specification, appendix A.
 const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
   let crc = byte << 8;
   for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
@@ -15,8 +18,8 @@ const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * Slot of a key: CRC16 of the key, or of its hash tag, modulo 16384.
- * A string is taken as UTF-8 text; give bytes for a key that is not text.
+ * Slot of a key: CRC16 of its hash tag, or of the whole key, modulo 16384.
+ * A string is encoded as UTF-8; pass bytes for a binary key.
  * Source: Redis Cluster specification, "Hash tags".
  */
 export function keySlot(key: string | Uint8Array): number {
@@ -28,7 +31,7 @@ export function keySlot(key: string | Uint8Array): number {
   return crc % SLOT_COUNT;
 }
 
-/** The part of a key that its slot goes by: what is between the first `{` and the next `}`, or all where that is nothing. */
+/** The part of a key that decides its slot: the text between the first `{` and the next `}`, or the whole key if that is empty. */
 export function hashTag(key: Uint8Array): Uint8Array {
   const open = key.indexOf(0x7b);
   const close = open < 0 ? -1 : key.indexOf(0x7d, open + 1);
@@ -42,7 +45,7 @@ export function isSlot(value: number): boolean {
 
 /**
  * Every slot of a list of numbers and inclusive pairs, in the order given, each once.
- * Throws a RangeError for anything that is not a slot or a pair out of order.
+ * Throws ClusterError `INVALID_ARGUMENT` for anything that is not a slot or a pair out of order.
  */
 export function expandSlots(slots: SlotsLike): number[] {
   const seen = new Set<number>();
@@ -50,20 +53,20 @@ export function expandSlots(slots: SlotsLike): number[] {
     const [first, last] = typeof item === 'number' ? [item, item] : item;
     if (!isSlot(first) || !isSlot(last) || first > last) {
       const shown = first === last ? `${first}` : `${first}-${last}`;
-      throw new RangeError(`Not a slot or slot range: "${shown}" (slots are 0 to ${SLOT_COUNT - 1})`);
+      throw invalidArgument(`Not a slot or slot range: "${shown}" (slots are 0 to ${SLOT_COUNT - 1})`);
     }
     for (let slot = first; slot <= last; slot++) seen.add(slot);
   }
   return [...seen];
 }
 
-/** Slots that a node of this id has, or says that it has. */
+/** Slots claimed by a node. */
 export interface Claim {
   readonly id: string;
   readonly slots: readonly SlotRange[];
 }
 
-/** By slot: the id of whoever claims it, the last of them where there are several, or undefined. */
+/** By slot: the id of the node that claims it, or undefined. The last of several claims counts. */
 export function claimsBySlot(claims: Iterable<Claim>): (string | undefined)[] {
   const bySlot: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   for (const { id, slots } of claims) for (const [first, last] of slots) bySlot.fill(id, first, last + 1);
@@ -71,8 +74,8 @@ export function claimsBySlot(claims: Iterable<Claim>): (string | undefined)[] {
 }
 
 /**
- * Slots of which two lists of claims do not tell the same claimant, the last of each counting, ascending. Ids are numbered
- * first: every node's view of all slots goes through here, and strings are slow to compare.
+ * Slots whose claimant differs between two lists of claims, ascending. The last of several claims counts. Ids are replaced
+ * by numbers first, because every node's view of all slots is compared here and comparing strings is slow.
  */
 export function differingSlots(some: Iterable<Claim>, others: Iterable<Claim>): number[] {
   const numbers = new Map<string, number>();
@@ -91,17 +94,22 @@ export function differingSlots(some: Iterable<Claim>, others: Iterable<Claim>): 
   return slots;
 }
 
-/** Slots of which this is true, ascending. */
+/** Slots that meet a condition, ascending. */
 export function slotsWhere(condition: (slot: number) => boolean): number[] {
   const slots: number[] = [];
   for (let slot = 0; slot < SLOT_COUNT; slot++) if (condition(slot)) slots.push(slot);
   return slots;
 }
 
-/** The fewest ranges that hold exactly these slots, in ascending order. */
+/** True if one of the ranges has the slot. */
+export function inRanges(slot: number, ranges: readonly SlotRange[]): boolean {
+  return ranges.some(([first, last]) => first <= slot && slot <= last);
+}
+
+/** The fewest ranges that cover exactly these slots, ascending. */
 export function toRanges(slots: Iterable<number>): SlotRange[] {
   const ranges: [number, number][] = [];
-  // Of numbers alone: that sorts by value, and without calling back for every two of up to 16384.
+  // A typed array sorts by value without a comparison callback.
   for (const slot of Float64Array.from(slots).sort()) {
     const current = ranges.at(-1);
     if (current && slot <= current[1] + 1) current[1] = slot;
@@ -110,25 +118,34 @@ export function toRanges(slots: Iterable<number>): SlotRange[] {
   return ranges;
 }
 
-/** `0-5 7 9-10`, as CLUSTER NODES writes it. */
+/** `0-5 7 9-10`, as in CLUSTER NODES. */
 export function formatRanges(ranges: Iterable<SlotRange>): string {
   return Array.from(ranges, ([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(' ');
 }
 
-/** `0-5 7 9-10` for slots in any order; long lists are cut after `most` ranges. */
+/** `0-5 7 9-10` for slots in any order, truncated after `most` ranges. */
 export function formatSlots(slots: Iterable<number>, most = 8): string {
   const ranges = toRanges(slots);
   const shown = formatRanges(ranges.slice(0, most));
-  return ranges.length > most ? `${shown} and ${ranges.length - most} more ranges` : shown;
+  return ranges.length > most ? `${shown} ${andMore(ranges.length - most, 'range')}` : shown;
 }
 
-/** Reads `7` or `0-5`. Throws a RangeError for anything else. */
+/** Reads `7` or `0-5`. Throws ClusterError `INVALID_ARGUMENT` for anything else. */
 export function parseSlotRange(text: string): SlotRange {
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
   const first = Number(match?.[1] ?? Number.NaN);
   const last = Number(match?.[2] ?? first);
   if (!isSlot(first) || !isSlot(last) || first > last) {
-    throw new RangeError(`Not a slot or slot range: "${text}" (slots are 0 to ${SLOT_COUNT - 1})`);
+    throw invalidArgument(`Not a slot or slot range: "${text}" (slots are 0 to ${SLOT_COUNT - 1})`);
   }
   return [first, last];
+}
+
+/** The slots of each of so many masters of a new cluster, with redis-cli's boundaries. */
+export function createShares(masters: number): SlotRange[] {
+  const share = SLOT_COUNT / masters;
+  return Array.from({ length: masters }, (_, index) => {
+    const last = index === masters - 1 ? SLOT_COUNT - 1 : Math.round((index + 1) * share - 1);
+    return [Math.round(index * share), last];
+  });
 }

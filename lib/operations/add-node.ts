@@ -1,26 +1,27 @@
-import { type Context, nodeError } from '../apply/context.ts';
-import { look } from '../apply/look.ts';
-import { namedMaster } from '../apply/named-masters.ts';
-import { type Address, type AddressLike, formatAddress } from '../model/address.ts';
+import { type AddressLike, formatAddress } from '../model/address.ts';
+import type { NodeRecord } from '../model/node.ts';
 import { reachableMasters, replicasOf } from '../model/view.ts';
-import type { OperationOptions } from '../options.ts';
-import { joinNoLoad } from './join-cluster.ts';
-import { replicate } from './replicate.ts';
-import type { OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { namedMaster } from '../nodes/named-masters.ts';
+import type { NewcomerOptions, OperationOptions } from '../options.ts';
+import type { OperationResult } from './carry-out.ts';
+import { type ClusterLike, withContext } from './cluster.ts';
+import { addMaster } from './join-cluster.ts';
+import type { Joining } from './joining.ts';
+import { addReplica } from './replicate.ts';
 
-export interface AddNodeOptions extends OperationOptions {
+export interface AddNodeOptions extends NewcomerOptions {
   /**
-   * Adds it as a replica of this master, named by its id, the beginning of it, or address; `true` for the master with fewest
+   * Add it as a replica of this master, named by node id, a prefix of it, or address; `true` for the master with the fewest
    * replicas. @default false: as a master without slots
    */
   readonly replicaOf?: string | boolean;
 }
 
 /**
- * Adds a node to a cluster as a master without slots, with the functions of the cluster, as `joinNoLoad` does, or as a replica.
- * Rejects with ClusterError before anything is changed where the node is no fresh one, has other functions, or the cluster is
- * not well; what was interrupted is finished by the same call.
+ * Adds a node to a cluster as a master without slots, as `joinNoLoad` does, or as a replica. A master gets the cluster's
+ * functions. Rejects with a ClusterError before anything is changed if the node is not fresh, has different functions, or
+ * the cluster is not healthy. The same call finishes an interrupted run, and does nothing if the node is a member as wanted.
  */
 export function addNode(
   cluster: ClusterLike,
@@ -28,22 +29,39 @@ export function addNode(
   options: AddNodeOptions = {},
 ): Promise<OperationResult> {
   const { replicaOf = false, ...rest } = options;
-  return withContext(cluster, rest, async (context) => {
-    const seed = seedOf(cluster);
-    if (replicaOf !== false) return replicate(await masterFor(context, seed, replicaOf), node, rest);
-    return joinNoLoad(cluster, node, rest);
+  return withContext(cluster, rest, (context) => {
+    if (replicaOf === false)
+      return addMaster(context, cluster, node, { functions: rest.functions, mayBeDone: true });
+    return addReplica(context, cluster, node, (joining) => masterFor(context, joining, replicaOf), {
+      functions: rest.functions,
+      mayBeDone: true,
+    });
   });
 }
 
-async function masterFor(context: Context, seed: Address, wanted: string | true): Promise<Address> {
-  const view = await look(context.connections, seed, context.signal);
-  if (wanted !== true) return (await namedMaster(context, view, wanted)).address;
-  const masters = reachableMasters(view);
-  const [fewest] = masters.toSorted((a, b) => replicasOf(view, a.id).length - replicasOf(view, b.id).length);
-  if (fewest) return fewest.address;
-  throw nodeError(
-    'NODE_UNREACHABLE',
-    seed,
-    `Cannot add a replica: no master of ${formatAddress(seed)} answers`,
-  );
+/** Adds a node as a replica of the master that `choose` picks, once the cluster is claimed. */
+export function addReplicaOf(
+  cluster: ClusterLike,
+  node: AddressLike,
+  choose: (joining: Joining) => NodeRecord,
+  options: OperationOptions = {},
+): Promise<OperationResult> {
+  return withContext(cluster, options, (context) => addReplica(context, cluster, node, choose));
+}
+
+async function masterFor(
+  context: Context,
+  { view, node, newcomer }: Joining,
+  wanted: string | true,
+): Promise<NodeRecord> {
+  if (wanted !== true) return namedMaster(context, view, wanted);
+  const others = reachableMasters(view).filter(({ id }) => id !== node.id);
+  // An earlier run may have made it a replica already.
+  const current = others.find(({ id }) => id === newcomer.report.myself.masterId);
+  const count = ({ id }: NodeRecord): number => replicasOf(view, id).length;
+  const [fewest] = others.toSorted((a, b) => count(a) - count(b));
+  const chosen = current ?? fewest;
+  if (chosen) return chosen;
+  const name = formatAddress(view.seed);
+  throw nodeError('NODE_UNREACHABLE', name, `Cannot add a replica: no master of ${name} answers`);
 }

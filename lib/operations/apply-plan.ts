@@ -1,32 +1,41 @@
-import type { Context } from '../apply/context.ts';
-import { nodeError } from '../apply/context.ts';
-import { requireAnswers, requireServing } from '../apply/settle.ts';
-import { lookForPlan } from '../apply/sight.ts';
-import { hasCopiedMaster } from '../apply/steps/replicate-master.ts';
-import { ClusterError } from '../errors.ts';
+import { claimCluster } from '../apply/look-claimed.ts';
+import { ClusterError, notApproved } from '../errors.ts';
+import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
+import { lostNodes } from '../model/condition.ts';
+import { shorten } from '../model/lists.ts';
+import { expandSlots, formatSlots } from '../model/slot.ts';
+import { nodeById, nodeName, slotOwners } from '../model/view.ts';
+import type { Context } from '../nodes/context.ts';
+import { nodeError } from '../nodes/context.ts';
+import { lookForPlan } from '../nodes/look-for-plan.ts';
+import { hasMasterLink } from '../nodes/replication.ts';
+import { requireAnswers, requireServing } from '../nodes/requirements.ts';
+import { requireSilentMaster } from '../nodes/silent-master.ts';
+import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import {
   type Difference,
   nodesNow,
   ownOpenSlots,
-  type Sight,
+  type PlanView,
   type Standing,
   standingOf,
 } from '../plan/standing.ts';
 import { traceOf } from '../plan/trace.ts';
+import { unservedSlots } from '../plan/unserved.ts';
+import { applyAndVerify, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { checkPlan } from './parse-plan.ts';
-import { applyAndVerify, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 /**
- * Carries out a plan that was made before, on the cluster it was made for. One that was begun already, by whomever, is finished:
- * slots that have moved count as done. What is in the slots, memory and other operators are looked at anew.
- * The plan of the result has the steps that were left.
- * Rejects with ClusterError `PLAN_INVALID`, `NOT_SAME_CLUSTER`, or `PLAN_STALE` where anything is neither as the plan saw it
- * nor as it makes it, before anything is changed.
+ * Applies a saved plan to the cluster it was made for. A plan that was begun, by anyone, is finished: slots already moved
+ * count as done. Keys in the slots, memory and other operators are checked again. The plan in the result has the steps that
+ * were left.
+ * Before anything is changed, rejects with ClusterError `PLAN_INVALID`, `NOT_SAME_CLUSTER`, or `PLAN_STALE` if the cluster
+ * differs both from the state before the plan and from what the plan makes of it.
  */
 export async function applyPlan(
   cluster: ClusterLike,
@@ -35,26 +44,26 @@ export async function applyPlan(
 ): Promise<OperationResult> {
   const checked = checkPlan(plan);
   return carryOutChecked(cluster, options, async (context) => {
-    const sight = await lookForPlan(context, checked, seedOf(cluster), true);
-    const standing = standingOf(checked, sight);
-    requireSame(checked, sight, standing.differences);
-    const left: Plan = { ...checked, before: nodesNow(checked, sight), steps: standing.left };
-    await requireReady(context, left, sight);
-    return { plan: left, original: checked, sight };
+    const seen = await lookForPlan(context, checked, seedOf(cluster), true);
+    const standing = standingOf(checked, seen);
+    requireSame(checked, seen, standing.differences);
+    const left: Plan = { ...checked, before: nodesNow(checked, seen), steps: standing.left };
+    await requireReady(context, left, seen);
+    return { plan: left, original: checked, seen };
   });
 }
 
-/** A plan that may be carried out now. */
+/** A plan that may be applied now. */
 export interface Ready {
   readonly plan: Plan;
-  /** The plan it is part of, or takes back: open slots of its moves are its own. */
+  /** The plan that it is part of, or undoes. Open slots of that plan's moves are its own. */
   readonly original: Plan;
-  readonly sight: Sight;
+  readonly seen: PlanView;
 }
 
 /**
- * Finds out what is to be done, finishes the moves that were begun of it, and does it. It is found out again once it was approved: a
- * person may take a while to answer.
+ * Works out the steps left, finishes moves that were begun, and applies the rest. The steps are worked out again after
+ * approval, since a person may take a while to answer.
  */
 export function carryOutChecked(
   cluster: ClusterLike,
@@ -74,10 +83,12 @@ export function carryOutChecked(
   };
   return withContext(cluster, { ...options, approve }, async (own) => {
     context = own;
+    await claimCluster(own, seedOf(cluster));
     let ready = await find(own);
-    const { view } = ready.sight;
-    if (!options.dryRun && ownOpenSlots(ready.original, view).size > 0) {
-      if (!(await approve(ready.plan))) throw notApproved(ready.plan);
+    const { view } = ready.seen;
+    if (!own.settings.dryRun && ownOpenSlots(ready.original, view).size > 0) {
+      if (!(await approve(ready.plan)))
+        throw notApproved(`The plan of ${ready.plan.operation} was not approved`);
       await finishOpenSlots(own, view);
       ready = await find(own);
     }
@@ -85,16 +96,10 @@ export function carryOutChecked(
   });
 }
 
-function notApproved({ operation }: Plan): ClusterError {
-  return new ClusterError('NOT_APPROVED', `The plan of ${operation} was not approved`, {
-    hint: 'Nothing was changed',
-  });
-}
-
-/** Throws where a plan was made for another cluster, or for this one as it is no more. */
+/** Throws if the plan was made for another cluster, or the cluster has changed since. */
 export function requireSame(
   plan: Plan,
-  { view, members }: Sight,
+  { view, members }: PlanView,
   differences: Standing['differences'],
 ): void {
   const [first] = differences;
@@ -107,7 +112,7 @@ export function requireSame(
       'NOT_SAME_CLUSTER',
       name,
       `The plan was made for another cluster: ${name} knows none of its ${settled.length} nodes by their ids`,
-      { hint: 'Nothing was changed. Make a plan for this cluster' },
+      { hint: 'Nothing was changed', next: [{ do: 'plan' }] },
     );
   }
   throw new ClusterError(
@@ -115,7 +120,8 @@ export function requireSame(
     `The cluster is not the one that the plan saw: ${listed(differences)}`,
     {
       address: first.node,
-      hint: 'Nothing was changed. Make a new plan; or put this back, and apply it then',
+      hint: 'Nothing was changed. If these are put back, the plan can be carried out',
+      next: [{ do: 'plan' }],
     },
   );
 }
@@ -123,37 +129,101 @@ export function requireSame(
 const SHOWN = 5;
 
 function listed(differences: readonly Difference[]): string {
-  const shown = differences.slice(0, SHOWN).map(({ text }) => text);
-  if (differences.length > SHOWN) shown.push(`and ${differences.length - SHOWN} more differences`);
-  return shown.join('; ');
+  const texts = differences.map(({ text }) => text);
+  return shorten(texts, SHOWN, 'difference').join('; ');
 }
 
-/** Throws where a plan would fail half-way that could be carried out by what is where. */
-export async function requireReady(context: Context, plan: Plan, { view }: Sight): Promise<void> {
+/** Throws if the plan fits the state of the cluster but would fail half-way. */
+export async function requireReady(context: Context, plan: Plan, { view }: PlanView): Promise<void> {
   const { dead, newcomers } = traceOf(plan);
   const unreachable = new Map([...view.unreachable].filter(([id]) => !dead.has(id)));
   const what = `apply the plan of ${plan.operation}`;
   const moves = plan.steps.some(({ type }) => type === 'move-slots');
   const mends = plan.steps.some(({ type }) => type === 'take-slots' || type === 'assign-slots');
   if (plan.steps.length === 0) return;
+  requireLost(plan, view, context.settings.force);
   if (plan.expect) {
     if (moves && !mends) requireServing({ ...view, unreachable }, what);
     else if (plan.before.some(({ id }) => !newcomers.has(id)))
       requireMembers(plan, { ...view, unreachable }, what);
   }
+  const changed = new Set(
+    plan.steps.flatMap((step) =>
+      step.type === 'restart'
+        ? step.nodes.map(({ id }) => id)
+        : step.type === 'replicate'
+          ? [step.replica.id]
+          : [],
+    ),
+  );
   for (const step of plan.steps) {
-    if (step.type !== 'failover' || step.mode !== 'graceful') continue;
+    // Both end when the server has the data of its master.
+    if (step.type !== 'failover' || changed.has(step.replica.id)) continue;
     const address: Address = parseAddress(step.replica.address);
-    if (await hasCopiedMaster(context, address)) continue;
+    if (step.mode !== 'graceful') {
+      const master = nodeById(view, step.master.id);
+      if (master) await requireSilentMaster(context, view, address, master);
+      continue;
+    }
     const message = `Cannot fail over to ${step.replica.address}: its link to ${step.master.address} is down`;
-    throw nodeError('NOT_REACHED', address, message, {
-      hint: `Nothing was changed. See "INFO replication" on ${step.replica.address}`,
-    });
+    const isDown = (): ClusterError =>
+      nodeError('NOT_REACHED', address, message, {
+        hint: `Nothing was changed. See "INFO replication" on ${step.replica.address}`,
+      });
+    const wait: Wait = {
+      what: `${step.replica.address} to find ${step.master.address}`,
+      // The run that was cut short may have restarted it just now.
+      timeoutMs: plan.operation === 'restart' && !context.settings.dryRun ? context.settings.agreeTimeout : 0,
+      pauseMs: LINK_PAUSE_MS,
+      signal: context.signal,
+    };
+    await waitUntil(wait, async () =>
+      (await hasMasterLink(context, address)) ? DONE : { missing: [message], giveUp: isDown },
+    );
   }
 }
 
-// Whoever gave no answer when the plan was made, and is no part of it, need not give one now.
-function requireMembers({ expect }: Plan, view: Sight['view'], what: string): void {
+const LINK_PAUSE_MS = 100;
+
+/** Throws if something may have the keys of slots that the plan gives away: a node may have come back since it was made. */
+function requireLost({ operation, steps }: Plan, view: PlanView['view'], force: boolean): void {
+  const given = new Set(
+    steps.flatMap((step) => (step.type === 'take-slots' && !step.isBegun ? expandSlots(step.slots) : [])),
+  );
+  if (given.size === 0) return;
+  const unserved = unservedSlots(view, new Set(lostNodes(view, force))).filter(({ slot }) => given.has(slot));
+  const kept = unserved.find(({ keeper }) => keeper !== undefined);
+  const what = `Cannot apply the plan of ${operation}`;
+  if (kept?.keeper !== undefined) {
+    const name = nodeName(view, kept.keeper);
+    const { says, hint, next } = wordsOnCondition(view, kept.keeper);
+    const isReplica = kept.owner !== undefined && kept.owner !== kept.keeper;
+    const message = isReplica
+      ? `${what}: ${name}, a replica of ${nodeName(view, kept.owner ?? '')}, ${says}, and may hold the keys that it gives up`
+      : `${what}: ${name}, whose slots it gives away, ${says}`;
+    throw nodeError(isReplica ? 'HAS_REPLICAS' : 'NODE_UNREACHABLE', name, message, {
+      hint: ['Nothing was changed', ...(hint ? [hint] : [])].join('. '),
+      next:
+        isReplica && view.reports.has(kept.keeper) ? takeovers(view, kept.keeper, kept.owner ?? '') : next,
+    });
+  }
+  for (const { slot } of unserved) given.delete(slot);
+  const [served] = given;
+  if (served === undefined) return;
+  const owner = slotOwners(view)[served] ?? '';
+  throw nodeError(
+    'PLAN_STALE',
+    nodeName(view, owner),
+    `${what}: ${nodeName(view, owner)} serves slots ${formatSlots(given)}, which it gives away`,
+    {
+      hint: 'Nothing was changed',
+      next: [{ do: 'plan' }],
+    },
+  );
+}
+
+// A node that did not answer when the plan was made, and is not part of it, need not answer now.
+function requireMembers({ expect }: Plan, view: PlanView['view'], what: string): void {
   const members = new Set(expect?.members.map(({ id }) => id));
   const unreachable = new Map([...view.unreachable].filter(([id]) => members.has(id)));
   requireAnswers({ ...view, unreachable }, what);

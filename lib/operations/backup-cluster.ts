@@ -1,55 +1,58 @@
 import { ReplyError } from '../../resp/index.ts';
-import { BackupFolder, MANIFEST } from '../apply/backup/files.ts';
+import { BackupTally } from '../copy/backup/backup-tally.ts';
+import { BackupFolder, MANIFEST } from '../copy/backup/files.ts';
 import {
   type BackupFile,
   type BackupManifest,
   fileNameOf,
   MANIFEST_VERSION,
-} from '../apply/backup/manifest.ts';
-import { BackupProgressTally } from '../apply/backup/progress.ts';
-import { receiveRdb } from '../apply/backup/receive-rdb.ts';
-import { type Context, nodeError } from '../apply/context.ts';
-import { look } from '../apply/look.ts';
-import { askInfo, serverVersion } from '../apply/node-info.ts';
-import { inParallelToEnd } from '../apply/parallel.ts';
-import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
+} from '../copy/backup/manifest.ts';
+import { receiveRdb } from '../copy/backup/receive-rdb.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
+import { holdersOf } from '../model/holders.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { formatRanges, formatSlots, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf, reachableMasters, slotOwners } from '../model/view.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { look } from '../nodes/look.ts';
+import { lookSettled } from '../nodes/look-settled.ts';
+import { inParallelToEnd } from '../nodes/parallel.ts';
+import { requireClosed, requireServing } from '../nodes/requirements.ts';
+import { askServer } from '../nodes/server.ts';
 import type { ConnectionOptions, ControlOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { DEFAULTS } from '../settings.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 
 export interface BackupOptions extends ConnectionOptions, ControlOptions {
-  /** The directory to write to: empty, or not there yet while the one above it is. */
+  /** The directory to write to: empty, or to be created in an existing directory. */
   readonly dir: string;
-  /** Masters that are copied at one time; each forks to make its snapshot. @default 4 */
+  /** Masters copied at once; each forks to make its snapshot. @default 4 */
   readonly concurrency?: number;
-  /** Milliseconds a master may send nothing before it is given up. It does send while it makes its snapshot. @default 60000 */
+  /** Milliseconds without data from a master before giving up. A master sends data while it makes its snapshot. @default 60000 */
   readonly idleTimeout?: number;
-  /** Milliseconds to wait at first until the nodes agree. @default 60000 */
+  /** Milliseconds to wait at the start for the nodes to agree. @default 60000 */
   readonly agreeTimeout?: number;
-  /** Goes on where slots are open, are not served, or move meanwhile: keys may be missing then, or twice in it. @default false */
+  /** Proceed even if slots are open, not served, or move during the backup: keys may be missing or duplicated. @default false */
   readonly force?: boolean;
 }
 
-/** What was saved. */
+/** The backup written. */
 export interface BackupResult {
   readonly dir: string;
-  /** As it stands in `manifest.json`. */
+  /** The content of `manifest.json`. */
   readonly manifest: BackupManifest;
-  /** Bytes of all files. */
+  /** Size of all files in bytes. */
   readonly bytes: number;
-  /** Milliseconds for all of it. */
+  /** Duration in milliseconds. */
   readonly elapsedMs: number;
 }
 
 /**
- * Saves a snapshot (RDB) of every master into a directory, with a manifest that names them and their checksums. Each snapshot is of
- * one moment, all of them together are not.
- * Rejects with ClusterError `DIRECTORY_NOT_EMPTY`, `FILE_FAILED`, `SLOTS_UNCOVERED`, `OPEN_SLOT`, or `BACKUP_FAILED` where a master
- * gives no snapshot or slots moved meanwhile. Whatever it rejects with, nothing is left in the directory.
+ * Saves a snapshot (RDB) of every master to a directory, with a manifest of the files and their checksums. Each snapshot is
+ * consistent in itself, but they are not of the same moment.
+ * Rejects with ClusterError `DIRECTORY_NOT_EMPTY`, `FILE_FAILED`, `SLOTS_UNCOVERED`, `OPEN_SLOT`, or `BACKUP_FAILED` if a
+ * master sends no snapshot or slots moved during the backup. It then leaves nothing in the directory.
  */
 export function backupCluster(cluster: ClusterLike, options: BackupOptions): Promise<BackupResult> {
   return withContext(cluster, options, async (context) => {
@@ -73,7 +76,7 @@ export function backupCluster(cluster: ClusterLike, options: BackupOptions): Pro
   });
 }
 
-// What would make the backup one of half the keys. With `force` it is only written down.
+// Problems that would make the backup incomplete. With `force` they are only recorded in the manifest.
 function findProblems(view: ClusterView, { force }: BackupOptions): string[] {
   const problems: string[] = [];
   for (const require of [requireServing, requireClosed]) {
@@ -98,18 +101,19 @@ async function saveAll(
   const masters = reachableMasters(view).sort(
     (a, b) => (a.slots[0]?.[0] ?? Infinity) - (b.slots[0]?.[0] ?? Infinity),
   );
-  const tally = new BackupProgressTally(context, masters.length);
+  const { concurrency, idleTimeout } = DEFAULTS.backup;
+  const tally = new BackupTally(context, masters.length);
   const save = async (master: NodeRecord, signal: AbortSignal): Promise<BackupFile> => {
     const name = formatAddress(master.address);
     const file = fileNameOf(name, master.id);
-    const server = serverVersion(await askInfo(context.connections, master.address, ['server']));
+    const server = await askServer(context.connections, master.address);
     const part = await folder.begin(file);
     try {
       const hash = createHash('sha256');
       let bytes = 0;
       await receiveRdb(context.connections, master.address, {
         server,
-        idleTimeout: options.idleTimeout ?? 60_000,
+        idleTimeout: options.idleTimeout ?? idleTimeout,
         signal,
         take: async (piece, total) => {
           hash.update(piece);
@@ -122,7 +126,15 @@ async function saveAll(
       tally.finish();
       context.emit({ type: 'backup-saved', node: name, file, bytes });
       const slots = formatRanges(master.slots);
-      return { id: master.id, address: name, slots, server, file, bytes, sha256: hash.digest('hex') };
+      return {
+        id: master.id,
+        address: name,
+        slots,
+        server: server.name,
+        file,
+        bytes,
+        sha256: hash.digest('hex'),
+      };
     } finally {
       await part.close();
     }
@@ -131,20 +143,21 @@ async function saveAll(
     save(master, signal).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : failed(master.address, error);
     });
-  return inParallelToEnd(masters, saveOrSay, options.concurrency ?? 4, context.signal);
+  return inParallelToEnd(masters, saveOrSay, options.concurrency ?? concurrency, context.signal);
 }
 
 function failed(address: Address, error: unknown): Error {
   if (error instanceof ClusterError || (error instanceof ReplyError && error.code === 'NOPERM')) return error;
   const name = formatAddress(address);
   return nodeError('BACKUP_FAILED', name, `Cannot back up ${name}: ${messageOf(error)}`, {
-    hint: 'There is no backup: no manifest was written, and the files of the others are removed. Run the same command again when that is mended',
-    resumable: true,
+    hint: 'There is no backup: no manifest was written, and the files of the others were removed',
+    next: [{ do: 'retry', when: 'repaired' }],
+    resumable: 'same-call',
     cause: error,
   });
 }
 
-// A slot that went from a master whose snapshot was still to be made to one whose was made already is in neither.
+// A slot that moves from a master not yet saved to one already saved is in neither snapshot.
 async function findMoved(context: Context, before: ClusterView, { force }: BackupOptions): Promise<string[]> {
   const after = await look(context.connections, before.seed, context.signal);
   const [was, is] = [slotOwners(before), slotOwners(after)];
@@ -154,7 +167,11 @@ async function findMoved(context: Context, before: ClusterView, { force }: Backu
   const problem = `slots ${formatSlots(moved)} moved, or began to, while the snapshots were made`;
   if (force) return [problem];
   throw new ClusterError('BACKUP_FAILED', `Cannot back up: ${problem}`, {
-    hint: 'There is no backup: no manifest was written, and the files are removed. Run the same command again when nothing moves',
-    resumable: true,
+    hint: [
+      ...holdersOf(after, moved, is),
+      'There is no backup: no manifest was written, and the files were removed',
+    ].join('. '),
+    next: [{ do: 'retry', when: 'moves-done' }],
+    resumable: 'same-call',
   });
 }

@@ -1,70 +1,66 @@
-import { INSPECTED, inspect } from '../apply/inspect.ts';
-import { look } from '../apply/look.ts';
-import { NodeInfos } from '../apply/node-info.ts';
-import { findStrayKeys } from '../apply/stray-keys.ts';
-import { formatAddress } from '../model/address.ts';
+import type { Finding } from '../findings/finding.ts';
+import { findingsOf } from '../findings/findings.ts';
+import { type Address, type AddressLike, parseAddress, sameAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
-import type { Finding } from '../model/finding.ts';
-import { findingsOf } from '../model/findings.ts';
-import type { NodeRecord } from '../model/node.ts';
 import type { ClusterView } from '../model/view.ts';
+import { zonesById } from '../model/zones.ts';
+import type { Context } from '../nodes/context.ts';
+import { INSPECTED, inspect } from '../nodes/inspect.ts';
+import { look } from '../nodes/look.ts';
+import { NodeInfos } from '../nodes/node-info.ts';
+import { NodeSetups } from '../nodes/setup.ts';
+import { askShards } from '../nodes/shards.ts';
+import { findStrayKeys } from '../nodes/stray-keys.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withReading } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 
-/** The state of a cluster and what is wrong with it. */
+/** The state of a cluster and its problems. */
 export interface CheckResult {
   /** True if there is no finding of severity `error`. */
   readonly ok: boolean;
   /** Errors first. */
   readonly findings: readonly Finding[];
   readonly view: ClusterView;
-  /** By node id: what a node says of itself, or why it does not. */
+  /** By node id: details from INFO, or the error that prevented reading them. */
   readonly details: ReadonlyMap<string, NodeDetails | Error>;
 }
 
 export interface CheckOptions extends ConnectionOptions {
-  /** Zones by node, which is named by its address, its host, its host name, or how its id begins. @default none is known */
+  /** Zones by node, named by address, host, host name, or a prefix of its id. @default what the servers say (Valkey 8.1) */
   readonly zones?: Readonly<Record<string, string>>;
+  /** More addresses to ask at: members may be there that the others list elsewhere. @default none */
+  readonly elsewhere?: readonly AddressLike[];
   readonly signal?: AbortSignal;
 }
 
-/** Asks every node and tells what is wrong. Changes nothing. Rejects only where the first node gives no answer. */
+/** Asks every node and reports problems. Changes nothing. Rejects only if the first node does not answer. */
 export function check(cluster: ClusterLike, options: CheckOptions = {}): Promise<CheckResult> {
-  return withReading(cluster, options, async ({ connections, signal }) => {
-    const infos = new NodeInfos(connections, INSPECTED);
-    const view = await look(connections, seedOf(cluster), signal, (address) => infos.of(address));
-    signal?.throwIfAborted();
-    const zones = zonesById(view.nodes, options.zones ?? {});
-    const [{ details, sharedIds }, strayKeys] = await Promise.all([
-      inspect(connections, view, infos),
-      // What one node does not allow, or a node that has gone meanwhile: the rest is told all the same.
-      findStrayKeys(connections, view, { unveil: false, infos }).catch((error: Error) => error),
-    ]);
-    signal?.throwIfAborted();
-    const findings = findingsOf(view, { details, sharedIds, strayKeys, zones });
-    return { ok: findings.every(({ severity }) => severity !== 'error'), findings, view, details };
-  });
+  return withReading(cluster, options, (context) => checkFrom(context, seedOf(cluster), options));
 }
 
-/** Shortest beginning of an id that stands for it. */
-const ID_PREFIX = 4;
-
-function zonesById(
-  nodes: readonly NodeRecord[],
-  zones: Readonly<Record<string, string>>,
-): Map<string, string> {
-  const byId = new Map<string, string>();
-  for (const [named, zone] of Object.entries(zones)) {
-    const meant = nodes.filter(
-      ({ id, address, hostname }) =>
-        formatAddress(address) === named ||
-        address.host === named ||
-        hostname === named ||
-        (named.length >= ID_PREFIX && id.startsWith(named)),
-    );
-    if (meant.length === 0)
-      throw new RangeError(`No node of the cluster is "${named}", which a zone is given for`);
-    for (const { id } of meant) byId.set(id, zone);
-  }
-  return byId;
+/** The same on connections that are there. */
+export async function checkFrom(
+  { connections, signal }: Pick<Context, 'connections' | 'signal'>,
+  seed: Address,
+  options: CheckOptions,
+): Promise<CheckResult> {
+  const infos = new NodeInfos(connections, INSPECTED);
+  const asked = new NodeSetups(connections);
+  const elsewhere = (options.elsewhere ?? []).map(parseAddress).filter((one) => !sameAddress(one, seed));
+  const also = (address: Address): void => {
+    infos.of(address);
+    asked.ask(address);
+  };
+  const view = await look(connections, seed, signal, also, elsewhere);
+  signal?.throwIfAborted();
+  const [{ details, sharedIds, introduced }, strayKeys, [setups, shards]] = await Promise.all([
+    inspect(connections, view, infos),
+    // A node may refuse the command or be gone since: report the rest anyway.
+    findStrayKeys(connections, view, { infos }).catch((error: Error) => error),
+    asked.of(view).then(async (setups) => [setups, await askShards(connections, view, setups)] as const),
+  ]);
+  signal?.throwIfAborted();
+  const zones = zonesById(view.nodes, options.zones ?? {}, details);
+  const findings = findingsOf(view, { details, sharedIds, introduced, strayKeys, zones, setups, shards });
+  return { ok: findings.every(({ severity }) => severity !== 'error'), findings, view, details };
 }

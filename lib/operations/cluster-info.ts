@@ -1,30 +1,30 @@
-import { look } from '../apply/look.ts';
-import { databases, type NodeInfo, NodeInfos, numberOf } from '../apply/node-info.ts';
-import { inParallel } from '../apply/parallel.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import type { SlotRange } from '../model/slot.ts';
 import { type ClusterView, nodeName, replicasOf } from '../model/view.ts';
+import { look } from '../nodes/look.ts';
+import { type NodeInfo, NodeInfos, numberOf, totalKeys } from '../nodes/node-info.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withReading } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 
 export interface ClusterInfoOptions extends ConnectionOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One master, in figures. */
+/** Figures of one master. */
 export interface MasterInfo {
   readonly id: string;
   /** `host:port`. */
   readonly address: string;
   readonly slots: number;
   readonly slotRanges: readonly SlotRange[];
-  /** Addresses of its replicas, living or not. */
+  /** Addresses of its replicas, whether they answer or not. */
   readonly replicas: readonly string[];
-  /** Over all databases; null where it gives no answer. */
+  /** In all databases; null if it does not answer. */
   readonly keys: number | null;
-  /** Bytes; null where it gives no answer. */
+  /** In bytes; null if it does not answer. */
   readonly usedMemory: number | null;
-  /** Why it gives no answer. */
+  /** Why it does not answer. */
   readonly error: Error | null;
 }
 
@@ -33,16 +33,16 @@ export interface ClusterInfoResult {
   readonly ok: boolean;
   /** Ordered by address. */
   readonly masters: readonly MasterInfo[];
-  /** Over the masters that answered. */
+  /** Sum over the masters that answered. */
   readonly keys: number;
-  /** Over all masters. */
+  /** Sum over all masters. */
   readonly slots: number;
-  /** Bytes, over the masters that answered. */
+  /** In bytes, sum over the masters that answered. */
   readonly usedMemory: number;
   readonly keysPerSlot: number;
 }
 
-/** Tells of each master how many keys, slots and replicas it has. Rejects only where the first node gives no answer. */
+/** Counts keys, slots and replicas of each master. Rejects only if the first node does not answer. */
 export function clusterInfo(
   cluster: ClusterLike,
   options: ClusterInfoOptions = {},
@@ -84,7 +84,7 @@ function masterInfo(node: NodeRecord, view: ClusterView, info: NodeInfo | Error 
     slots: countSlots(node),
     slotRanges: node.slots,
     replicas: replicasOf(view, node.id).map(({ id }) => nodeName(view, id)),
-    keys: own ? databases(own).reduce((sum, { keys }) => sum + keys, 0) : null,
+    keys: own ? totalKeys(own) : null,
     usedMemory: own ? numberOf(own, 'used_memory') : null,
     error,
   };

@@ -1,42 +1,48 @@
+import { invalidArgument } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
-import { SLOT_COUNT } from '../model/slot.ts';
+import type { Context } from '../nodes/context.ts';
 import { planCreate } from '../plan/create.ts';
-import type { OperationResult } from './result.ts';
+import type { Draft, NodeRef } from '../plan/plan.ts';
+import { DEFAULTS } from '../settings.ts';
+import type { OperationResult } from './carry-out.ts';
 import type { StartOptions } from './start-cluster.ts';
 import { startFrom } from './start-from.ts';
 
 export interface CreateOptions extends StartOptions {
-  /** Replicas of each master. Nodes that are left over become further ones. @default 0 */
+  /** Replicas of each master. Nodes left over become further replicas. @default 0 */
   readonly replicas?: number;
-  /** By address: a label of what fails together, such as a rack. Masters and their replicas are kept in different ones. */
+  /** By address: a failure domain, such as a rack. A master and its replicas are placed in different ones if possible. */
   readonly zones?: Readonly<Record<string, string>>;
-  /** Which replica goes to which master, where hosts and zones leave a choice: in turn, or as redis-cli has it. @default 'in-turn' */
+  /** How replicas are assigned if hosts and zones leave a choice: in turn, or in redis-cli's order. @default 'in-turn' */
   readonly order?: 'in-turn' | 'redis-cli';
 }
 
 /**
- * Makes a cluster of these nodes: masters, which share the slots, and replicas of them, away from their master by zone and by
- * host where that can be. A `warning` tells where it cannot. Addresses given twice count once.
- * Resolves when every node knows all others and serves, and every replica has copied its master. Rejects with RangeError for
- * too few nodes, with ClusterError `NOT_CLUSTER_ENABLED`, `ALREADY_IN_CLUSTER`, `NODE_NOT_EMPTY` or `NOT_REACHED`; what
- * was interrupted is finished by the same call.
+ * Makes a cluster of these nodes: masters, which share the slots, and their replicas. A replica is placed in another zone and on
+ * another host than its master if possible; otherwise a `warning` reports it. Duplicate addresses count once.
+ * Resolves when every node knows all others and serves, and every replica has copied its master. Rejects with ClusterError
+ * `INVALID_ARGUMENT` for too few nodes, `NOT_CLUSTER_ENABLED`, `ALREADY_IN_CLUSTER`, `NODE_NOT_EMPTY` or `NOT_REACHED`. The same
+ * call finishes an interrupted run, and does nothing if the nodes are this very cluster already.
  */
 export async function createCluster(
   addresses: readonly AddressLike[],
   options: CreateOptions = {},
 ): Promise<OperationResult> {
-  const { replicas = 0, zones = {}, maxSlots = SLOT_COUNT, order = 'in-turn' } = options;
-  if (!Number.isInteger(maxSlots) || maxSlots < 1) throw new RangeError(`Not a number of slots: ${maxSlots}`);
-  return startFrom(addresses, options, (nodes, context) => {
+  const { start, create } = DEFAULTS;
+  const { replicas = create.replicas, order = create.order, maxSlots = start.maxSlots, zones = {} } = options;
+  if (!Number.isInteger(maxSlots) || maxSlots < 1)
+    throw invalidArgument(`Not a number of slots: ${maxSlots}`);
+  const plan = (nodes: readonly NodeRef[], context: Context): Draft => {
     const named = new Map(
       Object.entries(zones).map(([node, zone]) => [formatAddress(parseAddress(node)), zone]),
     );
     for (const node of named.keys()) {
       if (!nodes.some(({ address }) => address === node))
-        throw new RangeError(`A zone is given for ${node}, which is not among the nodes`);
+        throw invalidArgument(`A zone is given for ${node}, which is not among the nodes`);
     }
     const { draft, warnings } = planCreate(nodes, { replicas, zones: named, maxSlots, order });
     for (const message of warnings) context.emit({ type: 'warning', message });
     return draft;
-  });
+  };
+  return startFrom(addresses, options, plan);
 }

@@ -1,35 +1,38 @@
-import type { Context } from '../apply/context.ts';
-import { nodeError } from '../apply/context.ts';
-import { look } from '../apply/look.ts';
-import { namedNode } from '../apply/named-masters.ts';
-import { askNewcomer, isAcquainted } from '../apply/newcomer.ts';
-import { lookSettled, requireAnswers, requireServing } from '../apply/settle.ts';
+import { claimThenLook } from '../apply/look-claimed.ts';
 import { ClusterError } from '../errors.ts';
-import { formatAddress, parseAddress } from '../model/address.ts';
-import { failedNodes } from '../model/findings.ts';
-import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById, nodeName, replicasOf, slotOwners } from '../model/view.ts';
+import { parseAddress } from '../model/address.ts';
+import { countSlots, type NodeRecord } from '../model/node.ts';
+import { type ClusterView, nodeById, nodeName, slotOwners, slotsLeftTo } from '../model/view.ts';
+import type { Context } from '../nodes/context.ts';
+import { nodeError } from '../nodes/context.ts';
+import { look } from '../nodes/look.ts';
+import { lookSettled } from '../nodes/look-settled.ts';
+import { namedNode } from '../nodes/named-masters.ts';
+import { askNewcomer, isAcquainted } from '../nodes/newcomer.ts';
+import { requireAnswers, requireMember, requireServing } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
 import { planDelNode } from '../plan/del-node.ts';
+import { dissolving } from '../plan/dissolving.ts';
 import { nodeRef } from '../plan/plan.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
-import { isGhost } from './ghosts.ts';
-import { requireMember } from './join-cluster.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { hasLeftAlready } from './left-already.ts';
+import { notEmptied, requireGone, requireNoMoveWith, warnOfMissingReset } from './removable.ts';
 
 export interface DelNodeOptions extends OperationOptions {
-  /** Moves the node's slots to the other masters first. @default false: a master with slots is refused */
+  /** Move the node's slots to the other masters first. @default false: a master with slots is refused */
   readonly drain?: boolean;
-  /** Takes a node out that gives no answer, though the cluster does not hold it for failed. @default false */
+  /** Remove a node that does not answer even if the cluster does not consider it failed. @default false */
   readonly force?: boolean;
 }
 
 /**
- * Takes a node out, alive or dead, by its id, the beginning of it, or its address: its replicas are given to the master with
- * fewest, every node forgets it, and it is reset hard if it answers.
- * Rejects with ClusterError `NODE_NOT_EMPTY` for a master with slots (see `drain`), `LAST_NODE`, `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER`
- * or `AMBIGUOUS_NODE` before anything is changed; what was interrupted is finished by the same call.
+ * Removes a node, alive or dead, named by its id, a prefix of it, or its address. Its replicas go to the master with the
+ * fewest, every node forgets it, and it is reset (hard) if it answers.
+ * Before anything is changed, rejects with ClusterError `NODE_NOT_EMPTY` for a master with slots (see `drain`), `LAST_NODE`,
+ * `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`. The same call finishes an interrupted run, and does nothing if the
+ * node is known to have left already.
  */
 export function delNode(
   cluster: ClusterLike,
@@ -37,7 +40,10 @@ export function delNode(
   options: DelNodeOptions = {},
 ): Promise<OperationResult> {
   return withContext(cluster, options, async (context) => {
-    const first = await look(context.connections, seedOf(cluster), context.signal);
+    const seed = seedOf(cluster);
+    const first = await claimThenLook(context, seed, () => look(context.connections, seed, context.signal));
+    if (await hasLeftAlready(context, first, node))
+      return carryOut(context, first.nodes, { operation: 'del_node', masters: [], steps: [] });
     requireMember(first);
     const found = await findNode(context, first, node);
     if ('forgotten' in found) {
@@ -52,8 +58,8 @@ export function delNode(
     let view = await lookSettled(context, first.seed, found.id);
     let leaver = nodeById(view, found.id) ?? found;
     const isAlive = view.reports.has(leaver.id);
-    requireLeavable(view, leaver, options);
-    // What an earlier run has begun is finished also where the node has lost its slots to a replica of its own since.
+    requireSafeToRemove(view, leaver, options);
+    // Finish an earlier run even if a replica of the node has taken over its slots since.
     if (options.drain && isAlive) {
       view = await finishOpenSlots(context, view, leaver.id);
       leaver = nodeById(view, leaver.id) ?? leaver;
@@ -61,17 +67,20 @@ export function delNode(
         requireServing(view, `move the slots of ${nodeName(view, leaver.id)} away`);
     }
     const unreachable = new Map([...view.unreachable].filter(([id]) => id !== leaver.id));
-    if (!options.force) requireAnswers({ ...view, unreachable }, `take ${nodeName(view, leaver.id)} out`);
+    if (!context.settings.force)
+      requireAnswers({ ...view, unreachable }, `take ${nodeName(view, leaver.id)} out`);
     for (const id of view.unreachable.keys()) {
       if (id === leaver.id) continue;
-      const message = `${nodeName(view, id)} gives no answer and cannot be told to forget ${nodeName(view, leaver.id)}`;
+      const message = `${nodeName(view, id)} does not answer and cannot be told to forget ${nodeName(view, leaver.id)}`;
       context.emit({ type: 'warning', node: nodeName(view, id), message });
     }
-    return carryOut(context, view.nodes, planDelNode(view, leaver));
+    const result = await carryOut(context, view.nodes, planDelNode(view, leaver));
+    if (result.applied) warnOfMissingReset(context, view, leaver);
+    return result;
   });
 }
 
-// One that all have forgotten and that an interrupted run did not reset any more is found by its address alone.
+// A node that all others forgot, but that an interrupted run did not reset, can be found only by its address.
 async function findNode(
   context: Context,
   view: ClusterView,
@@ -89,40 +98,23 @@ async function findNode(
   }
 }
 
-function requireLeavable(view: ClusterView, leaver: NodeRecord, { drain, force }: DelNodeOptions): void {
+function requireSafeToRemove(view: ClusterView, leaver: NodeRecord, { drain, force }: DelNodeOptions): void {
   const name = nodeName(view, leaver.id);
   const isAlive = view.reports.has(leaver.id);
-  if (!isAlive && !force && !isGhost(view, leaver) && !failedNodes(view).includes(leaver.id)) {
-    throw nodeError(
-      'NODE_UNREACHABLE',
-      name,
-      `Cannot take ${name} out: it gives no answer, but the cluster does not hold it for failed`,
-      {
-        hint: 'It may only be slow. Wait until it is declared failed, or use --force',
-      },
-    );
-  }
+  if (!force) requireGone(view, leaver);
+  requireNoMoveWith(view, leaver);
   const others = view.nodes.filter(
     ({ id, role }) => id !== leaver.id && role === 'master' && view.reports.has(id),
   );
   if (others.length === 0) {
     throw nodeError('LAST_NODE', name, `This is the last node: ${name} has no other master beside it`, {
-      hint: `To end the cluster, empty it and run: redis-trib shutdown ${name}`,
+      hint: 'To dissolve the cluster, empty it first',
+      next: dissolving(view, leaver.id),
     });
   }
-  const owns = slotOwners(view).includes(leaver.id);
+  // A replica may be the only one that knows of its master's slots. Once the master is forgotten, no node would own them.
+  const slots = isAlive ? countSlots(leaver) : slotsLeftTo(view, leaver.id).length;
+  const owns = isAlive ? slotOwners(view).includes(leaver.id) : slots > 0;
   if (!owns || (isAlive && drain)) return;
-  const slots = countSlots(leaver);
-  const living = replicasOf(view, leaver.id).find(({ id }) => view.reports.has(id));
-  const hint = isAlive
-    ? 'Move them away first with --drain'
-    : living
-      ? `Let its replica take over first: redis-trib failover ${formatAddress(living.address)} --mode force`
-      : 'Give them to a new node first with: redis-trib rescue; their keys are lost';
-  throw nodeError(
-    'NODE_NOT_EMPTY',
-    name,
-    `Node ${name} is not empty: it ${isFailed(leaver) || !isAlive ? 'has failed and ' : ''}owns ${slots} slots`,
-    { hint },
-  );
+  throw notEmptied(view, leaver, slots);
 }

@@ -1,37 +1,38 @@
 import { type Argument, ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
-import { look } from '../apply/look.ts';
-import { inParallel } from '../apply/parallel.ts';
+import { invalidArgument } from '../errors.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
+import { look } from '../nodes/look.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withReading } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 
 export interface ExecuteOptions extends ConnectionOptions {
   /** Leave replicas out. @default false */
   readonly mastersOnly?: boolean;
   /** Leave masters out. @default false */
   readonly replicasOnly?: boolean;
-  /** Stops waiting at once. What was sent by then may still be carried out. */
+  /** Stops waiting immediately. Commands already sent may still run. */
   readonly signal?: AbortSignal;
 }
 
-/** What one node answered: `error` is null where `result` holds the reply, which may itself be null. */
+/** The answer of one node: `error` is null if `result` has the reply, which may itself be null. */
 export interface ExecuteResult {
   readonly node: ClusterNode;
-  /** Strings are UTF-8 text, or Buffers where the bytes are no valid UTF-8. */
+  /** Strings are UTF-8 text, or Buffers if the bytes are not valid UTF-8. */
   readonly result: Reply;
   readonly error: Error | null;
 }
 
 /**
- * Runs a command on every node of a cluster at once; results in the order of addresses. A node that fails, or cannot be
- * reached, is an entry with an `error` and does not stop the others. Rejects only where the first node gives no answer.
+ * Runs a command on all nodes of a cluster in parallel. Results are ordered by address. A node that fails or cannot be
+ * reached gives an entry with an `error`. Rejects only if the first node does not answer.
  */
 export function execute(
   cluster: ClusterLike,
   command: readonly Argument[],
   options: ExecuteOptions = {},
 ): Promise<ExecuteResult[]> {
-  if (command.length === 0) return Promise.reject(new RangeError('Name a command to execute'));
+  if (command.length === 0) return Promise.reject(invalidArgument('Name a command to execute'));
   return withReading(cluster, options, async ({ connections, signal }) => {
     const view = await look(connections, seedOf(cluster), signal);
     const chosen = view.nodes.filter(({ role }) =>

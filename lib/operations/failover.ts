@@ -1,67 +1,84 @@
-import { nodeError } from '../apply/context.ts';
-import { look } from '../apply/look.ts';
-import { lookSettled } from '../apply/settle.ts';
-import { hasCopiedMaster } from '../apply/steps/replicate-master.ts';
-import { formatAddress } from '../model/address.ts';
+import { claimThenLook } from '../apply/look-claimed.ts';
+import { wordsOnCondition } from '../findings/condition-words.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById } from '../model/view.ts';
+import { expandSlots, formatSlots, type SlotRange, toRanges } from '../model/slot.ts';
+import { type ClusterView, nodeById, nodeName, openSlotsOf } from '../model/view.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { look } from '../nodes/look.ts';
+import { lookSettled } from '../nodes/look-settled.ts';
+import { hasCopied } from '../nodes/replication.ts';
+import {
+  followersAfter,
+  requireFollowers,
+  requireForemost,
+  requireTakeable,
+} from '../nodes/require-promotable.ts';
+import { requireMember } from '../nodes/requirements.ts';
+import { answersAnything, requireSilentMaster } from '../nodes/silent-master.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { type FailoverMode, nodeRef } from '../plan/plan.ts';
+import { DEFAULTS } from '../settings.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 export interface FailoverOptions extends OperationOptions {
   /**
-   * `graceful`: the master hands over, and no write is lost. `force`: where the master gives no answer, by vote of the other
-   * masters. `takeover`: where too few masters live to vote.
+   * `graceful`: the master hands over, and no write is lost. `force`: by a vote of the other masters, if the master does not
+   * answer. `takeover`: without a vote, if too few masters are alive.
    * @default 'graceful'
    */
   readonly mode?: FailoverMode;
+  /**
+   * With the modes `force` and `takeover`, replace a master that runs: what only it has is lost. In any mode, go on if others could
+   * not follow the new master. @default false
+   */
+  readonly force?: boolean;
 }
 
 /**
- * Lets a replica take its master's place; a node that is a master already is left as it is. Resolves when every node that answers
- * holds it for the owner of the slots, and, after a graceful one, its former master for its replica.
- * Before a graceful one, moves that an earlier attempt left open are finished: a failover in their middle may lose keys.
- * Rejects with ClusterError `NODE_UNREACHABLE` where a graceful failover cannot be, or `NOT_REACHED`.
+ * Promotes a replica to replace its master. Does nothing if the node is a master already. Resolves when every node that
+ * answers reports it as the owner of the slots and, after a graceful failover, its former master as its replica.
+ * Before a graceful failover, it finishes moves that an earlier run left open: a failover in between may lose keys.
+ * Rejects with ClusterError `NODE_UNREACHABLE` if a graceful failover is not possible, `KEYS_IN_DOUBT` if the master runs that the
+ * mode would replace without its consent, `NOT_A_MASTER` or `SLOTS_NOT_HELD` if there is nothing to take over, `NOT_IN_CLUSTER` of a
+ * node that is alone, `NO_REPLICA` if others could not follow, or `NOT_REACHED`.
  */
 export function failover(replica: ClusterLike, options: FailoverOptions = {}): Promise<OperationResult> {
-  const { mode = 'graceful' } = options;
+  const { mode = DEFAULTS.failover.mode } = options;
   return withContext(replica, options, async (context) => {
     const seed = seedOf(replica);
-    // Where a failover has to be forced the nodes may have no way to agree before.
-    let view =
-      mode === 'graceful'
-        ? await lookSettled(context, seed)
-        : await look(context.connections, seed, context.signal);
+    // Before a forced failover, the nodes may be unable to agree.
+    let view = await claimThenLook(context, seed, () =>
+      mode === 'graceful' ? lookSettled(context, seed) : look(context.connections, seed, context.signal),
+    );
     const node = nodeById(view, view.seedId);
-    // Replicas know of no open slot, and Redis up to 7.0 loses sight of the owner of a slot that it imports, and stops serving.
-    if (mode === 'graceful' && node?.role === 'replica') view = await finishOpenSlots(context, view);
+    // Replicas of Redis do not know open slots. Up to 7.0, an importing one loses track of the slot's owner and stops serving.
+    if (mode === 'graceful' && node?.role === 'replica')
+      view = await finishOpenSlots(context, view, undefined, { replicas: true });
     if (!node) throw nodeError('NODES_DISAGREE', seed, `Node ${formatAddress(seed)} is not in its own view`);
     const draft = { operation: 'failover', masters: mastersOf(view) };
-    if (node.role === 'master') return carryOut(context, view.nodes, { ...draft, steps: [] });
+    if (node.role === 'master') {
+      // A node that was refused as a replica is a master, too: alone, and of nothing.
+      requireMember(view, 'It is the replica of no master');
+      // Others say so too: they agree who owns the slots.
+      return carryOut(context, view.nodes, { ...draft, steps: [] });
+    }
     const master = masterOf(view, node);
+    requireTakeable(view, node, master, mode);
     const isAlive = view.reports.has(master.id);
     if (mode === 'graceful') {
-      const name = formatAddress(master.address);
-      if (!isAlive) {
-        throw nodeError('NODE_UNREACHABLE', name, `Cannot fail over from ${name}: it gives no answer`, {
-          hint: 'Without its consent, losing what it has not replicated: --mode force',
-        });
-      }
-      if (!(await hasCopiedMaster(context, seed))) {
-        throw nodeError(
-          'NOT_REACHED',
-          seed,
-          `Cannot fail over to ${formatAddress(seed)}: its link to ${name} is down`,
-          {
-            hint: `See "INFO replication" on ${formatAddress(seed)}; it may still be copying its master`,
-          },
-        );
-      }
+      requireAnswering(view, seed, master);
+      await requireLink(context, view, node, seed, master);
+    } else {
+      await requireSilentMaster(context, view, seed, master);
+      await requireForemost(context, view, node, master);
+      warnOfOpenSlots(context, view, node, master);
     }
+    const followers = followersAfter(view, node, master);
+    await requireFollowers(context, view, followers, node, isAlive);
     const members = view.nodes.filter(({ id }) => view.reports.has(id) && (isAlive || id !== master.id));
     return carryOut(context, view.nodes, {
       ...draft,
@@ -75,12 +92,70 @@ export function failover(replica: ClusterLike, options: FailoverOptions = {}): P
       ],
       expect: {
         members: members.map(nodeRef),
-        owners: [{ id: node.id, slots: master.slots }],
-        ...(isAlive ? { replicas: [{ id: master.id, masterId: node.id }] } : {}),
-        // Other masters may be gone too: that is not for this to mend.
+        owners: [{ id: node.id, slots: mode === 'graceful' ? master.slots : withoutImported(view, master) }],
+        replicas: followers.map(({ id }) => ({ id, masterId: node.id })),
+        // Other masters may be gone too, but that is not the business of this operation.
         stateOk: mode === 'graceful',
       },
     });
+  });
+}
+
+function requireAnswering(view: ClusterView, seed: Address, master: NodeRecord): void {
+  if (view.reports.has(master.id)) return;
+  const name = formatAddress(master.address);
+  if (answersAnything(view, master.id)) {
+    const { says, hint, next } = wordsOnCondition(view, master.id);
+    throw nodeError('NODE_UNREACHABLE', name, `Cannot fail over from ${name}: it ${says}`, { hint, next });
+  }
+  throw nodeError('NODE_UNREACHABLE', name, `Cannot fail over from ${name}: it does not answer`, {
+    hint: 'Without its cooperation, writes that it has not replicated are lost',
+    next: [{ do: 'failover', node: formatAddress(seed), options: { mode: 'force' } }],
+  });
+}
+
+// A node that imports a slot takes no other node for its owner, until that is closed (clusterUpdateSlotsConfigWith).
+function withoutImported(view: ClusterView, { slots }: NodeRecord): readonly SlotRange[] {
+  const imported = new Set(
+    [...openSlotsOf(view)].flatMap(([slot, items]) =>
+      items.some(({ direction }) => direction === 'importing') ? [slot] : [],
+    ),
+  );
+  return imported.size === 0 ? slots : toRanges(expandSlots(slots).filter((slot) => !imported.has(slot)));
+}
+
+// A master that is down closes no slot, and others would wait for it in vain. Once it is replaced, the move can be finished.
+function warnOfOpenSlots(
+  { emit }: Context,
+  view: ClusterView,
+  replica: NodeRecord,
+  master: NodeRecord,
+): void {
+  const ends = new Set([replica.id, master.id]);
+  const marked = [...openSlotsOf(view)].filter(([, items]) =>
+    items.some(({ nodeId, peer }) => ends.has(nodeId) || ends.has(peer)),
+  );
+  const own = view.reports.get(replica.id)?.myself.openSlots ?? [];
+  const slots = [...new Set([...marked.map(([slot]) => slot), ...own.map(({ slot }) => slot)])];
+  if (slots.length === 0) return;
+  const [node, name] = [nodeName(view, replica.id), nodeName(view, master.id)];
+  const which = slots.length === 1 ? 'Slot' : 'Slots';
+  const message = `${which} ${formatSlots(slots.sort((a, b) => a - b))} of ${name} ${slots.length === 1 ? 'is' : 'are'} open: clients of ${node} may not find keys that have moved, and write them again. Repair the slots at once after the failover`;
+  emit({ type: 'warning', node, message });
+}
+
+async function requireLink(
+  context: Context,
+  view: ClusterView,
+  replica: NodeRecord,
+  seed: Address,
+  master: NodeRecord,
+): Promise<void> {
+  if (await hasCopied(context, view, { ...replica, address: seed }, master)) return;
+  const [name, node] = [formatAddress(master.address), formatAddress(seed)];
+  throw nodeError('NOT_REACHED', seed, `Cannot fail over to ${node}: it has no link to ${name}`, {
+    hint: `It may still be copying its master: see "INFO replication" on ${node}`,
+    next: [{ do: 'replicate', node: nodeName(view, master.id), target: node }],
   });
 }
 
@@ -89,6 +164,6 @@ function masterOf(view: ClusterView, { masterId, address }: NodeRecord): NodeRec
   if (master) return master;
   const name = formatAddress(address);
   throw nodeError('NODES_DISAGREE', name, `The master of ${name} is not known to the cluster`, {
-    hint: 'See what is wrong with: redis-trib check',
+    next: [{ do: 'check', cluster: name }],
   });
 }

@@ -1,14 +1,14 @@
-import { Connections } from '../apply/connections.ts';
-import { askNode } from '../apply/look.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
+import { Connections } from '../nodes/connections.ts';
+import { askNode } from '../nodes/look.ts';
 import type { ConnectionOptions, ControlOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import { traceOf } from '../plan/trace.ts';
 
 /**
- * The address of a node at which the cluster of a plan can be asked: of those that were in it and stay the first that answers,
- * and that has still the id it has in the plan if there is one. Rejects with ClusterError `NODE_UNREACHABLE` where none answers.
+ * Finds a node of a plan's cluster that answers: the first of the nodes that were members and stay, preferably one that
+ * still has its id from the plan. Rejects with ClusterError `NODE_UNREACHABLE` if none answers.
  */
 export async function findPlanNode(
   plan: Plan,
@@ -41,6 +41,6 @@ export async function findPlanNode(
   if (failure !== undefined && candidates.length === 1) throw failure;
   const why = failure === undefined ? 'it names none' : messageOf(failure);
   throw new ClusterError('NODE_UNREACHABLE', `No node of the plan answers: ${why}`, {
-    hint: 'Check that the servers run, and --map, --user and --tls',
+    hint: 'Make sure that the servers are running, and check how they are reached: address map, user and TLS',
   });
 }

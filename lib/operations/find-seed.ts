@@ -1,13 +1,13 @@
-import { unlessAborted } from '../apply/abort.ts';
-import { Connections } from '../apply/connections.ts';
-import { ClusterError, messageOf } from '../errors.ts';
+import { ClusterError, invalidArgument, messageOf } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { unlessAborted } from '../nodes/abort.ts';
+import { Connections } from '../nodes/connections.ts';
 import type { ConnectionOptions, ControlOptions } from '../options.ts';
 
 /**
- * Of several nodes of one cluster the first, in the order given, that answers; all are asked at once. A `warning` tells of
- * those before it that do not. Rejects with ClusterError `NODE_UNREACHABLE` where none answers, and with the error itself
- * where there is only one.
+ * Asks several nodes of one cluster in parallel and resolves to the first, in the order given, that answers. A `warning`
+ * event reports those before it that do not. Rejects with ClusterError `NODE_UNREACHABLE` if none answers, or with the
+ * node's own error if there is only one.
  */
 export async function findSeed(
   addresses: readonly AddressLike[],
@@ -15,7 +15,7 @@ export async function findSeed(
 ): Promise<string> {
   const parsed = addresses.map(parseAddress);
   const [only] = parsed;
-  if (!only) throw new RangeError('Name at least one node of the cluster');
+  if (!only) throw invalidArgument('Name at least one node of the cluster');
   const connections = new Connections(options);
   try {
     const asked = parsed.map((address) => connections.ask(address, ['PING'], { early: true }));
@@ -31,7 +31,7 @@ export async function findSeed(
       } catch (error) {
         options.signal?.throwIfAborted();
         if (parsed.length === 1) throw error;
-        failures.push(`${node} gives no answer: ${messageOf(error)}`);
+        failures.push(`${node} does not answer: ${messageOf(error)}`);
       }
     }
     throw new ClusterError(
@@ -39,7 +39,7 @@ export async function findSeed(
       `None of ${failures.length} nodes answers: ${failures.join('; ')}`,
       {
         address: formatAddress(only),
-        hint: 'Check the addresses, and that the servers run',
+        hint: 'Check the addresses, and that the servers are running',
       },
     );
   } finally {

@@ -1,49 +1,84 @@
-import type { Context } from '../apply/context.ts';
-import { findKeyEvidence } from '../apply/key-evidence.ts';
-import { lookToFix, requireAnswers } from '../apply/settle.ts';
+import { claimThenLook } from '../apply/look-claimed.ts';
 import { ClusterError } from '../errors.ts';
-import { failedNodes } from '../model/findings.ts';
+import { lostNodes } from '../model/condition.ts';
+import { holdersOf } from '../model/holders.ts';
 import { expandSlots, formatSlots } from '../model/slot.ts';
-import type { ClusterView } from '../model/view.ts';
+import { type ClusterView, slotOwners } from '../model/view.ts';
+import { askUnveiled } from '../move/set-slot.ts';
+import type { Context } from '../nodes/context.ts';
+import { findKeyEvidence } from '../nodes/key-evidence.ts';
+import { lookToFix } from '../nodes/look-settled.ts';
+import { requireAnswers, requireFound } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
 import { type FixPlan, planFix } from '../plan/fix.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { type Draft, nodeRef, type Step, type StepOf } from '../plan/plan.ts';
+import { strayAnswerOf } from '../plan/stray-answer.ts';
+import { DEFAULTS } from '../settings.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { requireDecided } from './finish-open-slots.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { warningOfLoss } from './warn-of-loss.ts';
 
 export interface FixOptions extends OperationOptions {
   /**
-   * Gives the slots of failed masters to others: the keys that only these had are lost. One that has a living replica is still
-   * left alone. With `force` it counts masters as failed that give no answer, though the cluster does not hold them for failed.
+   * Give the slots of failed masters to others: keys that only they had are lost. A master that has a replica which is not gone is
+   * left alone, and so is one that answers anything at any address. With `force`, masters that are silent count as failed even if the
+   * cluster does not consider them so.
    * @default false
    */
   readonly withUnreachableMasters?: boolean;
+  /**
+   * What happens to keys on a node that does not own their slot, other than copies equal to the owner's, which are always dropped.
+   * `keep`: they stay, and the call rejects with ClusterError `KEY_CONFLICT` or `KEYS_IN_DOUBT`, which names them. `bring`: those that
+   * the owner does not have go to it; it may have deleted them. `drop`: all of them are deleted there.
+   * @default 'keep'
+   */
+  readonly strayKeys?: 'keep' | 'bring' | 'drop';
+  /**
+   * A slot that only one end has open, with no key on the side that does not own it: `finish` the move, or `close` it where it is, as
+   * redis-cli does.
+   * @default 'finish'
+   */
+  readonly oneSided?: 'finish' | 'close';
 }
 
 /**
- * Mends the slots of a cluster: finishes the moves that were begun and closes what else is open, gives slots that nobody
- * serves to a master, and keys that lie on a node which does not own their slot to the owner.
- * What cannot be mended without guessing is left as it is, and the call rejects with ClusterError `OPEN_SLOT`, `SLOTS_UNCOVERED` or
- * `KEY_CONFLICT` after the rest is done.
+ * Repairs the slots of a cluster: finishes moves that were begun and closes other open slots, gives slots that no node
+ * serves to a master, and settles keys on nodes that do not own their slot with the owner: equal copies are dropped.
+ * Slots that cannot be repaired without guessing stay as they are, and the call rejects with ClusterError `OPEN_SLOT`,
+ * `SLOTS_UNCOVERED`, `KEY_CONFLICT` or `KEYS_IN_DOUBT` after the rest is done.
  */
 export function fixMigrating(cluster: ClusterLike, options: FixOptions = {}): Promise<OperationResult> {
   return withContext(cluster, options, async (context) => {
-    const view = await lookToFix(context, seedOf(cluster));
+    const seed = seedOf(cluster);
+    const view = await claimThenLook(context, seed, () => lookToFix(context, seed));
     const fix = await planFor(context, view, options);
-    if (fix.steps.length > 0 && !options.dryRun && !options.force) requireAnswers(view, 'mend slots');
-    const result = await carryOut(context, view.nodes, draftOf(view, fix));
+    const { dryRun, force } = context.settings;
+    if (fix.steps.length > 0 && !dryRun && !force) requireAnswers(view, 'repair slots');
+    const carry = () => carryOut(context, view.nodes, draftOf(view, fix));
+    const result = await warningOfLoss(context, fix.steps, carry);
     if (result.applied && fix.steps.length > 0) await requireMended(context, view, fix, options);
     requireDecided(view, fix);
+    if (fix.steps.length === 0 && !force)
+      requireAnswers(ownersAlone(view), 'make sure that all slots are in order');
+    requireFound(view);
     return result;
   });
 }
 
+// It is unknown what is open at an owner that does not answer here, and which keys of others it holds.
+function ownersAlone(view: ClusterView): ClusterView {
+  const owners = new Set(slotOwners(view));
+  return { ...view, unreachable: new Map([...view.unreachable].filter(([id]) => owners.has(id))) };
+}
+
 async function planFor(context: Context, view: ClusterView, options: FixOptions): Promise<FixPlan> {
-  const { withUnreachableMasters = false, force = false } = options;
-  const lost = withUnreachableMasters ? (force ? [...view.unreachable.keys()] : failedNodes(view)) : [];
-  return planFix(view, await findKeyEvidence(context, view, new Set(lost)));
+  const lost = options.withUnreachableMasters ? lostNodes(view, context.settings.force) : [];
+  return planFix(view, await findKeyEvidence(context, view, new Set(lost), askUnveiled), {
+    strayKeys: strayAnswerOf(options.strayKeys ?? DEFAULTS.fix.strayKeys),
+    closesOneSided: options.oneSided === 'close',
+  });
 }
 
 function draftOf(view: ClusterView, { steps, undecided }: FixPlan): Draft {
@@ -60,21 +95,23 @@ function ownerAfter(step: Step): { id: string; slots: StepOf<'close-slots'>['slo
   return step.type === 'close-slots' && !step.stayOpen ? [{ id: step.owner.id, slots: step.slots }] : [];
 }
 
-/** Looks again, and throws where there is still something to mend that was to be mended. */
+/** Looks again, and throws if a repair did not hold. */
 async function requireMended(
   context: Context,
   before: ClusterView,
   { undecided }: FixPlan,
   options: FixOptions,
 ): Promise<void> {
-  const after = await planFor(context, await lookToFix(context, before.seed), options);
+  const view = await lookToFix(context, before.seed);
+  const after = await planFor(context, view, options);
   const known = new Set(undecided.map(({ slot }) => slot));
   const slots = after.steps.flatMap((step) => ('slots' in step ? expandSlots(step.slots) : []));
   const left = [...slots, ...after.undecided.map(({ slot }) => slot)].filter((slot) => !known.has(slot));
   if (left.length === 0) return;
   throw new ClusterError('OPEN_SLOT', `Slots ${formatSlots(left)} are still not as they should be`, {
     openSlots: left,
-    hint: 'Another tool may be moving slots at the same time: run the same command again when it is done',
-    resumable: true,
+    hint: [...holdersOf(view, left), 'Another tool may be moving slots at the same time'].join('. '),
+    next: [{ do: 'retry', when: 'moves-done' }],
+    resumable: 'same-call',
   });
 }

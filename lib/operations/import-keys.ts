@@ -1,66 +1,85 @@
-import { type Command, type Connection, connect, type Reply, ReplyError } from '../../resp/index.ts';
-import { CLIENT_NAME } from '../apply/connections.ts';
-import { type Context, nodeError } from '../apply/context.ts';
-import { Owners } from '../apply/copy/owners.ts';
-import { deleteKeys, listKeys, readKeys } from '../apply/copy/read-keys.ts';
-import { Tally } from '../apply/copy/tally.ts';
-import { type WriteOptions, writeKeys } from '../apply/copy/write-keys.ts';
-import { contentOf } from '../apply/key-content.ts';
+import { lookClaimed } from '../apply/look-claimed.ts';
+import { askRdbVersions, convertKeys } from '../copy/conversion.ts';
+import { CopyTally } from '../copy/copy-tally.ts';
 import {
-  askClusterDatabases,
-  askDatabase,
-  databases,
-  type NodeInfo,
-  numberOf,
-  parseInfo,
-} from '../apply/node-info.ts';
-import { lookSettled, requireClosed, requireServing } from '../apply/settle.ts';
-import { ClusterError } from '../errors.ts';
-import { type Address, type AddressLike, formatAddress, mapAddress, parseAddress } from '../model/address.ts';
-import type { ClusterView } from '../model/view.ts';
+  contextBeside,
+  databasesOf,
+  type KeySource,
+  lookAtSource,
+  nodesToRead,
+  type SourceNode,
+} from '../copy/key-source.ts';
+import { Owners } from '../copy/owners.ts';
+import { deleteKeys, readKeys } from '../copy/read-keys.ts';
+import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
+import { surveySource } from '../copy/survey-source.ts';
+import { writeKeys } from '../copy/write-keys.ts';
+import { ClusterError, invalidArgument } from '../errors.ts';
+import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import type { LeftKeys } from '../model/left-keys.ts';
+import { type ClusterView, reachableMasters } from '../model/view.ts';
+import { unlessAborted } from '../nodes/abort.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { askClusterDatabases, askInfo, numberOf } from '../nodes/node-info.ts';
+import { notAMaster, requireClosed, requireServing } from '../nodes/requirements.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 
 export interface ImportOptions extends OperationOptions {
-  /** How to reach the source; nothing of it is sent to the cluster. @default no authentication, no TLS */
+  /** How to connect to the source. None of it is sent to the cluster. @default no authentication, no TLS */
   readonly source?: ConnectionOptions;
-  /** Databases of the source to import. @default all that hold keys */
+  /** The source is a node of another cluster: import the keys of all its masters. @default false */
+  readonly fromCluster?: boolean;
+  /** Read a replica of each master of that cluster, once it has what its master has. Not with `move`. @default false */
+  readonly fromReplicas?: boolean;
+  /** Databases of the source to import. @default all that have keys */
   readonly databases?: readonly number[];
-  /** Delete each key on the source once the cluster has it. One that is written meanwhile is kept. @default false */
+  /** Delete each key at the source once the cluster has it. A key written since it was read is kept. @default false */
   readonly move?: boolean;
-  /** Overwrite keys that the cluster has with another value. @default false */
+  /** Overwrite keys that exist in the cluster with another value. @default false */
   readonly replace?: boolean;
 }
 
-/** What was imported, or, after a dry run, would be. */
+/** What was imported or, after a dry run, would be. */
 export interface ImportResult {
   /** False after a dry run. */
   readonly applied: boolean;
   /** Address of the source. */
   readonly source: string;
-  /** Databases of the source, with their keys when they were counted, and the database of the cluster they go to. */
+  /** Addresses of the nodes that its keys are read from: the server itself, or nodes of its cluster. */
+  readonly nodes: readonly string[];
+  /** Databases of the source with their key counts at the start, and the database of the cluster that each goes to. */
   readonly databases: readonly { readonly db: number; readonly keys: number; readonly to: number }[];
-  /** Keys that were written. */
+  /** Number of keys written. */
   readonly keys: number;
-  /** Keys that the cluster had already with the same value. */
+  /** Number of keys that the cluster already had with the same value. */
   readonly same: number;
-  /** Keys that were deleted on the source. */
+  /**
+   * Number of keys whose value is written in another format than the source's, since the cluster does not read that. After a dry
+   * run, how many there are.
+   */
+  readonly converted: number;
+  /** After a dry run: the keys that the cluster cannot hold, by reason. */
+  readonly left: readonly LeftKeys[];
+  /** Number of keys deleted at the source. */
   readonly deleted: number;
-  /** Bytes of the keys that were written, in the form of DUMP. */
+  /** Bytes written, as DUMP payloads. */
   readonly bytes: number;
-  /** Milliseconds for all of it. */
+  /** Duration in milliseconds. */
   readonly elapsedMs: number;
 }
 
-/** Connections to the source that read side by side. */
-const READERS = 4;
-
 /**
- * Copies all keys of a standalone server into a cluster, with their times to live. Values go through this process, so neither has
- * to reach the other. What was imported already is found to be the same, so the same call goes on after an interruption.
- * It writes as any client does, so others may work on the cluster meanwhile.
- * Rejects with ClusterError `KEY_CONFLICT` where the cluster has keys with other values, which are kept, after all others are
- * imported; and before anything is written with `NOT_STANDALONE`, `NOT_A_MASTER`, `SLOTS_UNCOVERED`, `OPEN_SLOT` or `DATABASES_DIFFER`.
+ * Copies all keys of a standalone server, or of another cluster, to a cluster, with their expiry. Values go through this process, so
+ * source and cluster need not reach each other. Keys already imported are recognised, so the same call continues after an
+ * interruption. It writes like any client, so the cluster may be in use at the same time. Slots of a source cluster may move, and its
+ * masters fail over: what changed is read again.
+ * Before anything is written, rejects with ClusterError `OTHER_OPERATOR`, `NOT_STANDALONE`, `NOT_CLUSTER_ENABLED`, `SAME_CLUSTER`,
+ * `NOT_A_MASTER`, `NO_REPLICA`, `SLOTS_UNCOVERED`, `OPEN_SLOT` (of the target, unless `force`) or `DATABASES_DIFFER`; if the slots of the
+ * source never stay where they are, with `NOT_REACHED`. Values that the cluster does not read as the source writes them are converted,
+ * by the encodings of rdb.c.
+ * After all other keys are imported, rejects with `KEY_CONFLICT` if the cluster has keys with other values, which are kept, and
+ * with `KEYS_LEFT_BEHIND` if it cannot hold some.
  */
 export function importKeys(
   cluster: ClusterLike,
@@ -69,70 +88,91 @@ export function importKeys(
 ): Promise<ImportResult> {
   return withContext(cluster, options, async (context) => {
     const started = performance.now();
-    const from = parseAddress(source);
-    const readers: Connection[] = [];
+    const beside = contextBeside(context, options.source ?? {});
     try {
-      readers.push(await connectTo(from, options));
-      const info = await askSource(readers[0] as Connection);
-      requireStandalone(from, info, options);
-      const view = await lookSettled(context, seedOf(cluster));
+      const from = await openSource(beside, source, options);
+      const nodes = await nodesToRead(from, from.view);
+      const view = await lookClaimed(context, seedOf(cluster));
       requireServing(view, 'import');
-      requireClosed(view, 'import');
-      const sets = await match(context, view, from, info, options);
-      const nothing = { keys: 0, same: 0, deleted: 0, bytes: 0 };
-      const found = { source: formatAddress(from), databases: sets };
-      if (options.dryRun)
-        return { applied: false, ...found, ...nothing, elapsedMs: performance.now() - started };
-      for (let more = 1; more < READERS; more++) readers.push(await connectTo(from, options));
-      const done = await copyAll(context, view, from, readers, sets, options);
-      return { applied: true, ...found, ...done, elapsedMs: performance.now() - started };
+      // Keys of a slot that is moving are written again until its move has ended.
+      if (!context.settings.force) requireClosed(view, 'import');
+      requireOther(from, view);
+      const sets = await match(context, view, from, nodes, options);
+      const found = {
+        source: from.name,
+        nodes: nodes.map(({ address }) => formatAddress(address)),
+        databases: sets,
+      };
+      const formats = await askRdbVersions(
+        context,
+        reachableMasters(view).map(({ address }) => address),
+      );
+      if (context.settings.dryRun) {
+        const outlook = await surveySource(from, nodes, sets, formats);
+        const nothing = { keys: 0, same: 0, deleted: 0, bytes: 0 };
+        return { applied: false, ...found, ...nothing, ...outlook, elapsedMs: performance.now() - started };
+      }
+      const done = await copyAll(context, view, from, sets, formats, options);
+      return { applied: true, ...found, ...done, left: [], elapsedMs: performance.now() - started };
     } finally {
-      await Promise.allSettled(readers.map((reader) => reader.close()));
+      await beside.connections.close();
     }
   });
 }
 
 type Sets = ImportResult['databases'];
 
-function connectTo(announced: Address, { source = {}, signal }: ImportOptions): Promise<Connection> {
-  const { host, port } = mapAddress(source.addressMap, announced);
-  const { addressMap: _, ...rest } = source;
-  return connect({ ...rest, host, port, clientName: CLIENT_NAME, encoding: 'latin1', signal });
-}
-
-async function askSource(reader: Connection): Promise<NodeInfo> {
-  const replies = await reader.pipeline([
-    ['INFO', 'cluster'],
-    ['INFO', 'keyspace'],
-    ['INFO', 'replication'],
-  ]);
-  for (const reply of replies) if (reply instanceof ReplyError) throw reply;
-  return parseInfo(replies.map(String).join('\r\n'));
-}
-
-function requireStandalone(from: Address, info: NodeInfo, { move }: ImportOptions): void {
-  const name = formatAddress(from);
+async function openSource(context: Context, given: AddressLike, options: ImportOptions): Promise<KeySource> {
+  const { move = false, fromCluster = false, fromReplicas = false } = options;
+  if (fromReplicas && move)
+    throw invalidArgument('Keys cannot be moved from replicas: only masters delete keys');
+  if (fromReplicas && !fromCluster) throw invalidArgument('Only a cluster has replicas to import from');
+  const address = parseAddress(given);
+  const name = formatAddress(address);
+  const { connections, signal } = context;
+  await unlessAborted(connections.get(address), signal);
+  if (fromCluster) {
+    const view = await lookAtSource(context, address, whatOf(name));
+    return { address, name, context, view, fromReplicas };
+  }
+  const info = await askInfo(connections, address, ['cluster', 'replication']);
   if (numberOf(info, 'cluster_enabled') === 1) {
     throw nodeError('NOT_STANDALONE', name, `Cannot import from ${name}: it is a node of a cluster`, {
-      hint: 'Name a server that is not cluster enabled. Slots move between masters of one cluster with: redis-trib migrate_slots',
+      hint: 'Name a standalone server, or import from its whole cluster',
+      next: [
+        { do: 'retry', options: { fromCluster: true } },
+        { do: 'migrate-slots', node: name, when: 'same-cluster' },
+      ],
     });
   }
   if (move && info.get('role') === 'slave') {
-    throw nodeError('NOT_A_MASTER', name, `Cannot move keys from ${name}: it is a replica`, {
-      hint: 'Name its master, or leave the keys where they are',
-    });
+    const hint = 'Name its master, or leave the keys where they are';
+    throw notAMaster(name, `Cannot move keys from ${name}`, hint);
   }
+  return { address, name, context, view: undefined, fromReplicas };
 }
 
-/** Which database of the source goes to which of the cluster. */
+function whatOf(name: string): string {
+  return `import from ${name}`;
+}
+
+function requireOther({ name, view: source }: KeySource, view: ClusterView): void {
+  const ids = new Set(view.nodes.map(({ id }) => id));
+  if (!source?.nodes.some(({ id }) => ids.has(id))) return;
+  throw nodeError('SAME_CLUSTER', name, `Cannot import from ${name}: it is a node of the same cluster`, {
+    hint: 'Nothing was changed. Name a node of another cluster',
+  });
+}
+
+/** Maps each database of the source to a database of the cluster. */
 async function match(
   { connections }: Context,
   view: ClusterView,
-  from: Address,
-  info: NodeInfo,
+  from: KeySource,
+  nodes: readonly SourceNode[],
   { databases: wanted }: ImportOptions,
 ): Promise<Sets> {
-  const held = databases(info);
+  const held = await databasesOf(from.context, nodes);
   const chosen = wanted
     ? [...new Set(wanted)].map((db) => held.find((one) => one.db === db) ?? { db, keys: 0 })
     : held;
@@ -143,78 +183,54 @@ async function match(
   const list = chosen.map(({ db }) => db).join(', ');
   throw new ClusterError(
     'DATABASES_DIFFER',
-    `Cannot import databases ${list} of ${formatAddress(from)}: the cluster has ${there === 1 ? 'one database' : `${there} databases`}`,
-    { hint: 'Nothing was changed. Import them one by one, each goes to database 0: --db N' },
+    `Cannot import databases ${list} of ${from.name}: the cluster has ${there === 1 ? 'one database' : `${there} databases`}`,
+    {
+      hint: 'Nothing was changed. Import them one by one: each goes to database 0',
+      next: [{ do: 'retry', options: { databases: only?.db ?? 0 } }],
+    },
   );
 }
 
 async function copyAll(
   context: Context,
   view: ClusterView,
-  from: Address,
-  readers: readonly Connection[],
+  from: KeySource,
   sets: Sets,
+  formats: readonly number[],
   options: ImportOptions,
-): Promise<Pick<ImportResult, 'keys' | 'same' | 'deleted' | 'bytes'>> {
+): Promise<Pick<ImportResult, 'keys' | 'same' | 'converted' | 'deleted' | 'bytes'>> {
   const owners = new Owners(context, view.seed);
   await owners.refresh();
   const total = sets.reduce((sum, { keys }) => sum + keys, 0);
-  const tally = new Tally(context, { type: 'import-progress', source: formatAddress(from) }, total);
-  const [lister, ...others] = readers as [Connection, ...Connection[]];
-  for (const { db, to } of sets) {
-    for (const reader of others) await reader.command(['SELECT', db]);
-    const ahead = listKeys(lister, db);
-    let isOver = false;
-    // One list, from which each takes the next lot when it has copied the last. Where one fails the others end what they are at.
-    const ends = await Promise.allSettled(
-      others.map(async (reader) => {
-        try {
-          while (!isOver) {
-            context.signal?.throwIfAborted();
-            const { value: lot, done } = await ahead.next();
-            if (done) return;
-            await copyLot(context, owners, reader, lot, to, options, tally);
-          }
-        } finally {
-          isOver = true;
-        }
-      }),
-    );
-    const failed = ends.find((end) => end.status === 'rejected');
-    if (failed) throw failed.reason;
-  }
-  tally.requireNoConflicts();
+  const tally = new CopyTally(context, { type: 'import-progress', source: from.name }, total);
+  const targets = new Map(sets.map(({ db, to }) => [db, to]));
+  await scanKeys(from, {
+    what: whatOf(from.name),
+    databases: [...targets.keys()],
+    listing: { isBySlot: options.move === true && from.view !== undefined },
+    visit: (lot) => copyLot(context, owners, lot, targets.get(lot.db) ?? 0, formats, options, tally),
+  });
+  tally.requireAll();
   return tally.done;
 }
 
 async function copyLot(
   context: Context,
   owners: Owners,
-  reader: Connection,
-  lot: readonly string[],
+  { keys: names, reader, onElsewhere, isAgain }: KeyLot,
   to: number,
+  formats: readonly number[],
   { move = false, replace = false }: ImportOptions,
-  tally: Tally,
+  tally: CopyTally,
 ): Promise<void> {
-  const keys = await readKeys(reader, lot, move);
-  const how: WriteOptions = {
-    db: to,
-    replace,
-    contentOf: ({ key }) => contentOf((command) => askOne(reader, command), key),
-    contentAt: (address, key) =>
-      contentOf(async (command) => {
-        const [reply = null] = await askDatabase(context.connections, address, to, [command]);
-        return reply;
-      }, key),
-  };
-  const written = await writeKeys(context, owners, keys, how);
+  const { keys, left } = convertKeys(await readKeys(reader, names, move, onElsewhere), formats);
+  const written = await writeKeys(context, owners, keys, { db: to, replace });
   const copied = [...written.restored, ...written.same];
-  const changed = move ? await deleteKeys(reader, copied) : [];
-  tally.add(written.restored, written.same.length, move ? copied.length - changed.length : 0);
-  tally.differ(written.conflicts, changed);
-}
-
-async function askOne(reader: Connection, command: Command): Promise<Reply> {
-  const [reply = null] = await reader.pipeline([command]);
-  return reply;
+  const { deleted, changed } = move
+    ? await deleteKeys(reader, copied, onElsewhere)
+    : { deleted: 0, changed: [] };
+  // What is read again was counted before.
+  tally.add(written.restored, isAgain ? 0 : written.same.length, deleted);
+  tally.differ(written.conflicts, changed, isAgain);
+  tally.leave(left, written.unread, isAgain);
 }

@@ -1,52 +1,42 @@
-import type { Context } from '../apply/context.ts';
-import { nodeError } from '../apply/context.ts';
-import { lackingFunctions } from '../apply/functions.ts';
-import {
-  alreadyInCluster,
-  askNewcomer,
-  isAcquainted,
-  type Newcomer,
-  requireFresh,
-  requireNoKeys,
-} from '../apply/newcomer.ts';
-import { claim } from '../apply/operators.ts';
-import { lookSettled, requireServing } from '../apply/settle.ts';
-import { forget } from '../apply/steps/forget.ts';
-import { reset } from '../apply/steps/reset.ts';
-import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { type AddressLike, parseAddress } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
-import { type Expectation, unmet } from '../model/expectation.ts';
-import { isFailed, type NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById, openSlotsOf } from '../model/view.ts';
-import type { OperationOptions } from '../options.ts';
-import { type BalanceMove, type Balancer, BaseBalancer, baseBalancePlan } from '../plan/balance.ts';
+import type { Expectation } from '../model/expectation.ts';
+import { isFailed } from '../model/node.ts';
+import { SLOT_COUNT } from '../model/slot.ts';
+import { type ClusterView, nodeById } from '../model/view.ts';
+import type { Context } from '../nodes/context.ts';
+import { lackingFunctions } from '../nodes/functions.ts';
+import { alreadyInCluster } from '../nodes/newcomer.ts';
+import type { NewcomerOptions, OwnFunctions } from '../options.ts';
+import { type BalancePlan, type Balancer, balanceMoves } from '../plan/balance.ts';
 import { mastersOf, pickSlots } from '../plan/moves.ts';
-import {
-  type Draft,
-  type MoveStep,
-  type NodeReason,
-  type NodeRef,
-  nodeRef,
-  type Step,
-} from '../plan/plan.ts';
+import type { Draft, MoveStep, NodeReason, NodeRef, Step } from '../plan/plan.ts';
 import { moveReasons } from '../plan/reasons.ts';
-import { finishOpenSlots } from './finish-open-slots.ts';
-import { forgetGhosts } from './ghosts.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, withContext } from './cluster.ts';
+import {
+  answeringMembers,
+  type Joining,
+  lookForJoin,
+  membersAndNewcomer,
+  othersAnswering,
+} from './joining.ts';
 
-export interface JoinOptions extends OperationOptions {
+export interface JoinOptions extends NewcomerOptions {
   /**
-   * Says how much of the slots each master gets, or, by `balancePlan`, who gives how many to whom.
-   * @default every master alike
+   * Decides each master's share of the slots or, with `balancePlan`, the moves themselves.
+   * @default an equal share for every master
    */
   readonly balancer?: Partial<Balancer>;
+  /** Plans the moves in place of the balancer's own `balancePlan`, and is called with the balancer. @default `baseBalancePlan` */
+  readonly balancePlan?: BalancePlan;
 }
 
 /**
- * Adds a node to a cluster as a master and moves slots to it, until every master has its share.
- * Resolves when every node knows the new owners. Rejects with ClusterError before anything is changed where the node is
- * no fresh one or the cluster is not well; what was interrupted is finished by the same call.
+ * Adds a node to a cluster as a master and moves slots until every master has its share. Resolves when every node knows
+ * the new owners. Before anything is changed, rejects with a ClusterError if the node is not fresh or the cluster is not
+ * healthy. The same call finishes an interrupted run, and does nothing if the node is a member and all have their share already.
+ * A member with another share is refused with `ALREADY_IN_CLUSTER`: its address may be mistyped.
  */
 export function joinCluster(
   cluster: ClusterLike,
@@ -54,137 +44,72 @@ export function joinCluster(
   options: JoinOptions = {},
 ): Promise<OperationResult> {
   return withContext(cluster, options, async (context) => {
-    const joining = await lookAtBoth(context, cluster, node, true);
-    const moves = planBalance(joining, options.balancer);
-    const isDone = !joining.isNew && moves.length === 0 && joining.isSettled;
-    if (isDone && !joining.wasOpen) throw alreadyInCluster(joining.newcomer);
+    const joining = await lookForJoin(context, cluster, node, {
+      finishOpen: true,
+      functions: options.functions,
+    });
+    const { view, newcomer, node: joined } = joining;
+    if (newcomer.report.myself.role === 'replica') throw alreadyInCluster(newcomer);
+    const moves = planBalance(joining, options);
+    if (!joining.isNew && joining.isSettled) {
+      if (moves.length === 0) return carryOut(context, membersAndNewcomer(joining), doneAlready(joining));
+      if (!joining.wasOpen && !mayBeHalfJoined(view, joined.id))
+        throw alreadyInCluster(
+          newcomer,
+          'It is a member. If its share of the slots is to change, rebalance the cluster or move slots to it',
+        );
+    }
     const functions = await functionsFor(context, joining);
-    return carryOut(context, nodesOf(joining), planJoin('join', joining, moves, functions));
+    return carryOut(context, membersAndNewcomer(joining), planJoin('join', joining, moves, functions));
   });
 }
 
-/** Adds a node to a cluster as a master without slots. Otherwise like `joinCluster`. */
+/** Adds a node to a cluster as a master without slots, and does nothing if it is one. Otherwise like `joinCluster`. */
 export function joinNoLoad(
   cluster: ClusterLike,
   node: AddressLike,
-  options: OperationOptions = {},
+  options: NewcomerOptions = {},
 ): Promise<OperationResult> {
-  return withContext(cluster, options, async (context) => {
-    const joining = await lookAtBoth(context, cluster, node, false);
-    if (!joining.isNew && joining.isSettled) throw alreadyInCluster(joining.newcomer);
-    const functions = await functionsFor(context, joining);
-    return carryOut(context, nodesOf(joining), planJoin('join_no_load', joining, [], functions));
-  });
+  return withContext(cluster, options, (context) =>
+    addMaster(context, cluster, node, { functions: options.functions, mayBeDone: true }),
+  );
 }
 
-/** A cluster and a node that is to become, or by an earlier attempt has become, one of its members. */
-export interface Joining {
-  readonly view: ClusterView;
-  readonly newcomer: Newcomer;
-  readonly node: NodeRef;
-  /** False if the node knows the cluster, or the cluster the node, already. */
-  readonly isNew: boolean;
-  /** True if every member knows the node and serves. */
-  readonly isSettled: boolean;
-  /** True if slots were open, which an earlier attempt had left: finishing them may have been all there was to do. */
-  readonly wasOpen: boolean;
-}
-
-/** Looks at a cluster and at a node that is to join it. Rejects with ClusterError where it cannot. */
-export async function lookAtBoth(
+/** The same in a context. Without `mayBeDone`, refuses a member. */
+export async function addMaster(
   context: Context,
   cluster: ClusterLike,
   node: AddressLike,
-  finishOpen: boolean,
-): Promise<Joining> {
-  const [seed, address] = [seedOf(cluster), parseAddress(node)];
-  const newcomer = await askNewcomer(context, address);
-  const { myself } = newcomer.report;
-  const name = formatAddress(address);
-  const nudge = (seen: ClusterView): Promise<void> => forgetGhosts(context, seen, newcomer.report);
-  let view = await lookSettled(context, seed, myself.id, context.options.dryRun ? undefined : nudge);
-  if (view.seedId === myself.id) throw nodeError('SAME_NODE', name, `Same node: ${name} cannot join itself`);
-  const { records } = newcomer.report;
-  requireMember(
-    view,
-    records.length > 1 ? `Node ${name} is in one: name the two the other way round` : undefined,
-  );
-  requireServing(view, `add ${name}`);
-  const isNew = !isAcquainted(newcomer, view);
-  if (isNew) requireFresh(newcomer);
-  // Keys of a slot that it imports are those of an interrupted run, which is finished first.
-  if (myself.role === 'master' && myself.slots.length === 0 && myself.openSlots.length === 0)
-    requireNoKeys(newcomer);
-  if (!context.options.dryRun && isHalfForgotten(newcomer, view)) {
-    await renew(context, newcomer, view);
-    return lookAtBoth(context, cluster, node, finishOpen);
-  }
-  const wasOpen = !isNew && finishOpen && openSlotsOf(view).size > 0;
-  if (wasOpen) view = await finishOpenSlots(context, view, myself.id);
-  const ref = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
-  const joining = { view, newcomer, node: ref, isNew, isSettled: false, wasOpen };
+  {
+    functions: own,
+    mayBeDone = false,
+  }: { readonly functions?: OwnFunctions | undefined; readonly mayBeDone?: boolean } = {},
+): Promise<OperationResult> {
+  const joining = await lookForJoin(context, cluster, node, { functions: own });
+  const { role, slots } = joining.newcomer.report.myself;
+  const isDone = mayBeDone && role === 'master' && slots.length === 0;
+  if (!joining.isNew && joining.isSettled && !isDone) throw alreadyInCluster(joining.newcomer);
+  const functions = await functionsFor(context, joining);
+  return carryOut(context, membersAndNewcomer(joining), planJoin('join_no_load', joining, [], functions));
+}
+
+// Only waits until all members say so, as the run that did the rest would have.
+function doneAlready(joining: Joining): Draft {
+  const { view, node, newcomer } = joining;
+  const { slots } = nodeById(view, node.id) ?? newcomer.report.myself;
   return {
-    ...joining,
-    isSettled: !isNew && unmet({ members: membersOf(joining) }, view.reports).length === 0,
+    operation: 'join',
+    masters: mastersOf(view),
+    steps: [],
+    expect: { members: answeringMembers(joining), owners: [{ id: node.id, slots }] },
   };
 }
 
-// An empty master that knows the cluster while some members do not know it: they may have been made to forget it.
-function isHalfForgotten({ report: { myself, records } }: Newcomer, view: ClusterView): boolean {
-  const isEmpty = myself.role === 'master' && myself.slots.length === 0 && myself.openSlots.length === 0;
-  const isUnknown = [...view.reports.values()].some(
-    (report) => !report.records.some(({ id }) => id === myself.id),
-  );
-  const hasReplicas = [...records, ...view.nodes].some(({ masterId }) => masterId === myself.id);
-  return records.length > 1 && isEmpty && isUnknown && !hasReplicas;
-}
-
-// Whoever has forgotten a node makes the others forget it too, for a minute (CLUSTERMSG_EXT_TYPE_FORGOTTEN_NODE, Redis 7.2),
-// even where they have met it again since. So it comes back under a new id.
-async function renew(context: Context, { report }: Newcomer, view: ClusterView): Promise<void> {
-  const { myself, address } = report;
-  const node = nodeRef({ id: myself.id, address: { ...myself.address, ...address } });
-  const by = [...view.reports.values()]
-    .filter(({ records }) => records.some(({ id }) => id === myself.id))
-    .flatMap((other) => nodeById(view, other.myself.id) ?? [])
-    .filter(({ id }) => id !== myself.id)
-    .map(nodeRef);
-  const message = `${node.address} is known to some members only: it is reset, and comes in under a new node id`;
-  await claim(context, [...mastersOf(view), node]);
-  context.emit({ type: 'warning', node: node.address, message });
-  await forget(context, { type: 'forget', node, by });
-  await reset(context, node);
-}
-
-/** Throws unless the node that was asked first is in a cluster. */
-export function requireMember(view: ClusterView, hint?: string): void {
-  const report = view.reports.get(view.seedId);
-  if (report && (report.info.state === 'ok' || report.info.slotsAssigned > 0)) return;
-  const name = formatAddress(view.seed);
-  throw nodeError('NOT_IN_CLUSTER', name, `Node ${name} is not in a cluster`, {
-    hint: hint ?? 'Start one with: redis-trib start',
-  });
-}
-
-/** The members that answer, the joining node last. */
-export function membersOf({ view, node }: Pick<Joining, 'view' | 'node'>): NodeRef[] {
-  return [...othersOf({ view, node }), node];
-}
-
-function othersOf({ view, node }: Pick<Joining, 'view' | 'node'>): NodeRef[] {
-  return view.nodes.filter(({ id }) => view.reports.has(id) && id !== node.id).map(nodeRef);
-}
-
-/** The members and the joining node. */
-export function nodesOf({ view, newcomer: { report } }: Pick<Joining, 'view' | 'newcomer'>): NodeRecord[] {
-  if (nodeById(view, report.myself.id)) return [...view.nodes];
-  return [...view.nodes, { ...report.myself, address: { ...report.myself.address, ...report.address } }];
-}
-
-// Before the node is a member: what it cannot take is refused while nothing has changed.
-function functionsFor(context: Context, { view, newcomer, node }: Joining): Promise<Step[]> {
-  if (newcomer.report.myself.role !== 'master') return Promise.resolve([]);
-  return lackingFunctions(context, mastersOf(view), node);
+// Those of a new node were looked up before it was accepted.
+async function functionsFor(context: Context, joining: Joining): Promise<readonly Step[]> {
+  const { view, newcomer, node, functions } = joining;
+  if (functions) return functions;
+  return newcomer.report.myself.role === 'master' ? lackingFunctions(context, mastersOf(view), node) : [];
 }
 
 function planJoin(
@@ -194,13 +119,13 @@ function planJoin(
   functions: readonly Step[],
 ): Draft {
   const { view, node } = joining;
-  const meet: Step = { type: 'meet', nodes: [node], to: othersOf(joining), serving: true };
+  const meet: Step = { type: 'meet', nodes: [node], to: othersAnswering(joining), serving: true };
   const masters = [...mastersOf(view).filter(({ id }) => id !== node.id), node];
   return {
     operation,
     masters,
     steps: [...functions, ...(joining.isSettled ? [] : [meet]), ...moves],
-    expect: expectationOf(joining, moves),
+    expect: expectJoined(joining, moves),
     ...(moves.length > 0 ? { reasons: joinReasons(node, moves) } : {}),
   };
 }
@@ -210,7 +135,7 @@ function joinReasons(node: NodeRef, moves: readonly MoveStep[]): NodeReason[] {
   return reasons.map((one) => (one.id === node.id ? { id: one.id, text: 'joins' } : one));
 }
 
-function planBalance(joining: Joining, balancer: Partial<Balancer> = {}): MoveStep[] {
+function planBalance(joining: Joining, options: JoinOptions): MoveStep[] {
   const { view, newcomer, node } = joining;
   const records = view.nodes.filter(
     ({ id, role }) => id !== node.id && role === 'master' && view.reports.has(id),
@@ -219,18 +144,26 @@ function planBalance(joining: Joining, balancer: Partial<Balancer> = {}): MoveSt
     ...records.filter((record) => !isFailed(record)),
     nodeById(view, node.id) ?? newcomer.report.myself,
   ].map((record) => new ClusterNode(record, parseAddress(node.address).host));
-  const full: Balancer = hasWeight(balancer) ? balancer : Object.assign(new BaseBalancer(), balancer);
-  const moves: readonly BalanceMove[] = full.balancePlan
-    ? full.balancePlan(nodes, full)
-    : baseBalancePlan(nodes, full);
-  return pickSlots(moves, new Map([...mastersOf(view), node].map((ref) => [ref.id, ref])));
+  return pickSlots(
+    balanceMoves(nodes, options),
+    new Map([...mastersOf(view), node].map((ref) => [ref.id, ref])),
+  );
 }
 
-function hasWeight(balancer: Partial<Balancer>): balancer is Balancer {
-  return balancer.weight !== undefined;
+/**
+ * True if a member may be half way through joining: it has no slot yet, or all it has was taken from others in the last move of
+ * the cluster. A target takes a new config epoch with the slots that it gets (clusterBumpConfigEpochWithoutConsensus), and a source
+ * gives its lowest slots first, so a newcomer never gets the last slot of all.
+ */
+export function mayBeHalfJoined(view: ClusterView, id: string): boolean {
+  const node = nodeById(view, id);
+  if (!node || node.slots.length === 0) return true;
+  const hasLast = node.slots.some(([, last]) => last === SLOT_COUNT - 1);
+  const isNewest = view.nodes.every((other) => other.id === id || other.configEpoch < node.configEpoch);
+  return isNewest && !hasLast;
 }
 
-function expectationOf(joining: Joining, moves: readonly MoveStep[]): Expectation {
+function expectJoined(joining: Joining, moves: readonly MoveStep[]): Expectation {
   const owners = moves.map(({ target, slots }) => ({ id: target.id, slots }));
-  return { members: membersOf(joining), owners };
+  return { members: answeringMembers(joining), owners };
 }

@@ -1,26 +1,26 @@
-import { askNode } from '../apply/look.ts';
 import { compareAddresses } from '../model/address.ts';
 import { ClusterNode } from '../model/cluster-node.ts';
+import { askNode } from '../nodes/look.ts';
 import type { ConnectionOptions } from '../options.ts';
-import { type ClusterLike, seedOf, withReading } from './run.ts';
+import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 
 export interface ListOptions extends ConnectionOptions {
-  /** Stands in where a node does not know its own host. @default the host of the address that is asked */
+  /** Host for a node that does not know its own. @default the host of the address asked */
   readonly defaultHost?: string;
-  /** Leaves out nodes for which it returns false. @default every node is listed */
+  /** Only list nodes for which this returns true. @default all nodes */
   readonly filter?: (node: ClusterNode) => boolean;
   readonly signal?: AbortSignal;
 }
 
-/** The nodes of a cluster as one of them sees it. */
+/** The nodes of a cluster as one of them reports them. */
 export interface NodeList {
   /** Ordered by address. */
   readonly nodes: ClusterNode[];
-  /** The node that was asked, whether or not the filter leaves it in `nodes`. */
+  /** The node that was asked, even if the filter excludes it from `nodes`. */
   readonly myself: ClusterNode;
 }
 
-/** Lists the nodes that one node knows, itself included, those in handshake left out. */
+/** Lists the nodes that one node knows, including itself but not nodes in handshake. */
 export function listNodes(cluster: ClusterLike, options: ListOptions = {}): Promise<NodeList> {
   return withReading(cluster, options, async ({ connections }) => {
     const seed = seedOf(cluster);
@@ -32,7 +32,7 @@ export function listNodes(cluster: ClusterLike, options: ListOptions = {}): Prom
   });
 }
 
-/** Lists the masters that one node knows. Otherwise like `listNodes`. */
+/** Like `listNodes`, but lists only masters. */
 export function listMasters(cluster: ClusterLike, options: ListOptions = {}): Promise<NodeList> {
   const { filter = () => true } = options;
   return listNodes(cluster, { ...options, filter: (node) => node.master && filter(node) });

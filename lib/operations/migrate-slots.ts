@@ -1,6 +1,4 @@
-import { nodeError } from '../apply/context.ts';
-import { askNode } from '../apply/look.ts';
-import { lookSettled, requireServing } from '../apply/settle.ts';
+import { lookClaimed } from '../apply/look-claimed.ts';
 import {
   type Address,
   type AddressLike,
@@ -8,6 +6,7 @@ import {
   parseAddress,
   sameAddress,
 } from '../model/address.ts';
+import { holdersOf } from '../model/holders.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { expandSlots, formatSlots, type SlotsLike, toRanges } from '../model/slot.ts';
 import {
@@ -19,27 +18,29 @@ import {
   slotOwners,
   standIn,
 } from '../model/view.ts';
+import { nodeError } from '../nodes/context.ts';
+import { askNode } from '../nodes/look.ts';
+import { notAMaster, requireServing } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 export interface MigrateOptions extends OperationOptions {
   /**
-   * Takes slots that the target holds already for moved: for a run that follows an interrupted one. Where source or target
-   * has failed over since, the master that took over stands for it. Without it all that is an error, unless the cluster still
-   * shows the interrupted move by an open slot.
+   * Continue an interrupted run: slots that the target already has count as moved, and if source or target has failed over
+   * since, the new master stands in. Without it both are errors, unless an open slot still shows the interrupted move.
    * @default false
    */
   readonly resume?: boolean;
 }
 
 /**
- * Moves slots, numbers and inclusive `[first, last]` pairs, from one master to another.
- * Rejects with ClusterError `SAME_NODE`, `SLOTS_NOT_HELD`, `NOT_SAME_CLUSTER`, `NOT_A_MASTER` or `SLOTS_UNCOVERED` before
- * anything is changed; later with `MIGRATE_FAILED` or `KEY_CONFLICT`, which say which slots stay open.
+ * Moves slots, given as numbers and inclusive `[first, last]` pairs, from one master to another.
+ * Before anything is changed, rejects with ClusterError `SAME_NODE`, `SLOTS_NOT_HELD`, `NOT_SAME_CLUSTER`, `NOT_A_MASTER` or
+ * `SLOTS_UNCOVERED`; later with `MIGRATE_FAILED` or `KEY_CONFLICT`, which list the slots left open.
  */
 export function migrateSlots(
   source: ClusterLike,
@@ -52,9 +53,12 @@ export function migrateSlots(
     const [from, to] = [seedOf(source), parseAddress(target)];
     if (sameAddress(from, to))
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(from)} is source and target`);
-    let view = await lookSettled(context, from);
+    let view = await lookClaimed(context, from);
     const before = slotOwners(view);
-    const named = answeringAt(view, to) ?? (await askNode(context.connections, to, context.signal)).myself.id;
+    const member = answeringAt(view, to);
+    const stranger =
+      member === undefined ? await askNode(context.connections, to, context.signal) : undefined;
+    const named = member ?? stranger?.myself.id ?? '';
     if (named === view.seedId)
       throw nodeError('SAME_NODE', from, `Same node: ${formatAddress(to)} is ${formatAddress(from)}`);
     const now = { source: standIn(view, view.seedId)?.id, target: standIn(view, named)?.id };
@@ -64,17 +68,19 @@ export function migrateSlots(
     const haveParted = isResumed && now.source !== now.target;
     const sourceId = (haveParted ? now.source : undefined) ?? view.seedId;
     const targetId = (haveParted ? now.target : undefined) ?? named;
-    requireHeld(view, sourceId, wanted, before, isResumed ? targetId : undefined);
-    requireTarget(view, nodeById(view, targetId), formatAddress(to));
+    requireHeld(view, sourceId, wanted, before, targetId, isResumed);
+    requireTarget(view, nodeById(view, targetId), formatAddress(to), (stranger?.records.length ?? 1) > 1);
     requireServing(view, `move slots to ${formatAddress(to)}`);
     for (const [was, is] of [
       [view.seedId, sourceId],
       [named, targetId],
     ] as const) {
       if (was === is) continue;
-      const message = `${nodeName(view, was)} is a replica now: ${nodeName(view, is)}, its master, stands for it`;
+      const message = `${nodeName(view, was)} is a replica now: ${nodeName(view, is)}, its master, stands in for it`;
       context.emit({ type: 'warning', node: nodeName(view, was), message });
     }
+    // Slots that the target holds by then are an error to the same call.
+    if (!options.resume) context.account.onceMoved = 'with-resume';
     if (open.size > 0) view = await finishOpenSlots(context, view);
 
     const owners = slotOwners(view);
@@ -99,12 +105,12 @@ export function migrateSlots(
   });
 }
 
-/** Id of the node that has just answered at this very address. */
+/** Id of the node that just answered at exactly this address. */
 function answeringAt(view: ClusterView, address: Address): string | undefined {
   return view.nodes.find((node) => view.reports.has(node.id) && sameAddress(node.address, address))?.id;
 }
 
-// The trace of an interrupted move: the slot is open from here to there, or to or from one that has failed over since.
+// The trace of an interrupted move: the slot is open between source and target, either of which may have failed over since.
 function isBetween(
   view: ClusterView,
   open: readonly OpenSlotOfNode[],
@@ -122,14 +128,16 @@ function requireHeld(
   sourceId: string,
   wanted: readonly number[],
   owners: readonly (string | undefined)[],
-  targetId: string | undefined,
+  targetId: string,
+  isResumed: boolean,
 ): void {
   const missing = wanted.filter(
-    (slot) => owners[slot] !== sourceId && (targetId === undefined || owners[slot] !== targetId),
+    (slot) => owners[slot] !== sourceId && !(isResumed && owners[slot] === targetId),
   );
   if (missing.length === 0) return;
   const name = formatAddress(view.seed);
   const source = nodeById(view, sourceId);
+  const heir = standIn(view, sourceId)?.id;
   const held = new Set(source ? slotsOf(source) : []);
   const rest = wanted.filter((slot) => held.has(slot));
   throw nodeError(
@@ -137,28 +145,38 @@ function requireHeld(
     name,
     `Not all slot held by ${name}: it does not hold ${formatSlots(missing)}`,
     {
-      hint:
-        rest.length > 0
-          ? `Of these it holds ${formatSlots(rest)}. To go on after an interrupted run, use --resume`
-          : `See who holds them with: redis-trib list ${name}`,
+      hint: [
+        ...(rest.length > 0 ? [`Of these it holds ${formatSlots(rest)}`] : []),
+        ...holdersOf(view, missing, owners),
+      ].join('. '),
+      // With `resume`, the new master stands in for a source that has failed over.
+      next: missing.every((slot) => owners[slot] === targetId || owners[slot] === heir)
+        ? [{ do: 'resume', when: 'earlier-move' }]
+        : [],
     },
   );
 }
 
-function requireTarget(view: ClusterView, record: NodeRecord | undefined, name: string): void {
+function requireTarget(
+  view: ClusterView,
+  record: NodeRecord | undefined,
+  name: string,
+  hasCluster: boolean,
+): void {
   if (!record) {
     throw nodeError(
       'NOT_SAME_CLUSTER',
       name,
       `Two nodes are not in the same cluster: ${formatAddress(view.seed)} does not know ${name}`,
       {
-        hint: `Add it first with: redis-trib join_no_load ${formatAddress(view.seed)} ${name}`,
+        // A member of another cluster is not to be taken out of it.
+        next: hasCluster
+          ? [{ do: 'list', cluster: name }]
+          : [{ do: 'join-no-load', cluster: formatAddress(view.seed), node: name }],
       },
     );
   }
   if (record.role !== 'master') {
-    throw nodeError('NOT_A_MASTER', name, `Cannot move slots to ${name}: it is a replica`, {
-      hint: 'Name its master as the target',
-    });
+    throw notAMaster(name, `Cannot move slots to ${name}`, 'Name its master as the target');
   }
 }

@@ -1,15 +1,16 @@
 import { ClusterError } from '../errors.ts';
+import { holdersOf } from '../model/holders.ts';
 import { formatSlots, toRanges } from '../model/slot.ts';
 import { nodeById, slotOwners } from '../model/view.ts';
 import type { OperationOptions } from '../options.ts';
 import { expectationOf } from '../plan/from-view.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { type MoveStep, nodeRef } from '../plan/plan.ts';
-import { lookForBalance } from './reshard.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, withContext } from './run.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, withContext } from './cluster.ts';
+import { lookForBalance } from './look-for-balance.ts';
 
-/** Slots that somebody has chosen to go from one master to another, by node id. */
+/** Slots chosen to move from one master to another, given by node id. */
 export interface ChosenMove {
   readonly sourceId: string;
   readonly targetId: string;
@@ -17,8 +18,8 @@ export interface ChosenMove {
 }
 
 /**
- * Moves slots that were chosen before, in one plan. Rejects with ClusterError `SLOTS_NOT_HELD` where a source has them no
- * more, and like `reshard`, before anything is changed.
+ * Moves slots chosen earlier, in one plan. Before anything is changed, rejects with ClusterError `SLOTS_NOT_HELD` if a
+ * source no longer has its slots, and otherwise as `reshard` does.
  */
 export function movePlanned(
   cluster: ClusterLike,
@@ -38,12 +39,15 @@ export function movePlanned(
           'SLOTS_NOT_HELD',
           `Cannot ${name}: the cluster has changed, slots ${what} are not where they were`,
           {
-            hint: 'Nothing was changed. Run the same command again',
+            hint: ['Nothing was changed', ...holdersOf(view, gone, owners)].join('. '),
+            next: [{ do: 'retry' }],
           },
         );
       }
       return { type: 'move-slots', source: nodeRef(source), target: nodeRef(target), slots: toRanges(slots) };
     });
+    // The next choice is another one.
+    if (name === 'reshard') context.account.onceMoved = 'rest';
     return carryOut(context, view.nodes, {
       operation: name,
       masters: mastersOf(view),

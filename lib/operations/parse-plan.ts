@@ -5,23 +5,23 @@ import type { Plan } from '../plan/plan.ts';
 import { Misfit } from '../plan/read.ts';
 
 /**
- * Reads a plan that was saved as JSON. Every field is looked at: an unknown version, field or type of step is refused, and so are
- * slots, ids and addresses that are none. Throws a ClusterError `PLAN_INVALID` that names the field.
+ * Parses a plan saved as JSON and checks every field. Throws a ClusterError `PLAN_INVALID` that names the field for an
+ * unknown version, field or type of step, and for a slot, id or address that is invalid.
  */
 export function parsePlan(json: string): Plan {
   if (json.length > LONGEST_PLAN)
-    throw invalid(`it has ${json.length} characters, where ${LONGEST_PLAN} is the most`);
+    throw invalid(`it has ${json.length} characters, the maximum is ${LONGEST_PLAN}`);
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    // What the parser says repeats part of the text.
+    // The parser's message repeats part of the text.
     throw invalid('it is not JSON');
   }
   return checkPlan(value);
 }
 
-/** The same for a plan that is no text, or no more. */
+/** The same for a plan that is parsed JSON. */
 export function checkPlan(value: unknown): Plan {
   try {
     return readPlan(value);
@@ -32,21 +32,21 @@ export function checkPlan(value: unknown): Plan {
 
 function invalid(why: string): ClusterError {
   return new ClusterError('PLAN_INVALID', `Not a plan: ${why}`, {
-    hint: 'Make it anew with --dry-run --plan FILE',
+    next: [{ do: 'plan' }],
   });
 }
 
 /**
- * The plan that takes back what a plan does: slots and roles are as before after it, and nodes that it brought into the
- * cluster are out of it again, under a new node id. Asks nobody; the same plan gives the same inverse.
- * Throws a ClusterError `NOT_REVERSIBLE` for what cannot be taken back, as a hard reset or keys that were given up.
+ * The plan that undoes a plan: it restores slots and roles, and removes the nodes that the plan added, which get new node
+ * ids. Asks no node; the same plan gives the same inverse. Throws a ClusterError `NOT_REVERSIBLE` for a step that cannot be
+ * undone, such as a hard reset or slots taken without their keys.
  */
 export function inversePlan(plan: Plan): Plan {
   try {
     return invert(plan);
   } catch (error) {
     if (!(error instanceof Irreversible)) throw error;
-    const { address, hint, message } = error;
-    throw new ClusterError('NOT_REVERSIBLE', message, { address, hint });
+    const { address, next, message } = error;
+    throw new ClusterError('NOT_REVERSIBLE', message, { address, next, hint: 'Nothing was changed' });
   }
 }

@@ -1,36 +1,41 @@
-import { nodeError } from '../apply/context.ts';
-import { askNode } from '../apply/look.ts';
-import { lookSettled, requireAnswers, requireServing } from '../apply/settle.ts';
+import { lookClaimed } from '../apply/look-claimed.ts';
 import { formatAddress } from '../model/address.ts';
-import { failedNodes } from '../model/findings.ts';
+import { goneNodes } from '../model/condition.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById, openSlotsOf, replicasOf } from '../model/view.ts';
+import { nodeError } from '../nodes/context.ts';
+import { askNode } from '../nodes/look.ts';
+import { hasLeft } from '../nodes/newcomer.ts';
+import { requireAnswers, requireMember, requireServing } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
+import { stepsToFollowUp } from '../plan/del-node.ts';
+import { dissolving } from '../plan/dissolving.ts';
 import { planGiveAway } from '../plan/give-away.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { nodeRef } from '../plan/plan.ts';
 import { moveReasons } from '../plan/reasons.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
-import { requireMember } from './join-cluster.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
 
 /**
- * Takes a node out of its cluster: moves its slots to the other masters, makes every node forget it, and resets it hard,
- * so that it can join again at once under a new node id.
- * Rejects with ClusterError `NOT_IN_CLUSTER`, `LAST_NODE`, `HAS_REPLICAS`, `SLOTS_UNCOVERED` or `NODE_UNREACHABLE` before
- * anything is changed; what was interrupted is finished by the same call.
+ * Removes a node from its cluster: moves its slots to the other masters, makes nodes that follow a replica follow its master,
+ * makes every node forget it, and resets it (hard), so that it can join again immediately under a new node id.
+ * Before anything is changed, rejects with ClusterError `NOT_IN_CLUSTER`, `LAST_NODE`, `HAS_REPLICAS`, `SLOTS_UNCOVERED` or
+ * `NODE_UNREACHABLE`. The same call finishes an interrupted run, and does nothing if the node has left already.
  */
 export function quitCluster(node: ClusterLike, options: OperationOptions = {}): Promise<OperationResult> {
   return withContext(node, options, async (context) => {
     const seed = seedOf(node);
     const name = formatAddress(seed);
-    // An interrupted run may have made some of the others, or all of them, forget the node already.
-    const { myself } = await askNode(context.connections, seed, context.signal);
-    let view = await lookSettled(context, seed, myself.id);
+    // An interrupted run may already have made some or all of the other nodes forget this one.
+    const report = await askNode(context.connections, seed, context.signal);
+    const { myself } = report;
+    if (hasLeft(report)) return carryOut(context, [myself], { operation: 'quit', masters: [], steps: [] });
+    let view = await lookClaimed(context, seed, myself.id);
     requireMember(view);
     let leaver = leaverOf(view);
-    if (leaver.role === 'master') requireLeavable(view, leaver);
+    if (leaver.role === 'master') requireSafeToQuit(view, leaver);
     if (leaver.role === 'master' || wasMoving(view, leaver)) {
       view = await finishOpenSlots(context, view);
       leaver = leaverOf(view);
@@ -40,28 +45,35 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
     const moves = leaver.role === 'master' && leaver.slots.length > 0 ? planGiveAway(leaver, takers) : [];
     if (moves.length > 0) requireServing(view, `move the slots of ${name} away`);
     else requireAnswers(view, `take ${name} out`);
-    for (const id of failedNodes(view)) {
+    for (const id of goneNodes(view)) {
       const lost = nodeById(view, id);
       const message = `${lost ? formatAddress(lost.address) : id} has failed and cannot be told to forget ${name}`;
       context.emit({ type: 'warning', message });
     }
     const ref = nodeRef(leaver);
+    const followed = leaver.role === 'replica' ? stepsToFollowUp(view, leaver) : [];
     return carryOut(context, view.nodes, {
       operation: 'quit',
       masters: mastersOf(view),
-      steps: [...moves, { type: 'forget', node: ref, by: others.map(nodeRef) }, { type: 'reset', node: ref }],
+      steps: [
+        ...moves,
+        ...followed,
+        { type: 'forget', node: ref, by: others.map(nodeRef) },
+        { type: 'reset', node: ref },
+      ],
       ...(moves.length > 0 ? { reasons: moveReasons(moves, 'leaves', 'takes an equal share') } : {}),
       expect: {
         members: others.map(nodeRef),
         gone: [leaver.id],
         owners: moves.map(({ target, slots }) => ({ id: target.id, slots })),
+        replicas: followed.map(({ replica, master }) => ({ id: replica.id, masterId: master.id })),
         stateOk: moves.length > 0,
       },
     });
   });
 }
 
-// Of a replica: its master, which may have taken over from it in the middle of an earlier run, is at one end of an open slot.
+// For a replica: its master may have taken over from it during an earlier run, and is then one end of an open slot.
 function wasMoving(view: ClusterView, { id, masterId }: NodeRecord): boolean {
   const items = [...openSlotsOf(view).values()].flat();
   return items.some(({ nodeId, peer }) => [id, masterId].includes(peer) || nodeId === masterId);
@@ -74,9 +86,9 @@ function leaverOf(view: ClusterView): NodeRecord {
   return leaver;
 }
 
-function requireLeavable(view: ClusterView, leaver: NodeRecord): void {
+function requireSafeToQuit(view: ClusterView, leaver: NodeRecord): void {
   const name = formatAddress(view.seed);
-  const failed = new Set(failedNodes(view));
+  const failed = new Set(goneNodes(view));
   const others = view.nodes.filter(
     ({ id, role }) => id !== leaver.id && role === 'master' && !failed.has(id),
   );
@@ -84,9 +96,10 @@ function requireLeavable(view: ClusterView, leaver: NodeRecord): void {
     throw nodeError(
       'LAST_NODE',
       name,
-      `This is the last node: ${name} has no other master to give its slots to`,
+      `This is the last node: ${name} cannot give its slots to another master`,
       {
-        hint: `To end the cluster, empty it and run: redis-trib shutdown ${name}`,
+        hint: 'To dissolve the cluster, empty it first',
+        next: dissolving(view, leaver.id),
       },
     );
   }
@@ -94,7 +107,7 @@ function requireLeavable(view: ClusterView, leaver: NodeRecord): void {
   if (replicas.length > 0) {
     const names = replicas.map(({ address }) => formatAddress(address)).join(', ');
     throw nodeError('HAS_REPLICAS', name, `The master still has slaves: ${names}`, {
-      hint: `Take them out first with: redis-trib quit ${replicas[0] ? formatAddress(replicas[0].address) : ''}`,
+      next: replicas.map(({ address }) => ({ do: 'quit', node: formatAddress(address) })),
     });
   }
 }

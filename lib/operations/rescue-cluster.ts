@@ -1,127 +1,164 @@
-import { type Context, nodeError } from '../apply/context.ts';
-import { lackingFunctions } from '../apply/functions.ts';
-import { askNewcomer, isAcquainted, requireFresh, requireNoKeys } from '../apply/newcomer.ts';
-import { lookSettled } from '../apply/settle.ts';
-import { findStrayKeys } from '../apply/stray-keys.ts';
-import { ClusterError, messageOf } from '../errors.ts';
-import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
-import { failedNodes } from '../model/findings.ts';
+import { admit } from '../apply/admit.ts';
+import { claimThenLook } from '../apply/look-claimed.ts';
+import { giveNewId } from '../apply/new-id.ts';
+import { ClusterError } from '../errors.ts';
+import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
+import { type Address, type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { conditionOf, lostNodes } from '../model/condition.ts';
+import { openOn } from '../model/holders.ts';
 import { expandSlots, formatSlots } from '../model/slot.ts';
-import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
+import { type ClusterView, nodeName, openSlotsOf, slotOwners } from '../model/view.ts';
+import { askUnveiled } from '../move/set-slot.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { lackingFunctions } from '../nodes/functions.ts';
+import { lookSettled } from '../nodes/look-settled.ts';
+import { askNewcomer, besideMember, isAcquainted, requireFresh, requireNoKeys } from '../nodes/newcomer.ts';
+import { requireAddress } from '../nodes/requirements.ts';
+import { findStrayKeys } from '../nodes/stray-keys.ts';
 import type { OperationOptions } from '../options.ts';
 import { type Draft, nodeRef } from '../plan/plan.ts';
 import { planRescue } from '../plan/rescue.ts';
-import { nodesOf } from './join-cluster.ts';
-import { carryOut, type OperationResult } from './result.ts';
-import { type ClusterLike, seedOf, withContext } from './run.ts';
+import { unservedSlots } from '../plan/unserved.ts';
+import { carryOut, type OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf, withContext } from './cluster.ts';
+import { membersAndNewcomer } from './joining.ts';
+import { warningOfLoss } from './warn-of-loss.ts';
 
 export interface RescueOptions extends OperationOptions {
   /**
-   * Counts masters as lost that give no answer though the cluster has not declared them failed, as where too few masters
-   * live to declare it. Their keys are lost for good.
+   * Treat masters that do not answer as lost even if the cluster has not declared them failed, for example because too few
+   * masters are alive to do so. Their keys are lost for good.
    * @default false
    */
   readonly force?: boolean;
 }
 
 /**
- * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost; nothing is done where
- * every slot is served. Rejects with ClusterError before anything is changed where a master is only slow (`NODE_UNREACHABLE`),
- * has a living replica that holds its keys (`HAS_REPLICAS`), or where another master holds keys of these slots, which nobody
- * would find any more (`KEYS_IN_DOUBT`).
+ * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost. Does nothing if every
+ * slot is served. Before anything is changed, rejects with a ClusterError if a master may only be slow (`NODE_UNREACHABLE`),
+ * has a living replica with its keys (`HAS_REPLICAS`), or if another master holds keys of these slots, which no client
+ * could reach any more (`KEYS_IN_DOUBT`).
  */
 export function rescueCluster(
   cluster: ClusterLike,
   node: AddressLike,
   options: RescueOptions = {},
 ): Promise<OperationResult> {
-  return withContext(cluster, options, async (context) => {
-    const seed = seedOf(cluster);
-    const newcomer = await askNewcomer(context, parseAddress(node));
-    const { myself } = newcomer.report;
-    const name = formatAddress(parseAddress(node));
-    const view = await lookSettled(context, seed, myself.id);
-    if (view.seedId === myself.id)
-      throw nodeError('SAME_NODE', name, `Same node: ${name} cannot rescue itself`);
-    const lost = new Set(options.force ? view.unreachable.keys() : failedNodes(view));
-    if (!options.force) requireCertainty(view, lost);
-    requireNoLivingReplica(view, lost);
-    const taker = nodeRef({ id: myself.id, address: { ...myself.address, ...parseAddress(node) } });
-    const plan = planRescue(view, taker, lost);
-    const members = [
-      ...view.nodes.filter(({ id }) => view.reports.has(id) && id !== taker.id).map(nodeRef),
-      taker,
-    ];
-    // An interrupted run may have given all slots already, and not seen to it that all know.
-    const isMember = isAcquainted(newcomer, view);
-    const nodes = nodesOf({ view, newcomer });
-    if (plan.steps.length === 0)
-      return carryOut(context, nodes, isMember ? { ...plan, expect: { members } } : plan);
-    requireNobodys(view, plan);
-    if (!isMember) {
-      requireFresh(newcomer);
-      requireNoKeys(newcomer);
-    }
-    await requireNoKeysLeft(context, view, plan, taker.id, options.force === true);
-    const owners = plan.steps.flatMap((step) =>
-      step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
-    );
-    const functions = await lackingFunctions(context, plan.masters, taker);
-    const steps = [...functions, ...plan.steps];
-    return carryOut(context, nodes, { ...plan, steps, expect: { members, owners } });
-  });
+  return withContext(cluster, options, (context) => rescue(context, seedOf(cluster), node));
+}
+
+async function rescue(context: Context, seed: Address, node: AddressLike): Promise<OperationResult> {
+  const address = parseAddress(node);
+  const look = async () => {
+    const asked = await besideMember(context, seed, address, () => askNewcomer(context, address));
+    return { newcomer: asked, view: await lookSettled(context, seed, asked.report.myself.id) };
+  };
+  const { newcomer, view } = await claimThenLook(context, seed, look, [address]);
+  const { myself } = newcomer.report;
+  const name = formatAddress(address);
+  if (view.seedId === myself.id)
+    throw nodeError('SAME_NODE', name, `Same node: ${name} cannot rescue itself`);
+  const { force } = context.settings;
+  const lost = new Set(lostNodes(view, force));
+  if (!force) requireCertainty(view, lost);
+  requireNoKeeper(view, lost);
+  const taker = nodeRef({ id: myself.id, address: { ...myself.address, ...parseAddress(node) } });
+  const plan = planRescue(view, taker, lost);
+  const members = [
+    ...view.nodes.filter(({ id }) => view.reports.has(id) && id !== taker.id).map(nodeRef),
+    taker,
+  ];
+  // An interrupted run may have assigned all slots without waiting until all nodes know.
+  const isMember = isAcquainted(newcomer, view);
+  const nodes = membersAndNewcomer({ view, newcomer });
+  if (plan.steps.length === 0) requireOwnersAnswer(view);
+  if (plan.steps.length === 0)
+    return carryOut(context, nodes, isMember ? { ...plan, expect: { members } } : plan);
+  requireNobodys(view, plan);
+  if (!isMember) {
+    requireFresh(newcomer);
+    requireAddress(newcomer.report, 'rescue');
+    requireNoKeys(newcomer);
+  }
+  await requireNoKeysLeft(context, view, plan, taker.id, force);
+  const admitted = isMember ? undefined : await admit(context, { node: taker, masters: plan.masters });
+  if (!isMember && (await giveNewId(context, newcomer.report))) return rescue(context, seed, node);
+  const owners = plan.steps.flatMap((step) =>
+    step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
+  );
+  const functions = admitted ?? (await lackingFunctions(context, plan.masters, taker));
+  const steps = [...functions, ...plan.steps];
+  const draft = { ...plan, steps, expect: { members, owners } };
+  return warningOfLoss(context, steps, () => carryOut(context, nodes, draft));
 }
 
 function requireCertainty(view: ClusterView, lost: ReadonlySet<string>): void {
   for (const [id, error] of view.unreachable) {
     if (lost.has(id)) continue;
-    const name = nodeName(view, id);
-    throw nodeError(
-      'NODE_UNREACHABLE',
-      name,
-      `Cannot rescue: ${name} gives no answer, but the cluster does not hold it for failed: ${messageOf(error)}`,
-      {
-        hint: 'It may only be slow. Wait until it is declared failed; if too few masters live to declare it, use --force: its keys are lost then',
-        cause: error,
-      },
-    );
+    throw notGone(view, id, error, true);
   }
 }
 
-// A slot that nobody owns may be on its way, and its keys with the node that imports it.
+// With force, others may have a link to it: then its slots are served, but we cannot tell that they will be.
+function requireOwnersAnswer(view: ClusterView): void {
+  const absent = slotOwners(view).find((owner) => owner !== undefined && !view.reports.has(owner));
+  if (absent !== undefined) throw notGone(view, absent, view.unreachable.get(absent), false);
+}
+
+function notGone(view: ClusterView, id: string, cause: Error | undefined, mayForce: boolean): ClusterError {
+  const name = nodeName(view, id);
+  const { says, hint, next } = wordsOnCondition(view, id);
+  const isSilent = conditionOf(view, id).kind === 'silent';
+  return nodeError('NODE_UNREACHABLE', name, `Cannot rescue: ${name} ${says}`, {
+    hint: isSilent ? 'It may only be slow. If it is given up, its keys are lost' : hint,
+    next:
+      isSilent && mayForce
+        ? [
+            { do: 'wait', when: 'declared-failed' },
+            { do: 'retry', options: { force: true }, when: 'never-declared-failed' },
+          ]
+        : next,
+    cause,
+  });
+}
+
+// A slot without an owner may be in the middle of a move, with its keys on the importing node.
 function requireNobodys(view: ClusterView, { steps }: Draft): void {
   const open = openSlotsOf(view);
   const between = steps
     .flatMap((step) => (step.type === 'take-slots' && step.from.length === 0 ? expandSlots(step.slots) : []))
     .filter((slot) => open.has(slot));
   if (between.length === 0) return;
-  throw new ClusterError('OPEN_SLOT', `Cannot rescue: slots ${formatSlots(between)} are open`, {
+  const where = openOn(view, between).join(' and ');
+  throw new ClusterError('OPEN_SLOT', `Cannot rescue: slots ${formatSlots(between)} are open on ${where}`, {
     openSlots: between,
-    hint: `Finish the move first with: redis-trib fix ${formatAddress(view.seed)}`,
+    next: [{ do: 'fix', cluster: formatAddress(view.seed) }],
   });
 }
 
-// A replica that has not taken over yet holds the keys that a rescue would give up.
-function requireNoLivingReplica(view: ClusterView, lost: ReadonlySet<string>): void {
-  const owners = new Set(slotOwners(view));
-  for (const id of lost) {
-    const replica = owners.has(id) ? replicasOf(view, id).find((one) => view.reports.has(one.id)) : undefined;
-    if (!replica) continue;
-    const [name, master] = [formatAddress(replica.address), nodeName(view, id)];
-    throw nodeError(
-      'HAS_REPLICAS',
-      name,
-      `Cannot rescue: ${name}, a replica of ${master}, is alive and holds its keys`,
-      {
-        hint: `Wait for its failover, or let it take over: redis-trib failover ${name} --mode force, or --mode takeover where too few masters live to vote`,
-      },
-    );
+// A master that is not gone has its keys, and so has a replica that has not taken over yet.
+function requireNoKeeper(view: ClusterView, lost: ReadonlySet<string>): void {
+  const kept = unservedSlots(view, lost).find(({ keeper }) => keeper !== undefined);
+  const { owner, keeper } = kept ?? {};
+  if (owner === undefined || keeper === undefined) return;
+  if (owner === keeper) throw notGone(view, owner, view.unreachable.get(owner), false);
+  const [name, master] = [nodeName(view, keeper), nodeName(view, owner)];
+  if (!view.reports.has(keeper)) {
+    const { says, ...advice } = wordsOnCondition(view, keeper);
+    const message = `Cannot rescue: ${name}, a replica of ${master}, may hold its keys: it ${says}`;
+    throw nodeError('HAS_REPLICAS', name, message, advice);
   }
+  throw nodeError(
+    'HAS_REPLICAS',
+    name,
+    `Cannot rescue: ${name}, a replica of ${master}, is alive and holds its keys`,
+    { next: [{ do: 'wait', when: 'elected' }, ...takeovers(view, keeper, owner)] },
+  );
 }
 
 /**
- * Keys of a slot that are on a living master are what is left of it: with another owner no client would find them, and a later
- * `fix` could take them for stale. Some that a node does not show may be of such a slot: it is waited until they are gone.
+ * Keys of a lost slot on a living master are all that is left of it: under a new owner no client could reach them, and a
+ * later repair might treat them as stale. Keys that a node hides may belong to such a slot, so wait until there are none.
  */
 async function requireNoKeysLeft(
   { connections }: Context,
@@ -135,7 +172,7 @@ async function requireNoKeysLeft(
     takes.flatMap(({ slots, from }) => expandSlots(slots).map((slot) => [slot, from.length > 0])),
   );
   const seed = formatAddress(view.seed);
-  const found = await findStrayKeys(connections, view, { unveil: true });
+  const found = await findStrayKeys(connections, view, { unveil: askUnveiled });
   const holders = found
     .filter(({ id }) => id !== takerId)
     .map(({ id, counts, hidden }) => {
@@ -155,13 +192,14 @@ async function requireNoKeysLeft(
       ({ name, slots, keys }) => `${name} holds ${keys} keys of slots ${formatSlots(slots)}`,
     );
     const ofFailed = holding.some(({ slots }) => slots.some((slot) => isLost.get(slot)));
-    const flags = `${ofFailed ? ' --with-unreachable-masters' : ''}${ofFailed && force ? ' --force' : ''}`;
+    const options = ofFailed ? { withUnreachableMasters: true, ...(force ? { force } : {}) } : undefined;
     throw nodeError(
       'KEYS_IN_DOUBT',
       first.name,
-      `Cannot rescue: ${each.join(', ')}, which clients would not find`,
+      `Cannot rescue: ${each.join(', ')}, which clients could not reach`,
       {
-        hint: `Give these slots to who holds their keys: redis-trib fix ${seed}${flags}`,
+        hint: 'Give these slots to the nodes that hold their keys',
+        next: [{ do: 'fix', cluster: seed, ...(options ? { options } : {}) }],
       },
     );
   }
@@ -170,7 +208,7 @@ async function requireNoKeysLeft(
   throw nodeError(
     'KEYS_IN_DOUBT',
     veiled.name,
-    `Cannot rescue: ${veiled.name} holds ${veiled.hidden} keys of slots it does not own which it does not show`,
-    { hint: 'It may be deleting them: run the same command again when it is done' },
+    `Cannot rescue: ${veiled.name} holds ${veiled.hidden} hidden keys of slots it does not own`,
+    { hint: 'It may be deleting them', next: [{ do: 'retry', when: 'settled' }] },
   );
 }

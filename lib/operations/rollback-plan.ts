@@ -1,25 +1,26 @@
 import { requireNoOtherTask } from '../apply/atomic-tasks.ts';
-import type { Context } from '../apply/context.ts';
-import { nodeError } from '../apply/context.ts';
-import { askNewcomer } from '../apply/newcomer.ts';
-import { inParallel } from '../apply/parallel.ts';
-import { lookForPlan } from '../apply/sight.ts';
 import { parseAddress } from '../model/address.ts';
+import { countSlots } from '../model/node.ts';
 import { nodeById, nodeName } from '../model/view.ts';
+import type { Context } from '../nodes/context.ts';
+import { nodeError } from '../nodes/context.ts';
+import { lookForPlan } from '../nodes/look-for-plan.ts';
+import { askNewcomer, emptying } from '../nodes/newcomer.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
-import { type Difference, nodesNow, type Sight, standingOf } from '../plan/standing.ts';
+import { type Difference, nodesNow, type PlanView, standingOf } from '../plan/standing.ts';
 import { traceOf } from '../plan/trace.ts';
 import { carryOutChecked, requireReady, requireSame } from './apply-plan.ts';
+import type { OperationResult } from './carry-out.ts';
+import { type ClusterLike, seedOf } from './cluster.ts';
 import { checkPlan, inversePlan } from './parse-plan.ts';
-import type { OperationResult } from './result.ts';
-import { type ClusterLike, seedOf } from './run.ts';
 
 /**
- * Takes back what was done of a plan, all of it or a part: slots go back where they were, roles too, and nodes that it brought
- * in leave. The same call finishes a rollback that was interrupted.
- * Rejects with ClusterError `PLAN_STALE` as `applyPlan` does, with `NOT_REVERSIBLE` for what cannot be taken back, and with
- * `NODE_NOT_EMPTY` where keys would be lost, before anything is changed.
+ * Undoes the part of a plan that was done: restores slots and roles, and removes the nodes that it added. The same call
+ * finishes an interrupted rollback.
+ * Before anything is changed, rejects with ClusterError `PLAN_STALE` as `applyPlan` does, `NOT_REVERSIBLE` for a step that
+ * cannot be undone, or `NODE_NOT_EMPTY` if keys would be lost.
  */
 export async function rollbackPlan(
   cluster: ClusterLike,
@@ -28,72 +29,77 @@ export async function rollbackPlan(
 ): Promise<OperationResult> {
   const checked = checkPlan(plan);
   return carryOutChecked(cluster, options, async (context) => {
-    const sight = await lookForPlan(context, checked, seedOf(cluster), true);
-    const { differences, done } = standingOf(checked, sight);
+    const seen = await lookForPlan(context, checked, seedOf(cluster), true);
+    const { differences, done } = standingOf(checked, seen);
     requireSame(
       checked,
-      sight,
-      differences.filter((one) => !isTakenBack(one, checked, sight)),
+      seen,
+      differences.filter((one) => !isTakenBack(one, checked, seen)),
     );
     const inverse = inversePlan({ ...checked, steps: done });
-    const left = inverse.steps.filter((step) => step.type !== 'reset' || !sight.strangers.has(step.node.id));
+    const left = inverse.steps.filter((step) => step.type !== 'reset' || !seen.otherIds.has(step.node.id));
     const { expect: _, ...rest } = inverse;
     const ready: Plan = {
       ...rest,
-      before: nodesNow(checked, sight),
+      before: nodesNow(checked, seen),
       steps: left,
       ...expectationAfter(checked, inverse),
     };
-    requireMasters(ready, sight);
+    requireMasters(ready, seen);
     await requireNothingOnItsWay(context, checked, ready);
-    await requireNoKeysLost(context, ready, sight);
-    await requireReady(context, ready, sight);
-    return { plan: ready, original: checked, sight };
+    await requireNoKeysLost(context, ready, seen);
+    await requireReady(context, ready, seen);
+    return { plan: ready, original: checked, seen };
   });
 }
 
-// Nodes that the plan brings in are out after, or were never in.
+// Nodes that the plan adds are not members afterwards, or never were.
 function expectationAfter(plan: Plan, { expect }: Plan): Pick<Plan, 'expect'> {
   const { newcomers } = traceOf(plan);
   const members = expect?.members.filter(({ id }) => !newcomers.has(id)) ?? [];
   return expect && members.length > 0 ? { expect: { ...expect, members } } : {};
 }
 
-// A rollback that was interrupted has reset nodes that the plan brought in.
-function isTakenBack({ node, field }: Difference, plan: Plan, { strangers, members }: Sight): boolean {
+// An interrupted rollback has reset nodes that the plan added.
+function isTakenBack({ node, field }: Difference, plan: Plan, { otherIds, members }: PlanView): boolean {
   if (field !== 'id') return false;
   const id = plan.before.find(({ address }) => address === node)?.id ?? '';
-  return strangers.get(id)?.isFresh === true && !members.has(id) && traceOf(plan).newcomers.has(id);
+  return otherIds.get(id)?.isFresh === true && !members.has(id) && traceOf(plan).newcomers.has(id);
 }
 
-// A master that gave its last slot away has become a replica where the servers are configured so.
-function requireMasters({ steps }: Plan, { view }: Sight): void {
+// A master that gave its last slot away became a replica, if cluster-allow-replica-migration is on.
+function requireMasters({ steps }: Plan, { view }: PlanView): void {
   for (const step of steps) {
     if (step.type !== 'move-slots') continue;
     const target = nodeById(view, step.target.id);
     if (target?.role !== 'replica') continue;
-    const { address } = step.target;
+    const [cluster, { address }] = [step.source.address, step.target];
     const message =
-      `Cannot take back what was done to ${address}: it gave its last slot away and became a replica of ` +
+      `Cannot undo what was done to ${address}: it gave its last slot away and became a replica of ` +
       `${nodeName(view, target.masterId ?? '')}, and no replica can become a master without slots under its node id`;
     throw nodeError('NOT_REVERSIBLE', address, message, {
-      hint: `Nothing was changed. Take it out with redis-trib del_node, add it with redis-trib join_no_load, and move slots to it with redis-trib reshard`,
+      hint: 'Nothing was changed',
+      next: [
+        { do: 'del-node', cluster, node: address },
+        { do: 'join-no-load', cluster, node: address, when: 'after-that' },
+        { do: 'reshard', cluster, target: address, slots: countSlots(step), when: 'after-that' },
+      ],
     });
   }
 }
 
-// An atomic migration that an interrupted run began goes on by itself: its slots would arrive after all.
+// An atomic migration begun by an interrupted run continues on its own: its slots would still arrive.
 async function requireNothingOnItsWay(context: Context, plan: Plan, { steps }: Plan): Promise<void> {
-  if (context.options.dryRun || !plan.steps.some(({ type }) => type === 'move-slots')) return;
+  if (context.settings.dryRun || !plan.steps.some(({ type }) => type === 'move-slots')) return;
   const moves = steps.filter((step) => step.type === 'move-slots');
   await requireNoOtherTask(context, plan, moves, (error) => {
-    if (!context.options.force) throw error;
+    if (!context.settings.force) throw error;
     context.emit({ type: 'warning', message: error.message });
   });
 }
 
-// The nodes of a cluster that is to be none any more.
-async function requireNoKeysLost(context: Context, { steps }: Plan, { view }: Sight): Promise<void> {
+// The nodes of a cluster that the rollback dissolves.
+async function requireNoKeysLost(context: Context, { steps }: Plan, { view }: PlanView): Promise<void> {
   const forgotten = new Set(steps.flatMap((step) => (step.type === 'forget' ? [step.node.id] : [])));
   const ending = steps.flatMap((step) =>
     step.type === 'reset' && !forgotten.has(step.node.id) && nodeById(view, step.node.id)?.role === 'master'
@@ -106,9 +112,9 @@ async function requireNoKeysLost(context: Context, { steps }: Plan, { view }: Si
     throw nodeError(
       'NODE_NOT_EMPTY',
       address,
-      `Cannot end the cluster: ${address} still contains keys (${keys})`,
+      `Cannot dissolve the cluster: ${address} still contains keys (${keys})`,
       {
-        hint: 'Nothing was changed. Save what is needed, then empty it with FLUSHALL',
+        ...emptying(address),
       },
     );
   });

@@ -1,29 +1,29 @@
-import { lookForPlan } from '../apply/sight.ts';
 import { unmet } from '../model/expectation.ts';
 import { openSlotsOf } from '../model/view.ts';
+import { lookForPlan } from '../nodes/look-for-plan.ts';
 import type { ConnectionOptions, ControlOptions } from '../options.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { type Difference, ownOpenSlots, standingOf } from '../plan/standing.ts';
+import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 import { checkPlan } from './parse-plan.ts';
-import { type ClusterLike, seedOf, withReading } from './run.ts';
 
 /** How far a plan has come. */
 export interface PlanStanding {
-  /** `differs`: something is neither as the plan saw it nor as it makes it. */
+  /** `differs`: something is neither as it was before the plan nor as the plan makes it. */
   readonly state: 'done' | 'partly' | 'not-begun' | 'differs';
-  /** What is done of its steps. */
+  /** The part of its steps that is done. */
   readonly done: readonly Step[];
-  /** What is left of them. */
+  /** The part that is left. */
   readonly left: readonly Step[];
-  /** What is neither as the plan saw it nor as it makes it. */
+  /** What is neither as it was before the plan nor as the plan makes it. */
   readonly differences: readonly Difference[];
-  /** What nodes do not say yet though every step is done. */
+  /** What nodes do not report yet although every step is done. */
   readonly missing: readonly string[];
-  /** Slots of its moves that are open. */
+  /** Open slots of its moves. */
   readonly openSlots: readonly number[];
 }
 
-/** Tells how far a plan has come; changes nothing. Rejects with ClusterError `PLAN_INVALID`, or where no node can be asked. */
+/** Reports how far a plan has come. Changes nothing. Rejects with ClusterError `PLAN_INVALID`, or if no node answers. */
 export async function verifyPlan(
   cluster: ClusterLike,
   plan: Plan,
@@ -31,9 +31,9 @@ export async function verifyPlan(
 ): Promise<PlanStanding> {
   const checked = checkPlan(plan);
   return withReading(cluster, options, async (context) => {
-    const sight = await lookForPlan(context, checked, seedOf(cluster), false);
-    const { differences, left, done } = standingOf(checked, sight);
-    const { view } = sight;
+    const seen = await lookForPlan(context, checked, seedOf(cluster), false);
+    const { differences, left, done } = standingOf(checked, seen);
+    const { view } = seen;
     const isEnded = left.length === 0 && differences.length === 0;
     const missing =
       isEnded && checked.expect ? unmet(checked.expect, view.reports).map(({ text }) => text) : [];

@@ -1,16 +1,40 @@
+import { invalidArgument } from '../model/cluster-error.ts';
 import type { ClusterNode } from '../model/cluster-node.ts';
 
-/** So many slots from one master to another. */
+/** A number of slots to move from one master to another. */
 export type BalanceMove = readonly [source: ClusterNode, target: ClusterNode, count: number];
 
-/** Decides which master shall hold how many slots, and who gives them to whom. */
+/** Decides how many slots each master gets, and which master gives them to which. */
 export interface Balancer {
-  /** A master's share of the slots, relative to the others': zero or more. */
+  /** A master's share of the slots relative to the others: 0 or more. */
   weight(node: ClusterNode): number;
   balancePlan?(nodes: readonly ClusterNode[], balancer: Balancer): readonly BalanceMove[];
 }
 
-/** Every master alike. Extend it to give some masters more than others. */
+/** The moves between these masters, by a balancer. */
+export type BalancePlan = (nodes: readonly ClusterNode[], balancer: Balancer) => readonly BalanceMove[];
+
+/** How slots are to be shared out: a balancer, which may lack any part, and a function that plans instead of the balancer's own. */
+export interface BalanceOptions {
+  readonly balancer?: Partial<Balancer>;
+  readonly balancePlan?: BalancePlan;
+}
+
+/** The moves that the options ask for. Whatever they lack is that of `BaseBalancer`. */
+export function balanceMoves(
+  nodes: readonly ClusterNode[],
+  { balancer = {}, balancePlan }: BalanceOptions,
+): readonly BalanceMove[] {
+  const full: Balancer = hasWeight(balancer) ? balancer : Object.assign(new BaseBalancer(), balancer);
+  if (balancePlan) return balancePlan(nodes, full);
+  return full.balancePlan ? full.balancePlan(nodes, full) : baseBalancePlan(nodes, full);
+}
+
+function hasWeight(balancer: Partial<Balancer>): balancer is Balancer {
+  return balancer.weight !== undefined;
+}
+
+/** Gives every master an equal share. Override `weight()` to give some masters more. */
 export class BaseBalancer implements Balancer {
   weight(_node: ClusterNode): number {
     return 1;
@@ -22,11 +46,11 @@ export class BaseBalancer implements Balancer {
 }
 
 /**
- * Moves that bring every master to its share: `floor(slots × weight ÷ total weight)`, or one more, where masters that are
- * over their share are the first to keep one of the slots that this leaves. So a difference of one slot moves nothing, and
- * a weight of 0 leaves a master empty.
- * Masters only; replicas among `nodes` are left out. Throws a RangeError for a weight that is no number from 0 up,
- * or if all are 0.
+ * Moves that bring every master to its share: `floor(slots × weight ÷ total weight)`, or one more. The slots left over by
+ * rounding go first to masters that are over their share, so a difference of one slot moves nothing. A weight of 0 leaves a
+ * master empty.
+ * Masters only; replicas among `nodes` are left out. Throws ClusterError `INVALID_ARGUMENT` for a weight that is not a number
+ * from 0 up, or if all are 0.
  */
 export function baseBalancePlan(
   nodes: readonly ClusterNode[],
@@ -36,12 +60,12 @@ export function baseBalancePlan(
   const weights = masters.map((node) => {
     const weight = balancer.weight(node);
     if (!(Number.isFinite(weight) && weight >= 0)) {
-      throw new RangeError(`Not a weight for ${node.nodeId}: ${weight}`);
+      throw invalidArgument(`Not a weight for ${node.nodeId}: ${weight}`);
     }
     return weight;
   });
   const totalWeight = weights.reduce((sum, weight) => sum + weight, 0);
-  if (masters.length > 0 && totalWeight === 0) throw new RangeError('All weights are 0');
+  if (masters.length > 0 && totalWeight === 0) throw invalidArgument('All weights are 0');
   const totalSlots = masters.reduce((sum, node) => sum + node.assignedSlots.length, 0);
 
   const needs = masters.map((node, index) => {
@@ -49,7 +73,7 @@ export function baseBalancePlan(
     const share = Math.floor((totalSlots * weight) / totalWeight);
     return { node, weight, need: share - node.assignedSlots.length };
   });
-  // One slot each, and first to those that have it already: what is left over then moves as little as can be.
+  // The slots left over go one by one, first to masters that have them already, so that as few as possible move.
   const spare = needs.reduce((sum, { need }) => sum - need, 0);
   const inTurn = [
     ...needs.filter(({ need }) => need < 0),
@@ -58,7 +82,7 @@ export function baseBalancePlan(
   ].filter(({ weight }) => weight > 0);
   for (const item of inTurn.slice(0, spare)) item.need += 1;
 
-  // The one that is furthest over gives to the one that is furthest below; among equals the last taker comes first.
+  // The master furthest over its share gives to the one furthest below; of equal takers the last comes first.
   const givers = needs.filter(({ need }) => need < 0).sort((a, b) => a.need - b.need);
   const takers = needs
     .filter(({ need }) => need > 0)

@@ -1,56 +1,50 @@
-import { parseAddress } from '../model/address.ts';
-import { SLOT_COUNT, type SlotRange } from '../model/slot.ts';
+import { invalidArgument } from '../model/cluster-error.ts';
+import { createShares } from '../model/slot.ts';
+import { DEFAULTS } from '../settings.ts';
+import { alternating, type Group, nearness, type Place, placeAt, together } from './places.ts';
 import type { Draft, NodeRef, StepOf } from './plan.ts';
 
-/** What a new cluster is to be like. */
+/** The layout wanted of a new cluster. */
 export interface CreateRequest {
   /** Replicas of each master. */
   readonly replicas: number;
-  /** By address: a label of what fails together, such as a rack or an availability zone. */
+  /** By address: a failure domain, such as a rack or an availability zone. */
   readonly zones: ReadonlyMap<string, string>;
   /** Most slots in one ADDSLOTS. */
   readonly maxSlots: number;
-  /** Which replica goes to which master first: in turn, or in the order of redis-cli. @default 'in-turn' */
+  /** How replicas are assigned: to one master after the other, or in redis-cli's order. @default 'in-turn' */
   readonly order?: 'in-turn' | 'redis-cli';
+  /** How many masters. @default as many as can have all their replicas */
+  readonly masters?: number;
+  /** By place among the shares: the id of a node that has slots of that share already. */
+  readonly holders?: ReadonlyMap<number, string>;
 }
 
-/** A plan, and where nodes that hold the same data stand together because there is no better place. */
+/** A plan, and warnings about replicas that could not be placed apart from their master. */
 export interface CreatePlan {
   readonly draft: Draft;
   readonly warnings: readonly string[];
 }
 
-interface Place {
-  readonly ref: NodeRef;
-  readonly host: string;
-  readonly zone: string | undefined;
-}
-
-interface Group {
-  readonly master: Place;
-  readonly replicas: Place[];
-}
-
 /**
- * Lays out a new cluster: masters spread over zones and hosts, else in the order given; replicas away from their master and
- * from each other, a zone counting more than a host; nodes that are left over become further replicas. The same nodes give the
- * same plan, and nothing is changed about a layout that is good. Throws a RangeError where there are too few nodes.
+ * Lays out a new cluster. Masters are spread over zones and hosts, else taken in the order given. Replicas are placed away from
+ * their master and from each other; a zone counts more than a host. Nodes left over become further replicas. The same nodes give
+ * the same plan, and a good layout is left as it is. Throws ClusterError `INVALID_ARGUMENT` if there are too few nodes.
  */
 export function planCreate(nodes: readonly NodeRef[], request: CreateRequest): CreatePlan {
-  const { replicas, zones, maxSlots, order = 'in-turn' } = request;
+  const { replicas, zones, maxSlots, order = DEFAULTS.create.order, holders = new Map() } = request;
   if (!Number.isInteger(replicas) || replicas < 0)
-    throw new RangeError(`Not a number of replicas: ${replicas}`);
-  const masters = Math.floor(nodes.length / (replicas + 1));
+    throw invalidArgument(`Not a number of replicas: ${replicas}`);
+  const { masters = Math.floor(nodes.length / (replicas + 1)) } = request;
   if (masters < 1) {
-    throw new RangeError(
-      `Too few nodes: ${nodes.length}, where a master and ${replicas} replica${replicas === 1 ? '' : 's'} are ${replicas + 1}`,
+    throw invalidArgument(
+      `Too few nodes: ${nodes.length}, a master and ${replicas} replica${replicas === 1 ? '' : 's'} are ${replicas + 1}`,
     );
   }
-  const places = spread(
-    nodes.map((ref) => ({ ref, host: parseAddress(ref.address).host, zone: zones.get(ref.address) })),
-  );
-  const groups = places.slice(0, masters).map((master): Group => ({ master, replicas: [] }));
-  const pool = places.slice(masters);
+  const places = alternating(nodes.map((ref) => placeAt(ref, zones)));
+  const chosen = mastersIn(places, masters, holders);
+  const groups = chosen.map((master): Group => ({ master, replicas: [] }));
+  const pool = places.filter((place) => !chosen.includes(place));
   if (order === 'redis-cli') assignLikeRedisCli(groups, pool, replicas);
   else assign(groups, pool);
   improve(groups);
@@ -81,42 +75,24 @@ export function planCreate(nodes: readonly NodeRef[], request: CreateRequest): C
   return { draft, warnings: groups.flatMap(together) };
 }
 
-/** Slots of each of so many masters, cut where redis-cli cuts them. */
-export function createShares(masters: number): SlotRange[] {
-  const share = SLOT_COUNT / masters;
+/** The master of each share: the node that holds slots of it, else the next that holds none. */
+function mastersIn(
+  places: readonly Place[],
+  masters: number,
+  holders: ReadonlyMap<number, string>,
+): readonly Place[] {
+  const holding = new Set(holders.values());
+  const others = places.filter(({ ref }) => !holding.has(ref.id)).values();
   return Array.from({ length: masters }, (_, index) => {
-    const last = index === masters - 1 ? SLOT_COUNT - 1 : Math.round((index + 1) * share - 1);
-    return [Math.round(index * share), last];
-  });
-}
-
-// One of each zone in turn, and within a zone one of each host: whoever takes the first takes them from all of them.
-function spread(places: readonly Place[]): Place[] {
-  const byZone = groupBy(places, ({ zone }) => zone ?? '');
-  return inTurn(byZone.map((ofZone) => inTurn(groupBy(ofZone, ({ host }) => host))));
-}
-
-function groupBy(places: readonly Place[], of: (place: Place) => string): Place[][] {
-  const groups = new Map<string, Place[]>();
-  for (const place of places) {
-    const group = groups.get(of(place));
-    if (group) group.push(place);
-    else groups.set(of(place), [place]);
-  }
-  return [...groups.values()];
-}
-
-function inTurn(groups: readonly (readonly Place[])[]): Place[] {
-  const longest = Math.max(0, ...groups.map(({ length }) => length));
-  return Array.from({ length: longest }, (_, index) =>
-    groups.flatMap((group) => group.slice(index, index + 1)),
-  ).flat();
+    const id = holders.get(index);
+    return id === undefined ? others.next().value : places.find(({ ref }) => ref.id === id);
+  }).filter((place) => place !== undefined);
 }
 
 function assign(groups: readonly Group[], pool: readonly Place[]): void {
   const left = [...pool];
   while (left.length > 0) {
-    // A round for every master: none gets a second replica before all have one.
+    // One replica per master and round: no master gets a second replica before all have one.
     for (const group of groups) {
       let best = 0;
       for (let index = 1; index < left.length && nearness(group, left[best]) > 0; index++) {
@@ -128,7 +104,7 @@ function assign(groups: readonly Group[], pool: readonly Place[]): void {
   }
 }
 
-// The list turned by one, and each master served in full before the next, by the first that is on another host.
+// Rotates the list by one, then gives each master all its replicas before the next master: the first node on another host.
 // Source: clusterManagerCommandCreate.
 function assignLikeRedisCli(groups: readonly Group[], pool: readonly Place[], replicas: number): void {
   const left = [...pool.slice(1), ...pool.slice(0, 1)];
@@ -140,7 +116,7 @@ function assignLikeRedisCli(groups: readonly Group[], pool: readonly Place[], re
   while (left.length > 0) for (const group of groups) take(group);
 }
 
-// Changes replicas between groups as long as that keeps more of the same data apart.
+// Swaps replicas between groups as long as a swap places them better.
 function improve(groups: readonly Group[]): void {
   for (let changed = true; changed; ) {
     changed = false;
@@ -178,25 +154,4 @@ function swap(a: Group, atA: number, b: Group, atB: number): void {
 
 function cost(group: Group): number {
   return group.replicas.reduce((sum, replica) => sum + nearness(group, replica), 0);
-}
-
-/** What fails with this replica: its master weighs more than another replica, a zone more than a host. 0 is good. */
-function nearness({ master, replicas }: Group, place: Place | undefined): number {
-  if (!place) return Number.POSITIVE_INFINITY;
-  const others = replicas.filter((replica) => replica !== place);
-  return 1000 * shared(master, place) + others.reduce((sum, replica) => sum + shared(replica, place), 0);
-}
-
-function shared(a: Place, b: Place): number {
-  const sameZone = a.zone !== undefined && a.zone === b.zone;
-  return (sameZone ? 10 : 0) + (a.host === b.host ? 1 : 0);
-}
-
-function together({ master, replicas }: Group): string[] {
-  return replicas.flatMap((replica) => {
-    const [a, b] = [replica.ref.address, master.ref.address];
-    if (replica.zone !== undefined && replica.zone === master.zone)
-      return [`${a} is in the same zone as its master ${b}: ${replica.zone}`];
-    return replica.host === master.host ? [`${a} is on the same host as its master ${b}`] : [];
-  });
 }

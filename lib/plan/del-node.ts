@@ -1,11 +1,15 @@
 import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
+import { followersOf, topMaster } from '../model/promotion.ts';
 import { type ClusterView, replicasOf } from '../model/view.ts';
 import { planGiveAway } from './give-away.ts';
 import { mastersOf } from './moves.ts';
 import { type Draft, nodeRef, type StepOf } from './plan.ts';
 import { moveReasons } from './reasons.ts';
 
-/** Takes a node out: its slots to the others, those with fewest first, its replicas to the masters with fewest, then it is forgotten. */
+/**
+ * Removes a node: moves its slots to the other masters, those with the fewest slots first, attaches its replicas to the
+ * masters with the fewest replicas, or to its own master if it is a replica, then forgets it.
+ */
 export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
   const isAlive = view.reports.has(leaver.id);
   const others = view.nodes.filter(({ id }) => id !== leaver.id && view.reports.has(id));
@@ -14,7 +18,8 @@ export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
     .sort((a, b) => countSlots(a) - countSlots(b));
   const moves =
     isAlive && leaver.role === 'master' && leaver.slots.length > 0 ? planGiveAway(leaver, masters) : [];
-  const attached = replicaSteps(view, leaver, masters);
+  const followed = leaver.role === 'replica' ? stepsToFollowUp(view, leaver) : [];
+  const attached = followed.length > 0 ? followed : replicaSteps(view, leaver, masters);
   const node = nodeRef(leaver);
   return {
     operation: 'del_node',
@@ -31,10 +36,22 @@ export function planDelNode(view: ClusterView, leaver: NodeRecord): Draft {
       gone: [leaver.id],
       owners: moves.map(({ target, slots }) => ({ id: target.id, slots })),
       replicas: attached.map(({ replica, master }) => ({ id: replica.id, masterId: master.id })),
-      // Others that have failed, and their slots, are not for this to mend.
+      // Other failed nodes and their slots are not the business of this plan.
       stateOk: moves.length > 0,
     },
   };
+}
+
+/**
+ * Makes nodes that follow a replica follow the master at the end of the chain. None could forget the node that it follows
+ * (CLUSTER FORGET: "Can't forget my master"), after all others have.
+ */
+export function stepsToFollowUp(view: ClusterView, leaver: NodeRecord): StepOf<'replicate'>[] {
+  const top = topMaster(view, leaver.id);
+  if (!top || top.id === leaver.id || !view.reports.has(top.id)) return [];
+  return followersOf(view, leaver.id)
+    .filter(({ id }) => view.reports.has(id))
+    .map((replica) => ({ type: 'replicate', replica: nodeRef(replica), master: nodeRef(top) }));
 }
 
 function replicaSteps(
@@ -42,7 +59,7 @@ function replicaSteps(
   leaver: NodeRecord,
   masters: readonly NodeRecord[],
 ): StepOf<'replicate'>[] {
-  // A master without slots has nothing to replicate, unless there is no other.
+  // Prefer masters with slots: the others have nothing to replicate.
   const loaded = masters.filter(({ slots }) => slots.length > 0);
   const takers = (loaded.length > 0 ? loaded : masters).map((master) => ({
     master,

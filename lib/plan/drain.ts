@@ -1,44 +1,47 @@
 import { type NodeRecord, slotsOf } from '../model/node.ts';
+import { followersOf } from '../model/promotion.ts';
 import type { ClusterView } from '../model/view.ts';
 import { planGiveAway } from './give-away.ts';
 import { mastersOf } from './moves.ts';
 import { type Draft, type MoveStep, type NodeRef, nodeRef } from './plan.ts';
 
 export interface DrainRequest {
-  /** Nodes that are to be restarted. */
+  /** Nodes to be restarted. */
   readonly drained: readonly NodeRecord[];
-  /** By the id of a master among them: the replica elsewhere that takes its place. The slots of the others are moved. */
-  readonly heirs: ReadonlyMap<string, NodeRecord>;
+  /** By id of a drained master: the replica, on a node that stays, that replaces it. Slots of masters without one are moved. */
+  readonly successors: ReadonlyMap<string, NodeRecord>;
 }
 
 /**
- * Leaves no slot on the nodes that are drained: replicas elsewhere take the place of their masters, one after the other, and
- * masters without one give their slots to the masters that are left then.
+ * Leaves no slot on the drained nodes: replicas on other nodes replace their masters, one after the other, and masters
+ * without such a replica give their slots to the masters that stay.
  */
-export function planDrain(view: ClusterView, { drained, heirs }: DrainRequest): Draft {
+export function planDrain(view: ClusterView, { drained, successors }: DrainRequest): Draft {
   const leaving = new Set(drained.map(({ id }) => id));
   const masters = mastersAmong(drained);
   const succeeded = masters.flatMap((master) => {
-    const heir = heirs.get(master.id);
-    return heir ? [{ master, heir }] : [];
+    const successor = successors.get(master.id);
+    return successor ? [{ master, successor }] : [];
   });
   const staying = view.nodes.filter(
     ({ id, role }) => role === 'master' && view.reports.has(id) && !leaving.has(id),
   );
-  const takers = [...staying, ...succeeded.map(({ heir }) => heir)];
-  const moves = masters.filter(({ id }) => !heirs.has(id)).flatMap((master) => planGiveAway(master, takers));
+  const takers = [...staying, ...succeeded.map(({ successor }) => successor)];
+  const moves = masters
+    .filter(({ id }) => !successors.has(id))
+    .flatMap((master) => planGiveAway(master, takers));
   const replaced = new Set(succeeded.map(({ master }) => master.id));
   const told: NodeRef[] = [
     ...mastersOf(view).filter(({ id }) => !replaced.has(id)),
-    ...succeeded.map(({ heir }) => nodeRef(heir)),
+    ...succeeded.map(({ successor }) => nodeRef(successor)),
   ];
   return {
     operation: 'drain',
     masters: told,
     steps: [
-      ...succeeded.map(({ master, heir }) => ({
+      ...succeeded.map(({ master, successor }) => ({
         type: 'failover' as const,
-        replica: nodeRef(heir),
+        replica: nodeRef(successor),
         master: nodeRef(master),
         mode: 'graceful' as const,
       })),
@@ -47,10 +50,14 @@ export function planDrain(view: ClusterView, { drained, heirs }: DrainRequest): 
     expect: {
       members: view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef),
       owners: [
-        ...succeeded.map(({ master, heir }) => ({ id: heir.id, slots: master.slots })),
+        ...succeeded.map(({ master, successor }) => ({ id: successor.id, slots: master.slots })),
         ...moves.map(({ target, slots }: MoveStep) => ({ id: target.id, slots })),
       ],
-      replicas: succeeded.map(({ master, heir }) => ({ id: master.id, masterId: heir.id })),
+      replicas: succeeded.flatMap(({ master, successor }) =>
+        [master, ...followersOf(view, master.id)]
+          .filter(({ id }) => id !== successor.id && view.reports.has(id))
+          .map(({ id }) => ({ id, masterId: successor.id })),
+      ),
     },
   };
 }

@@ -1,6 +1,9 @@
 import { SLOT_COUNT } from '../model/slot.ts';
 
-/** A master by what it is to carry, relative to the others, and the slots it has. */
+/** Stands for no owner in an array of numbers, which is fast. */
+const NOBODY = -1;
+
+/** A master's weight relative to the others, and its slots. */
 export interface Carrier {
   readonly weight: number;
   readonly slots: readonly number[];
@@ -8,12 +11,12 @@ export interface Carrier {
 
 /**
  * Shares slots out so that the load of each carrier comes within `threshold` per cent of its weighted share, and as little
- * load as can be found moves. Resolves to the owner of each slot, by its place among the carriers; -1 for nobody's.
+ * load as can be found moves. Resolves to the owner of each slot, by its place among the carriers, or `NOBODY`.
  *
- * The best answer takes exponential time, so this one goes step by step, and each step leaves less load outside what is
- * allowed than there was; what turns out not to be needed is put back. It ends where no step helps, whatever came before:
- * made anew of its own result it changes nothing. Nobody of a weight is left without slots, since a master that gives its
- * last slot away becomes a replica. Carriers of weight 0 give all they have.
+ * An optimal answer takes exponential time. This is a greedy search: each step reduces the load outside the allowed
+ * bounds, and moves that turn out to be unnecessary are undone. It ends when no step helps, so that running it on its own
+ * result changes nothing. A carrier with a weight keeps at least one slot, since a master that gives its last slot away
+ * becomes a replica. Carriers of weight 0 give all slots.
  */
 export function evenLoads(
   carriers: readonly Carrier[],
@@ -27,17 +30,18 @@ export function evenLoads(
 }
 
 class Scales {
-  readonly owners: Int32Array = new Int32Array(SLOT_COUNT).fill(-1);
+  readonly owners: Int32Array = new Int32Array(SLOT_COUNT).fill(NOBODY);
   readonly #before: Int32Array;
   readonly #weights: readonly number[];
   readonly #loads: Float64Array;
-  /** By carrier: its slots, the lightest first, and among equals the highest first. */
+  /** By carrier: its slots by load, the lightest first; of equal load the highest slot first. */
   readonly #held: number[][];
-  /** By carrier: the least load of a slot that has any; 0 where there is none. */
+  /** By carrier: the smallest load above 0 of a slot; 0 if there is none. */
   readonly #lightest: Float64Array;
-  /** By carrier: how much it is to have, exactly. */
+  /** By carrier: its exact share of the load. */
   readonly #shares: Float64Array;
-  // How much each may still take and give. Whole numbers, like the loads: no rounding makes two steps undo each other for ever.
+  // How much each carrier may still take and give. Integers, like the loads: with rounding, two steps could undo each
+  // other forever.
   readonly #most: Float64Array;
   readonly #room: Float64Array;
   readonly #slack: Float64Array;
@@ -60,7 +64,7 @@ class Scales {
     this.#lightest = Float64Array.from(carriers, (_, index) => this.#findLightest(index));
   }
 
-  /** Takes all slots from those of weight 0, the heaviest first, each to whoever is furthest below its share. */
+  /** Takes all slots from carriers of weight 0, the heaviest first, and gives each to the carrier furthest below its share. */
   empty(): void {
     for (const [index, weight] of this.#weights.entries()) {
       if (weight > 0) continue;
@@ -73,7 +77,7 @@ class Scales {
     }
   }
 
-  /** Moves slots as long as that helps. True if any was moved. */
+  /** Moves slots as long as that helps. Returns whether any was moved. */
   level(): boolean {
     let steps = 0;
     for (let before = -1; before !== steps; ) {
@@ -88,8 +92,18 @@ class Scales {
     return steps > 0;
   }
 
-  /** Puts back what is not needed where it is now, the heaviest first. True if anything was. */
+  /** Returns slots that need not have moved, the heaviest first. Returns whether there were any. */
   putBack(): boolean {
+    let steps = 0;
+    // A slot that goes back may make the room that a heavier one needs to go back too.
+    for (let before = -1; before !== steps; ) {
+      before = steps;
+      steps += this.#putBackOnce();
+    }
+    return steps > 0;
+  }
+
+  #putBackOnce(): number {
     const moved = [...this.owners.keys()]
       .filter((slot) => this.owners[slot] !== this.#before[slot] && this.#weight(this.#before[slot]) > 0)
       .sort((a, b) => this.#order(b, a));
@@ -100,7 +114,7 @@ class Scales {
       this.#move(from, this.#place(from, slot), to);
       steps += 1;
     }
-    return steps > 0;
+    return steps;
   }
 
   #giveAway(from: number): boolean {
@@ -115,7 +129,7 @@ class Scales {
     return from >= 0;
   }
 
-  // What a move gains rises with the load, then stays, then falls: where the lightest slot is too much, all are.
+  // The gain of a move rises with its load, then stays level, then falls: if the lightest slot does not help, none does.
   #helps(from: number, to: number): boolean {
     const lightest = this.#lightest[from] ?? 0;
     return lightest > 0 && from !== to && this.#gain(from, to, lightest) > 0 && this.#count(from) > 1;
@@ -126,7 +140,7 @@ class Scales {
     return this.#load(slots[firstWhere(slots.length, (at) => this.#load(slots[at]) > 0)]);
   }
 
-  // The heaviest slot of which all helps; where there is none, the next heavier, though not all of it helps.
+  // Moves the heaviest slot whose whole load helps; if there is none, the next heavier one, which helps in part.
   #moveOne(from: number, to: number): void {
     const [over, under] = [this.#over(from), this.#under(to)];
     const gives = over > 0 ? over : (this.#slack[from] ?? 0);
@@ -135,11 +149,11 @@ class Scales {
     const after = (load: number) => firstWhere(slots.length, (at) => this.#load(slots[at]) > load);
     const next = after(Math.min(gives, takes));
     const fits = next > 0 && this.#load(slots[next - 1]) > 0;
-    // Of equals the lowest, which stands last.
+    // Of equal loads the lowest slot, which is last.
     this.#move(from, fits ? next - 1 : after(this.#load(slots[next])) - 1, to);
   }
 
-  /** How much less load is outside what is allowed when so much of it goes from one to another. */
+  /** By how much moving this load reduces the load outside the allowed bounds. */
   #gain(from: number, to: number, load: number): number {
     const [roomThere = 0, slackThere = 0] = [this.#room[from], this.#slack[from]];
     const [roomHere = 0, slackHere = 0] = [this.#room[to], this.#slack[to]];
@@ -171,8 +185,8 @@ class Scales {
   }
 
   /**
-   * Of those with a weight that are possible the one that is furthest outside on the one side; where none is, the one that
-   * has most left on the other. The first among equals; -1 where there is none.
+   * Of the possible carriers with a weight: the one with the greatest need, or if none has a need, the one with the most
+   * left. The first of equals; -1 if there is none.
    */
   #best(needed: Float64Array, left: Float64Array, isPossible: (index: number) => boolean): number {
     let [best, most] = [-1, Number.NEGATIVE_INFINITY];
@@ -184,7 +198,7 @@ class Scales {
     return best;
   }
 
-  /** Of those with a weight the one of most worth, the first among equals. */
+  /** Of the carriers with a weight: the one of most worth, the first of equals. */
   #first(worth: (index: number) => number): number {
     let [best, most] = [0, Number.NEGATIVE_INFINITY];
     for (const [index, weight] of this.#weights.entries()) {
@@ -193,7 +207,7 @@ class Scales {
     return best;
   }
 
-  /** Those with a weight, the one of most worth first. */
+  /** The carriers with a weight, by worth, the most first. */
   #sorted(worth: (index: number) => number): number[] {
     return this.#weights
       .map((weight, index) => ({ index, weight, worth: worth(index) }))
@@ -203,11 +217,11 @@ class Scales {
   }
 
   #load(slot: number | undefined): number {
-    return this.#loads[slot ?? -1] ?? 0;
+    return this.#loads[slot ?? NOBODY] ?? 0;
   }
 
   #weight(index: number | undefined): number {
-    return this.#weights[index ?? -1] ?? 0;
+    return this.#weights[index ?? NOBODY] ?? 0;
   }
 
   #sum(index: number): number {
@@ -231,7 +245,7 @@ function outside(room: number, slack: number): number {
   return Math.max(0, -room) + Math.max(0, -slack);
 }
 
-/** The first number below `count` of which this is true, if it is true of all after it; else `count`. */
+/** Binary search: the first number below `count` that meets a condition which then holds for all after it, else `count`. */
 function firstWhere(count: number, condition: (at: number) => boolean): number {
   let [low, high] = [0, count];
   while (low < high) {

@@ -1,63 +1,82 @@
+import type { Next } from '../model/next.ts';
 import { expandSlots, toRanges } from '../model/slot.ts';
 import {
   type ClusterView,
   contestedSlots,
+  lastOwner,
   nodeById,
   nodeName,
   openSlotsOf,
+  replicaMarks,
   slotOwners,
 } from '../model/view.ts';
-import { closing, planOpenSlots, type SlotStep } from './open-slots.ts';
-import type { Step } from './plan.ts';
+import { closing, type MarkEvidence, planOpenSlots, type SlotStep } from './open-slots.ts';
+import type { Step, StrayAnswer } from './plan.ts';
 import { type KeyEvidence, planUncovered, type UncoveredPlan } from './uncovered.ts';
+import type { Undecided } from './undecided.ts';
 
-/** A slot that is not as it should be, and that cannot be mended without guessing. */
-export interface Undecided {
-  readonly slot: number;
-  /** What is in the way, of one slot or of several alike. */
-  readonly reason: string;
-  /** What to do about it. @default bring back the node that is named */
-  readonly hint?: string;
-  /** @default 'OPEN_SLOT' */
-  readonly code?: 'OPEN_SLOT' | 'SLOTS_UNCOVERED' | 'KEY_CONFLICT';
-}
-
-/** How to mend the slots of a cluster. */
+/** How to repair the slots of a cluster. */
 export interface FixPlan {
   readonly steps: readonly Step[];
   readonly undecided: readonly Undecided[];
 }
 
+/** How slots are repaired. */
+export interface FixRules {
+  /** What happens to keys on nodes that do not own their slot. @default equal copies are dropped, all others stay */
+  readonly strayKeys?: StrayAnswer | undefined;
+  /** A slot that only one end has open is closed where it is. @default false */
+  readonly closesOneSided?: boolean | undefined;
+  /** Keys of open slots, where `evidence` of all keys is not to be had. */
+  readonly marks?: MarkEvidence;
+  /** Without `evidence`, also closes slots that only a replica has open: before it is promoted. @default false */
+  readonly closesReplicaMarks?: boolean;
+}
+
 /**
- * Mends the slots of a cluster: closes those that are open, see `planOpenSlots`; and, where it is known who holds keys of what he
- * does not own, gives those that nobody serves to a master (`planUncovered`), and keys that lie on a node which does not own
- * their slot to the owner. Of two nodes that claim a slot the one with the higher config epoch owns it, as among servers, and
- * is given the keys of the other. Slots are given first, for keys cannot be moved while slots are not served.
+ * Repairs the slots of a cluster. Closes open slots (`planOpenSlots`). With `evidence` of keys on nodes that do not own
+ * their slot, it also gives slots that no node serves to a master (`planUncovered`) and settles stray keys with the owner. Of
+ * two nodes that claim a slot, the one with the higher config epoch owns it, as on the servers. Unserved slots are assigned first, because keys cannot be moved before.
  */
-export function planFix(view: ClusterView, evidence?: KeyEvidence): FixPlan {
-  const open = planOpenSlots(view, evidence !== undefined);
-  if (!evidence) return { steps: mergeSteps(open.steps), undecided: open.undecided };
+export function planFix(view: ClusterView, evidence?: KeyEvidence, rules: FixRules = {}): FixPlan {
+  const { strayKeys, closesOneSided = false, marks = evidence, closesReplicaMarks = false } = rules;
+  const settles = evidence !== undefined;
+  const open = planOpenSlots(
+    view,
+    { leavesUnowned: settles, settlesKeys: settles, strayKeys, closesOneSided },
+    marks,
+  );
   const decided = new Set([...slotsIn(open.steps), ...open.undecided.map(({ slot }) => slot)]);
+  if (!evidence) {
+    const kept = closesReplicaMarks ? planMarks(view, decided) : [];
+    return { steps: mergeSteps([...open.steps, ...kept]), undecided: open.undecided };
+  }
   const uncovered = planUncovered(view, evidence, decided);
-  const stray = planStrays(view, evidence, uncovered, decided);
+  const stray = planStrays(view, evidence, uncovered, decided, strayKeys);
   const undecided = [...open.undecided, ...uncovered.undecided, ...stray.undecided];
-  const steps = mergeSteps([...uncovered.steps, ...open.steps, ...stray.steps]);
+  const known = new Set([
+    ...decided,
+    ...slotsIn([...uncovered.steps, ...stray.steps]),
+    ...undecided.map(({ slot }) => slot),
+  ]);
+  const steps = mergeSteps([...uncovered.steps, ...open.steps, ...stray.steps, ...planMarks(view, known)]);
   return heldUp(view, { steps, undecided });
 }
 
-// Keys cannot be moved to a node that does not serve, and it does not while a slot is left that nobody serves.
+// Keys cannot be moved to a node in cluster_state:fail, which a node is in as long as any slot is not served.
 function heldUp(view: ClusterView, { steps, undecided }: FixPlan): FixPlan {
   const stuck = undecided.some(({ code }) => code === 'SLOTS_UNCOVERED');
   const down = new Set([...view.reports].filter(([, { info }]) => info.state === 'fail').map(([id]) => id));
   if (!stuck || down.size === 0) return { steps, undecided };
   const reason = 'their keys cannot be moved before every slot is served';
-  const hint = 'See to the slots that are not served first, then run the same command again';
+  const hint = 'First make sure that every slot is served';
+  const next: readonly Next[] = [{ do: 'retry', when: 'repaired' }];
   const later = steps.filter((step) => step.type !== 'take-slots');
   const slots = new Set(slotsIn(later));
   for (const { slot } of undecided) slots.delete(slot);
   return {
     steps: steps.filter((step) => step.type === 'take-slots'),
-    undecided: [...undecided, ...[...slots].map((slot) => ({ slot, reason, hint }))],
+    undecided: [...undecided, ...[...slots].map((slot) => ({ slot, reason, hint, next }))],
   };
 }
 
@@ -65,12 +84,26 @@ function slotsIn(steps: readonly Step[]): number[] {
   return steps.flatMap((step) => ('slots' in step ? expandSlots(step.slots) : []));
 }
 
-// Keys that lie where they do not belong, on nodes that have no slot open: what a move that was broken off left behind.
+// What a master is told about a slot it tells its replicas, even if it has nothing to change itself.
+function planMarks(view: ClusterView, known: ReadonlySet<number>): SlotStep[] {
+  const owners = slotOwners(view);
+  return replicaMarks(view).flatMap(({ master, slots }) =>
+    slots.flatMap((slot) => {
+      const owner = nodeById(view, owners[slot] ?? '');
+      const node = nodeById(view, master?.id ?? '');
+      if (known.has(slot) || !node || !owner || !view.reports.has(owner.id)) return [];
+      return [closing(node, owner, slot)];
+    }),
+  );
+}
+
+// Stray keys on nodes without an open slot: left behind by an interrupted move.
 function planStrays(
   view: ClusterView,
   { holders, sharing }: KeyEvidence,
   { takers, undecided: unowned }: UncoveredPlan,
   besides: ReadonlySet<number>,
+  strayKeys: StrayAnswer | undefined,
 ): { steps: SlotStep[]; undecided: Undecided[] } {
   const owners = slotOwners(view);
   const leftOut = new Set([...besides, ...unowned.map(({ slot }) => slot)]);
@@ -90,35 +123,39 @@ function planStrays(
       const names = [owner, rival].map(({ id }) => nodeName(view, id)).join(' and ');
       undecided.push({
         slot,
-        reason: `${names} claim them with one config epoch, and do not hear of one another`,
-        hint: 'Let them reach one another on the cluster bus port: then one of them takes a higher epoch by itself',
+        reason: `${names} claim them with the same config epoch, and do not hear from one another`,
+        hint: 'Make sure that they can reach one another on the cluster bus port: one of them then takes a higher epoch on its own',
       });
       continue;
     }
+    // Nobody has served the slot, so nobody has deleted a key of it: what any node holds belongs together. The last owner
+    // may have deleted keys while it did.
+    const answer = taker && taker.id !== lastOwner(view, slot) ? 'bring' : strayKeys;
     const pair = sharing.get(slot)?.find((ids) => !ids.includes(owner.id));
-    if (pair) {
+    if (pair && taker && answer === 'bring') {
       const [a, b] = pair.map((id) => nodeName(view, id));
       undecided.push({
         slot,
         code: 'KEY_CONFLICT',
-        reason: `${a} and ${b}, which do not own them, both hold a key of theirs`,
-        hint: 'Delete it on the one where it is wrong, then run the same command again',
+        reason: `${a} and ${b}, which do not own them, both hold the same key of them`,
+        hint: 'Delete it on the node where it is wrong',
+        next: [{ do: 'retry', when: 'repaired' }],
       });
       continue;
     }
     const marked = taker ? (open.get(slot) ?? []).map(({ nodeId }) => nodeId) : [];
     for (const id of new Set([...(holders.get(slot) ?? []), ...claims, ...marked])) {
       const node = nodeById(view, id);
-      if (node && id !== owner.id) steps.push(closing(node, owner, slot));
+      if (node && id !== owner.id) steps.push(closing(node, owner, slot, answer));
     }
   }
   return { steps, undecided };
 }
 
 /**
- * Joins steps on the same nodes. Closings come last, since they may name a move's target as the owner, and those of owners
- * first among them: an owner that still gives a slot away takes no key of it. First of all slots are taken that nobody serves, and
- * nodes are told whom to move from.
+ * Joins steps on the same nodes and orders them. First, slots that no node serves are taken, and nodes learn the owner to
+ * move from. Closings come last, since they may name the target of a move as owner. Among these, owners come first: an
+ * owner whose slot is still migrating accepts no key of it.
  */
 function mergeSteps(steps: readonly SlotStep[]): SlotStep[] {
   const merged = new Map<string, { step: SlotStep; slots: number[] }>();
@@ -145,6 +182,6 @@ function keyOf(step: SlotStep): string {
     case 'take-slots':
       return `${step.type} ${step.node.id} ${step.from[0]?.id}`;
     case 'close-slots':
-      return `${step.type} ${step.node.id} ${step.owner.id} ${step.stayOpen}`;
+      return `${step.type} ${step.node.id} ${step.owner.id} ${step.stayOpen} ${step.strayKeys}`;
   }
 }

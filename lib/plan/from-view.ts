@@ -1,41 +1,46 @@
+import { ClusterError, invalidArgument } from '../model/cluster-error.ts';
 import type { Expectation } from '../model/expectation.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { expandSlots, type SlotsLike, toRanges } from '../model/slot.ts';
 import { type ClusterView, nodeById, reachableMasters } from '../model/view.ts';
+import { DEFAULTS } from '../settings.ts';
 import { mastersOf } from './moves.ts';
 import { type MoveStep, nodeRef, type Plan, toPlan } from './plan.ts';
 import { moveReasons, shareReasons } from './reasons.ts';
-import { planRebalance as planMoves, weighMasters } from './rebalance.ts';
-import { planReshard as planParts } from './reshard.ts';
+import { draftRebalance, weighMasters } from './rebalance.ts';
+import { draftReshard } from './reshard.ts';
 
 export interface RebalancePlanOptions {
-  /** A master's share relative to the others', by node id. 0 empties it. @default 1 for each */
+  /** By node id: a master's share relative to the others. 0 empties it. @default 1 for each */
   readonly weights?: Readonly<Record<string, number>>;
-  /** Gives slots to masters without any. @default false */
+  /** Give slots to masters that have none. @default false */
   readonly useEmptyMasters?: boolean;
-  /** Per cent that a master may be off its share. @default 2 */
+  /** Per cent by which a master may deviate from its share. @default 2 */
   readonly threshold?: number;
 }
 
 export interface ReshardPlanOptions {
-  /** Ids of the masters that give slots; `'all'` for all but the one that receives. */
+  /** Ids of the source masters; `'all'` for all masters but the target. */
   readonly from: 'all' | readonly string[];
-  /** Id of the master that receives them. */
+  /** Id of the target master. */
   readonly to: string;
-  /** How many slots, shared among the sources by how many they have, or which. */
+  /** Which slots, or how many: then the sources give in proportion to the slots they have. */
   readonly slots: number | SlotsLike;
 }
 
 /**
- * The plan that brings every master to its share of slots. Pure: the same view gives the same plan, and nobody is asked. No steps
- * where no master is off its share by more than the threshold. Throws a RangeError for an id that is no working master's.
+ * The plan that brings every master to its share of slots. Pure: no node is asked, and the same view gives the same plan. It has
+ * no steps if no master is off its share by more than the threshold. Throws ClusterError `INVALID_ARGUMENT` for an id that is not
+ * that of a working master.
  */
 export function planRebalance(view: ClusterView, options: RebalancePlanOptions = {}): Plan {
-  const { weights = {}, useEmptyMasters = false, threshold = 2 } = options;
+  const defaults = DEFAULTS.rebalance;
+  const { useEmptyMasters = defaults.useEmptyMasters, threshold = defaults.threshold } = options;
+  const { weights = {} } = options;
   const working = workingMasters(view);
   for (const id of Object.keys(weights)) requireMaster(view, id);
   const masters = weighMasters(working, new Map(Object.entries(weights)), useEmptyMasters);
-  const steps = planMoves({ masters, threshold });
+  const steps = draftRebalance({ masters, threshold });
   const draft = {
     operation: 'rebalance',
     steps,
@@ -46,8 +51,8 @@ export function planRebalance(view: ClusterView, options: RebalancePlanOptions =
 }
 
 /**
- * The plan that moves slots of several masters to one. Pure, like `planRebalance`. Throws a RangeError for an id that is no
- * working master's, and for slots that the sources do not have.
+ * The plan that moves slots of several masters to one. Pure, like `planRebalance`. Throws ClusterError `INVALID_ARGUMENT` for an
+ * id that is not that of a working master, and for slots that the sources do not have.
  */
 export function planReshard(view: ClusterView, { from, to, slots }: ReshardPlanOptions): Plan {
   const target = requireMaster(view, to);
@@ -56,8 +61,11 @@ export function planReshard(view: ClusterView, { from, to, slots }: ReshardPlanO
       ? workingMasters(view).filter(({ id }) => id !== target.id)
       : [...new Set(from)].map((id) => requireMaster(view, id));
   const wanted = typeof slots === 'number' ? slots : expandSlots(slots);
-  const planned = planParts({ sources, target, slots: wanted });
-  if ('refusal' in planned) throw new RangeError(planned.refusal.message);
+  const planned = draftReshard({ sources, target, slots: wanted });
+  if ('refusal' in planned) {
+    const { code, message, ...advice } = planned.refusal;
+    throw new ClusterError(code, message, advice);
+  }
   const { steps } = planned;
   const owned = typeof wanted === 'number' ? [] : [{ id: target.id, slots: toRanges(wanted) }];
   const reasons = moveReasons(steps, 'gives', 'receives');
@@ -68,15 +76,15 @@ export function planReshard(view: ClusterView, { from, to, slots }: ReshardPlanO
 function requireMaster(view: ClusterView, id: string): NodeRecord {
   const node = nodeById(view, id);
   if (node && workingMasters(view).includes(node)) return node;
-  throw new RangeError(`Not the id of a master that works: "${id}"`);
+  throw invalidArgument(`Not the id of a working master: "${id}"`);
 }
 
-/** Masters that answer and that nobody holds for failed. */
+/** Masters that answer and are not flagged `fail`. */
 export function workingMasters(view: ClusterView): NodeRecord[] {
   return reachableMasters(view).filter((node) => !isFailed(node));
 }
 
-/** What every member that answers says when the moves are done. */
+/** What every member that answers must report after the moves. */
 export function expectationOf(
   view: ClusterView,
   moves: readonly MoveStep[],

@@ -2,7 +2,7 @@ import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { toRanges } from '../model/slot.ts';
 import { type MoveStep, nodeRef } from './plan.ts';
 
-/** Moves that leave a master without slots: equal shares to the others, in order, the last with what is left over. */
+/** Moves that empty a master: equal shares to the others, in order. The last also gets the rest. */
 export function planGiveAway(node: NodeRecord, others: readonly NodeRecord[]): MoveStep[] {
   const slots = slotsOf(node);
   const share = Math.floor(slots.length / others.length);

@@ -1,24 +1,25 @@
+import type { Next } from '../model/next.ts';
 import { formatRanges } from '../model/slot.ts';
 import type { NodeRef, Plan, Step, StepOf } from './plan.ts';
 import { advance, nodesAfter, type Projection, projectionOf } from './projection.ts';
 
-/** Something that a plan did and that cannot be taken back. */
+/** A step that cannot be undone. */
 export class Irreversible extends Error {
-  /** `host:port` of the node it was done to. */
+  /** `host:port` of the node that the step changed. */
   readonly address: string;
-  readonly hint: string;
+  readonly next: readonly Next[];
 
-  constructor({ address }: NodeRef, why: string, hint?: string) {
-    super(`Cannot take back what was done to ${address}: ${why}`);
+  constructor({ address }: NodeRef, why: string, next: readonly Next[] = []) {
+    super(`Cannot undo what was done to ${address}: ${why}`);
     this.address = address;
-    this.hint = hint ? `Nothing was changed. ${hint}` : 'Nothing was changed';
+    this.next = next;
   }
 }
 
 /**
- * The plan that takes back what a plan does: slots and roles are as before after it, and nodes that it brought into the
- * cluster are out of it again, under a new node id. Pure; the same plan gives the same inverse.
- * Throws an Irreversible for what cannot be taken back, as a hard reset or keys that were given up.
+ * The plan that undoes a plan: it restores slots and roles, and removes the nodes that the plan added, which get new node
+ * ids. Pure: the same plan gives the same inverse. Throws an Irreversible for a step that cannot be undone, such as a hard
+ * reset or slots taken without their keys.
  */
 export function invert(plan: Plan): Plan {
   const projection = projectionOf(plan.before);
@@ -40,11 +41,13 @@ export function invert(plan: Plan): Plan {
     steps,
     masters: [...told.values()].filter(({ id }) => isMaster.has(id)),
     before: after,
-    ...(expect && leaving.size < after.length ? { expect: expectAfter(expect.members, steps, leaving) } : {}),
+    ...(expect && leaving.size < after.length
+      ? { expect: expectAfter(expect.members, { before: after, steps }, leaving) }
+      : {}),
   };
 }
 
-/** Ids of the nodes that a plan brings into a cluster, or makes one of. */
+/** Ids of the nodes that a plan adds to a cluster, or forms a new cluster of. By id: the nodes it is introduced to. */
 export function newcomersOf({ steps }: Pick<Plan, 'steps'>): Map<string, readonly NodeRef[]> {
   const met = steps.flatMap((step) =>
     step.type === 'meet' ? step.nodes.map(({ id }) => [id, step.to] as const) : [],
@@ -71,17 +74,23 @@ function undo(step: Step, { masters }: Projection, known: Known): Step[] {
         ...(step.to.length > 0 ? [{ type: 'forget' as const, node, by: step.to }] : []),
         { type: 'reset', node },
       ]);
-    // Libraries that nobody calls do no harm, and other functions of the node would go with them.
+    // Nothing was added.
+    case 'meet-again':
+      return [];
+    // Unused libraries do no harm, and deleting them might delete functions that the node had before.
     case 'load-functions':
       return [];
+    // Nothing of the cluster was changed.
+    case 'restart':
+      return [];
     case 'replicate':
-      return undoReplicate(step, masters.get(step.replica.id) ?? null, known);
+      return step.isAgain ? [] : undoReplicate(step, masters, known);
     case 'failover':
       return [{ type: 'failover', replica: step.master, master: step.replica, mode: 'graceful' }];
     case 'close-slots':
       throw new Irreversible(
         step.node,
-        `slots ${formatRanges(step.slots)} are closed, and to open them again would help nobody`,
+        `slots ${formatRanges(step.slots)} are closed, and opening them again would not help`,
       );
     case 'take-slots':
       throw new Irreversible(
@@ -89,32 +98,46 @@ function undo(step: Step, { masters }: Projection, known: Known): Step[] {
         `it took slots ${formatRanges(step.slots)} whose owner had failed; their keys are lost`,
       );
     case 'forget':
-      throw new Irreversible(step.node, 'it has left the cluster', `Add it again with: redis-trib join`);
+      throw new Irreversible(step.node, 'it has left the cluster', [{ do: 'join', node: step.node.address }]);
     case 'reset':
-      throw new Irreversible(
-        step.node,
-        'it was reset and has another node id',
-        'Add it again with: redis-trib join',
-      );
+      throw new Irreversible(step.node, 'it was reset and has another node id', [
+        { do: 'join', node: step.node.address },
+      ]);
   }
 }
 
-// Of a cluster that is made, replicas go first: one that sees its master gone would want to take over.
+// When a new cluster is undone, replicas are reset first: a replica whose master is gone would start a failover.
 function undoReplicate(
-  { replica, master }: StepOf<'replicate'>,
-  formerId: string | null,
+  { replica, master, kept }: StepOf<'replicate'>,
+  masters: Projection['masters'],
   { newcomers, nodes }: Known,
 ): Step[] {
+  const formerId = masters.get(replica.id) ?? null;
   const members = newcomers.get(replica.id);
   if (members) return members.length > 0 ? [] : [{ type: 'reset', node: replica }];
   if (formerId === master.id) return [];
   const former = nodes.find(({ id }) => id === formerId);
-  if (former) return [{ type: 'replicate', replica, master: refOf(former) }];
+  if (former && (masters.get(former.id) ?? null) !== null)
+    throw new Irreversible(replica, `the node that it followed, ${former.address}, is a replica itself`);
+  // A replica that the other master had before.
+  const other = kept && nodes.find(({ id }) => id !== replica.id && masters.get(id) === master.id);
+  if (former)
+    return [
+      {
+        type: 'replicate',
+        replica,
+        master: refOf(former),
+        ...(other ? { kept: refOf(other) } : {}),
+      },
+    ];
   if (formerId !== null) throw new Irreversible(replica, `its former master ${formerId} is not in the plan`);
   throw new Irreversible(
     replica,
     `it was a master without slots, which a replica of ${master.address} can become only under another node id`,
-    'Take it out with: redis-trib del_node, and add it with: redis-trib join_no_load',
+    [
+      { do: 'del-node', cluster: master.address, node: replica.address },
+      { do: 'join-no-load', cluster: master.address, node: replica.address, when: 'after-that' },
+    ],
   );
 }
 
@@ -142,19 +165,24 @@ function mastersIn(step: Step): NodeRef[] {
 
 function expectAfter(
   members: NonNullable<Plan['expect']>['members'],
-  steps: readonly Step[],
+  { before, steps }: Pick<Plan, 'before' | 'steps'>,
   leaving: ReadonlySet<string>,
 ): NonNullable<Plan['expect']> {
   const moved = steps.filter((step) => step.type === 'move-slots');
-  const attached = steps.filter((step) => step.type === 'replicate');
-  const swapped = steps.filter((step) => step.type === 'failover');
+  const attached = steps.flatMap((step) => (step.type === 'replicate' ? [step.replica.id] : []));
+  const swapped = steps.flatMap((step) => (step.type === 'failover' ? [step.master.id] : []));
+  const touched = new Set([...attached, ...swapped]);
+  const answering = new Set(members.map(({ id }) => id));
+  const masterBefore = new Map(before.map(({ id, masterId }) => [id, masterId]));
   return {
     members: members.filter(({ id }) => !leaving.has(id)),
     gone: [...leaving],
     owners: moved.map(({ target, slots }) => ({ id: target.id, slots })),
-    replicas: [
-      ...attached.map(({ replica, master }) => ({ id: replica.id, masterId: master.id })),
-      ...swapped.map(({ replica, master }) => ({ id: master.id, masterId: replica.id })),
-    ],
+    // Those that have another master once all steps are done: the others of a shard follow a failover, too.
+    replicas: nodesAfter({ before, steps }).flatMap(({ id, masterId }) =>
+      masterId !== undefined && (touched.has(id) || (masterBefore.get(id) !== masterId && answering.has(id)))
+        ? [{ id, masterId }]
+        : [],
+    ),
   };
 }

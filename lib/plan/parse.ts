@@ -1,32 +1,35 @@
 import { formatAddress, parseAddress } from '../model/address.ts';
 import type { Expectation, Member } from '../model/expectation.ts';
+import { LARGEST_INT } from '../model/numbers.ts';
 import { SLOT_COUNT, type SlotRange } from '../model/slot.ts';
 import type {
   BigKey,
   MoveContent,
   NodeReason,
   NodeRef,
+  NodeZone,
   Plan,
   PlannedLoads,
   PlannedNode,
+  RunningNode,
   Step,
   StepOf,
 } from './plan.ts';
 import { boolean, list, Misfit, number, oneOf, optional, type Reader, record, text } from './read.ts';
 
-/** Most characters of a plan: one for a thousand masters whose slots are all scattered has a tenth of that. */
+/** Most characters of a plan. A plan for a thousand masters with scattered slots has a tenth of that. */
 export const LONGEST_PLAN: number = 64 * 1024 * 1024;
 const MOST_NODES = 20_000;
 const MOST_STEPS = 100_000;
 const MOST_BIG_KEYS = 1_000_000;
 
 /**
- * Reads a plan from what JSON.parse made of it. Every field is looked at: an unknown version, field or type of step is refused, and
- * so are slots, ids and addresses that are none. Throws a Misfit that names the field.
+ * Reads a plan from parsed JSON and checks every field. Throws a Misfit that names the field for an unknown version, field
+ * or type of step, and for a slot, id or address that is invalid.
  */
 export function readPlan(value: unknown): Plan {
   const { version } = (value ?? {}) as { version?: unknown };
-  if (version !== undefined && version !== 1) throw new Misfit('version: only 1 is known to this redis-trib');
+  if (version !== undefined && version !== 1) throw new Misfit('version: only version 1 is supported');
   const plan = planReader(value, '');
   requireSound(plan);
   return plan;
@@ -42,7 +45,7 @@ const address: Reader<string> = (value, at) => {
   throw new Misfit(`${at}: not an address: ${JSON.stringify(given)}`);
 };
 
-// Of a node that is down and that no step is about there may be no address.
+// The address of a node that is down and not part of any step may be unknown.
 const whereabouts: Reader<string> = (value, at) =>
   typeof value === 'string' && /^:\d{1,5}$/.test(value) ? value : address(value, at);
 
@@ -74,7 +77,7 @@ const content = record<MoveContent>({
   bytes: number(0, Number.MAX_SAFE_INTEGER),
   bigKeys: list(
     record<BigKey>({
-      // Any bytes, as latin1: shown in quotes, with what a terminal would obey escaped.
+      // Any bytes, as latin1. Display quotes them and escapes control characters.
       key: (value, at) => {
         if (typeof value === 'string' && Buffer.from(value, 'latin1').toString('latin1') === value)
           return value;
@@ -82,13 +85,13 @@ const content = record<MoveContent>({
       },
       slot: number(0, SLOT_COUNT - 1),
       bytes: number(0, Number.MAX_SAFE_INTEGER),
-      db: optional(number(0, 0x7fffffff)),
+      db: optional(number(0, LARGEST_INT)),
     }),
     MOST_BIG_KEYS,
   ),
 });
 
-/** One for each type of step: a new type, or a new field of one, has to be read here. */
+/** A reader for each type of step. A new type, or a new field, must be added here. */
 const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
   'assign-slots': record<StepOf<'assign-slots'>>({
     type: type('assign-slots'),
@@ -98,13 +101,27 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
     maxSlots: number(1, SLOT_COUNT),
   }),
   meet: record<StepOf<'meet'>>({ type: type('meet'), nodes: refs, to: refs, serving: boolean }),
+  'meet-again': record<StepOf<'meet-again'>>({
+    serving: boolean,
+    type: type('meet-again'),
+    nodes: refs,
+    members: refs,
+    isFast: optional(always),
+  }),
   'load-functions': record<StepOf<'load-functions'>>({
     type: type('load-functions'),
     node: ref,
     from: ref,
-    libraries: list(text(/./, 'the name of a library of functions'), MOST_STEPS),
+    libraries: list(text(/./, 'the name of a function library'), MOST_STEPS),
+    replaces: optional(list(text(/./, 'the name of a function library'), MOST_STEPS)),
   }),
-  replicate: record<StepOf<'replicate'>>({ type: type('replicate'), replica: ref, master: ref }),
+  replicate: record<StepOf<'replicate'>>({
+    type: type('replicate'),
+    replica: ref,
+    master: ref,
+    isAgain: optional(always),
+    kept: optional(ref),
+  }),
   'move-slots': record<StepOf<'move-slots'>>({
     type: type('move-slots'),
     source: ref,
@@ -119,6 +136,7 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
     slots,
     owner: ref,
     stayOpen: optional(always),
+    strayKeys: optional(oneOf('bring', 'drop')),
   }),
   'take-slots': record<StepOf<'take-slots'>>({
     type: type('take-slots'),
@@ -135,6 +153,16 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
   }),
   forget: record<StepOf<'forget'>>({ type: type('forget'), node: ref, by: refs, isDead: optional(always) }),
   reset: record<StepOf<'reset'>>({ type: type('reset'), node: ref }),
+  restart: record<StepOf<'restart'>>({
+    type: type('restart'),
+    nodes: list(
+      record<RunningNode>({
+        ...refShape,
+        runId: text(/^[0-9a-f]{40}$/, 'a run id of 40 hexadecimal digits'),
+      }),
+      MOST_NODES,
+    ),
+  }),
 };
 
 const step: Reader<Step> = (value, at) => {
@@ -167,6 +195,7 @@ const planReader = record<Plan>({
     }),
   ),
   reasons: optional(list(record<NodeReason>({ id, text: text(/^/, 'text') }), MOST_NODES)),
+  zones: optional(list(record<NodeZone>({ id, zone: text(/./, 'the name of a zone') }), MOST_NODES)),
   before: list(
     record<PlannedNode>({
       ...refShape,
@@ -180,7 +209,7 @@ const planReader = record<Plan>({
   ),
 });
 
-// What fits field by field, but not together.
+// Checks fields against each other.
 function requireSound({ before, steps, masters, expect }: Plan): void {
   const known = new Map<string, number>();
   for (const [index, node] of before.entries()) {
@@ -203,7 +232,7 @@ function requireSound({ before, steps, masters, expect }: Plan): void {
   }
 }
 
-/** Every node that a step names, by the field that does. */
+/** Every node in a step, with the path of its field. */
 export function refsIn(step: Step): (readonly [field: string, node: NodeRef])[] {
   return Object.entries(step).flatMap(([field, value]): (readonly [string, NodeRef])[] => {
     if (isRef(value)) return [[field, value]];

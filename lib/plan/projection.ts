@@ -1,7 +1,7 @@
 import { claimsBySlot, expandSlots, toRanges } from '../model/slot.ts';
 import type { Plan, PlannedNode, Step } from './plan.ts';
 
-/** What a plan changes of a cluster: who owns which slot, and who replicates whom. */
+/** The state of a cluster that a plan changes: owners of slots and masters of replicas. */
 export interface Projection {
   /** By slot: the id of its owner, or undefined. */
   readonly owners: (string | undefined)[];
@@ -9,7 +9,7 @@ export interface Projection {
   readonly masters: Map<string, string | null>;
 }
 
-/** The cluster as it was when the plan was made. Of several that claim a slot the highest config epoch counts, as among servers. */
+/** The cluster when the plan was made. Of several claims to a slot, the highest config epoch wins, as on the servers. */
 export function projectionOf(nodes: readonly PlannedNode[]): Projection {
   const masters = nodes.filter(({ role }) => role === 'master');
   const ranked = masters.toSorted((a, b) => a.configEpoch - b.configEpoch || (a.id < b.id ? -1 : 1));
@@ -21,7 +21,7 @@ export function projectionOf(nodes: readonly PlannedNode[]): Projection {
   };
 }
 
-/** Does a step to a projection, and tells the slots that have another owner after. */
+/** Applies a step to a projection. Returns the slots whose owner it changes. */
 export function advance({ owners, masters }: Projection, step: Step): number[] {
   const give = (slots: readonly number[], owner: string | undefined): number[] => {
     const changed = slots.filter((slot) => owners[slot] !== owner);
@@ -37,11 +37,11 @@ export function advance({ owners, masters }: Projection, step: Step): number[] {
     case 'close-slots':
       return step.stayOpen ? [] : give(expandSlots(step.slots), step.owner.id);
     case 'replicate':
-      masters.set(step.replica.id, step.master.id);
+      if (!step.isAgain) masters.set(step.replica.id, step.master.id);
       return [];
     case 'failover': {
       const [to, from] = [step.replica.id, step.master.id];
-      // The other replicas of the master follow the one that took its place.
+      // The other replicas of the master follow the new one.
       for (const [id, masterId] of masters) if (masterId === from) masters.set(id, to);
       masters.set(from, to).set(to, null);
       return give(slotsOwnedBy(owners, from), to);
@@ -50,13 +50,15 @@ export function advance({ owners, masters }: Projection, step: Step): number[] {
       masters.set(step.node.id, null);
       return give(slotsOwnedBy(owners, step.node.id), undefined);
     case 'meet':
+    case 'meet-again':
     case 'load-functions':
     case 'forget':
+    case 'restart':
       return [];
   }
 }
 
-/** The nodes of a plan as they are once it is applied; those that it resets are left out. */
+/** The nodes of a plan once it is applied, without those that it resets or forgets. */
 export function nodesAfter({ before, steps }: Pick<Plan, 'before' | 'steps'>): PlannedNode[] {
   const projection = projectionOf(before);
   for (const step of steps) advance(projection, step);
@@ -70,7 +72,7 @@ export function nodesAfter({ before, steps }: Pick<Plan, 'before' | 'steps'>): P
 }
 
 /** The same nodes with the roles and slots of a projection. */
-export function nodesOf(nodes: readonly PlannedNode[], { owners, masters }: Projection): PlannedNode[] {
+function nodesOf(nodes: readonly PlannedNode[], { owners, masters }: Projection): PlannedNode[] {
   const held = new Map<string, number[]>();
   for (const [slot, owner] of owners.entries()) {
     if (owner === undefined) continue;

@@ -1,7 +1,7 @@
-/** Reads a value of JSON into a type, or throws a `Misfit` that names where it stands. */
+/** Reads a JSON value as a type. Throws a `Misfit` that names its path, `at`. */
 export type Reader<Value> = (value: unknown, at: string) => Value;
 
-/** A value that is not what is expected at a place, such as `steps[3].source.id`. */
+/** A value that is not as expected, at a path such as `steps[3].source.id`. */
 export class Misfit extends Error {}
 
 function misfit(at: string, value: unknown, expected: string): Misfit {
@@ -11,7 +11,7 @@ function misfit(at: string, value: unknown, expected: string): Misfit {
   );
 }
 
-/** A reader for each field; `optional` marks those that may be left out. */
+/** A reader for each field; `optional` marks fields that may be missing. */
 export type Shape<Value> = {
   readonly [Field in keyof Required<Value>]: undefined extends Value[Field]
     ? Optional<Exclude<Value[Field], undefined>>
@@ -22,14 +22,14 @@ interface Optional<Value> {
   readonly optional: Reader<Value>;
 }
 
-/** A field that may be left out. */
+/** A field that may be missing. */
 export function optional<Value>(reader: Reader<Value>): Optional<Value> {
   return { optional: reader };
 }
 
 /**
- * An object of exactly these fields. Those that are not known are refused: they may mean something that would go unseen. It is
- * built anew, field by field, so that nothing comes in by way of a prototype.
+ * An object with exactly these fields. An unknown field is refused, since ignoring it might change the meaning. The result
+ * is a new object, built field by field, so that nothing enters through a prototype.
  */
 export function record<Value extends object>(shape: Shape<Value>): Reader<Value> {
   const fields = Object.entries<Reader<unknown> | Optional<unknown>>(shape);
@@ -55,16 +55,16 @@ export function record<Value extends object>(shape: Shape<Value>): Reader<Value>
   };
 }
 
-/** A list of at most so many items. */
+/** A list of at most `most` items. */
 export function list<Item>(reader: Reader<Item>, most: number): Reader<Item[]> {
   return (value, at) => {
     if (!Array.isArray(value)) throw misfit(at, value, 'a list');
-    if (value.length > most) throw new Misfit(`${at}: ${value.length} items, where ${most} is the most`);
+    if (value.length > most) throw new Misfit(`${at}: ${value.length} items, the maximum is ${most}`);
     return value.map((item, index) => reader(item, `${at}[${index}]`));
   };
 }
 
-/** Text of this form, at most so many characters, none of which a terminal would obey. */
+/** Text that matches `form`, with at most `most` characters and no control characters. */
 export function text(form: RegExp, expected: string, most = 300): Reader<string> {
   return (value, at) => {
     if (typeof value !== 'string' || value.length > most || /\p{Cc}/u.test(value) || !form.test(value))
@@ -73,7 +73,7 @@ export function text(form: RegExp, expected: string, most = 300): Reader<string>
   };
 }
 
-/** One of these. */
+/** One of these values. */
 export function oneOf<const Value extends string | number | boolean>(
   ...values: readonly Value[]
 ): Reader<Value> {
@@ -84,7 +84,7 @@ export function oneOf<const Value extends string | number | boolean>(
   };
 }
 
-/** A number of these bounds; whole unless `isWhole` is false. */
+/** A number from `least` to `most`; whole unless `isWhole` is false. */
 export function number(least: number, most: number, isWhole = true): Reader<number> {
   return (value, at) => {
     const isRight =

@@ -2,7 +2,7 @@ import { countSlots } from '../model/node.ts';
 import type { MoveStep, NodeReason, PlannedLoads } from './plan.ts';
 import type { WeightedMaster } from './rebalance.ts';
 
-/** Why masters give or get slots in a rebalance: their shares. Those that do neither are left out. */
+/** The reasons of a rebalance: the share of each master that gives or gets slots. */
 export function shareReasons(
   masters: readonly WeightedMaster[],
   moves: readonly MoveStep[],
@@ -13,7 +13,7 @@ export function shareReasons(
   const slots = masters.reduce((sum, { node }) => sum + countSlots(node), 0);
   return masters.flatMap(({ node, weight }) => {
     if (!taking.has(node.id)) return [];
-    if (weight === 0) return [{ id: node.id, text: 'weight 0: it is emptied' }];
+    if (weight === 0) return [{ id: node.id, text: 'weight 0: gives all its slots' }];
     const share = weight / weights;
     const shown = `${Math.round(1000 * share) / 10}%`;
     const of =
@@ -22,7 +22,7 @@ export function shareReasons(
   });
 }
 
-/** Why the ends of moves give or get slots, in a word for each of the two. */
+/** The reasons of moves: the same text for all sources, and one for all targets. */
 export function moveReasons(moves: readonly MoveStep[], gives: string, gets: string): NodeReason[] {
   const reasons = new Map<string, string>();
   for (const { source, target } of moves) reasons.set(source.id, gives).set(target.id, gets);

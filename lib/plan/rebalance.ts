@@ -1,9 +1,10 @@
+import { invalidArgument } from '../model/cluster-error.ts';
 import { countSlots, type NodeRecord, slotsOf } from '../model/node.ts';
 import { toRanges } from '../model/slot.ts';
 import { evenLoads } from './even-loads.ts';
 import { type MoveStep, nodeRef } from './plan.ts';
 
-/** A master that takes part, and how much it is to have, relative to the others. */
+/** A master that takes part, and its share relative to the others. */
 export interface WeightedMaster {
   readonly node: NodeRecord;
   readonly weight: number;
@@ -11,15 +12,15 @@ export interface WeightedMaster {
 
 export interface RebalanceRequest {
   readonly masters: readonly WeightedMaster[];
-  /** Per cent by which a master may be off its share. */
+  /** Per cent by which a master may deviate from its share. */
   readonly threshold: number;
-  /** By slot: its load. @default each slot weighs the same */
+  /** By slot: its load. @default the same for all slots */
   readonly loads?: ArrayLike<number>;
 }
 
 /**
- * The masters that take part, with their weights: by id, 1 where none is given. Those without slots are left out, unless
- * `useEmpty` or by a weight above 0.
+ * The masters that take part, with their weights; the default weight is 1. A master without slots takes part only with
+ * `useEmpty`, or if it was given a weight above 0.
  */
 export function weighMasters(
   masters: readonly NodeRecord[],
@@ -31,23 +32,26 @@ export function weighMasters(
     .filter(({ node, weight }) => countSlots(node) > 0 || (weight > 0 && (useEmpty || weights.has(node.id))));
 }
 
-/** Moves that bring every master to its share. None where no master is off its share by more than the threshold. */
-export function planRebalance({ masters, threshold, loads }: RebalanceRequest): MoveStep[] {
-  if (!(Number.isFinite(threshold) && threshold >= 0)) throw new RangeError(`Not a threshold: ${threshold}`);
+/**
+ * Moves that bring every master to its share. None if no master deviates by more than the threshold. Throws ClusterError
+ * `INVALID_ARGUMENT` for an invalid threshold or weight, or if all weights are 0.
+ */
+export function draftRebalance({ masters, threshold, loads }: RebalanceRequest): MoveStep[] {
+  if (!(Number.isFinite(threshold) && threshold >= 0)) throw invalidArgument(`Not a threshold: ${threshold}`);
   for (const { node, weight } of masters) {
     if (!(Number.isFinite(weight) && weight >= 0)) {
-      throw new RangeError(`Not a weight for ${nodeRef(node).address}: ${weight}`);
+      throw invalidArgument(`Not a weight for ${nodeRef(node).address}: ${weight}`);
     }
   }
   if (masters.length > 0 && masters.every(({ weight }) => weight === 0)) {
-    throw new RangeError('All weights are 0: nobody is left to have the slots');
+    throw invalidArgument('All weights are 0: no master is left to own the slots');
   }
   return loads ? planByLoads(masters, loads, threshold) : planByCounts(masters, threshold);
 }
 
 interface Holder extends WeightedMaster {
   readonly slots: readonly number[];
-  /** Its share, rounded down, or one more. */
+  /** Its share, rounded down or up. */
   quota: number;
 }
 
@@ -73,11 +77,12 @@ function planByCounts(masters: readonly WeightedMaster[], threshold: number): Mo
   return steps;
 }
 
-// Fractions of floating point: 16384 × 0.3 ÷ 0.6 is no whole number.
+// Floating point: 16384 × 0.3 ÷ 0.6 is not a whole number.
 const EPSILON = 1e-6;
 
-// What rounding down leaves over goes first to those that have more already, so that as little as can be moves; then to
-// those who lose most by rounding. Nobody gets one who loses nothing, so all end less than one slot from their share.
+// The slots that rounding down leaves over go first to masters that have more than their quota, so that as few as possible
+// move, then to those that lose most by rounding. A master that loses nothing gets none, so that every master ends less
+// than one slot from its share.
 function shareOut(masters: readonly WeightedMaster[]): Holder[] {
   const holders = masters.map((master) => ({ ...master, slots: slotsOf(master.node), quota: 0, lost: 0 }));
   const slots = holders.reduce((sum, holder) => sum + holder.slots.length, 0);
@@ -102,7 +107,7 @@ function hasMore({ slots, quota }: Holder): boolean {
   return slots.length > quota;
 }
 
-// The rule of redis-cli, except that a weight of 0 is always meant.
+// As redis-cli, except that a weight of 0 ignores the threshold.
 function isOff({ slots, quota, weight }: Holder, threshold: number): boolean {
   const now = slots.length;
   if (threshold === 0 || (weight === 0 && now > 0)) return now !== quota;

@@ -1,14 +1,14 @@
 import { countSlots, type NodeRecord, slotsOf } from '../model/node.ts';
 
-/** One slot that changes hands. */
+/** A slot to move, and its owner. */
 export interface SlotOf {
   readonly slot: number;
   readonly source: NodeRecord;
 }
 
 /**
- * The slots that redis-cli's reshard takes: of each source its lowest, in proportion to how many it has, rounded up for the
- * one with most and down for the others. Rounding down makes it fewer than asked for at times, as it does there.
+ * The slots that redis-cli's reshard takes: the lowest of each source, in proportion to its slots, rounded up for the
+ * source with most and down for the others. As in redis-cli, rounding may give fewer slots than asked for.
  * Source: clusterManagerComputeReshardTable.
  */
 export function reshardTable(sources: readonly NodeRecord[], wanted: number): SlotOf[] {
@@ -23,18 +23,18 @@ export function reshardTable(sources: readonly NodeRecord[], wanted: number): Sl
   return table;
 }
 
-/** So many slots from one master to another. */
+/** Slots to move from one master to another. */
 export interface CountedMove {
   readonly source: NodeRecord;
   readonly target: NodeRecord;
   readonly slots: readonly number[];
 }
 
-/** What redis-cli's rebalance comes to. */
+/** The result of redis-cli's rebalance. */
 export interface RebalancePlan {
   readonly nodes: number;
   readonly totalWeight: number;
-  /** None where no master is off its share by more than the threshold. */
+  /** None if no master deviates from its share by more than the threshold. */
   readonly moves: readonly CountedMove[];
   readonly isNeeded: boolean;
 }
@@ -42,13 +42,14 @@ export interface RebalancePlan {
 interface Scale {
   readonly node: NodeRecord;
   readonly weight: number;
-  /** Slots it has too many. */
+  /** Slots above its share; negative if below. */
   balance: number;
 }
 
 /**
- * The moves of redis-cli's rebalance. Shares are rounded down; what that leaves over goes to those who have not too many, one
- * each; then who lacks most gets from who has most too many, of its lowest slots. A weight of 0 gets none of what is left over.
+ * The moves of redis-cli's rebalance. Shares are rounded down, and the slots left over go one by one to masters that are not
+ * above their share. Then the master with most slots above its share gives its lowest slots to the one that lacks most.
+ * Unlike in redis-cli, a master of weight 0 gets none of the slots left over.
  * Source: clusterManagerCommandRebalance.
  */
 export function rebalanceLikeRedisCli(
@@ -60,7 +61,7 @@ export function rebalanceLikeRedisCli(
   const scales = masters
     .filter((node) => useEmpty || node.slots.length > 0)
     .map((node): Scale => ({ node, weight: weights.get(node.id) ?? 1, balance: 0 }));
-  const totalWeight = scales.reduce((sum, { weight }) => sum + weight, 0);
+  const totalWeight = scales.reduce((sum, { weight }) => Math.fround(sum + weight), 0);
   const all = scales.reduce((sum, { node }) => sum + countSlots(node), 0);
   let isNeeded = false;
   for (const scale of scales) {

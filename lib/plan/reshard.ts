@@ -1,34 +1,34 @@
-import type { ClusterErrorCode } from '../errors.ts';
+import { type ClusterErrorCode, invalidArgument } from '../model/cluster-error.ts';
+import type { Advice, Next } from '../model/next.ts';
 import { countSlots, type NodeRecord, slotsOf } from '../model/node.ts';
 import { formatSlots, toRanges } from '../model/slot.ts';
 import { type MoveStep, nodeRef } from './plan.ts';
 
 export interface ReshardRequest {
-  /** Masters, each once. */
+  /** Masters, without duplicates. */
   readonly sources: readonly NodeRecord[];
   readonly target: NodeRecord;
-  /** How many, or which. */
+  /** How many slots, or which. */
   readonly slots: number | readonly number[];
 }
 
-/** Moves, or why there can be none. */
-export type ReshardPlan = { readonly steps: readonly MoveStep[] } | { readonly refusal: Refusal };
+/** The moves, or the reason why there are none. */
+export type ReshardPlan = { readonly steps: readonly MoveStep[] } | { readonly refusal: ReshardRefusal };
 
-export interface Refusal {
+export interface ReshardRefusal extends Advice {
   readonly code: ClusterErrorCode;
   readonly message: string;
-  readonly hint: string;
 }
 
 /**
- * Moves slots of several masters to one. A number of slots is shared among the sources by how many they have, the one with
- * most first; each gives its lowest. Of named slots each comes from whoever of the sources has it; those that the target
- * has already stay.
+ * Moves slots from several masters to one. A number of slots is divided among the sources in proportion to their slots,
+ * the largest first; each gives its lowest slots. Named slots come from the source that has them; slots that the target
+ * already has stay. Throws ClusterError `INVALID_ARGUMENT` for a number below 1 or an empty list.
  */
-export function planReshard({ sources, target, slots }: ReshardRequest): ReshardPlan {
+export function draftReshard({ sources, target, slots }: ReshardRequest): ReshardPlan {
   const to = nodeRef(target);
   if (sources.some(({ id }) => id === target.id)) {
-    const message = `Same node: ${to.address} is to give slots and to receive them`;
+    const message = `Same node: ${to.address} cannot both give and receive slots`;
     return { refusal: { code: 'SAME_NODE', message, hint: 'Leave it out of the sources' } };
   }
   const parts = typeof slots === 'number' ? shareOut(sources, slots) : whoHas(sources, target, slots);
@@ -43,9 +43,9 @@ export function planReshard({ sources, target, slots }: ReshardRequest): Reshard
 
 type Part = readonly [source: NodeRecord, slots: readonly number[]];
 
-function shareOut(sources: readonly NodeRecord[], wanted: number): Part[] | Refusal {
+function shareOut(sources: readonly NodeRecord[], wanted: number): Part[] | ReshardRefusal {
   if (!Number.isInteger(wanted) || wanted < 1) {
-    throw new RangeError(`Not a number of slots: ${wanted} (expected 1 or more)`);
+    throw invalidArgument(`Not a number of slots: ${wanted} (expected 1 or more)`);
   }
   const given = sources
     .map((source) => ({ source, held: countSlots(source), count: 0 }))
@@ -53,13 +53,14 @@ function shareOut(sources: readonly NodeRecord[], wanted: number): Part[] | Refu
   const all = given.reduce((sum, { held }) => sum + held, 0);
   if (wanted > all) {
     const message = `Cannot move ${wanted} slots: the sources have ${all}`;
-    const hint = all > 0 ? `Write ${all} slots or fewer, or more sources` : 'Name sources that have slots';
+    const hint =
+      all > 0 ? `Ask for ${all} slots or fewer, or name more sources` : 'Name sources that have slots';
     return { code: 'SLOTS_NOT_HELD', message, hint };
   }
   for (const [index, item] of given.entries()) {
     item.count = (index === 0 ? Math.ceil : Math.floor)((wanted * item.held) / all);
   }
-  // Rounded down, the shares may come to less than what was asked for: those who lost most by it give one more.
+  // Rounding may give fewer slots than asked for: the sources that lost most by rounding give one more.
   const short = wanted - given.reduce((sum, { count }) => sum + count, 0);
   const lost = ({ held, count }: (typeof given)[number]) => (wanted * held) / all - count;
   for (const item of given.toSorted((a, b) => lost(b) - lost(a)).slice(0, short)) item.count += 1;
@@ -70,13 +71,14 @@ function whoHas(
   sources: readonly NodeRecord[],
   target: NodeRecord,
   wanted: readonly number[],
-): Part[] | Refusal {
-  if (wanted.length === 0) throw new RangeError('No slots to move');
+): Part[] | ReshardRefusal {
+  if (wanted.length === 0) throw invalidArgument('No slots to move');
   const left = new Set(wanted);
   for (const slot of slotsOf(target)) left.delete(slot);
   const parts = sources.map((source): Part => [source, slotsOf(source).filter((slot) => left.delete(slot))]);
   if (left.size === 0) return parts;
   const message = `Cannot move slots: no source has ${formatSlots(left)}`;
-  const hint = 'Name the masters that have them as sources, or write: --from all';
-  return { code: 'SLOTS_NOT_HELD', message, hint };
+  const hint = 'Name the masters that have them as sources';
+  const next: readonly Next[] = [{ do: 'retry', options: { from: 'all' } }];
+  return { code: 'SLOTS_NOT_HELD', message, hint, next };
 }

@@ -1,32 +1,35 @@
+import { estranged } from '../model/acquaintance.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { expandSlots, formatSlots, toRanges } from '../model/slot.ts';
 import { type ClusterView, nodeById, openSlotsOf, slotOwners } from '../model/view.ts';
 import { refsIn } from './parse.ts';
-import type { MoveStep, NodeRef, Plan, Step } from './plan.ts';
+import type { MoveStep, NodeRef, Plan, RunningNode, Step, StepOf } from './plan.ts';
 import { type Trace, traceOf } from './trace.ts';
 
-/** The cluster of a plan as it is now, those of its nodes that are not in it, or not yet, among them. */
-export interface Sight {
-  /** Of all nodes that were asked. */
+/** The present state of a plan's cluster, including nodes of the plan that are not members, or not yet. */
+export interface PlanView {
+  /** All nodes that were asked. */
   readonly view: ClusterView;
-  /** Ids of those that the cluster knows. */
+  /** Ids of the members of the cluster. */
   readonly members: ReadonlySet<string>;
-  /** By id of a node of the plan: the other node that answers at its address. */
-  readonly strangers: ReadonlyMap<string, { readonly id: string; readonly isFresh: boolean }>;
-  /** By id, of nodes that are in no cluster: how many keys they hold. */
+  /** By id of a node in the plan: the other node that answers at its address. */
+  readonly otherIds: ReadonlyMap<string, { readonly id: string; readonly isFresh: boolean }>;
+  /** By id of a node outside the cluster: how many keys it holds. */
   readonly keys: ReadonlyMap<string, number>;
-  /** `id address` of nodes that answer at an address of the plan other than their own. */
+  /** `id address` of nodes that answer at an address in the plan other than their own. */
   readonly reached: ReadonlySet<string>;
-  /** Ids of replicas that have not copied their master. */
+  /** Ids of replicas that are still copying their master. */
   readonly copying: ReadonlySet<string>;
-  /** By id, of nodes that are to get libraries of functions: names of those that they have. */
+  /** By id of a node that will get function libraries: the names of those it has. */
   readonly libraries?: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By id of a node that the plan restarts, and that answers: the run id of its server. */
+  readonly runIds?: ReadonlyMap<string, string>;
 }
 
-/** Something that is not as the plan saw it, nor as it would make it. */
+/** Something that is neither as it was before the plan nor as the plan makes it. */
 export interface Difference {
-  /** Address of the node it is about, its id where there is none. */
+  /** Address of the node, or its id if it has no address. */
   readonly node: string;
   readonly field: 'id' | 'address' | 'membership' | 'role' | 'slots' | 'open slots' | 'keys' | 'answer';
   readonly text: string;
@@ -35,32 +38,38 @@ export interface Difference {
 /** How far a plan has come. */
 export interface Standing {
   readonly differences: readonly Difference[];
-  /** What is left of each step that is not done. */
+  /** The part of each step that is not done. */
   readonly left: readonly Step[];
-  /** What was done of each step, wholly or in part. */
+  /** The part of each step that is done. */
   readonly done: readonly Step[];
 }
 
-/** Compares a plan with a cluster: what of it is done, what is left, and what is as neither of the two. Pure. */
-export function standingOf(plan: Plan, sight: Sight): Standing {
+/** Compares a plan with the cluster: what is done, what is left, and what fits neither. Pure. */
+export function standingOf(plan: Plan, seen: PlanView): Standing {
   const trace = traceOf(plan);
-  const owners = slotOwners(sight.view);
+  const owners = slotOwners(seen.view);
   const needed = new Set([...(plan.expect?.members ?? []), ...plan.masters].map(({ id }) => id));
-  // The first stop of a slot at which its owner is the one that it has now; -2 where it has another.
-  const at = trace.stops.map((stops, slot) => stops.find(({ owner }) => owner === owners[slot])?.step ?? -2);
+  // How many steps are done, by the first owner of a slot on its way who is its owner now; undefined if it has another.
+  const at = trace.stops.map((stops, slot) => stops.find(({ owner }) => owner === owners[slot])?.after);
+  const leaving = leavingNow(plan, seen, trace);
   const [left, done]: [Step[], Step[]] = [[], []];
   for (const [index, step] of plan.steps.entries()) {
-    const parts = split(step, index, at, sight, trace);
+    const parts =
+      step.type === 'failover'
+        ? failedOver(plan, index, step, { at, seen, trace })
+        : step.type === 'replicate'
+          ? follows(plan, index, step, { at, seen, trace })
+          : split(step, index, at, seen, trace, leaving);
     if (parts.left) left.push(parts.left);
     if (parts.done) done.push(parts.done);
   }
   return {
     differences: [
-      ...plan.before.flatMap((node) => nodeDifferences(node, sight, trace, needed)),
-      ...addressDifferences(plan, sight),
-      ...strangersIn(plan, sight),
-      ...ownerDifferences(trace, at, owners, sight.view),
-      ...openDifferences(plan, sight.view),
+      ...plan.before.flatMap((node) => nodeDifferences(node, seen, trace, needed)),
+      ...addressDifferences(plan, seen),
+      ...uninvited(plan, seen),
+      ...ownerDifferences(trace, at, owners, seen.view),
+      ...openDifferences(plan, seen.view),
     ],
     left,
     done,
@@ -72,22 +81,28 @@ interface Parts {
   readonly done?: Step;
 }
 
-function split(step: Step, index: number, at: readonly number[], sight: Sight, { stops }: Trace): Parts {
-  const { view, strangers, copying } = sight;
+function split(
+  step: Exclude<Step, StepOf<'failover' | 'replicate'>>,
+  index: number,
+  at: readonly (number | undefined)[],
+  seen: PlanView,
+  { stops, newcomers }: Trace,
+  leaving: ReadonlySet<string>,
+): Parts {
+  const { view, otherIds } = seen;
   const whole = (isDone: boolean, isBegun = isDone): Parts => ({
     ...(isDone ? {} : { left: step }),
     ...(isBegun ? { done: step } : {}),
   });
-  const knows = (observer: NodeRef, id: string): boolean =>
-    view.reports.get(observer.id)?.records.some((record) => record.id === id) ?? false;
+  const knows = (observer: NodeRef, id: string): boolean => isKnownTo(view, observer, id);
   switch (step.type) {
     case 'assign-slots':
     case 'take-slots':
     case 'move-slots': {
       const slots = expandSlots(step.slots);
-      // Others were where they belong before.
-      const changed = slots.filter((slot) => stops[slot]?.some((stop) => stop.step === index));
-      const isDone = (slot: number) => (at[slot] ?? -2) >= index;
+      // The step does not change the other slots.
+      const changed = slots.filter((slot) => stops[slot]?.some(({ after }) => after === index + 1));
+      const isDone = (slot: number) => (at[slot] ?? 0) > index;
       const [gone, here] = [changed.filter(isDone), changed.filter((slot) => !isDone(slot))];
       return {
         ...(here.length > 0 ? { left: { ...step, slots: toRanges(here) } } : {}),
@@ -95,39 +110,137 @@ function split(step: Step, index: number, at: readonly number[], sight: Sight, {
       };
     }
     case 'meet': {
-      const all = [...step.to, ...step.nodes];
+      const all = [...step.to, ...step.nodes].filter(({ id }) => !leaving.has(id));
       const pairs = step.nodes.flatMap((node) =>
         all.filter(({ id }) => id !== node.id).map((other) => [knows(other, node.id), knows(node, other.id)]),
       );
       return whole(pairs.flat().every(Boolean), pairs.flat().some(Boolean));
     }
+    case 'meet-again': {
+      const isFound = step.members.every((member) => {
+        const report = view.reports.get(member.id);
+        return report && step.nodes.every(({ id }) => id === member.id || !estranged(report, id));
+      });
+      return whole(isFound);
+    }
     case 'load-functions': {
-      const present = sight.libraries?.get(step.node.id);
-      return whole(step.libraries.every((name) => present?.has(name)));
+      const present = seen.libraries?.get(step.node.id);
+      const all = step.libraries.every((name) => present?.has(name));
+      // By name, one that is to be replaced looks like its replacement: it is loaded again until the node is a member.
+      const isMember = (view.reports.get(step.node.id)?.records.length ?? 0) > 1;
+      return whole(all && (step.replaces === undefined || isMember));
     }
-    case 'replicate': {
-      const now = nodeById(view, step.replica.id);
-      const isSet = now?.role === 'replica' && now.masterId === step.master.id;
-      return whole(isSet && !copying.has(step.replica.id), isSet);
-    }
-    case 'failover':
-      return whole(nodeById(view, step.replica.id)?.role === 'master');
     case 'close-slots': {
       const open = new Set(view.reports.get(step.node.id)?.myself.openSlots.map(({ slot }) => slot));
       return whole(!expandSlots(step.slots).some((slot) => open.has(slot)));
     }
     case 'forget': {
-      const knowing = step.by.filter((other) => knows(other, step.node.id)).length;
-      return whole(knowing === 0, knowing < step.by.length);
+      const isBegun = step.by.length === 0 || isForgotten(step, seen, newcomers);
+      return whole(isBegun && !step.by.some((other) => knows(other, step.node.id)), isBegun);
     }
     case 'reset':
-      return whole(strangers.has(step.node.id));
+      return whole(otherIds.has(step.node.id));
+    case 'restart': {
+      const nodes = step.nodes.filter((node) => !isRestarted(node, seen));
+      const done = step.nodes.filter((node) => isRestarted(node, seen));
+      return {
+        ...(nodes.length > 0 ? { left: { ...step, nodes } } : {}),
+        ...(done.length > 0 ? { done: { ...step, nodes: done } } : {}),
+      };
+    }
   }
+}
+
+function isRestarted({ id, runId }: RunningNode, { runIds }: PlanView): boolean {
+  const now = runIds?.get(id);
+  return now !== undefined && now !== runId;
+}
+
+function isKnownTo(view: ClusterView, observer: NodeRef, id: string): boolean {
+  return view.reports.get(observer.id)?.records.some((record) => record.id === id) ?? false;
+}
+
+/** True if some node has forgotten another, as a step says. A newcomer without slots may not have met it yet. */
+function isForgotten(
+  { node, by }: StepOf<'forget'>,
+  { view }: PlanView,
+  newcomers: ReadonlySet<string>,
+): boolean {
+  const isJudge = ({ id }: NodeRef): boolean =>
+    !newcomers.has(id) || (view.reports.get(id)?.myself.slots.length ?? 0) > 0;
+  return by.some((other) => isJudge(other) && !isKnownTo(view, other, node.id));
+}
+
+/** Ids of nodes that have begun to leave: newcomers need not know them any more. */
+function leavingNow({ steps }: Plan, seen: PlanView, { leavers, newcomers }: Trace): Set<string> {
+  const forgotten = steps.flatMap((step) =>
+    step.type === 'forget' && isForgotten(step, seen, newcomers) ? [step.node.id] : [],
+  );
+  return new Set([...forgotten, ...[...leavers].filter((id) => seen.otherIds.has(id))]);
+}
+
+interface Findings {
+  readonly at: readonly (number | undefined)[];
+  readonly seen: PlanView;
+  readonly trace: Trace;
+}
+
+// A plan that restarts a master lets a replica take its place before, and may bring it back after that: what the roles are does not
+// say which of the two has been done. What was restarted does.
+function failedOver(
+  { before, steps }: Plan,
+  index: number,
+  step: StepOf<'failover'>,
+  { at, seen, trace: { stops } }: Findings,
+): Parts {
+  const isLater = (place: number): boolean => place > index;
+  const restarts = steps.flatMap((one, place) =>
+    one.type === 'restart' ? one.nodes.map((node) => ({ node, place })) : [],
+  );
+  const isOver = restarts.some(
+    ({ node, place }) => isLater(place) && node.id === step.master.id && isRestarted(node, seen),
+  );
+  const isDue = restarts.every(
+    ({ node, place }) => isLater(place) || node.id !== step.replica.id || isRestarted(node, seen),
+  );
+  // One that was a master before, of other slots or of none, says nothing by being one: whose slots these are does.
+  const wasMaster = before.some(({ id, role }) => id === step.replica.id && role === 'master');
+  const isTaken =
+    !wasMaster ||
+    restarts.length > 0 ||
+    stops.every((all, slot) => !all.some(({ after }) => after === index + 1) || (at[slot] ?? 0) > index);
+  const isDone = isOver || (isDue && isTaken && nodeById(seen.view, step.replica.id)?.role === 'master');
+  return isDone ? { done: step } : { left: step };
+}
+
+// Later steps may let another replica take over from its master, or the node itself, or give the node another master.
+function follows(plan: Plan, index: number, step: StepOf<'replicate'>, found: Findings): Parts {
+  const { view, copying } = found.seen;
+  const now = nodeById(view, step.replica.id);
+  const isCopying = copying.has(step.replica.id);
+  // It may have taken the place of its master.
+  if (step.isAgain) return isCopying ? { left: step } : { done: step };
+  const masters = new Set([step.master.id]);
+  for (const [place, later] of plan.steps.entries()) {
+    if (place <= index) continue;
+    if (later.type === 'replicate' && later.replica.id === step.replica.id) {
+      if (!masters.has(later.master.id) && later.master.id === now?.masterId) return { done: step };
+    }
+    if (later.type !== 'failover' || !masters.has(later.master.id)) continue;
+    masters.add(later.replica.id);
+    if (later.replica.id === step.replica.id && failedOver(plan, place, later, found).done)
+      return { done: step };
+  }
+  const isSet = now?.role === 'replica' && masters.has(now.masterId ?? '');
+  // It is barred from taking over until it has copied its new master.
+  const wasReplica = plan.before.some(({ id, role }) => id === step.replica.id && role === 'replica');
+  const isBarred = wasReplica && now?.flags.includes('nofailover') === true;
+  return { ...(isSet && !isCopying && !isBarred ? {} : { left: step }), ...(isSet ? { done: step } : {}) };
 }
 
 function nodeDifferences(
   node: Plan['before'][number],
-  { view, members, strangers, keys }: Sight,
+  { view, members, otherIds, keys }: PlanView,
   { masters, newcomers, leavers, dead }: Trace,
   needed: ReadonlySet<string>,
 ): Difference[] {
@@ -136,44 +249,47 @@ function nodeDifferences(
   const say = (field: Difference['field'], text: string): Difference[] => [
     { node: name, field, text: `${name} ${text}` },
   ];
-  const stranger = strangers.get(id);
-  if (stranger && !(leavers.has(id) && !members.has(id)))
-    return say('id', `answers as node ${stranger.id}, where the plan has node ${id}`);
+  const other = otherIds.get(id);
+  if (other && !(leavers.has(id) && !members.has(id)))
+    return say('id', `answers as node ${other.id}, but the plan has node ${id}`);
   const record = nodeById(view, id);
   const report = view.reports.get(id);
   if (!report) {
     if (dead.has(id) || leavers.has(id)) return [];
-    if (!record) return say('membership', 'is not in the cluster any more, and gives no answer');
-    // One that gave no answer when the plan was made need not give one now.
+    if (!record) return say('membership', 'is no longer in the cluster and does not answer');
+    // A node that did not answer when the plan was made need not answer now.
     return needed.has(id)
-      ? say('answer', `gives no answer: ${view.unreachable.get(id)?.message ?? 'it was not asked'}`)
+      ? say('answer', `does not answer: ${view.unreachable.get(id)?.message ?? 'it was not asked'}`)
       : [];
   }
   if (!members.has(id) && !newcomers.has(id) && !leavers.has(id))
-    return say('membership', 'is not in the cluster any more');
+    return say('membership', 'is no longer in the cluster');
+  // Only the dead are forgotten without a look at what they hold.
+  if (dead.has(id) && leavers.has(id) && members.has(id))
+    return say('answer', 'answers again, but the plan takes it for dead');
   const found: Difference[] = [];
   const master = report.myself.role === 'master' ? null : report.myself.masterId;
   if (!masters.get(id)?.has(master))
-    found.push(...say('role', `${roleNow(view, report.myself)}, where the plan has ${roleThen(view, node)}`));
+    found.push(...say('role', `${roleNow(view, report.myself)}, but the plan has ${roleThen(view, node)}`));
   const known = keys.get(id) ?? 0;
-  if (known > 0) found.push(...say('keys', `holds ${known} keys, and is in no cluster yet`));
+  if (known > 0) found.push(...say('keys', `holds ${known} keys but is not in a cluster yet`));
   return found;
 }
 
-function addressDifferences(plan: Plan, { view, reached }: Sight): Difference[] {
+function addressDifferences(plan: Plan, { view, reached }: PlanView): Difference[] {
   return namedIn(plan).flatMap(({ id, address }): Difference[] => {
     const record = view.reports.has(id) ? nodeById(view, id) : undefined;
     const now = record && formatAddress(record.address);
     if (now === undefined || now === address || address.startsWith(':') || reached.has(`${id} ${address}`))
       return [];
     return [
-      { node: address, field: 'address', text: `node ${id} is at ${now}, where the plan has ${address}` },
+      { node: address, field: 'address', text: `node ${id} is at ${now}, but the plan has ${address}` },
     ];
   });
 }
 
 function roleNow(view: ClusterView, { role, masterId }: NodeRecord): string {
-  return role === 'master' ? 'is a master now' : `is a replica of ${nameIn(view, masterId ?? '')} now`;
+  return role === 'master' ? 'is now a master' : `is now a replica of ${nameIn(view, masterId ?? '')}`;
 }
 
 function roleThen(view: ClusterView, { role, masterId }: Plan['before'][number]): string {
@@ -185,9 +301,9 @@ function nameIn(view: ClusterView, id: string): string {
   return node && node.address.host !== '' ? formatAddress(node.address) : id;
 }
 
-function strangersIn({ before }: Plan, { view, strangers }: Sight): Difference[] {
-  // Those that answer in place of a node of the plan are told of by its name.
-  const known = new Set([...before, ...strangers.values()].map(({ id }) => id));
+function uninvited({ before }: Plan, { view, otherIds }: PlanView): Difference[] {
+  // A node that answers at the address of a planned node is reported under that node.
+  const known = new Set([...before, ...otherIds.values()].map(({ id }) => id));
   return view.nodes
     .filter(({ id }) => !known.has(id))
     .map(({ id }) => {
@@ -195,29 +311,29 @@ function strangersIn({ before }: Plan, { view, strangers }: Sight): Difference[]
       return {
         node,
         field: 'membership',
-        text: `${node} (node ${id}) is in the cluster, and not in the plan`,
+        text: `${node} (node ${id}) is in the cluster but not in the plan`,
       };
     });
 }
 
 function ownerDifferences(
   { stops }: Trace,
-  at: readonly number[],
+  at: readonly (number | undefined)[],
   owners: readonly (string | undefined)[],
   view: ClusterView,
 ): Difference[] {
   const groups = new Map<string, { then: string | undefined; now: string | undefined; slots: number[] }>();
   for (const [slot, where] of at.entries()) {
-    if (where !== -2) continue;
+    if (where !== undefined) continue;
     const [then, now] = [stops[slot]?.[0]?.owner, owners[slot]];
     const group = groups.get(`${then} ${now}`);
     if (group) group.slots.push(slot);
     else groups.set(`${then} ${now}`, { then, now, slots: [slot] });
   }
   return [...groups.values()].map(({ then, now, slots }) => {
-    const [was, is] = [then, now].map((id) => (id === undefined ? 'nobody' : nameIn(view, id)));
-    const text = `slots ${formatSlots(slots, 4)} belong to ${is}, where the plan has ${was}`;
-    return { node: is === 'nobody' ? (was ?? '') : (is ?? ''), field: 'slots', text };
+    const [was, is] = [then, now].map((id) => (id === undefined ? 'no node' : nameIn(view, id)));
+    const text = `slots ${formatSlots(slots, 4)} belong to ${is}, but the plan has ${was}`;
+    return { node: is === 'no node' ? (was ?? '') : (is ?? ''), field: 'slots', text };
   });
 }
 
@@ -230,12 +346,12 @@ function openDifferences(plan: Plan, view: ClusterView): Difference[] {
   }
   return [...byNode].map(([id, slots]) => {
     const node = nameIn(view, id);
-    const text = `slots ${formatSlots(slots, 4)} are open on ${node}, and not by this plan`;
+    const text = `slots ${formatSlots(slots, 4)} are open on ${node}, but this plan did not open them`;
     return { node, field: 'open slots', text };
   });
 }
 
-/** Open slots that the plan itself has opened, or is to close. */
+/** Open slots that the plan itself opened or will close. */
 export function ownOpenSlots({ steps }: Plan, view: ClusterView): Set<number> {
   const byPair = new Map<string, Set<number>>();
   const closed = new Set<number>();
@@ -259,8 +375,8 @@ export function ownOpenSlots({ steps }: Plan, view: ClusterView): Set<number> {
   );
 }
 
-/** The nodes of a plan as they are now: for what it shows of before and after. */
-export function nodesNow({ before }: Plan, { view }: Sight): Plan['before'] {
+/** The nodes of a plan with their present roles and slots. */
+export function nodesNow({ before }: Plan, { view }: PlanView): Plan['before'] {
   return before.map((node) => {
     const report = view.reports.get(node.id);
     if (!report) return node;
@@ -270,7 +386,7 @@ export function nodesNow({ before }: Plan, { view }: Sight): Plan['before'] {
   });
 }
 
-/** Every node that a plan names, once for each address it has there. */
+/** Every node in a plan, once per address. */
 export function namedIn({ before, masters, steps }: Plan): NodeRef[] {
   const named = [...before, ...masters, ...steps.flatMap((step) => refsIn(step).map(([, node]) => node))];
   return [...new Map(named.map((node) => [`${node.id} ${node.address}`, node])).values()];

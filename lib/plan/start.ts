@@ -1,10 +1,14 @@
+import { invalidArgument } from '../model/cluster-error.ts';
 import { SLOT_COUNT, type SlotRange } from '../model/slot.ts';
 import type { Draft, NodeRef } from './plan.ts';
 
-/** Slots of each of so many masters: equal shares in order, the first with what is left over. Throws a RangeError for 0. */
+/**
+ * The slots of each of this many masters: equal shares in order; the first also gets the rest. Throws ClusterError
+ * `INVALID_ARGUMENT` for 0.
+ */
 export function splitSlots(masters: number): SlotRange[] {
   if (!Number.isInteger(masters) || masters < 1 || masters > SLOT_COUNT) {
-    throw new RangeError(`Not a number of masters: ${masters} (1 to ${SLOT_COUNT})`);
+    throw invalidArgument(`Not a number of masters: ${masters} (1 to ${SLOT_COUNT})`);
   }
   const share = Math.floor(SLOT_COUNT / masters);
   const rest = SLOT_COUNT - share * masters;
@@ -14,7 +18,7 @@ export function splitSlots(masters: number): SlotRange[] {
   });
 }
 
-/** A new cluster of these masters: slots first, then introductions, so that no node ever sees a slot without an owner. */
+/** A new cluster of these masters. Slots are assigned before the nodes meet, so that no node sees a slot without an owner. */
 export function planStart(nodes: readonly NodeRef[], maxSlots: number = SLOT_COUNT): Draft {
   const shares = splitSlots(nodes.length);
   return {

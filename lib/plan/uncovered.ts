@@ -1,21 +1,31 @@
-import { failedNodes } from '../model/findings.ts';
+import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
+import { conditionOf, goneNodes } from '../model/condition.ts';
+import type { Advice } from '../model/next.ts';
 import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
-import { SLOT_COUNT, toRanges } from '../model/slot.ts';
-import { type ClusterView, lastOwner, nodeById, nodeName, replicasOf, slotOwners } from '../model/view.ts';
-import type { Undecided } from './fix.ts';
+import { toRanges } from '../model/slot.ts';
+import { type ClusterView, lastOwner, nodeById, nodeName, slotOwners } from '../model/view.ts';
 import { nodeRef, type StepOf } from './plan.ts';
+import type { Undecided } from './undecided.ts';
+import { unservedSlots } from './unserved.ts';
 
-/** What is known of the keys in a cluster beside the view of it. */
+/** What is known about the keys in a cluster. */
 export interface KeyEvidence {
-  /** By slot: ids of the masters that hold keys of it without owning it, in the order of the view. */
+  /** By slot: ids of the masters that hold keys of it but do not own it, in the order of the view. */
   readonly holders: ReadonlyMap<number, readonly string[]>;
   /** By slot with several holders: pairs of them that have a key in common. */
   readonly sharing: ReadonlyMap<number, readonly (readonly [string, string])[]>;
-  /** Ids of masters whose slots may be given to others: their keys are lost. */
+  /** Ids of masters given up as lost with their keys: their slots may go to others. */
   readonly givenUp: ReadonlySet<string>;
+  /**
+   * By slot that no node serves and of which no master holds a key: ids of replicas that hold some, or may, and whose master
+   * does not answer.
+   */
+  readonly replicas?: ReadonlyMap<number, readonly string[]>;
+  /** See `MarkEvidence`. */
+  readonly sharesWithOwner?: ReadonlySet<string>;
 }
 
-/** Who is to have the slots that nobody serves. */
+/** New owners for the slots that no node serves. */
 export interface UncoveredPlan {
   /** By slot: the master that takes it. */
   readonly takers: ReadonlyMap<number, NodeRecord>;
@@ -24,10 +34,11 @@ export interface UncoveredPlan {
 }
 
 /**
- * Finds an owner for every slot that has none, or whose owner has failed and is given up. Keys decide it where one master
- * holds them; where several do, the one that owned the slot last by its config epoch, or any if no key is on two of them. Never
- * how many keys. Slots without any key go to the masters with fewest slots, as few ranges to each as can be.
- * `besides` are slots that are decided on elsewhere.
+ * Finds an owner for every slot that no node serves and that nothing keeps: its owner was given up, or it has none, and no replica
+ * has its keys. A slot goes to the master that holds
+ * keys of it. If several do, it goes to the last owner by config epoch, or to any of them if no key is on two. The number
+ * of keys never decides. Slots without keys go to the masters with the fewest slots, in as few ranges as possible.
+ * `besides` are slots decided on elsewhere.
  */
 export function planUncovered(
   view: ClusterView,
@@ -35,30 +46,35 @@ export function planUncovered(
   besides: ReadonlySet<number>,
 ): UncoveredPlan {
   const owners = slotOwners(view);
-  const failed = new Set(failedNodes(view));
   const masters = takersIn(view);
   const takers = new Map<number, NodeRecord>();
   const undecided: Undecided[] = [];
   const empty: number[] = [];
-  for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    const owner = owners[slot];
-    if (besides.has(slot) || (owner !== undefined && view.reports.has(owner))) continue;
-    if (owner !== undefined && !evidence.givenUp.has(owner)) {
-      if (failed.has(owner)) undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...whyLost(view, owner) });
-      continue;
-    }
-    const replica = owner === undefined ? undefined : livingReplica(view, owner);
-    if (owner !== undefined && replica) {
-      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...whyLost(view, owner) });
+  const lost = lostWithKeys(view, evidence.givenUp);
+  const reasons = new Map<string, Pick<Undecided, 'reason' | 'next'>>();
+  for (const { slot, owner, keeper } of unservedSlots(view, lost)) {
+    if (besides.has(slot)) continue;
+    if (owner !== undefined && keeper !== undefined) {
+      const why = reasons.get(`${owner} ${keeper}`) ?? whyKept(view, owner, keeper);
+      reasons.set(`${owner} ${keeper}`, why);
+      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...why });
       continue;
     }
     const choice = chooseByKeys(view, evidence, slot, masters);
-    if (choice === undefined) empty.push(slot);
+    const [replica] = evidence.replicas?.get(slot) ?? [];
+    if (choice === undefined && replica !== undefined)
+      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...heldByReplica(view, replica) });
+    else if (choice === undefined) empty.push(slot);
     else if ('reason' in choice) undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...choice });
     else takers.set(slot, choice);
   }
   if (masters.length > 0) shareOut(empty, masters, takers);
   return { takers, steps: stepsOf(view, takers, owners), undecided };
+}
+
+/** Nodes that keep nothing: those given up, and replicas that are gone, whether their master is given up or not. */
+export function lostWithKeys(view: ClusterView, givenUp: ReadonlySet<string>): Set<string> {
+  return new Set([...givenUp, ...goneNodes(view).filter((id) => nodeById(view, id)?.role === 'replica')]);
 }
 
 /** Masters that can be given slots. */
@@ -70,36 +86,44 @@ function takersIn(view: ClusterView): NodeRecord[] {
   return view.nodes.filter(({ id, role }) => role === 'master' && view.reports.has(id) && !suspected.has(id));
 }
 
-function livingReplica(view: ClusterView, id: string): NodeRecord | undefined {
-  return replicasOf(view, id).find((replica) => view.reports.has(replica.id));
-}
-
-function whyLost(view: ClusterView, id: string): Pick<Undecided, 'reason' | 'hint'> {
-  const name = nodeName(view, id);
-  const replica = livingReplica(view, id);
-  const seed = nodeName(view, view.seedId);
-  if (replica) {
-    const heir = nodeName(view, replica.id);
-    return {
-      reason: `their owner ${name} has failed, and its replica ${heir} holds their keys`,
-      hint: `Let it take over: redis-trib failover ${heir} --mode force, or --mode takeover where too few masters live to vote`,
-    };
+/** Why slots are left to their owner, and what brings them back. */
+function whyKept(
+  view: ClusterView,
+  owner: string,
+  keeper: string,
+): Pick<Undecided, 'reason' | 'hint' | 'next'> {
+  const name = nodeName(view, owner);
+  const { kind } = conditionOf(view, owner);
+  const { says, hint, next } = wordsOnCondition(view, owner);
+  if (keeper !== owner) {
+    const replica = nodeName(view, keeper);
+    const reason = `their owner ${name} ${kind === 'dead' ? 'has failed' : says}, and its replica ${replica} holds their keys`;
+    if (view.reports.has(keeper)) return { reason, next: takeovers(view, keeper, owner) };
+    const { says: how, ...advice } = wordsOnCondition(view, keeper);
+    return { reason: `${reason}, but ${how}`, ...advice };
   }
-  return {
-    reason: `their owner ${name} has failed and may come back with their keys`,
-    hint:
-      `Bring ${name} back. If it is gone for good, and its keys with it: redis-trib rescue ${seed} NEW, ` +
-      `or redis-trib fix ${seed} --with-unreachable-masters`,
-  };
+  if (kind === 'dead')
+    return { reason: `their owner ${name} has failed and may come back with their keys`, next };
+  return { reason: `their owner ${name} ${says}`, hint, next };
 }
 
-// Undefined where no master holds a key of it.
+// A replica whose master is gone keeps its keys when it takes over, and is a master then that holds keys of slots without an owner.
+function heldByReplica(view: ClusterView, replica: string): Pick<Undecided, 'reason' | 'hint' | 'next'> {
+  const [name, master = ''] = [nodeName(view, replica), nodeById(view, replica)?.masterId ?? ''];
+  const isDead = conditionOf(view, master).kind === 'dead';
+  const { says, ...advice } = wordsOnCondition(view, master);
+  const reason = `no node owns them, ${name} holds keys of them, and its master ${nodeName(view, master)} ${isDead ? 'has failed' : says}`;
+  if (!isDead) return { reason, ...advice };
+  return { reason, next: [...takeovers(view, replica, master), { do: 'retry', when: 'after-that' }] };
+}
+
+// Undefined if no master holds a key of the slot.
 function chooseByKeys(
   view: ClusterView,
   { holders, sharing }: KeyEvidence,
   slot: number,
   masters: readonly NodeRecord[],
-): NodeRecord | { readonly reason: string; readonly hint: string } | undefined {
+): NodeRecord | (Advice & { readonly reason: string }) | undefined {
   const ids = holders.get(slot) ?? [];
   const holding = masters.filter(({ id }) => ids.includes(id));
   const [first, ...more] = holding;
@@ -109,14 +133,15 @@ function chooseByKeys(
   if (pair) {
     const [a, b] = pair.map((id) => nodeName(view, id));
     return {
-      reason: `${a} and ${b} both hold a key of theirs, and nothing says which of them owned the slot last`,
-      hint: `Compare them, with CLUSTER GETKEYSINSLOT for one, and delete what is wrong; then run the same command again`,
+      reason: `${a} and ${b} both hold the same key of them, and nothing says which of them owned the slot last`,
+      hint: 'Compare them, for example with CLUSTER GETKEYSINSLOT, and delete the wrong values',
+      next: [{ do: 'retry', when: 'repaired' }],
     };
   }
   return last ?? holding.toSorted((a, b) => countSlots(a) - countSlots(b))[0];
 }
 
-// Fills up those with fewest slots to one level, then hands out the slots in ascending order, one master after the other.
+// Fills up the masters with the fewest slots to one level, then gives out the slots in ascending order, master by master.
 function shareOut(
   slots: readonly number[],
   masters: readonly NodeRecord[],
@@ -134,7 +159,7 @@ function shareOut(
     const next = levels.find(({ level, quota }) => level + quota > least);
     const room = next ? next.level + next.quota - least : Number.POSITIVE_INFINITY;
     const each = Math.min(room, Math.floor(left / low.length));
-    // What cannot be shared out evenly goes to the first of them.
+    // A rest that cannot be divided evenly goes to the first of them.
     for (const one of each > 0 ? low : low.slice(0, left)) one.quota += Math.max(1, each);
     left -= each > 0 ? each * low.length : Math.min(left, low.length);
   }

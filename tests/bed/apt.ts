@@ -11,7 +11,7 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** apt with a package database of its own, so that nothing is installed and no privilege is needed. */
 export interface PrivateApt {
   update(): Promise<void>;
-  /** What it knows of its index files: one line of `format` for each. */
+  /** Its index files, one line of `format` for each. */
   targets(format: string): Promise<string>;
   /** The packages that `install` would add, dependencies included, as `name=version`. */
   closure(packages: readonly string[]): Promise<string[]>;
@@ -82,7 +82,7 @@ export async function findDebianArchive(folder: string): Promise<string | undefi
   const format = '$(LABEL)|$(CREATED_BY)|$(REPO_URI)';
   let text = await run('apt-get', ['indextargets', '--format', format], '/');
   if (text === '') {
-    // Nothing is known before the first update, as in a new container
+    // Nothing is known before the first update, for example in a new container
     const apt = await openApt(folder, '', []);
     await apt.update();
     text = await apt.targets(format);

@@ -15,9 +15,9 @@ export interface OpenBackend {
   readonly backend: Backend;
   readonly program: Omit<ServerProgram, 'path'>;
   readonly launch: Launch;
-  /** The program, where it runs on this machine. */
+  /** The program, if it runs on this machine. */
   readonly path?: string;
-  /** A label of the containers that the backend makes. */
+  /** A label of the containers that the backend creates. */
   readonly label?: string;
 }
 

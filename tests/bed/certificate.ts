@@ -9,7 +9,7 @@ const run = promisify(execFile);
 // Elliptic curve keys, because making an RSA one takes seconds on a busy machine
 const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-/** Makes a certificate authority and a certificate of it for loopback addresses, with the `openssl` command. */
+/** Makes a certificate authority and its certificate for loopback addresses, with the `openssl` command. */
 export async function makeCertificate(dir: string): Promise<TlsFiles> {
   const openssl = (...args: string[]) => run('openssl', args, { cwd: dir });
   await openssl(
@@ -28,7 +28,7 @@ export async function makeCertificate(dir: string): Promise<TlsFiles> {
   return signCertificate(dir, 'DNS:localhost,IP:127.0.0.1,IP:::1');
 }
 
-/** Makes a key, and a certificate of the authority in that folder for these names, as `subjectAltName` of openssl has them. */
+/** Makes a key, and a certificate by the authority in that folder for these names, in the form of openssl's `subjectAltName`. */
 export async function signCertificate(dir: string, names: string): Promise<TlsFiles> {
   const openssl = (...args: string[]) => run('openssl', args, { cwd: dir });
   await openssl('req', ...newKey, '-subj', '/CN=node', '-keyout', 'node.key', '-out', 'node.csr');

@@ -16,7 +16,7 @@ export function connectTo(node: Target): Promise<Connection> {
   });
 }
 
-/** Asks a node one thing, on a connection of its own. */
+/** Sends a node one command, on a connection of its own. */
 export async function ask(node: Target, ...command: string[]): Promise<Reply> {
   const connection = await connectTo(node);
   try {
@@ -26,11 +26,11 @@ export async function ask(node: Target, ...command: string[]): Promise<Reply> {
   }
 }
 
-/** Pauses between looks are such a part of the time waited so far: what takes seconds is not looked at fifty times in each. */
+/** Pauses are this share of the time waited so far: what takes seconds need not be checked fifty times a second. */
 const PAUSE_SHARE = 0.05;
 const [SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS] = [10, 100];
 
-/** Looks until the condition holds; says on the deadline what it waited for. Errors count as not yet. */
+/** Checks until the condition holds; rejects at the deadline with what it waited for. Errors count as false. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -44,7 +44,7 @@ export async function eventually(
       cause = error;
     }
     const waitedMs = Date.now() - started;
-    if (waitedMs > timeoutMs) throw new Error(`Waited ${timeoutMs} ms in vain until ${what}`, { cause });
+    if (waitedMs > timeoutMs) throw new Error(`Waited ${timeoutMs} ms until ${what}, in vain`, { cause });
     await delay(Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, PAUSE_SHARE * waitedMs)));
   }
 }

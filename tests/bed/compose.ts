@@ -1,4 +1,4 @@
-// Prints the path of a docker-compose 2: the machine's own, or one fetched from the Debian archive.
+// Prints the path of docker-compose 2: the one installed, or one fetched from the Debian archive.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';

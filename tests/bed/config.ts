@@ -5,12 +5,12 @@ export interface NodePlace {
   readonly dir: string;
   /** Where the server listens. */
   readonly bind: string;
-  /** What it tells others, if that is another address. */
+  /** The address that it announces, if it is another one. */
   readonly announce: string | undefined;
   readonly port: number;
 }
 
-/** The text of a server's configuration file: small timeouts, nothing saved, and what the test asks for last. */
+/** The text of a server's configuration file: short timeouts, nothing saved, and last what the test asks for. */
 export function configText(place: NodePlace, options: StartOptions, major: number): string {
   const { dir, bind, announce, port } = place;
   const { cluster = true, password, tls = false, unixSocket = false } = options;
@@ -34,7 +34,7 @@ export function configText(place: NodePlace, options: StartOptions, major: numbe
   if (announce !== undefined) {
     if (cluster) config['cluster-announce-ip'] = announce;
     config['replica-announce-ip'] = announce;
-    // Before 7.0 the first address of `bind` is where connections come from
+    // Before 7.0, the first address of `bind` is the source of connections
     if (major >= 7) config['bind-source-addr'] = bind;
   }
   const lines = Object.entries({ ...config, ...options.config });

@@ -1,6 +1,6 @@
 // Makes Docker images from fetched servers, for machines that cannot pull any:
 //   node --import tsx tests/bed/docker-image.ts [name...]
-// Prints the tag of each, redis-trib-test:<name>, of which REDIS_TRIB_TEST_IMAGE may name one.
+// Prints the tag of each, redis-trib-test:<name>. REDIS_TRIB_TEST_IMAGE may be set to one of them.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { madeImage } from './docker.ts';
 import { fetchServer } from './fetch.ts';
 import { defaultServer, isServerName, type ServerName, serverSources, serversFolder } from './servers.ts';
 
-/** Imports a server's files as they are: a C library, the programs, and nothing else, not even a shell. */
+/** Imports only a server's files: a C library and the programs, without even a shell. */
 async function makeImage(name: ServerName): Promise<string> {
   await fetchServer(name);
   const extra = await mkdtemp(join(tmpdir(), 'redis-trib-image-'));
@@ -19,7 +19,7 @@ async function makeImage(name: ServerName): Promise<string> {
     await mkdir(join(extra, 'data'));
     await mkdir(join(extra, 'usr/local/bin'), { recursive: true });
     if (serverSources[name].kind === 'valkey') {
-      // The official images of Valkey answer to the names of Redis too
+      // The official images of Valkey also have programs by the names of Redis
       for (const tool of ['server', 'cli']) {
         await symlink(`/usr/bin/valkey-${tool}`, join(extra, `usr/local/bin/redis-${tool}`));
       }

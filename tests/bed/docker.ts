@@ -10,14 +10,14 @@ import type { OpenBackend } from './backends.ts';
 import type { Launch } from './process.ts';
 import { defaultServer, findProgram, parseVersion, type ServerName, serverSources } from './servers.ts';
 
-/** The tag that `docker-image.ts` gives to the images it makes. */
+/** The tag of the images that `docker-image.ts` makes. */
 export function madeImage(name: ServerName): string {
   return `redis-trib-test:${name}`;
 }
 
 /**
- * Opens a backend with a container per node, in the machine's own network so that addresses are right. Gives
- * undefined, and a reason, when there is no engine or no image.
+ * Opens a backend with a container for each node, in the host's network so that addresses are right. Resolves to
+ * undefined, with a reason, if there is no engine or no image.
  */
 export async function openDocker(
   name: ServerName | undefined,
@@ -58,7 +58,7 @@ export async function openDocker(
   };
 }
 
-/** Whether it is worth the second that it takes to load testcontainers. */
+/** False if there is no need to load testcontainers, which takes a second. */
 function hasEngine(): boolean {
   if (process.env.DOCKER_HOST !== undefined) return true;
   const sockets = [
@@ -108,7 +108,7 @@ function launchContainer(
   const [labelName = '', labelValue = ''] = label.split('=');
   return async (dir) => {
     const { GenericContainer, StartupCheckStrategy } = await import('testcontainers');
-    /** Leaves it to PING whether the server is up. */
+    /** Reports ready at once: PING decides whether the server is up. */
     class AtOnce extends StartupCheckStrategy {
       override async checkStartupState() {
         return 'SUCCESS' as const;
@@ -120,7 +120,7 @@ function launchContainer(
       .withBindMounts([{ source: dir, target: dir }])
       .withUser(`${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`)
       .withLabels({ [labelName]: labelValue })
-      // The guardian cleans up; the reaper does where there is no `docker` command, and needs an image of its own
+      // The guardian cleans up. Without a `docker` command the reaper does, which needs an image of its own
       .withAutoCleanup(findProgram('docker') === undefined)
       .withEntrypoint([server])
       .withCommand([join(dir, 'server.conf'), '--logfile', log])
@@ -131,7 +131,7 @@ function launchContainer(
     const state = { hasExited: false };
     const finish = async () => {
       await container.wait();
-      // What it says before it opens its log, a mistake in the configuration for one
+      // What it prints before it opens its log, such as an error in the configuration
       await appendFile(log, readStream(await container.logs({ stdout: true, stderr: true })));
       await container.remove({ v: true });
       state.hasExited = true;
@@ -153,7 +153,7 @@ function launchContainer(
   };
 }
 
-/** Takes the frames off what a container wrote: 8 bytes before each piece, the last four its length. */
+/** Removes the frames from a container's output: 8 bytes before each piece, of which the last four are its length. */
 function readStream(frames: NodeJS.ReadableStream | Buffer): string {
   if (!Buffer.isBuffer(frames)) throw new Error('The Docker engine answered with a stream');
   let text = '';
@@ -165,7 +165,7 @@ function readStream(frames: NodeJS.ReadableStream | Buffer): string {
   return text;
 }
 
-/** Whether the engine says that there is no such container, or that it does not run any more. */
+/** True if the engine says that the container does not exist or is not running. */
 function isGone(error: unknown): boolean {
   if (!(error instanceof Error) || !('statusCode' in error)) return false;
   return error.statusCode === 404 || error.statusCode === 409;

@@ -18,7 +18,7 @@ import {
   serverTool,
 } from './servers.ts';
 
-/** Fetches a server unless it is there. Two processes may do so at once: the first to finish wins. */
+/** Fetches a server unless it exists. Two processes may do so at once: the first to finish wins. */
 export async function fetchServer(name: ServerName): Promise<ServerProgram> {
   while (await isBeingFetched(name)) await delay(200);
   const fetched = await findFetched(name);
@@ -43,7 +43,7 @@ async function build(name: ServerName, folder: string): Promise<void> {
   const apt = await openApt(folder, archive ?? '', archive === undefined ? [] : suites);
   await apt.update();
   const from = archive === undefined || librarySuite === undefined ? '' : `/${suite}`;
-  // The server package adds users and services; all that its program needs, its tools need too
+  // The server package adds users and services. The package of its tools has all the dependencies of its program
   const needed = (await apt.closure([`${kind}-tools${from}`])).filter((item) =>
     /^(lib|zlib|lua|redis|valkey)/.test(item),
   );
@@ -59,7 +59,7 @@ async function build(name: ServerName, folder: string): Promise<void> {
   process.stderr.write(`Debian ${suite} now has ${program.name} where it had ${name}\n`);
 }
 
-/** Packages hold a mixture of /lib and /usr/lib; the interpreter's address in a binary is /lib or /lib64. */
+/** Packages contain a mixture of /lib and /usr/lib; the path of the interpreter in a binary is in /lib or /lib64. */
 async function linkMergedUsr(root: string): Promise<void> {
   for (const name of ['bin', 'lib', 'lib64']) {
     if (await exists(join(root, name))) continue;
@@ -67,7 +67,7 @@ async function linkMergedUsr(root: string): Promise<void> {
   }
 }
 
-/** Programs run with the libraries of their own suite, found from wherever the folder is moved to. */
+/** Makes programs use the libraries of their own suite, relative to the folder, which may be moved. */
 async function writePrograms(root: string, bin: string, kind: string): Promise<void> {
   const libraries = [];
   for (const parent of ['lib', 'usr/lib']) {
@@ -90,7 +90,7 @@ async function writePrograms(root: string, bin: string, kind: string): Promise<v
   }
 }
 
-/** Looks beside the C library: in older suites the well-known address is a link to the machine's own loader. */
+/** Looks next to the C library: in older suites the well-known path is a link to the host's loader. */
 async function findLoader(root: string, libraries: readonly string[]): Promise<string> {
   for (const folder of libraries) {
     const name = (await readdir(join(root, folder))).find((item) => /^ld-linux.*\.so\.\d$/.test(item));
@@ -106,7 +106,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Whether another process that lives is at it; what dead ones left behind is removed. */
+/** True if another live process is fetching it. Removes what dead ones left behind. */
 async function isBeingFetched(name: ServerName): Promise<boolean> {
   for (const entry of await readdir(serversFolder()).catch(() => [])) {
     if (!entry.startsWith(`.${name}.`)) continue;

@@ -6,12 +6,12 @@ export interface Gate {
   delayMs(): number;
 }
 
-/** How much may wait for a slow reader, or for its delay, before the writer has to wait. */
+/** How much may be buffered for a slow reader, or for the delay, before the writer has to wait. */
 const highWater = 4 << 20;
 
 /**
- * Copies what arrives at `from` to `to`, in order, each piece after the gate's delay and none while the gate is shut.
- * To be called again, through the returned function, when the gate has changed.
+ * Copies `from` to `to` in order, each piece after the gate's delay, and nothing while the gate is shut.
+ * Call the returned function when the gate has changed.
  */
 export function forward(from: Socket, to: Socket, gate: Gate): () => void {
   const queue: { readonly data: Buffer | undefined; readonly due: number }[] = [];
@@ -49,7 +49,7 @@ export function forward(from: Socket, to: Socket, gate: Gate): () => void {
   from.on('end', () => take(undefined));
   to.on('drain', flush);
   from.on('error', () => {
-    // Gone without a word, as it would be without a relay: the other end is to see a reset, not an answer
+    // Without an answer, as without a relay: the other end should see a reset
     to.resetAndDestroy();
   });
   from.on('close', () => {

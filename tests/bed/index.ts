@@ -10,13 +10,13 @@ export type { ServerName } from './servers.ts';
 export type { Backend, Bed, ServerNode, StartOptions, TlsFiles } from './types.ts';
 
 export interface BedOptions {
-  /** @default the environment's REDIS_TRIB_TEST_SERVER, or 'redis-8.0', or what can be had */
+  /** @default the environment's REDIS_TRIB_TEST_SERVER, or 'redis-8.0', or any available server */
   readonly server?: ServerName;
   /** @default the environment's REDIS_TRIB_TEST_BACKEND, or the first that works of docker, unpacked and path */
   readonly backend?: Backend;
 }
 
-/** Opens a bed for servers of one name. Where a test does not ask for a server, the environment chooses. */
+/** Opens a bed for servers of one name. Unless a test asks for a server, the environment chooses. */
 export async function openBed(options: BedOptions = {}): Promise<Bed> {
   const { backend, program, launch, label } = await openBackend(
     options.server ?? readServerName(),
@@ -40,7 +40,7 @@ export async function openBed(options: BedOptions = {}): Promise<Bed> {
         nodes.push(node);
         return node;
       });
-      // All have to settle: one that fails must not leave others to start after `close()`
+      // All must settle: if one fails, none of the others may start after `close()`
       await Promise.allSettled(starts);
       const started = await Promise.all(starts);
       return started.sort((a, b) => a.port - b.port);
@@ -50,11 +50,11 @@ export async function openBed(options: BedOptions = {}): Promise<Bed> {
   };
 }
 
-/** The program of the server to test with, for those who run it themselves: not in a container. */
+/** The program of the server to test with, for tests that run it themselves. */
 export async function serverProgram(): Promise<string> {
   const backend = readBackend() === 'path' ? 'path' : 'unpacked';
   const { path } = await openBackend(readServerName(), backend);
-  if (path === undefined) throw new Error('The server is no program of this machine');
+  if (path === undefined) throw new Error('The server does not run as a program on this machine');
   return path;
 }
 

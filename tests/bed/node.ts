@@ -12,21 +12,21 @@ import type { ServerNode, StartOptions } from './types.ts';
 const startDeadlineMs = 30_000;
 
 export interface NodeContext {
-  /** The folder in which nodes have their folders. */
+  /** The folder that contains the folders of nodes. */
   readonly dir: string;
   readonly major: number;
   readonly launch: Launch;
   readonly relays: RelayNet;
 }
 
-/** A node, and the way to end it for good. */
+/** A node, and the way to end it permanently. */
 export interface OwnedNode extends ServerNode {
   dispose(): Promise<void>;
 }
 
 class PortTaken extends Error {}
 
-/** Starts one server; somebody else may take the port between our look at it and the server's, so more than once. */
+/** Starts one server, with several attempts: another process may take the port before the server does. */
 export async function startNode(context: NodeContext, options: StartOptions): Promise<OwnedNode> {
   for (let attempt = 1; ; attempt += 1) {
     const node = await createNode(context, options);

@@ -10,7 +10,7 @@ export interface PingTarget {
   readonly tls: TlsFiles | undefined;
 }
 
-/** Whether a server answers PING with PONG: not while it is loading, and not with a wrong password. */
+/** Resolves to true if a server answers PING with PONG: not while it is loading, or with a wrong password. */
 export function ping(target: PingTarget): Promise<boolean> {
   return new Promise((resolve) => {
     const { host, port, tls } = target;

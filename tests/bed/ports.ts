@@ -12,7 +12,7 @@ const blockCount = Math.floor((lastPort - firstPort + 1) / blockSize);
 const ports: number[] = [];
 let turn: Promise<unknown> = Promise.resolve();
 
-/** A port that, with its cluster bus port, nobody listens on and no other bed will take. */
+/** A port that is free, with its cluster bus port, and that no other bed will take. */
 export function takePort(host: string): Promise<number> {
   const taken = turn.then(() => findPort(host));
   turn = taken.catch(() => undefined);
@@ -27,7 +27,7 @@ async function findPort(host: string): Promise<number> {
   }
 }
 
-/** Ports that follow one another. */
+/** Consecutive ports. */
 export async function takePorts(count: number, host: string): Promise<number[]> {
   const run: number[] = [];
   while (run.length < count) {
@@ -38,14 +38,14 @@ export async function takePorts(count: number, host: string): Promise<number[]> 
   return run;
 }
 
-/** Gives a port back; it is taken again as late as possible. */
+/** Gives a port back, which is reused as late as possible. */
 export function returnPort(port: number): void {
   ports.push(port);
 }
 
 /**
- * Listening on a block's first port claims the block among all processes, and the claim ends with the process in
- * whatever way that ends.
+ * Listening on a block's first port claims the block among all processes. The claim ends with the process,
+ * however it ends.
  */
 async function claimBlock(): Promise<number[]> {
   for (let attempt = 0; attempt < blockCount; attempt += 1) {

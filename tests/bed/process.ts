@@ -6,7 +6,7 @@ import { enrol } from './guardian.ts';
 
 export type Signal = 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT';
 
-/** A server that was launched, in a process or a container. */
+/** A launched server, in a process or a container. */
 export interface Running {
   readonly pid: number | undefined;
   readonly hasExited: boolean;
@@ -14,7 +14,7 @@ export interface Running {
   signal(signal: Signal): Promise<void>;
 }
 
-/** Launches a server in its folder, which holds `server.conf` and gets `server.log`. */
+/** Launches a server in its folder, which contains `server.conf` and gets `server.log`. */
 export type Launch = (dir: string) => Promise<Running>;
 
 /** Launches the program at `path` as a process of this machine. */
@@ -30,7 +30,7 @@ export function launchProcess(path: string): Launch {
     const exited = new Promise<void>((resolve) => {
       const settle = () => {
         state.hasExited = true;
-        // Somebody else may get this pid now
+        // Another process may get this pid now
         rmSync(pidFile, { force: true });
         resolve();
       };
@@ -38,7 +38,7 @@ export function launchProcess(path: string): Launch {
       child.once('error', settle);
     });
     await log.close();
-    // A test that forgets its bed is to end all the same
+    // A test that forgets its bed should still end
     child.unref();
     return {
       exited,

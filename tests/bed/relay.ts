@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import process from 'node:process';
 import { forward, type Gate } from './forward.ts';
 
-/** The relays of one bed. They know each other's nodes, to tell what comes from a node that is cut off. */
+/** The relays of one bed. They know each other's nodes, to recognise what comes from a node that is cut off. */
 export interface RelayNet {
   /** Opens a relay for a client port and its bus port, on 127.0.0.1. */
   open(port: number): Promise<Relay>;
@@ -13,7 +13,7 @@ export interface Relay {
   /** The loopback address on which the node listens, with the relay's port, and from which it connects to others. */
   readonly upstream: string;
   setPid(pid: number | undefined): void;
-  /** From everybody, or from the nodes with these ports. */
+  /** From all nodes, or from those with these ports. */
   cutOff(from?: readonly number[]): void;
   reconnect(): void;
   setDelay(delayMs: number): void;
@@ -38,7 +38,7 @@ export function createRelayNet(): RelayNet {
   };
 
   const accept = (target: Party, port: number, client: Socket) => {
-    // Only once it matters: to find it takes milliseconds in which all relays stand still.
+    // Only when it matters: finding it takes milliseconds in which all relays stand still.
     let found: { readonly source: Party | undefined } | undefined;
     const source = (): Party | undefined => {
       found ??= { source: parties.get(client.remoteAddress ?? '') ?? findOwner(parties, client) };
@@ -131,7 +131,7 @@ function listen(port: number, onClient: (client: Socket) => void): Promise<Serve
 }
 
 /**
- * Finds the node whose process holds the other end of a connection. MIGRATE does not bind to the node's own
+ * Finds the node whose process has the other end of a connection. MIGRATE does not bind to the node's own
  * address, so its connections look like a client's.
  */
 function findOwner(parties: ReadonlyMap<string, Party>, client: Socket): Party | undefined {
@@ -157,7 +157,7 @@ function holdsSocket(pid: number, inode: string): boolean {
   try {
     return readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === `socket:[${inode}]`);
   } catch {
-    // Gone, or in a container and not ours to look at
+    // Gone, or in a container and not visible
     return false;
   }
 }

@@ -10,9 +10,9 @@ export type ServerName = 'redis-6.0' | 'redis-7.0' | 'redis-8.0' | 'redis-8.6' |
 
 export interface ServerSource {
   readonly kind: 'redis' | 'valkey';
-  /** The Debian suite that carries it. */
+  /** The Debian suite that contains it. */
   readonly suite: string;
-  /** The suite its libraries come from, where that is another one. */
+  /** The suite of its libraries, if it is another one. */
   readonly librarySuite?: string;
   readonly image: string;
 }
@@ -34,9 +34,9 @@ export function isServerName(text: string): text is ServerName {
 
 export const defaultServer: ServerName = 'redis-8.0';
 
-/** A server's program, and what it says of itself. */
+/** A server's program, and what it reports of itself. */
 export interface ServerProgram {
-  /** Its kind and version in two numbers, as in `ServerName`, but a server on PATH may be any other too. */
+  /** Its kind, major and minor version, as in `ServerName`; a server on PATH may have any version. */
   readonly name: string;
   readonly kind: 'redis' | 'valkey';
   readonly version: string;
@@ -45,7 +45,7 @@ export interface ServerProgram {
   readonly path: string;
 }
 
-/** Where fetched servers are kept: one folder each, with its programs in `bin/`. */
+/** The place of fetched servers: a folder for each, with its programs in `bin/`. */
 export function serversFolder(): string {
   return resolve(process.env.REDIS_TRIB_SERVERS ?? join(import.meta.dirname, '../../.servers'));
 }

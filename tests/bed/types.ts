@@ -2,7 +2,7 @@ import type { ServerProgram } from './servers.ts';
 
 export type Backend = 'docker' | 'unpacked' | 'path';
 
-/** Real servers for a test. All of them are gone after `close()`, and when the process ends in any way. */
+/** Real servers for a test. All of them are gone after `close()`, and when the process ends, however it ends. */
 export interface Bed extends AsyncDisposable {
   readonly backend: Backend;
   readonly server: Omit<ServerProgram, 'path'>;
@@ -12,14 +12,14 @@ export interface Bed extends AsyncDisposable {
 }
 
 export interface StartOptions {
-  /** Lines for the configuration file, written as they are, over the bed's own. */
+  /** Settings for the configuration file, which override the bed's own. */
   readonly config?: Readonly<Record<string, string>>;
   /** @default true */
   readonly cluster?: boolean;
   readonly password?: string;
-  /** Speaks TLS only, also between the nodes, with a certificate made for the occasion. */
+  /** Speaks only TLS, also between the nodes, with a new certificate. */
   readonly tls?: boolean;
-  /** Puts a relay before each node, for `cutOff()` and `setDelay()`. Linux only, and not with `host`. */
+  /** Puts a relay in front of each node, for `cutOff()` and `setDelay()`. Linux only, and not with `host`. */
   readonly relay?: boolean;
   /** Listens on a Unix socket too. */
   readonly unixSocket?: boolean;
@@ -27,7 +27,7 @@ export interface StartOptions {
   readonly host?: string;
 }
 
-/** What a client needs to speak TLS with a node; the node takes the same pair as a client certificate. */
+/** What a client needs to speak TLS with a node. The node accepts the same pair as a client certificate. */
 export interface TlsFiles {
   readonly ca: string;
   readonly cert: string;
@@ -41,7 +41,7 @@ export interface ServerNode {
   readonly address: string;
   readonly busPort: number;
   readonly dir: string;
-  /** Undefined while the server does not run, and where it runs in a container. */
+  /** Undefined while the server does not run, or if it runs in a container. */
   readonly pid: number | undefined;
   readonly password: string | undefined;
   readonly unixSocket: string | undefined;
@@ -53,17 +53,17 @@ export interface ServerNode {
   stop(): Promise<void>;
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** Stops the server if it runs, and starts it on the same ports with the same files, or another text for its nodes.conf. */
+  /** Stops the server if it runs, and starts it on the same ports with the same files, or with another nodes.conf. */
   restart(options?: { readonly nodesConf?: 'keep' | 'empty' | { readonly text: string } }): Promise<void>;
   /**
-   * Holds everything to and from the node, as a network that drops packets; or only what it and these nodes say to each other.
+   * Holds back everything to and from the node, like a network that drops packets, or only what it and these nodes send each other.
    * Needs `relay`.
    */
   cutOff(from?: readonly ServerNode[]): void;
-  /** Delivers what was held, and everything after. */
+  /** Delivers what was held back, and everything after. */
   reconnect(): void;
-  /** Adds a one-way delay to what clients and the node say to each other; other nodes are not affected. Needs `relay`. */
+  /** Adds a one-way delay between clients and the node; other nodes are not affected. Needs `relay`. */
   setDelay(delayMs: number): void;
-  /** The text of the server's log, of all its runs. */
+  /** The server's log, of all its runs. */
   log(): Promise<string>;
 }

@@ -8,40 +8,40 @@ import type { Random } from './random.ts';
 export interface Write {
   /** Null for a delete. */
   readonly value: string | null;
-  /** Milliseconds to live, where it has a time to live. */
+  /** Its time to live in milliseconds, if it has one. */
   readonly ttlMs?: number;
   readonly sentAt: number;
-  /** Undefined as long as no answer came: it may have happened or not, or happen yet. */
+  /** Undefined while there is no answer: it may have happened or not, or still happen. */
   ackedAt?: number;
 }
 
-/** What is known of a key: each has one writer, so that the order of its writes is known. */
+/** What is known of a key. Each has one writer, so that the order of its writes is known. */
 export interface Entry {
   readonly key: string;
   readonly slot: number;
   readonly writes: Write[];
-  /** True once an answer was lost: it is written no more, since the lost write may come yet. */
+  /** True once an answer was lost: it is not written again, because the lost write may still arrive. */
   isRetired: boolean;
 }
 
-/** A read that did not give what was acknowledged before. */
+/** A read that did not return what was acknowledged before. */
 export interface WrongRead {
   readonly entry: Entry;
   readonly value: string | null;
   readonly at: number;
-  /** The writes there were then. */
+  /** The writes up to then. */
   readonly writes: number;
 }
 
-/** Milliseconds that a time to live may be off: MIGRATE carries what is left of it, and a move may wait on the way. */
+/** Milliseconds that a time to live may be off: MIGRATE sends the remaining time, and may be delayed on its way. */
 export const TTL_SLACK_MS = 15_000;
 const LANES = 10;
-/** Between two commands of a lane: the relays of the servers live in this process too, and are to have time. */
+/** Pause between two commands of a lane: the relays of the servers run in this process, too, and need time. */
 const PAUSE_MS = 4;
 const LOST_MS = 8000;
 
 /**
- * Clients that write, read and delete without a pause, and know what was acknowledged. All use a cluster client as
+ * Clients that write, read and delete without a pause, and know what was acknowledged. All use a cluster client, as
  * applications do.
  */
 export class Census {
@@ -107,7 +107,7 @@ export class Census {
     );
   }
 
-  /** Ends the work; resolves when every command is answered or given up. */
+  /** Stops the clients; resolves when every command is answered or given up. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#running;
@@ -130,7 +130,7 @@ export class Census {
     }
   }
 
-  // One in fifty is so large that it takes a while to move.
+  // One in fifty is large enough to take a while to move.
   #value(): string {
     const size = this.#random.chance(0.02) ? 30_000 : this.#random.between(1, 200);
     return `${++this.#written}:${'x'.repeat(size)}`;
@@ -190,8 +190,8 @@ export class Census {
 }
 
 /**
- * What a key may be worth: its last acknowledged write, every later one whose answer was lost, and, as long as
- * `mayBeLost` says so of the writes that follow it, each before. Null: it may be missing.
+ * The possible values of a key: its last acknowledged write, every later one whose answer was lost, and, while
+ * `mayBeLost` is true for the writes after it, each earlier one. Null: it may be missing.
  */
 export function valuesOf(
   { writes }: Pick<Entry, 'writes'>,

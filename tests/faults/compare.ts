@@ -4,26 +4,26 @@ import type { ServerNode } from '../bed/index.ts';
 import { type Census, type Entry, TTL_SLACK_MS, valuesOf, type Write } from './census.ts';
 import { type Member, ownerBySlot } from './world.ts';
 
-/** Writes that Redis itself may give away: acknowledged by a master that had not sent them to its replica yet. */
+/** Writes that Redis itself may lose: acknowledged by a master that had not yet sent them to its replica. */
 export interface Leak {
   readonly reason: string;
-  /** Slots it is about. */
+  /** The slots concerned. */
   readonly slots: ReadonlySet<number>;
   /** Writes acknowledged between these moments. */
   readonly from: number;
   readonly to: number;
-  /** True if only keys are concerned whose last write made them go: they come back. */
+  /** True if it concerns only keys whose last write removed them: they come back. */
   readonly revives?: boolean;
-  /** Where it concerns keys that were on their way when it happened: they are of so many slots at most. */
+  /** If it concerns keys in flight: they are of at most this many slots. */
   readonly mostSlots?: number;
-  /** True if the tool, not a failover, is what could not see to it: it ended before it could settle a MIGRATE. */
+  /** True if the tool is the cause, not a failover: it ended before it could settle a MIGRATE. */
   readonly unsettled?: boolean;
 }
 
-/** What a comparison of all keys found. */
+/** The result of a comparison of all keys. */
 export interface Comparison {
   readonly keys: number;
-  /** Keys whose last acknowledged write is gone by a failover. */
+  /** Keys whose last acknowledged write was lost in a failover. */
   readonly leaked: readonly string[];
   /** Keys that came back after they were deleted or expired, and that the tool had named. */
   readonly inDoubt: number;
@@ -35,7 +35,7 @@ export interface Comparison {
 
 interface Held {
   readonly node: ServerNode;
-  /** Null where the node does not answer for the key: it is not the owner of its slot. */
+  /** Null if the node does not own the slot of the key. */
   readonly value: string | null;
   readonly ttlMs: number;
 }
@@ -95,7 +95,7 @@ export async function compare(
   }
   for (const { entry, value, at, writes } of census.wrongReads) {
     const then = { writes: entry.writes.slice(0, writes) };
-    // A node that was master once more answers with what it last knew
+    // A node that was a master again answers with what it last knew
     const isLate = leaks.some(
       ({ slots, from, to }) => slots.has(entry.slot) && from <= at && at <= to + 1000,
     );
@@ -116,7 +116,7 @@ function isLeaked(entry: Entry, { ackedAt }: Write, leaks: readonly Leak[]): boo
   );
 }
 
-// The last write that was acknowledged deleted the key, or let it live for a while only.
+// The last acknowledged write deleted the key, or gave it a time to live.
 function isGone({ writes }: Pick<Entry, 'writes'>): boolean {
   const last = writes.findLast(({ ackedAt }) => ackedAt !== undefined);
   return last?.value === null || last?.ttlMs !== undefined;
@@ -131,13 +131,14 @@ function kindOf({ writes }: Entry, value: string | null): string {
     : 'a value nobody wrote';
 }
 
-// The write that gave the value says when it is to go.
+// The write of the value set its time to live.
 function isTtlRight({ writes }: Entry, own: Held | undefined, now: number): boolean {
   const write = own && writes.findLast(({ value }) => value === own.value);
   if (!own || !write) return true;
   if (write.ttlMs === undefined) return own.ttlMs === -1;
-  const left = write.sentAt + write.ttlMs - now;
-  return own.ttlMs !== -1 && own.ttlMs > left - 1500 && own.ttlMs < left + TTL_SLACK_MS;
+  // A server that was frozen carries out what it had received when it wakes, answered or not.
+  const [least, most] = [write.sentAt, write.ackedAt ?? now].map((at) => at + (write.ttlMs ?? 0) - now);
+  return own.ttlMs !== -1 && own.ttlMs > (least ?? 0) - 1500 && own.ttlMs < (most ?? 0) + TTL_SLACK_MS;
 }
 
 function describe(
@@ -146,7 +147,7 @@ function describe(
   owner: ServerNode | undefined,
   now: number,
 ): string {
-  const told = writes
+  const history = writes
     .slice(-4)
     .map(({ value, ackedAt, sentAt, ttlMs }) => {
       const what =
@@ -158,7 +159,7 @@ function describe(
     const what = value === null ? 'holds it and answers MOVED' : `holds ${shorten(value)} (PTTL ${ttlMs})`;
     return `${node.address} ${what}`;
   });
-  return `"${key}" of slot ${slot}, owned by ${owner?.address ?? 'nobody'}: ${told || 'never written'}; ${
+  return `"${key}" of slot ${slot}, owned by ${owner?.address ?? 'nobody'}: ${history || 'never written'}; ${
     there.join(', ') || 'no master holds it'
   }`;
 }

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeRecord } from '../../lib/model/node.ts';
 import { eventually } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
+import { banned, restartLoading, stranger, swap, wipe } from './misleading.ts';
 import type { Random } from './random.ts';
 import type { Strike } from './strike.ts';
-import { ask, type Member, NODE_TIMEOUT_MS, recordsOf, replicaAmong } from './world.ts';
+import { ask, type Member, NODE_TIMEOUT_MS, recordsOf, replicaAmong, type World } from './world.ts';
 
-/** What a fault is about, and what it may do. */
-interface Scene {
+/** The nodes of a fault, and what it may do. */
+export interface Scene {
   readonly victim: Member;
   readonly members: readonly Member[];
   readonly random: Random;
@@ -18,18 +19,22 @@ export interface Struck {
   /** When it was cut, frozen or killed, and when it was back. */
   readonly from: number;
   readonly to: number;
-  /** When it knew that it was no master any more, if it was one no more: until then it acknowledges writes that nobody will ever see. */
+  /** When it learned that it was no longer a master: until then it acknowledges writes that will be lost. */
   readonly until: number;
 }
 
 export interface Fault {
   readonly name: string;
-  /** What it does within the process of the tool. */
+  /** What it does in the process of the tool. */
   readonly strike?: (scene: Scene) => Omit<Strike, 'at' | 'from'>;
-  /** What it does to a server; resolves when that is mended. */
+  /** What it does to a server; resolves when that is repaired. */
   readonly hit?: (scene: Scene) => Promise<Struck>;
-  /** True if the replica is to take over: the victim needs one. */
+  /** What is so before the tool starts; the result ends it, after the first run. */
+  readonly prepare?: (world: World, scene: Scene) => Promise<() => Promise<void>>;
+  /** True if a replica should take over: the victim needs one. */
   readonly failsOver?: boolean;
+  /** The only command that it concerns. @default all */
+  readonly of?: 'join';
 }
 
 const kill = (name: string, signal: NonNullable<Strike['signal']>): Fault => ({
@@ -37,7 +42,7 @@ const kill = (name: string, signal: NonNullable<Strike['signal']>): Fault => ({
   strike: () => ({ signal }),
 });
 
-/** Every fault; those of a server may come with the death of the tool. */
+/** Every fault. Those of a server may be combined with the death of the tool. */
 export const faults: readonly Fault[] = [
   kill('tool-kill', 'SIGKILL'),
   {
@@ -115,10 +120,31 @@ export const faults: readonly Fault[] = [
   },
   { name: 'tool-reset', strike: ({ victim: { node } }) => ({ cut: { port: node.port, ms: 0 } }) },
   kill('tool-term', 'SIGTERM'),
+  {
+    name: 'loading',
+    failsOver: true,
+    hit: (scene) => during(() => restartLoading(scene.victim.node, () => tookOver(requireReplica(scene)))),
+  },
+  stranger,
+  banned,
+  {
+    name: 'wiped',
+    failsOver: true,
+    hit: (scene) =>
+      during(async () => {
+        const { node } = requireReplica(scene);
+        await wipe(scene, node, () => tookOver(requireReplica(scene)));
+      }),
+  },
+  {
+    name: 'swap',
+    failsOver: true,
+    hit: (scene) => during(() => swap(scene, scene.victim.node, requireReplica(scene).node)),
+  },
   { name: 'none' },
 ];
 
-/** `deposed` is a master that does not know yet that it is none any more. */
+/** `deposed` is a former master that does not know it yet. */
 async function during(work: () => Promise<void>, deposed?: Member): Promise<Struck> {
   const from = performance.now();
   await work();

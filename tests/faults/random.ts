@@ -1,14 +1,14 @@
-/** Numbers that a seed decides: the same seed gives the same round. */
+/** Numbers that depend only on a seed: the same seed gives the same round. */
 export interface Random {
-  /** From 0 up to 1. */
+  /** From 0 up to, but not including, 1. */
   next(): number;
-  /** A whole number, both ends included. */
+  /** A whole number, including both ends. */
   between(least: number, most: number): number;
   chance(probability: number): boolean;
   pick<Item>(items: readonly Item[]): Item;
 }
 
-/** Mulberry32, with the seed spread first: neighbouring seeds are to have nothing in common. */
+/** Mulberry32, with the seed hashed first, so that adjacent seeds have nothing in common. */
 export function randomFrom(seed: number): Random {
   let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ (seed >>> 13);
   const next = (): number => {

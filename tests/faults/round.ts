@@ -3,6 +3,7 @@ import { slotsOf } from '../../lib/model/node.ts';
 import { formatRanges, toRanges } from '../../lib/model/slot.ts';
 import { connectTo } from '../bed/client.ts';
 import type { ServerNode } from '../bed/index.ts';
+import { fixAdvised, nodeToKeep } from '../helpers/advice.ts';
 import { tell } from '../helpers/clusters.ts';
 import { Census } from './census.ts';
 import { compare, type Leak } from './compare.ts';
@@ -25,16 +26,16 @@ import {
 export interface RoundOptions {
   readonly seed: number;
   readonly method: Method;
-  /** Options that tell the command line of the method. */
+  /** Options that choose the method. */
   readonly methodArgs: readonly string[];
-  /** @default the seed decides */
+  /** @default chosen by the seed */
   readonly fault?: Fault;
 }
 
-/** What a round was, and what came of it. */
+/** A round and its result. */
 export interface Round {
   readonly fault: string;
-  /** The command and what happened to whom, in a few words. */
+  /** The command, and what happened to which node, in a few words. */
   readonly what: string;
   readonly keys: number;
   readonly acked: number;
@@ -46,32 +47,32 @@ export interface Round {
   readonly longestMs: number;
   readonly elapsedMs: number;
   readonly runs: readonly Run[];
-  /** Empty if all is as it has to be. */
+  /** Empty if everything is as it must be. */
   readonly problems: readonly string[];
 }
 
-/** A command of the tool, and how it is said again after it was interrupted. */
+/** A command of the tool, and how it is run again after an interruption. */
 interface Operation {
   readonly name: 'migrate_slots' | 'join' | 'quit';
   readonly args: readonly string[];
   readonly again: readonly string[];
   /** Slots whose keys it moves, or some of them. */
   readonly slots: readonly number[];
-  /** Whom a fault may strike. */
+  /** The nodes that a fault may strike. */
   readonly victims: Readonly<Record<string, Member>>;
-  /** What it says where an interrupted run had done all and only had not said so. */
+  /** The error code if an interrupted run had done everything but not reported it. */
   readonly done: string | undefined;
 }
 
-/** Writes are lost in a failover if they were acknowledged this short before it, and after an old master was back. */
+/** Writes may be lost in a failover if they were acknowledged within this time before it, or after an old master was back. */
 const LEAK_BEFORE_MS = 200;
-/** An old master may go on until gossip reaches it. */
+/** An old master may continue until gossip reaches it. */
 const LEAK_AFTER_MS = NODE_TIMEOUT_MS;
-/** Slots of which a move has keys on their way at one time. */
+/** How many slots may have keys in flight at once. */
 const SLOTS_ON_THEIR_WAY = 4;
 const PAIRS = 400;
 const MOST_RUNS = 5;
-/** Runs that end in keys which are on both sides. */
+/** How many runs may end with keys on both ends. */
 const MOST_CONFLICTS = 10;
 const patience = ['--connect-timeout', '2000', '--command-timeout', '4000', '--agree-timeout', '20000'];
 
@@ -79,7 +80,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   const started = performance.now();
   const random = randomFrom(options.seed);
   const fault = options.fault ?? faults[options.seed % faults.length] ?? random.pick(faults);
-  const operation = await prepare(world, random, options);
+  const operation = await prepare(world, random, options, fault);
   const members = await healed(world);
   const names = Object.keys(operation.victims).filter((name) => isPossible(fault, operation, name, members));
   const near = names.filter((name) => name !== 'other');
@@ -96,19 +97,22 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   let struck: Struck | undefined;
   let finishedAt = Number.POSITIVE_INFINITY;
   await census.fill(operation.slots, PAIRS);
+  // Some nodes are not as they seem before the tool starts.
+  const undo = await fault.prepare?.(world, { victim, members, random });
   census.start();
   try {
     const begun = startTool(operation.args, strike);
-    const mended = begun.struck.then((isStruck) =>
+    const repaired = begun.struck.then((isStruck) =>
       isStruck && fault.hit ? fault.hit({ victim, members, random }) : undefined,
     );
-    mended.catch(() => undefined);
+    repaired.catch(() => undefined);
     const first = await begun.ended;
     runs.push(first);
-    struck = await mended;
+    struck = await repaired;
     if (first.struck && fault.name.startsWith('tool-') && !fault.hit) {
       problems.push(...(await judgeSignal(fault, first, world)));
     }
+    await undo?.();
     await healed(world);
     problems.push(...(await finish(operation, first, runs, census, world)));
     finishedAt = performance.now();
@@ -130,7 +134,7 @@ export async function runRound(world: World, options: RoundOptions): Promise<Rou
   });
   if (options.method === 'migrate' && runs.some(endedUnsettled))
     leaks.push(unsettledOf(operation, finishedAt));
-  // A deleted key that an interrupted MIGRATE left a copy of is named: that is told, not lost
+  // A deleted key with a copy left by an interrupted MIGRATE is named: that is reported, not lost
   const named = new Set(runs.flatMap(({ error }) => (error && isTold(error) ? (error.keys ?? []) : [])));
   const compared = await compare(census, after, leaks, named);
   problems.push(...compared.problems, ...(await judgeCluster(world, after)));
@@ -156,7 +160,7 @@ function isPossible(fault: Fault, operation: Operation, name: string, members: r
   return victim !== undefined && (!fault.failsOver || replicaAmong(members, victim) !== undefined);
 }
 
-// The first writes are those that look and open; the others are spread over the whole of it.
+// The first writes look and open slots; the others are spread over the whole run.
 function chooseStrike(
   fault: Fault,
   scene: Parameters<NonNullable<Fault['hit']>>[0],
@@ -165,9 +169,9 @@ function chooseStrike(
 ): Strike {
   const { random } = scene;
   const from = random.chance(0.15) ? 'start' : 'move';
-  // A server that moves slots by itself is told so, and then only asked how far it is
-  const classic = operation.name === 'migrate_slots' ? operation.slots.length : 400;
-  const most = method === 'atomic' ? 20 : classic;
+  // A server that moves slots itself gets one command, and is then only asked for its progress
+  const byMigrate = operation.name === 'migrate_slots' ? operation.slots.length : 400;
+  const most = method === 'atomic' ? 20 : byMigrate;
   const at =
     from === 'start' || random.chance(0.3)
       ? random.between(1, method === 'atomic' ? 8 : 30)
@@ -180,11 +184,12 @@ async function prepare(
   world: World,
   random: Random,
   { method, methodArgs }: RoundOptions,
+  { of }: Fault,
 ): Promise<Operation> {
   const drawn = random.pick(['migrate_slots', 'migrate_slots', 'migrate_slots', 'join', 'quit'] as const);
-  // Such a server takes a few milliseconds over each SETSLOT: the thousands of slots of a join would take a minute
+  // Such a server takes a few milliseconds for each SETSLOT: the thousands of slots of a join would take a minute
   const isSlow = areMarksReplicated(world) && method === 'migrate';
-  const name = isSlow ? 'migrate_slots' : drawn;
+  const name = of ?? (isSlow ? 'migrate_slots' : drawn);
   let members = await healed(world);
   const { spare } = world;
   const known = members.find(({ node }) => node !== spare)?.node.address ?? '';
@@ -228,7 +233,7 @@ async function prepare(
   const other = random.pick(settled);
   const node = members.find((member) => member.node === spare) as Member;
   if (name === 'join') {
-    const args = [name, known, spare.address, ...flags];
+    const args = [name, known, spare.address, ...flags, ...(isSlow ? ['--method', 'auto'] : [])];
     const slots = settled.flatMap(({ record }) => slotsOf(record).slice(0, 250));
     return { name, args, again: args, slots, victims: { node, source: other }, done: 'ALREADY_IN_CLUSTER' };
   }
@@ -241,17 +246,17 @@ function slotCount({ record }: Member): number {
   return slotsOf(record).length;
 }
 
-// Told of keys that are on both sides, whose copy has to be deleted by hand.
+// It named keys on both ends, whose copy must be deleted by hand.
 function isTold({ code }: ToolError): boolean {
   return code === 'KEYS_IN_DOUBT' || code === 'KEY_CONFLICT';
 }
 
-// It was killed, or gave up, with slots open: a MIGRATE of it may have failed with nobody there to settle it.
+// It was killed, or gave up, with slots open: a failed MIGRATE may not have been settled.
 function endedUnsettled({ end, error }: Run): boolean {
   return end === 'SIGKILL' || (end !== 0 && (error?.openSlots.length ?? 0) > 0);
 }
 
-/** What no later run can tell: a key that was deleted on the source while a copy of it lay on the target already. */
+/** What no later run can know: a key that was deleted on the source while the target already had a copy of it. */
 function unsettledOf({ slots }: Operation, finishedAt: number): Leak {
   return {
     reason: 'the tool ended before it could settle a MIGRATE',
@@ -264,7 +269,7 @@ function unsettledOf({ slots }: Operation, finishedAt: number): Leak {
   };
 }
 
-// SIGINT and SIGTERM stop where no slot is open; a run that was nearly done ends as if nothing had happened, or tells of keys
+// SIGINT and SIGTERM stop when no slot is open. A run that was nearly done ends as if nothing had happened, or reports keys
 // in doubt, which counts for more than the signal.
 async function judgeSignal(fault: Fault, run: Run, world: World): Promise<string[]> {
   if (fault.name !== 'tool-int' && fault.name !== 'tool-term') return [];
@@ -277,7 +282,7 @@ async function judgeSignal(fault: Fault, run: Run, world: World): Promise<string
   ];
 }
 
-/** Says the command again until it is done, as its user would: with what it asks for in between. */
+/** Runs the command again until it is done, as its user would, with what its errors advise in between. */
 async function finish(
   operation: Operation,
   first: Run,
@@ -291,17 +296,21 @@ async function finish(
   const isDone = (): boolean => last.end === 0 || (runs.length > 1 && last.error?.code === operation.done);
   while (!isDone()) {
     if (runs.length - conflicts >= MOST_RUNS || conflicts >= MOST_CONFLICTS)
-      return [`It did not end well in ${runs.length} runs: ${describeRun(last)}`];
-    const fix = /redis-trib fix (\S+)/.exec(last.error?.hint ?? '')?.[1];
+      return [`It did not succeed in ${runs.length} runs: ${describeRun(last)}`];
+    const fix = fixAdvised(last.error);
     if (last.error?.code === 'KEY_CONFLICT') {
       await resolveConflict(last, keys, world);
       conflicts++;
     }
-    // A server that was restarted says for two seconds that the cluster is down.
+    // A restarted server says for two seconds that the cluster is down.
     if (last.error?.code === 'NOT_REACHED') await sleep(1000);
-    last = await runTool(fix && last.args[0] !== 'fix' ? ['fix', fix, ...patience] : operation.again);
+    last = await runTool(
+      fix && (last.args[0] !== 'fix' || fix.includes('--stray-keys'))
+        ? [...fix, '--yes', ...patience]
+        : operation.again,
+    );
     runs.push(last);
-    // What it asked for in between is not yet the command itself
+    // What it advised is not the command itself
     if (last.args[0] === 'fix' && last.end === 0) {
       last = await runTool(operation.again);
       runs.push(last);
@@ -310,10 +319,10 @@ async function finish(
   return [];
 }
 
-// As the hint says: clients see the value on the owner, so the key goes from every other node. Each run names the keys of a
-// slot or two only, so all keys that are on both sides are looked for at once.
+// As the error advises: clients see the value on the owner, so the key is deleted on every other node. Each run names the keys of
+// only a slot or two, so all keys on both ends are searched for at once.
 async function resolveConflict({ error }: Run, keys: readonly string[], world: World): Promise<void> {
-  const address = /see the value on (\S+?)\. /.exec(error?.hint ?? '')?.[1];
+  const address = nodeToKeep(error);
   const owner = world.nodes.find((node) => node.address === address);
   if (!owner) return;
   const onOwner = await whichAreOn(owner, keys);
@@ -334,13 +343,13 @@ async function whichAreOn(node: ServerNode, keys: readonly string[]): Promise<st
   }
 }
 
-/** Since Valkey 8.0 a replica knows which slots its master has open, and goes on with them when it takes over. */
+/** Since Valkey 8.0 a replica knows the open slots of its master, and keeps them open when it takes over. */
 function areMarksReplicated({ bed: { server } }: World): boolean {
   return server.kind === 'valkey' && server.major >= 8;
 }
 
 /**
- * From 8.4 on a Redis replica that is promoted deletes the keys of slots that it does not own, those that its master was
+ * Since 8.4 a promoted Redis replica deletes the keys of slots that it does not own, including those that its master was
  * importing among them.
  */
 function areImportsTrimmed({ bed: { server } }: World): boolean {
@@ -360,7 +369,7 @@ interface Happened {
   readonly importsTrimmed: boolean;
 }
 
-/** What Redis itself may have given away. Without a failover: nothing. */
+/** What Redis itself may have lost. Without a failover: nothing. */
 function leaksOf({
   fault,
   operation,
@@ -380,11 +389,11 @@ function leaksOf({
   return deposed.flatMap(({ node, record }): Leak[] => {
     const isVictim = node === victim.node && struck !== undefined;
     const slots = new Set([...slotsOf(record), ...(victimName === 'target' ? operation.slots : [])]);
-    // Of one that nobody touched, on a busy machine, it is not known when.
+    // If it happened on its own, on a busy machine, the time is not known.
     const { from, to, until } = isVictim ? struck : { from: 0, to: 0, until: performance.now() };
     const reason = `${node.address} was failed over`;
     const leaks: Leak[] = [];
-    // A failover that is asked for waits until the replica has everything
+    // A requested failover waits until the replica has everything
     const isAsked = fault.name === 'failover' && isVictim;
     if (!isAsked) {
       leaks.push(
@@ -392,9 +401,9 @@ function leaksOf({
         { reason, slots, from: to, to: until + LEAK_AFTER_MS },
       );
     }
-    // A promoted source does not know that some of its keys were moved. Until it is told, clients do not find them there:
-    // what they write there anew counts, and what they delete there is still where it was moved to. One that knows of the
-    // move may have the keys still that were on their way, since the word that they went did not reach it either.
+    // A promoted source does not know that some of its keys were moved. Until it does, clients do not find them there:
+    // what they write there counts, and what they delete there is still on the target. One that knows of the
+    // move may still have the keys in flight, because it missed their deletion.
     if (victimName === 'source' && (marksLost || !isAsked)) {
       const most = marksLost ? {} : { mostSlots: SLOTS_ON_THEIR_WAY };
       leaks.push({ reason, slots: new Set(operation.slots), from, to: finishedAt, revives: true, ...most });
@@ -417,7 +426,7 @@ async function judgeCluster(world: World, members: readonly Member[]): Promise<s
   ];
 }
 
-/** A run as an account of a failure shows it. */
+/** A run, for the report of a failure. */
 export function describeRun({ args, end, error, stderr, elapsedMs }: Run): string {
   const said = error ? `${error.code}: ${error.message}${error.hint ? ` (${error.hint})` : ''}` : '';
   return `redis-trib ${args.join(' ')} → ${end} after ${Math.round(elapsedMs)} ms ${said || stderr.trim()}`.trim();

@@ -1,22 +1,22 @@
-// Loaded into the process of the tool, before it. At the so-manieth write to a socket, counted from the first that moves
-// slots or from the very first, it does what the environment says: ends the process, cuts or resets its connections to one
-// port, or only tells the parent, which then does something to a server.
+// Loaded into the process of the tool before it. At the nth write to a socket, counted from the first that moves
+// slots or from the very first, it does what the environment says: it ends the process, cuts or resets its connections to one
+// port, or notifies the parent, which then does something to a server.
 import net from 'node:net';
 import process from 'node:process';
 
-/** What is to happen in the process of the tool. */
+/** What should happen in the process of the tool. */
 export interface Strike {
   /** The write at which it happens. */
   readonly at: number;
   /**
-   * `move`: writes count from the first that opens a slot or starts a move. `changes`: only writes count that hold a command
+   * `move`: writes count from the first that opens a slot or starts a move. `changes`: only writes with a command count
    * which changes something.
    */
   readonly from: 'start' | 'move' | 'changes';
-  /** The write goes out up to half of its commands only, where it has several. */
+  /** Only the first half of the commands of the write is sent, if it has several. */
   readonly half?: true;
   readonly signal?: 'SIGKILL' | 'SIGINT' | 'SIGTERM';
-  /** Connections to this port are reset, or, for so many milliseconds, carry nothing. */
+  /** Connections to this port are reset, or carry nothing for so many milliseconds. */
   readonly cut?: { readonly port: number; readonly ms: number };
 }
 
@@ -30,7 +30,7 @@ let isMoving = strike.from !== 'move';
 const CHANGES =
   /\r\n(MIGRATE|CLUSTER\r\n\$\d+\r\n(?!(NODES|INFO|COUNTKEYSINSLOT|GETKEYSINSLOT|MYID|HELP|GETSLOTMIGRATIONS|SLOT-STATS)\r)|CONFIG\r\n\$\d+\r\n(SET|REWRITE))/;
 
-/** The first half of the commands in a text, or all where it is one. */
+/** The first half of the commands in a text, or the only one. */
 function firstHalf(text: string): string {
   const starts = [...text.matchAll(/(?:^|\r\n)(?=\*\d+\r\n\$)/g)].map(
     ({ index, 0: [...cut] }) => index + cut.length,
@@ -51,7 +51,7 @@ function happen(): void {
   }
   held = [];
   for (const socket of hit) socket.pause();
-  // The operation may be over before: a cut keeps no process alive
+  // The operation may be over before: a cut must not keep the process alive
   setTimeout(() => {
     const late = held ?? [];
     held = undefined;

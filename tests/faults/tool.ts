@@ -10,12 +10,12 @@ import type { Strike } from './strike.ts';
 
 export type Method = 'migrate' | 'atomic';
 
-/** What a run of the tool ended with. */
+/** The result of a run of the tool. */
 export interface Run {
   readonly args: readonly string[];
   /** Exit code, or the signal that ended it. */
   readonly end: number | string;
-  /** True if what was to happen in it, or at a moment of it, did. */
+  /** True if what should happen during it did happen. */
   readonly struck: boolean;
   readonly error: ToolError | undefined;
   readonly stdout: string;
@@ -32,9 +32,9 @@ export interface ToolError {
   readonly keys?: readonly string[];
 }
 
-/** A run that goes on. */
+/** A run in progress. */
 export interface Started {
-  /** Resolves to true at the moment that was asked for, to false if the run ends without it. */
+  /** Resolves to true at the given moment, or to false if the run ends before. */
   readonly struck: Promise<boolean>;
   readonly ended: Promise<Run>;
 }
@@ -42,7 +42,7 @@ export interface Started {
 const LONGEST_RUN_MS = 60_000;
 let folder: string | undefined;
 
-/** The command line as files that start in a fraction of the time. */
+/** The command line as bundled files, which start in a fraction of the time. */
 function built(): string {
   if (folder !== undefined) return folder;
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-faults-'));
@@ -104,7 +104,7 @@ export function runTool(args: readonly string[]): Promise<Run> {
   return startTool(args).ended;
 }
 
-/** True if the command line lets one choose how slots are moved. */
+/** True if the command has an option for the method. */
 export function takesMethod(): boolean {
   return findCommand('migrate_slots')?.flags?.method !== undefined;
 }

@@ -1,12 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { replicate, startClusterOnMulti } from '../../lib/index.ts';
-import {
-  isInHandshake,
-  isSuspected,
-  type NodeRecord,
-  parseClusterNodes,
-  slotsOf,
-} from '../../lib/model/node.ts';
+import { isInHandshake, isSuspected, type NodeRecord, slotsOf } from '../../lib/model/node.ts';
+import { parseClusterNodes } from '../../lib/model/node-lines.ts';
 import type { Connection, Reply } from '../../resp/index.ts';
 import { connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerName, type ServerNode } from '../bed/index.ts';
@@ -16,21 +11,21 @@ const MASTERS = 3;
 export const NODE_TIMEOUT_MS = 1000;
 const HEAL_MS = 40_000;
 
-/** A server, and what it says of itself. */
+/** A server, and its own line of CLUSTER NODES. */
 export interface Member {
   readonly node: ServerNode;
   readonly record: NodeRecord;
 }
 
-/** Masters with one replica each, and one node that comes and goes. */
+/** Masters with one replica each, and one node that joins and leaves. */
 export interface World {
   readonly bed: Bed;
-  /** The servers of the cluster; the last is the one that comes and goes. */
+  /** The servers of the cluster; the last is the one that joins and leaves. */
   readonly nodes: readonly ServerNode[];
   readonly spare: ServerNode;
 }
 
-/** Starts the servers. What they have answered for survives their death: a kill is no power cut. */
+/** Starts the servers. Acknowledged writes survive their death, because a kill is not a power cut. */
 export async function startWorld(server: ServerName): Promise<World> {
   const bed = await openBed({ server });
   try {
@@ -60,7 +55,7 @@ export async function startWorld(server: ServerName): Promise<World> {
 
 const connections = new WeakMap<ServerNode, Connection>();
 
-/** Asks a server, on a connection that is kept: a new one costs its relay a look at every process. */
+/** Asks a server on a kept connection, because for a new one its relay has to look at every process. */
 export async function ask(node: ServerNode, ...command: string[]): Promise<Reply> {
   let connection = connections.get(node);
   if (!connection || connection.closed) {
@@ -75,14 +70,14 @@ export async function ask(node: ServerNode, ...command: string[]): Promise<Reply
   }
 }
 
-/** The lines of a server's CLUSTER NODES, those in handshake left out. */
+/** The lines of a server's CLUSTER NODES, without nodes in handshake. */
 export async function recordsOf(node: ServerNode): Promise<NodeRecord[]> {
   const records = parseClusterNodes(String(await ask(node, 'CLUSTER', 'NODES')));
   return records.filter((record) => !isInHandshake(record));
 }
 
 /**
- * Open slots as each master tells of its own, in words. A replica may tell of slots that its master had open before it came
+ * The open slots that each master reports as its own, in words. A replica may report slots that its master had open before it came
  * back as a replica (Valkey): no command closes them there.
  */
 export function openSlotsAmong(members: readonly Member[]): string[] {
@@ -108,7 +103,7 @@ export function ownersAmong(members: readonly Member[]): Member[] {
   return members.filter(({ record }) => record.role === 'master' && record.slots.length > 0);
 }
 
-/** The replica of a master, or undefined. */
+/** The replica of a master, if it has one. */
 export function replicaAmong(members: readonly Member[], master: Member): Member | undefined {
   return members.find(({ record }) => record.role === 'replica' && record.masterId === master.record.id);
 }
@@ -120,20 +115,20 @@ export function ownerBySlot(members: readonly Member[]): Map<number, ServerNode>
   );
 }
 
-/** True if the node that comes and goes is a member. */
+/** True if the node that joins and leaves is a member. */
 export function isSpareIn(members: readonly Member[], { spare }: World): boolean {
   const member = members.find(({ node }) => node === spare);
   return member !== undefined && (member.record.slots.length > 0 || member.record.role === 'replica');
 }
 
 /**
- * Waits until every server answers, trusts the others it knows, serves, and every replica has a link to its master. A slot
- * may be open. Throws with what is amiss on the deadline.
+ * Waits until every server answers, sees no other as failed, serves, and every replica has a link to its master. A slot
+ * may be open. Throws with what is wrong at the deadline.
  */
 export async function healed(world: World): Promise<Member[]> {
   let amiss: string[] = [];
   const deadline = performance.now() + HEAL_MS;
-  // Twice in a row: what a node says the moment it is back may be what it last knew
+  // Twice in a row: right after it is back, a node may say what it last knew
   for (let good = 0; good < 2; await sleep(50)) {
     amiss = (await Promise.all(world.nodes.map((node) => amissAt(world, node)))).flat();
     good = amiss.length === 0 ? good + 1 : 0;
@@ -160,7 +155,7 @@ async function amissAt(world: World, node: ServerNode): Promise<string[]> {
       // Redis before 7.0 does not serve while the source of a slot that it imports has failed over
       ...(info.includes('cluster_state:ok') || isImporting
         ? []
-        : [`${node.address} says cluster_state:fail`]),
+        : [`${node.address} reports cluster_state:fail`]),
       ...(/^master_link_status:down/m.test(replication) ? [`${node.address} has no link to its master`] : []),
       ...lost.map(({ address }) => `${node.address} does not trust ${address.host}:${address.port}`),
     ];
@@ -169,7 +164,7 @@ async function amissAt(world: World, node: ServerNode): Promise<string[]> {
   }
 }
 
-/** Fails unless there is a replica for each master but the one that comes and goes. */
+/** Fails unless each master has a replica, except the one that joins and leaves. */
 export function isWhole(members: readonly Member[], world: World): boolean {
   const masters = ownersAmong(members).filter(({ node }) => node !== world.spare);
   return masters.length === MASTERS && masters.every((master) => replicaAmong(members, master));

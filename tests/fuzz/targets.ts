@@ -1,25 +1,24 @@
-import { parseManifest } from '../../lib/apply/backup/manifest.ts';
-import { redis } from '../../lib/apply/mover/atomic/redis.ts';
-import { valkey } from '../../lib/apply/mover/atomic/valkey.ts';
-import { parseClients } from '../../lib/apply/mover/fence.ts';
-import { databases, parseInfo } from '../../lib/apply/node-info.ts';
-import { readOperators } from '../../lib/apply/operators.ts';
+import { operatorsIn } from '../../lib/apply/claim.ts';
 import { printable, printableJson } from '../../lib/cli/printable.ts';
+import { parseManifest } from '../../lib/copy/backup/manifest.ts';
 import { ClusterError } from '../../lib/errors.ts';
 import { parseAddress } from '../../lib/model/address.ts';
-import { dumpOf } from '../../lib/model/dump.ts';
-import { parseClusterNodes } from '../../lib/model/node.ts';
 import { NodeLines } from '../../lib/model/node-lines.ts';
-import { type RdbItem, RdbWalker } from '../../lib/model/rdb.ts';
-import { RdbFault } from '../../lib/model/rdb-bytes.ts';
-import { SyncPayload } from '../../lib/model/sync-payload.ts';
 import { parseClusterInfo } from '../../lib/model/view.ts';
+import { redis } from '../../lib/move/by-servers/redis.ts';
+import { valkey } from '../../lib/move/by-servers/valkey.ts';
+import { databases, parseInfo } from '../../lib/nodes/node-info.ts';
+import { dumpOf } from '../../lib/rdb/dump.ts';
+import { type RdbItem, RdbWalker } from '../../lib/rdb/rdb.ts';
+import { RdbFault } from '../../lib/rdb/rdb-bytes.ts';
+import { SyncPayload } from '../../lib/rdb/sync-payload.ts';
 import { Decoder, ProtocolError, type Reply, ReplyError } from '../../resp/index.ts';
+import { readLineByLine } from '../helpers/views.ts';
 
-/** Something that reads what a peer sends. Throws where it does not do as it must with these bytes. */
+/** A parser of what a peer sends. Throws if it does not treat these bytes as it must. */
 export interface Target {
   readonly name: string;
-  /** What it is for: bytes are made by changing these. */
+  /** Valid input, which is changed to make other bytes. */
   readonly seeds: readonly string[];
   readonly run: (bytes: Buffer) => void;
 }
@@ -31,7 +30,7 @@ const LIMITS = {
   maxReplyLength: 1_000_000,
 };
 
-/** What comes of bytes in these chunks, as text. */
+/** The result for bytes in these chunks, as text. */
 function decoded(chunks: Iterable<Buffer>): string {
   const seen: string[] = [];
   const decoder = new Decoder({
@@ -43,7 +42,7 @@ function decoded(chunks: Iterable<Buffer>): string {
     for (const chunk of chunks) decoder.write(chunk);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    // What it is taken for may rest on more than its first byte.
+    // Its type may depend on more than its first byte.
     seen.push(`${/HTTP|TLS/.test(error.code) ? 'RESP_TYPE' : error.code} ${error.offset}`);
     return seen.join('\n');
   }
@@ -60,7 +59,7 @@ function* cut(bytes: Buffer, length: number): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
 }
 
-/** Runs what may refuse by one of these. */
+/** Runs a parser that may throw only these errors. */
 function mayThrow(
   work: () => unknown,
   ...types: readonly (abstract new (
@@ -109,7 +108,7 @@ export const targets: readonly Target[] = [
           return 'refused';
         }
       };
-      const [plain, fast] = [read(() => parseClusterNodes(text)), read(() => new NodeLines().parse(bytes))];
+      const [plain, fast] = [read(() => readLineByLine(text)), read(() => new NodeLines().parse(bytes))];
       if (plain !== fast) throw new Error(`Two readers differ: ${plain} and ${fast}`);
     },
   },
@@ -132,8 +131,7 @@ export const targets: readonly Target[] = [
       'id=3 addr=127.0.0.1:50188 laddr=127.0.0.1:7000 fd=8 name=redis-trib:change:0a age=5 cmd=restore-asking user=default\n',
     ],
     run(bytes) {
-      parseClients(bytes.toString('latin1'));
-      readOperators(bytes.toString('latin1'), 'a:1');
+      operatorsIn(bytes.toString('latin1'), 'a:1');
     },
   },
   {
@@ -148,7 +146,7 @@ export const targets: readonly Target[] = [
       mayThrow(() => decoder.write(bytes), ProtocolError);
       for (const reply of replies) {
         for (const dialect of [redis, valkey]) {
-          mayThrow(() => dialect.readTasks(reply), ClusterError, RangeError, ReplyError);
+          mayThrow(() => dialect.readTasks(reply), ClusterError, ReplyError);
         }
       }
     },
@@ -206,7 +204,7 @@ export const targets: readonly Target[] = [
         if (parts !== whole)
           throw new Error(`In chunks of ${length} it reads ${parts}, and ${whole} at once`);
       }
-      mayThrow(() => parseManifest(bytes.toString('utf8')), TypeError, SyntaxError, RangeError);
+      mayThrow(() => parseManifest(bytes.toString('utf8')), TypeError, SyntaxError, ClusterError);
     },
   },
   {
@@ -214,7 +212,7 @@ export const targets: readonly Target[] = [
     seeds: ['127.0.0.1:7000', '[::1]:7000@17000', 'a.b:1,\u001b[31m\u009b2J'],
     run(bytes) {
       const text = bytes.toString('utf8');
-      mayThrow(() => parseAddress(text), TypeError);
+      mayThrow(() => parseAddress(text), ClusterError);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
       if (/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(printable(text)))
         throw new Error('A control character is printed');

@@ -14,7 +14,7 @@ export type Outcome =
 
 const bundles = new Map<string, string>();
 
-/** A script of this folder as one file: that starts in a tenth of the time. */
+/** A script of this folder as one file, which starts in a tenth of the time. */
 function bundled(name: string): string {
   const known = bundles.get(name);
   if (known !== undefined) return known;
@@ -34,7 +34,7 @@ function bundled(name: string): string {
   return bundle;
 }
 
-/** Runs an operation in a process that is killed at its so-manieth write to a socket, or never for 0. */
+/** Runs an operation in a process that is killed at its nth write to a socket, or never for 0. */
 export async function runOperation(name: string, args: readonly unknown[], killAt = 0): Promise<Outcome> {
   const child = spawn(process.execPath, [bundled('run-operation'), name, JSON.stringify(args), `${killAt}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -49,11 +49,11 @@ export async function runOperation(name: string, args: readonly unknown[], killA
   if (signal === 'SIGKILL') return { killed: true };
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${text}`);
   const lingered = performance.now() - saidAt;
-  if (lingered > 1000) throw new Error(`${name} kept its process alive for ${lingered} ms after it was done`);
+  if (lingered > 1000) throw new Error(`${name} kept its process alive for ${lingered} ms after its end`);
   return { killed: false, ...JSON.parse(text) };
 }
 
-/** Runs a script of this folder in a process whose garbage can be collected when asked for; resolves to what it prints, as JSON. */
+/** Runs a script of this folder in a process that exposes gc(). Resolves to the JSON that it prints. */
 export async function runScript<Result>(name: string, args: readonly string[]): Promise<Result> {
   const child = spawn(process.execPath, ['--expose-gc', bundled(name), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -4,21 +4,33 @@ import { type Connection, ConnectionError, type Reply, ReplyError } from '../../
 import { connectTo, type Target } from '../bed/client.ts';
 
 /**
- * A cluster client as the specification has it: it follows MOVED and remembers it, follows ASK once with ASKING, and
- * repeats what a cluster in motion refuses for a moment. Strings are binary strings, one byte a character.
+ * A cluster client as the specification describes it: it follows MOVED and remembers it, follows ASK once with ASKING, and
+ * repeats what a changing cluster refuses for a moment. Strings are binary strings, one byte for each character.
  */
 export class ClusterClient {
-  readonly #seed: Target;
+  /** Asked about slots whose owner is not known: the first of them, until that serves none. */
+  readonly #seeds: Target[];
   readonly #owners = new Map<number, string>();
   readonly #connections = new Map<string, Promise<Connection>>();
-  /** How often a node sent it elsewhere. */
+  /** How often a node redirected it. */
   redirects = { moved: 0, ask: 0, tryAgain: 0 };
 
-  constructor(seed: Target) {
-    this.#seed = seed;
+  constructor(...seeds: [Target, ...Target[]]) {
+    this.#seeds = seeds;
   }
 
-  /** Sends a command about this key to whoever serves it; `timeoutMs` is how long it goes on trying. */
+  get #seed(): Target {
+    const [seed] = this.#seeds;
+    if (!seed) throw new Error('No node to ask');
+    return seed;
+  }
+
+  // A node that has left the cluster serves no slot, and says not who does.
+  #askAnother(slot: number): void {
+    if (!this.#owners.delete(slot)) this.#seeds.push(...this.#seeds.splice(0, 1));
+  }
+
+  /** Sends a command about this key to the node that serves it, and tries for `timeoutMs`. */
   async command(key: string, command: readonly string[], timeoutMs = 20_000): Promise<Reply> {
     const slot = keySlot(Buffer.from(key, 'latin1'));
     const deadline = performance.now() + timeoutMs;
@@ -39,10 +51,10 @@ export class ClusterClient {
     }
   }
 
-  /** Where to ask next, if only this once; throws what no repetition would cure. */
+  /** The node to ask next, if only this once. Throws an error that repeating would not help. */
   async #next(slot: number, error: unknown): Promise<string | undefined> {
     if (error instanceof ConnectionError) {
-      this.#owners.delete(slot);
+      this.#askAnother(slot);
       await sleep(50);
       return undefined;
     }
@@ -60,7 +72,7 @@ export class ClusterClient {
       case 'TRYAGAIN':
       case 'LOADING':
         this.redirects.tryAgain++;
-        if (error.code === 'CLUSTERDOWN') this.#owners.delete(slot);
+        if (error.code === 'CLUSTERDOWN') this.#askAnother(slot);
         await sleep(20);
         return undefined;
       default:

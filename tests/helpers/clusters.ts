@@ -1,23 +1,31 @@
 import assert from 'node:assert/strict';
 import {
   type CheckOptions,
+  type ClusterError,
   type ClusterLike,
   check,
+  createCluster,
   type FindingKind,
   startClusterOnMulti,
 } from '../../lib/index.ts';
 import { formatAddress } from '../../lib/model/address.ts';
-import { isInHandshake, type NodeRecord, parseClusterNodes } from '../../lib/model/node.ts';
+import { isInHandshake, type NodeRecord } from '../../lib/model/node.ts';
+import { parseClusterNodes } from '../../lib/model/node-lines.ts';
 import { formatRanges, keySlot } from '../../lib/model/slot.ts';
 import type { ConnectionOptions } from '../../lib/options.ts';
-import type { Reply } from '../../resp/index.ts';
+import { type Reply, ReplyError } from '../../resp/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import type { Bed, ServerNode, StartOptions } from '../bed/index.ts';
 
-/** For tests that wait for a failure to be declared, or for nothing but a cluster's start. */
+/**
+ * For tests that wait for a failure to be declared, or only for a cluster to start. On a busy machine, even a healthy node
+ * may be silent for a second: `startMasters` makes the others more patient, see `bePatient`.
+ */
 export const quick: StartOptions = { config: { 'cluster-node-timeout': '1000' } };
 
-/** What a node needs of its callers. */
+const PATIENT_TIMEOUT_MS = 15_000;
+
+/** The connection options that a node needs. */
 export function optionsFor(node: ServerNode): ConnectionOptions {
   return {
     ...(node.password === undefined ? {} : { password: node.password }),
@@ -25,36 +33,74 @@ export function optionsFor(node: ServerNode): ConnectionOptions {
   };
 }
 
-/** So many servers that are in no cluster. */
+/** Starts so many servers that are in no cluster. */
 export async function startNodes(bed: Bed, count: number, options?: StartOptions): Promise<ServerNode[]> {
   return bed.start(count, options);
 }
 
-/** A cluster of so many masters, followed by so many servers that are in no cluster. */
+/**
+ * Starts a cluster of so many masters, and so many servers that are in no cluster. Resolves when the cluster serves. Unless
+ * the options set a node timeout, it is short until then (a new master waits that long to serve), and long afterwards.
+ */
 export async function startMasters(
   bed: Bed,
   masters: number,
   spare = 0,
-  options: StartOptions = quick,
+  options: StartOptions = {},
 ): Promise<ServerNode[]> {
-  const nodes = await bed.start(masters + spare, options);
+  const nodes = await bed.start(masters + spare, {
+    ...options,
+    config: { ...quick.config, ...options.config },
+  });
   const [first] = nodes;
   assert.ok(first);
+  const members = nodes.slice(0, masters);
   await startClusterOnMulti(
-    nodes.slice(0, masters).map(({ address }) => address),
+    members.map(({ address }) => address),
     optionsFor(first),
   );
+  await settled(members);
+  if (options.config?.['cluster-node-timeout'] === undefined) await bePatient(members);
   return nodes;
 }
 
-/** The node at this place of a list that is known to be long enough. */
+/** Starts three masters, each with a replica, which notice a failure soon. Masters first, then their replicas in the same order. */
+export async function startPairs(bed: Bed, options: StartOptions = quick): Promise<ServerNode[]> {
+  const nodes = await bed.start(6, options);
+  await createCluster(
+    nodes.map(({ address }) => address),
+    { ...optionsFor(at(nodes, 0)), replicas: 1 },
+  );
+  await settled(nodes);
+  const own = await Promise.all(
+    nodes.map(async (node) => (await recordsOf(node)).find(({ flags }) => flags.includes('myself'))),
+  );
+  const masters = nodes.filter((_, index) => own[index]?.role === 'master');
+  const ids = await Promise.all(masters.map(idOfNode));
+  const replicas = ids.map((id) =>
+    at(
+      nodes,
+      own.findIndex((record) => record?.masterId === id),
+    ),
+  );
+  return [...masters, ...replicas];
+}
+
+/** Makes nodes wait long before they declare another failed, so that they go on serving if one is slow for some seconds. */
+export async function bePatient(nodes: readonly ServerNode[]): Promise<void> {
+  await Promise.all(
+    nodes.map((node) => ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', `${PATIENT_TIMEOUT_MS}`)),
+  );
+}
+
+/** The item at this place of a list that is known to be long enough. */
 export function at<Item>(items: readonly Item[], index: number): Item {
   const item = items[index];
   assert.ok(item !== undefined, `No item ${index}`);
   return item;
 }
 
-/** The lines of a node's CLUSTER NODES, those in handshake left out. */
+/** The lines of a node's CLUSTER NODES, without nodes in handshake. */
 export async function recordsOf(node: ServerNode): Promise<NodeRecord[]> {
   const records = parseClusterNodes(String(await ask(node, 'CLUSTER', 'NODES')));
   return records.filter((record) => !isInHandshake(record));
@@ -64,7 +110,7 @@ export async function idOfNode(node: ServerNode): Promise<string> {
   return String(await ask(node, 'CLUSTER', 'MYID'));
 }
 
-/** Waits until a node says of itself that it has this role. */
+/** Waits until a node says that it has this role. */
 export function becomes(node: ServerNode, wanted: NodeRecord['role'], timeoutMs?: number): Promise<void> {
   return eventually(
     `${node.address} is a ${wanted}`,
@@ -74,11 +120,21 @@ export function becomes(node: ServerNode, wanted: NodeRecord['role'], timeoutMs?
   );
 }
 
-/** What a node says of its cluster: by address, the slots of a master, or whose replica it is, and all that is odd. */
+/** Waits until each of these nodes says that the node has failed: `fail`, not only `fail?`. */
+export async function declaredFailed(by: readonly ServerNode[], node: ServerNode): Promise<void> {
+  const line = new RegExp(`:${node.port}@\\S+ \\S*,fail[ ,]`);
+  for (const one of by) {
+    await eventually(`${one.address} says that ${node.address} has failed`, async () =>
+      line.test(String(await ask(one, 'CLUSTER', 'NODES'))),
+    );
+  }
+}
+
+/** What a node says of its cluster: by address, the slots of a master or the master of a replica, and anything unusual. */
 export async function seenBy(node: ServerNode): Promise<Record<string, string>> {
   const records = await recordsOf(node);
   const nameOf = (record: NodeRecord | undefined) =>
-    record ? formatAddress({ ...record.address, host: record.address.host || node.host }) : 'a stranger';
+    record ? formatAddress({ ...record.address, host: record.address.host || node.host }) : 'an unknown node';
   return Object.fromEntries(
     records.map((record) => {
       const { flags, role, masterId, slots, openSlots, linkState } = record;
@@ -100,15 +156,16 @@ export async function seenBy(node: ServerNode): Promise<Record<string, string>> 
 
 const LATE_PACKETS_MS = 5000;
 
-/** Tries until the assertions hold; fails as they do once the time is over. */
+/** Tries until the assertions hold. At the deadline, fails as they do. */
 export async function assertSoon(assertions: () => Promise<void>, timeoutMs?: number): Promise<void> {
   const holds = () => assertions().then(() => true);
   await eventually('the assertions hold', holds, timeoutMs).catch(() => assertions());
 }
 
 /**
- * Fails unless check tells of exactly these kinds of findings, or does so soon: packets on the cluster bus and links of
- * replicas that are new take a while to settle after an operation.
+ * Fails unless check soon reports exactly these kinds of findings: packets on the cluster bus and links of new replicas
+ * take a while to settle after an operation. Settings do not count: `startMasters` gives its members another node timeout than
+ * the nodes that are added later.
  */
 export async function assertFindings(
   cluster: ClusterLike,
@@ -116,19 +173,20 @@ export async function assertFindings(
   options?: CheckOptions,
 ): Promise<void> {
   await assertSoon(async () => {
-    const { findings } = await check(cluster, options);
-    const told = findings.map(({ severity, message }) => `${severity}: ${message}`);
+    const { findings: all } = await check(cluster, options);
+    const findings = all.filter(({ kind }) => kind !== 'settings-differ');
+    const shown = findings.map(({ severity, message }) => `${severity}: ${message}`);
     assert.deepEqual(
       findings.map(({ kind }) => kind),
       kinds,
-      `check tells of:\n${told.join('\n')}`,
+      `check reports:\n${shown.join('\n')}`,
     );
   });
 }
 
 /**
- * Fails unless each of these nodes says exactly this of the cluster, and serves. A packet that was sent before a change and
- * arrives after it makes a node take back for a moment what it said already.
+ * Fails unless each of these nodes soon says exactly this of the cluster, and serves. A packet that was sent before a change
+ * and arrives after it makes a node take back what it said for a moment.
  */
 export async function assertSeenByAll(
   nodes: readonly ServerNode[],
@@ -165,7 +223,7 @@ function sorted(layout: Readonly<Record<string, string>>): [string, string][] {
   return Object.entries(layout).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Fails unless the node knows nobody and owns nothing, as it was before it was in a cluster. */
+/** Fails unless the node knows no other node and owns no slot. */
 export async function assertAlone(node: ServerNode): Promise<void> {
   assert.deepEqual(await seenBy(node), { [node.address]: '' });
 }
@@ -173,7 +231,7 @@ export async function assertAlone(node: ServerNode): Promise<void> {
 const AGING = [4, 5, 7];
 const EPOCH = 6;
 
-/** CLUSTER NODES of each node, without what changes by itself: times, links, and what it has heard of config epochs of others. */
+/** CLUSTER NODES of each node, without what changes on its own: times, links, and the config epochs of others. */
 export async function snapshot(nodes: readonly ServerNode[]): Promise<string[]> {
   return Promise.all(
     nodes.map(async (node) => {
@@ -196,11 +254,18 @@ export async function snapshot(nodes: readonly ServerNode[]): Promise<string[]> 
   );
 }
 
-/** Sends commands to a node in one write; fails where one is refused. */
+/**
+ * Sends commands to a node in one write, all of them again while the node says that the cluster is down. Fails if one is
+ * refused for another reason.
+ */
 export async function tell(node: ServerNode, ...commands: (readonly string[])[]): Promise<Reply[]> {
   const connection = await connectTo(node);
   try {
-    const replies = await connection.pipeline(commands);
+    let replies: Reply[] = [];
+    await eventually('the cluster is up', async () => {
+      replies = await connection.pipeline(commands);
+      return !replies.some((reply) => reply instanceof ReplyError && reply.code === 'CLUSTERDOWN');
+    });
     for (const reply of replies) if (reply instanceof Error) throw reply;
     return replies;
   } finally {
@@ -208,7 +273,7 @@ export async function tell(node: ServerNode, ...commands: (readonly string[])[])
   }
 }
 
-/** Open slots as each node tells of its own. */
+/** The open slots that each node reports as its own. */
 export async function openSlotsAt(nodes: readonly ServerNode[]): Promise<string[]> {
   const all = await Promise.all(
     nodes.map(async (node) => {
@@ -218,6 +283,18 @@ export async function openSlotsAt(nodes: readonly ServerNode[]): Promise<string[
     }),
   );
   return all.flat().sort();
+}
+
+/** The slots that are open at any of these nodes, sorted. */
+export async function slotsOpenAt(nodes: readonly ServerNode[]): Promise<number[]> {
+  const slots = (await openSlotsAt(nodes)).map((text) => Number(text.split(' ').at(-1)));
+  return [...new Set(slots)].sort((a, b) => a - b);
+}
+
+/** Fails unless an error names every slot that is open at these nodes. */
+export async function assertAllNamed(nodes: readonly ServerNode[], error: ClusterError): Promise<void> {
+  const unnamed = (await slotsOpenAt(nodes)).filter((slot) => !error.openSlots.includes(slot));
+  assert.deepEqual(unnamed, [], 'every open slot is named');
 }
 
 /** Waits until all of these nodes see each other and the same slot owners. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { eventually } from '../bed/client.ts';
 
 /** What a run of the command line printed and how it ended. */
 export interface Finished {
@@ -17,20 +18,24 @@ export interface Finished {
 }
 
 export interface RunOptions {
-  /** All of the environment but PATH. @default none */
+  /** The environment besides PATH. @default none */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A run that goes on. */
+/** A process that is running. */
 export interface Running {
   readonly child: ChildProcess;
   readonly finished: Promise<Finished>;
-  /** Resolves when stdout and stderr together hold this; rejects when the run ends without. */
+  /** Resolves when stdout and stderr together contain this; rejects if the process ends without it. */
   shows(what: RegExp): Promise<void>;
+  /** Resolves when the condition holds; rejects with the output if the process ends before. */
+  until(what: string, condition: () => boolean | Promise<boolean>): Promise<void>;
   type(text: string): void;
+  /** What it has printed on stdout so far. */
+  printed(): string;
 }
 
-// Runs a program on a terminal of its own, with what it is given on stdin as what is typed there.
+// Runs a program on a terminal of its own. Its stdin is what is typed there.
 const PTY_SCRIPT = `
 import fcntl, os, pty, select, struct, sys, termios
 pid, master = pty.fork()
@@ -53,9 +58,10 @@ status = os.waitpid(pid, 0)[1]
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 `;
 
-/** The command line as it is published: one build in a folder of its own. */
+/** The command line as it is published: a build in a folder of its own. */
 export class CommandLine {
   readonly #dir = mkdtempSync(join(tmpdir(), 'redis-trib-cli-'));
+  readonly #children = new Set<ChildProcess>();
   readonly path: string = join(this.#dir, 'cli.js');
 
   async build(): Promise<void> {
@@ -72,14 +78,16 @@ export class CommandLine {
     });
   }
 
-  /** A file beside the build. */
+  /** Writes a file next to the build. */
   file(name: string, text: string): string {
     const path = join(this.#dir, name);
     writeFileSync(path, text);
     return path;
   }
 
+  /** Kills what is still running, so that a hung process does not keep the tests from ending, and removes the build. */
   remove(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
@@ -88,26 +96,40 @@ export class CommandLine {
   }
 
   start(args: readonly string[], { env = {} }: RunOptions = {}): Running {
-    return follow(spawn(process.execPath, [this.path, ...args], { env: environment(env) }));
+    return this.#follow(spawn(process.execPath, [this.path, ...args], { env: environment(env) }));
   }
 
-  /** Runs a line of shell in which `$TRIB` is the command line. */
+  /** Runs a shell command in which `$TRIB` is the command line. */
   shell(line: string, { env = {} }: RunOptions = {}): Promise<Finished> {
     const script = line.replaceAll('$TRIB', `'${process.execPath}' '${this.path}'`);
-    return follow(spawn('/bin/sh', ['-c', script], { env: environment(env) })).finished;
+    return this.#follow(spawn('/bin/sh', ['-c', script], { env: environment(env) })).finished;
   }
 
-  /** Starts it on a terminal of so many columns; 0 for one that was not told its size. All it shows is in `stdout`. */
+  /** Starts it on a terminal of so many columns, or of unknown size for 0. All output is in `stdout`. */
   startOnTerminal(args: readonly string[], columns: number, { env = {} }: RunOptions = {}): Running {
     const words = [process.execPath, this.path, ...args];
     const [program, ...rest] = terminal() === 'python3' ? asPython(words, columns) : asScript(words, columns);
-    return follow(spawn(program ?? '', rest, { env: environment({ TERM: 'xterm', ...env }) }));
+    return this.#follow(spawn(program ?? '', rest, { env: environment({ TERM: 'xterm', ...env }) }));
+  }
+
+  /** Runs a shell command on a terminal of so many columns and 24 rows, in which `$TRIB` is the command line. */
+  shellOnTerminal(line: string, columns: number, { env = {} }: RunOptions = {}): Running {
+    const script = line.replaceAll('$TRIB', `'${process.execPath}' '${this.path}'`);
+    const words = ['/bin/sh', '-c', script];
+    const [program, ...rest] = terminal() === 'python3' ? asPython(words, columns) : asScript(words, columns);
+    return this.#follow(spawn(program ?? '', rest, { env: environment({ TERM: 'xterm', ...env }) }));
+  }
+
+  #follow(child: ChildProcess): Running {
+    this.#children.add(child);
+    child.once('close', () => this.#children.delete(child));
+    return follow(child);
   }
 }
 
 let found: 'python3' | 'script' | undefined | null = null;
 
-/** What there is to make a terminal with, if anything. */
+/** The program that can open a terminal, if there is one. */
 export function terminal(): 'python3' | 'script' | undefined {
   if (found === null) {
     found = works('python3', '-c', 'import pty')
@@ -165,6 +187,9 @@ function follow(child: ChildProcess): Running {
     });
     child.once('close', (code, signal) => resolve({ code: code ?? signal, stdout, stderr, lingeredMs }));
   });
+  const endedWithout = (what: unknown): Error => new Error(`It ended without ${what}:\n${stdout}${stderr}`);
+  const isRunning = (cause: Error): Error =>
+    new Error(`${cause.message}; it is still running, and has printed:\n${stdout}${stderr}`, { cause });
   return {
     child,
     finished,
@@ -179,9 +204,19 @@ function follow(child: ChildProcess): Running {
         look();
         child.once('close', () => {
           look();
-          reject(new Error(`It ended without ${what}:\n${stdout}${stderr}`));
+          reject(endedWithout(what));
         });
       }),
+    until: (what, condition) =>
+      Promise.race([
+        eventually(what, condition).catch((error: Error) => {
+          throw isRunning(error);
+        }),
+        finished.then(async () => {
+          if (!(await condition())) throw endedWithout(what);
+        }),
+      ]),
     type: (text) => child.stdin?.write(text),
+    printed: () => stdout,
   };
 }

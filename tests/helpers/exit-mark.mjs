@@ -1,4 +1,4 @@
-// Loaded into the process of a test file, says on its descriptor 3 that all is done, and with which exit code.
+// Loaded into the process of a test file. Writes its exit code to descriptor 3 when everything is done.
 
 import { writeSync } from 'node:fs';
 import process from 'node:process';

@@ -5,17 +5,20 @@ import type { ServerNode } from '../bed/index.ts';
 /** A port that leads to a node. */
 export interface Forwarder {
   readonly address: string;
+  /** Ends all connections. New ones lead to that node. */
+  leadTo(node: ServerNode): void;
   close(): void;
 }
 
-/** Opens one. `before` is told what a client says, and may do something before it goes through. */
+/** Opens a forwarder. `before` gets what a client sends, and may do something before it is passed on. */
 export async function openForwarder(
   node: ServerNode,
   before?: (text: string) => Promise<void> | undefined,
 ): Promise<Forwarder> {
   const sockets = new Set<Socket>();
+  let end = node;
   const server = createServer((client) => {
-    const inside = connect(node.port, node.host);
+    const inside = connect(end.port, end.host);
     let last: Promise<void> = Promise.resolve();
     client.on('data', (data) => {
       last = last.then(async () => {
@@ -34,6 +37,12 @@ export async function openForwarder(
   server.unref();
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    leadTo(other) {
+      if (end === other) return;
+      end = other;
+      for (const socket of sockets) socket.destroy();
+      sockets.clear();
+    },
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();

@@ -1,4 +1,4 @@
-// Opens many connections to a server, leaves them idle, and prints what they cost: arguments are host, port and how many.
+// Opens many connections to a server, leaves them idle, and prints what they cost. Arguments: host, port and how many.
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, connect } from '../../resp/index.ts';
@@ -21,7 +21,7 @@ const open = async (): Promise<Connection> => {
   return connection;
 };
 
-// What the first ones bring into memory is not theirs.
+// The first ones load code, which is not their cost.
 for (let index = 0; index < 20; index++) await (await open()).close();
 const before = await measure();
 const connections: Connection[] = [];

@@ -2,18 +2,18 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Decoder } from '../../resp/index.ts';
 
-/** What a made-up server sends for a command, on the wire; or what it does with the socket. */
+/** The bytes that a made-up server sends for a command, or what it does with the socket. */
 export type Answer = string | Buffer | ((socket: Socket) => void);
 
-/** A server that answers as no real one will on demand. */
+/** A server that answers as no real one would on demand. */
 export interface MadeUpServer extends AsyncDisposable {
   readonly port: number;
   readonly address: string;
-  /** Commands that came, as their words. */
+  /** The commands received, as words. */
   readonly commands: readonly (readonly string[])[];
 }
 
-/** Starts a server on 127.0.0.1 that answers each command, given as its words, as told. */
+/** Starts a server on 127.0.0.1 that answers each command with what `answer` returns for its words. */
 export async function startMadeUp(
   answer: (words: readonly string[], port: number) => Answer,
 ): Promise<MadeUpServer> {

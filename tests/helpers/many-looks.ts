@@ -1,4 +1,4 @@
-// Looks at a cluster again and again in this process, and prints what that left: arguments are the address of a node, and how often.
+// Looks at a cluster again and again in this process, and prints what is left. Arguments: the address of a node, and how often.
 import { getEventListeners } from 'node:events';
 import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';

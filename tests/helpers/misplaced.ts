@@ -18,7 +18,7 @@ export async function strand(
 export const ownsSlot = (slots: readonly (readonly [number, number])[], slot: number): boolean =>
   slots.some(([first, last]) => first <= slot && slot <= last);
 
-/** Takes a slot from everybody: packets that still claim it have to arrive first. */
+/** Takes a slot from every node. Packets that still claim it must arrive first. */
 export async function disown(nodes: readonly ServerNode[], owner: ServerNode, slot: number): Promise<void> {
   await ask(owner, 'CLUSTER', 'DELSLOTS', `${slot}`);
   let calm = 0;

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** Timers that are set, by async id: getActiveResourcesInfo() tells only of those that keep the process alive. */
+/** Active timers by async id: getActiveResourcesInfo() lists only those that keep the process alive. */
 const timers = new Set<number>();
 createHook({
   init(id, type) {
@@ -31,7 +31,7 @@ function held(): Held {
   };
 }
 
-/** Resolves to what is held when all that ended in this turn of the event loop is accounted for. */
+/** Resolves to what is held after everything that ended in this turn of the event loop is gone. */
 async function heldNow(): Promise<Held> {
   for (let count = 0; count < 4; count++) await turn();
   return held();
@@ -40,13 +40,13 @@ async function heldNow(): Promise<Held> {
 export interface Ended<Result> {
   readonly result?: Result;
   readonly error?: unknown;
-  /** Milliseconds from the abort, or else from the start, to the end. */
+  /** Milliseconds from the abort, or from the start without one, to the end. */
   readonly elapsedMs: number;
 }
 
 /**
- * Runs an operation to its end, however it ends, and fails if a socket, a file, a timer or a listener on its signal is left then.
- * `abortAfterMs`: aborts the signal so long after the start.
+ * Runs an operation until it settles, and fails if a socket, a file, a timer or a listener on its signal is left.
+ * `abortAfterMs`: aborts the signal this long after the start.
  */
 export async function leavesNothing<Result>(
   work: (signal: AbortSignal, abort: (reason: unknown) => void) => Promise<Result>,

@@ -1,5 +1,5 @@
 // Runs one operation of the library in a process of its own, which kills itself when it writes to a socket for the
-// so-manieth time: arguments are the name, its arguments as JSON, and the number, 0 for never.
+// nth time. Arguments: its name, its arguments as JSON, and n, 0 for never.
 import net from 'node:net';
 import process from 'node:process';
 import * as lib from '../../lib/index.ts';
@@ -17,7 +17,7 @@ net.Socket.prototype.write = function (this: net.Socket, ...args: Parameters<typ
 const operation = (lib as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[name];
 if (!operation) throw new Error(`No operation "${name}"`);
 
-// An error is data here: whether it is the right one is for the test to say
+// An error is data here: the test decides whether it is the right one
 await operation(...(JSON.parse(json) as unknown[])).then(
   () => process.stdout.write('{"ok":true}'),
   (error: Error & { code?: string }) =>

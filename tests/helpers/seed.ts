@@ -1,9 +1,21 @@
 import { randomInt } from 'node:crypto';
 import process from 'node:process';
 
-/** The seed that was asked for, or that of the environment; or a new one, so that each run tries something else. */
+/** Seed of the samples that tests take unless another is asked for, so that a test ends the same way each time. */
+const FIXED_SEED = 2026;
+
+/** The seed asked for, or that of the environment, or a new one: for commands that look for what no test has tried. */
 export function chooseSeed(asked: string | undefined = process.env.REDIS_TRIB_TEST_SEED): number {
-  if (asked === undefined) return randomInt(1_000_000);
-  if (/^\d{1,9}$/.test(asked)) return Number(asked);
-  throw new Error(`Not a seed: "${asked}"`);
+  return asked === undefined ? randomInt(1_000_000) : readSeed(asked);
+}
+
+/** The seed for the samples of a test: that of the environment, or always the same one. */
+export function testSeed(): number {
+  const asked = process.env.REDIS_TRIB_TEST_SEED;
+  return asked === undefined ? FIXED_SEED : readSeed(asked);
+}
+
+function readSeed(text: string): number {
+  if (/^-?\d{1,10}$/.test(text)) return Number(text);
+  throw new Error(`Not a seed: "${text}"`);
 }

@@ -4,7 +4,7 @@ import { expandSlots, SLOT_COUNT, type SlotRange, toRanges } from '../../lib/mod
 import type { MoveStep } from '../../lib/plan/plan.ts';
 import { idOf } from './views.ts';
 
-/** A master, by its number, that has these slots. */
+/** A master with this number and these slots. */
 export function recordOf(node: number, slots: readonly SlotRange[]): NodeRecord {
   return {
     id: idOf(node),
@@ -20,7 +20,7 @@ export function recordOf(node: number, slots: readonly SlotRange[]): NodeRecord 
   };
 }
 
-/** By slot: the id of its owner. Throws where there are two. */
+/** The id of the owner of each slot. Throws if there are two. */
 export function ownersIn(nodes: readonly NodeRecord[]): (string | undefined)[] {
   const owners: (string | undefined)[] = new Array(SLOT_COUNT).fill(undefined);
   for (const node of nodes) {
@@ -32,7 +32,7 @@ export function ownersIn(nodes: readonly NodeRecord[]): (string | undefined)[] {
   return owners;
 }
 
-/** The nodes as they are when the moves are done. Throws where a source has not what it is to give. */
+/** The nodes after the moves. Throws if a source does not have what it should give. */
 export function applied(nodes: readonly NodeRecord[], steps: readonly MoveStep[]): NodeRecord[] {
   const owners = ownersIn(nodes);
   const held = new Map(nodes.map(({ id }) => [id, [] as number[]]));

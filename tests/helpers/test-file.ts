@@ -2,14 +2,14 @@ import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** No file takes a third of it, on a busy machine either: it hangs. */
+/** No file takes a third of this, even on a busy machine: longer means that it hangs. */
 const LONGEST_FILE_MS = 360_000;
-/** After its last handler, until Node.js itself has ended the process. */
+/** From its last handler until Node.js has ended the process. */
 const LONGEST_EXIT_MS = 20_000;
 
-/** What came of the tests of a file. */
+/** The result of the tests of a file. */
 export interface Outcome {
-  readonly isWell: boolean;
+  readonly isOk: boolean;
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
@@ -17,7 +17,7 @@ export interface Outcome {
   readonly elapsedMs: number;
 }
 
-/** Runs a file of tests in a process of its own, which is ended where it does not end by itself. */
+/** Runs a file of tests in a process of its own, which is killed if it does not end on its own. */
 export async function runTestFile(path: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
   const started = performance.now();
   const options = [
@@ -50,7 +50,7 @@ export async function runTestFile(path: string, env: NodeJS.ProcessEnv): Promise
     closed,
     stuck.then((code) =>
       child.exitCode === null
-        ? end(code, 'was done, but Node.js did not end its process')
+        ? end(code, 'is done, but Node.js did not end its process')
         : end(null, 'left a process which holds its output'),
     ),
     wait(LONGEST_FILE_MS).then(() => end(null, `did not end within ${LONGEST_FILE_MS / 1000} s`)),
@@ -59,7 +59,7 @@ export async function runTestFile(path: string, env: NodeJS.ProcessEnv): Promise
   const count = (name: string): number => Number(new RegExp(`^ℹ ${name} (\\d+)`, 'm').exec(output)?.[1] ?? 0);
   const [passed, failed, skipped] = [count('pass'), count('fail') + count('cancelled'), count('skipped')];
   return {
-    isWell: status === 0 && failed === 0 && passed + skipped > 0,
+    isOk: status === 0 && failed === 0 && passed + skipped > 0,
     passed,
     failed,
     skipped,

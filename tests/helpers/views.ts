@@ -1,8 +1,9 @@
 import type { NodeDetails } from '../../lib/model/details.ts';
-import { parseClusterNodes } from '../../lib/model/node.ts';
+import { type NodeRecord, parseNodeLine } from '../../lib/model/node.ts';
+import { parseClusterNodes } from '../../lib/model/node-lines.ts';
 import { type ClusterView, mergeReports, type NodeReport } from '../../lib/model/view.ts';
 
-/** Id of a node by its number: 40 hexadecimal digits that sort as the numbers do. */
+/** Id of a node by its number: 40 hexadecimal digits that sort like the numbers. */
 export function idOf(node: number): string {
   return node.toString(16).padStart(40, '0');
 }
@@ -32,7 +33,7 @@ export function portOf(node: number): number {
   return 7000 + node;
 }
 
-/** What CLUSTER NODES of a node says: its own line carries `myself`. */
+/** The text of a node's CLUSTER NODES, with `myself` in its own line. */
 export function nodesText(observer: number, lines: readonly Line[]): string {
   return lines
     .map(({ node, flags = 'master', master, epoch = node, link = 'connected', slots = '' }) => {
@@ -44,6 +45,12 @@ export function nodesText(observer: number, lines: readonly Line[]): string {
     .join('\n');
 }
 
+/** CLUSTER NODES read a line at a time, to compare `NodeLines` with. */
+export function readLineByLine(text: string): NodeRecord[] {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '').map(parseNodeLine);
+}
+
 export function reportOf(observer: number, { lines, state = 'ok' }: Answer): NodeReport {
   const records = parseClusterNodes(nodesText(observer, lines));
   const myself = records.find(({ flags }) => flags.includes('myself'));
@@ -52,11 +59,11 @@ export function reportOf(observer: number, { lines, state = 'ok' }: Answer): Nod
     address: { host: '127.0.0.1', port: portOf(observer) },
     myself,
     records,
-    info: { state, slotsAssigned: 16384, knownNodes: records.length, currentEpoch: 99 },
+    info: { state, slotsAssigned: 16384, knownNodes: records.length, currentEpoch: 99, messagesSent: 9 },
   };
 }
 
-/** The cluster as the nodes that answer see it; nodes that are only in their lines give no answer. */
+/** The cluster as the answering nodes see it. Nodes that occur only in their lines do not answer. */
 export function viewOf(answers: Readonly<Record<number, Answer>>): ClusterView {
   const reports = new Map<string, NodeReport>();
   for (const [node, answer] of Object.entries(answers)) {
@@ -73,13 +80,13 @@ export function viewOf(answers: Readonly<Record<number, Answer>>): ClusterView {
   return mergeReports(seed.address, seed.myself.id, reports, unreachable);
 }
 
-/** A cluster whose nodes all say the same; `silent` ones give no answer. */
+/** A cluster whose nodes all say the same; `silent` ones do not answer. */
 export function agreedView(lines: readonly Line[], silent: readonly number[] = []): ClusterView {
   const asking = lines.filter(({ node }) => !silent.includes(node));
   return viewOf(Object.fromEntries(asking.map(({ node }) => [node, { lines }])));
 }
 
-/** What a node that is well says of itself, but for these fields. */
+/** What a healthy node says of itself, except for these fields. */
 export function detailsOf(fields: Partial<NodeDetails>): NodeDetails {
   return {
     runId: 'r',

@@ -13,17 +13,23 @@ import {
   startCluster,
   startClusterOnMulti,
 } from '../../lib/index.ts';
-import { type Bed, openBed } from '../bed/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
   assertLayout,
   at,
+  idOfNode,
+  keysOfSlot,
   openSlotsAt,
   settled,
+  slotsOpenAt,
   snapshot,
   startMasters,
+  tell,
 } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
 before(async () => {
@@ -31,10 +37,10 @@ before(async () => {
 });
 after(() => bed.close());
 
-// Servers that move slots by themselves have no windows.
+// Atomic migration has no windows.
 const method = 'migrate';
 
-/** Aborts at the so-manieth event of a type, with a reason that can be told from all else. */
+/** Aborts at the nth event of a type, with a reason of its own. */
 function abortAt(type: ClusterEvent['type'], which = 1) {
   const reason = new Error('enough');
   const controller = new AbortController();
@@ -46,7 +52,7 @@ function abortAt(type: ClusterEvent['type'], which = 1) {
 }
 
 describe('an aborted signal', { concurrency: true }, () => {
-  it('keeps every operation from beginning, with its reason', async () => {
+  it('stops every operation before it begins, which rejects with its reason', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, third] = nodes.map(({ address }) => address) as [string, string, string];
     const before = await snapshot(nodes);
@@ -69,7 +75,7 @@ describe('an aborted signal', { concurrency: true }, () => {
   });
 
   for (const which of [1, 3]) {
-    it(`stops migrateSlots() after window ${which}, with no slot open, and the same call goes on`, async () => {
+    it(`stops migrateSlots() after window ${which}, with no slot open, and the same call continues`, async () => {
       const nodes = await startMasters(bed, 2);
       const [first, second] = [at(nodes, 0), at(nodes, 1)];
       const client = new ClusterClient(first);
@@ -87,7 +93,7 @@ describe('an aborted signal', { concurrency: true }, () => {
       }).catch((error: unknown) => error);
       assert.equal(error, reason);
       assert.deepEqual(await openSlotsAt(nodes), []);
-      // One window is drained and one opened while one is closed: the first is finished, the other given back.
+      // While a window is closed, one is drained and one is opened: the first is finished, the second is taken back.
       assert.equal(closed, (which + 1) * 500);
       await settled(nodes);
       await assertLayout([
@@ -104,7 +110,7 @@ describe('an aborted signal', { concurrency: true }, () => {
     });
   }
 
-  it('stops migrateSlots() in the middle of a window only when that is closed', async () => {
+  it('stops migrateSlots() in a window only after that window is closed', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const client = new ClusterClient(first);
@@ -127,7 +133,7 @@ describe('an aborted signal', { concurrency: true }, () => {
     const nodes = await startMasters(bed, 3, 1);
     const [first, , , fourth] = nodes as [(typeof nodes)[number], unknown, unknown, (typeof nodes)[number]];
     const { reason, ...control } = abortAt('slots-closed', 5);
-    // Side by side all would have their last windows open by then.
+    // In parallel, all of them would have their last window open by then.
     const options = { ...control, method, concurrency: 1 } as const;
     const error = await joinCluster(first.address, fourth.address, options).catch((error: unknown) => error);
     assert.equal(error, reason);
@@ -141,7 +147,7 @@ describe('an aborted signal', { concurrency: true }, () => {
     );
   });
 
-  it('stops quitCluster() between windows, and the same call goes on', async () => {
+  it('stops quitCluster() between windows, and the same call continues', async () => {
     const nodes = await startMasters(bed, 3);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const { reason, ...control } = abortAt('slots-closed', 4);
@@ -158,9 +164,60 @@ describe('an aborted signal', { concurrency: true }, () => {
     await settled([first, second]);
   });
 
-  it('ends the wait for nodes to agree at once', async () => {
-    // A node that has joined does not serve for five seconds then
+  /** Three masters, of which the second and third are each importing a slot from the first. */
+  async function twoOpen(): Promise<readonly [ServerNode, ServerNode, ServerNode]> {
+    const nodes = await startMasters(bed, 3);
+    const [source, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    for (const [slot, target] of [[3, second] as const, [7, third] as const]) {
+      await tell(source, ...keysOfSlot(slot, 5).map((key) => ['SET', key, 'value']));
+      await tell(target, ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', await idOfNode(source)]);
+      await tell(source, ['CLUSTER', 'SETSLOT', `${slot}`, 'MIGRATING', await idOfNode(target)]);
+    }
+    return [source, second, third];
+  }
+
+  it('stops fixMigrating() after a slot, reports what is still open, and the same call continues', async () => {
+    const nodes = await twoOpen();
+    const [source] = nodes;
+    const { reason, signal, onEvent } = abortAt('slots-closed');
+    const left: number[] = [];
+    const error = await fixMigrating(source.address, {
+      signal,
+      onEvent: (event) => {
+        if (event.type === 'stopped') left.push(...event.openSlots);
+        onEvent(event);
+      },
+    }).catch((error: unknown) => error);
+    assert.equal(error, reason);
+    const open = await slotsOpenAt(nodes);
+    assert.equal(open.length, 1);
+    assert.deepEqual(left, open);
+    await fixMigrating(source.address);
+    assert.deepEqual(await openSlotsAt(nodes), []);
+  });
+
+  it('what fix left open is reported as text and as JSON', async () => {
+    const nodes = await twoOpen();
+    const [source, second, third] = nodes;
+    // No key leaves the source: each attempt ends at the first slot.
+    await tell(source, ['ACL', 'SETUSER', 'default', '-migrate']);
+    const failed = await runMain(['fix', source.address, '--yes']);
+    assert.deepEqual([failed.code, failed.stdout], [1, '']);
+    assert.match(failed.stderr, /^Slots left open: 3 7$/m);
+    const { stdout } = await runMain(['fix', source.address, '--yes', '--json']);
+    assert.deepEqual(JSON.parse(stdout).error.openSlots, [3, 7]);
+    await tell(source, ['ACL', 'SETUSER', 'default', '+migrate']);
+    assert.equal((await runMain(['fix', source.address, '--yes'])).code, 0);
+    assert.deepEqual(await openSlotsAt([source, second, third]), []);
+  });
+
+  it('ends a wait for agreement at once', async () => {
+    // A node that joined serves after five seconds, unless it was started less than two seconds before.
     const nodes = await startMasters(bed, 1, 1, { config: { 'cluster-node-timeout': '15000' } });
+    await eventually('the new node has been up for four seconds', async () => {
+      const info = String(await ask(at(nodes, 1), 'INFO', 'server'));
+      return Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1]) >= 4;
+    });
     const { reason, ...control } = abortAt('waiting');
     let at0 = 0;
     control.signal.addEventListener('abort', () => {

@@ -13,12 +13,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type BackupManifest, backupCluster } from '../../lib/index.ts';
+import { MANIFEST } from '../../lib/copy/backup/files.ts';
+import { type BackupManifest, backupCluster, migrateSlots } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { at, idOfNode, startMasters } from '../helpers/clusters.ts';
+import { at, idOfNode, keysOfSlot, startMasters, tell } from '../helpers/clusters.ts';
 import { CommandLine } from '../helpers/command-line.ts';
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { startMadeUp } from '../helpers/made-up-server.ts';
 
@@ -43,7 +45,7 @@ after(async () => {
 let folders = 0;
 const newFolder = (): string => join(home, `${++folders}`);
 
-/** Lets a master take so long over each key of a snapshot that something can happen meanwhile. */
+/** Makes a master take this long for each key of a snapshot, so that something can happen in the meantime. */
 const slow = (node: ServerNode, microseconds: string) =>
   ask(node, 'CONFIG', 'SET', 'rdb-key-save-delay', microseconds);
 
@@ -53,7 +55,7 @@ describe('backupCluster()', () => {
     await Promise.all(keys.map((key) => client.set(key, `${key} `.repeat(30))));
   });
 
-  it('saves a snapshot of every master, with a manifest that tells what they are', async () => {
+  it('saves a snapshot of every master, and a manifest that describes them', async () => {
     const dir = newFolder();
     const done: number[] = [];
     const { manifest, bytes } = await backupCluster(seed.address, {
@@ -76,7 +78,7 @@ describe('backupCluster()', () => {
       assert.equal(content.length, own);
       assert.equal(createHash('sha256').update(content).digest('hex'), sha256);
       assert.match(content.toString('latin1', 0, 9), /^(REDIS\d{4}|VALKEY\d{3})$/);
-      assert.equal(content[content.length - 9], 0xff, 'it ends with the end of a snapshot and its checksum');
+      assert.equal(content[content.length - 9], 0xff, 'it ends like a snapshot, with a checksum');
       assert.ok(file.includes(address.replace(':', '-')), file);
       assert.match(server, /^(Redis|Valkey) \d+\.\d+/);
       sum += own;
@@ -90,7 +92,7 @@ describe('backupCluster()', () => {
     for (const node of masters) assert.match(String(await ask(node, 'INFO', 'replication')), /role:master/);
   });
 
-  it('takes the snapshot in either way of sending it', async () => {
+  it('takes the snapshot with and without diskless replication', async () => {
     for (const diskless of ['yes', 'no']) {
       for (const node of masters) await ask(node, 'CONFIG', 'SET', 'repl-diskless-sync', diskless);
       const { bytes } = await backupCluster(seed.address, { dir: newFolder(), concurrency: 1 });
@@ -98,18 +100,15 @@ describe('backupCluster()', () => {
     }
   });
 
-  it('refuses a directory that is not empty, and a cluster that does not serve all slots, and sends nothing', async () => {
+  it('refuses a directory that is not empty, and a cluster with an open slot, and writes nothing', async () => {
     const dir = newFolder();
     mkdirSync(dir);
     writeFileSync(join(dir, 'other'), '');
-    await assert.rejects(backupCluster(seed.address, { dir }), {
-      code: 'DIRECTORY_NOT_EMPTY',
-      message: /not empty/,
-    });
+    await assert.rejects(backupCluster(seed.address, { dir }), { code: 'DIRECTORY_NOT_EMPTY' });
     assert.deepEqual(readdirSync(dir), ['other']);
     const full = newFolder();
     await backupCluster(seed.address, { dir: full });
-    await assert.rejects(backupCluster(seed.address, { dir: full }), { message: /it holds one already/ });
+    await assert.rejects(backupCluster(seed.address, { dir: full }), { code: 'DIRECTORY_NOT_EMPTY' });
     assert.ok(existsSync(join(full, 'manifest.json')));
     await assert.rejects(backupCluster(seed.address, { dir: join(dir, 'other') }), { code: 'FILE_FAILED' });
     await assert.rejects(backupCluster(seed.address, { dir: join(dir, 'a', 'b') }), { code: 'FILE_FAILED' });
@@ -120,11 +119,11 @@ describe('backupCluster()', () => {
     await assert.rejects(backupCluster(seed.address, { dir: open }), { code: 'OPEN_SLOT', openSlots: [7] });
     assert.equal(existsSync(open), false);
     const { manifest } = await backupCluster(seed.address, { dir: open, force: true });
-    assert.deepEqual(manifest.problems, ['Cannot back up: slots are open 7']);
+    assert.equal(manifest.problems.length, 1);
     await ask(first, 'CLUSTER', 'SETSLOT', '7', 'STABLE');
   });
 
-  it('leaves nothing where it is interrupted', async () => {
+  it('leaves no file if it is interrupted', async () => {
     for (const node of masters) await slow(node, '1000');
     const dir = newFolder();
     const stop = new AbortController();
@@ -145,21 +144,49 @@ describe('backupCluster()', () => {
   });
 
   it('gives up a master that sends nothing', async () => {
-    const last = at(masters, 2);
+    // The only master: on a busy machine, another might be silent for that long before it.
+    const only = at(await startMasters(bed, 1), 0);
+    await tell(only, ...keysOfSlot(1, 300).map((key) => ['SET', key, 'value']));
+    await slow(only, '10000');
     const dir = newFolder();
-    const options = { dir, idleTimeout: 300, concurrency: 1 };
-    const frozen = backupCluster(seed.address, {
-      ...options,
-      onEvent: (event) =>
-        event.type === 'backup-saved' && event.node === at(masters, 1).address && last.freeze(),
+    const failing = backupCluster(only.address, {
+      dir,
+      idleTimeout: 1000,
+      onEvent: (event) => event.type === 'backup-progress' && only.freeze(),
     });
-    await assert.rejects(frozen, { code: 'BACKUP_FAILED', address: last.address });
-    await last.thaw();
-    await slow(last, '0');
+    const error = await refusalOf(failing);
+    assert.deepEqual([error.code, error.address], ['BACKUP_FAILED', only.address]);
     assert.equal(existsSync(dir), false);
+    await only.thaw();
+    await slow(only, '0');
+    const again = () => backupCluster(only.address, { dir });
+    await follow(adviceFor(error.next, 'retry', 'repaired'), { nodes: [only], again });
+    assert.ok(existsSync(join(dir, MANIFEST)));
   });
 
-  it('says who gives no snapshot, and waits for a master that is loading', async () => {
+  it('is refused if slots moved in the meantime, and done when they have', async () => {
+    const [first, second] = [at(masters, 0), at(masters, 1)];
+    await slow(second, '1000');
+    const dir = newFolder();
+    let moving: Promise<unknown> | undefined;
+    const error = await refusalOf(
+      backupCluster(seed.address, {
+        dir,
+        onEvent: ({ type }) => {
+          if (type === 'backup-progress') moving ??= migrateSlots(first.address, second.address, [5]);
+        },
+      }),
+    );
+    assert.deepEqual([error.code, existsSync(dir)], ['BACKUP_FAILED', false]);
+    await moving;
+    await slow(second, '0');
+    const again = () => backupCluster(seed.address, { dir });
+    await follow(adviceFor(error.next, 'retry', 'moves-done'), { nodes: masters, again });
+    assert.ok(existsSync(join(dir, MANIFEST)));
+    await migrateSlots(second.address, first.address, [5]);
+  });
+
+  it('names a master that sends no snapshot, and waits for one that is loading', async () => {
     let asked = 0;
     const answers = ['-LOADING it is loading\r\n', '\n$4\r\nabc', '-ERR no\r\n', '+what\r\n'];
     let answer = 0;
@@ -186,9 +213,9 @@ describe('backupCluster()', () => {
     assert.equal(asked, 2);
     const wanted = [
       /./,
-      { code: 'BACKUP_FAILED', message: /closed the connection/, address: server.address },
-      { code: 'BACKUP_FAILED', message: /: ERR no/, address: server.address },
-      { code: 'BAD_REPLY', message: /answers SYNC with "\+what"/, address: server.address },
+      { code: 'BACKUP_FAILED', address: server.address },
+      { code: 'BACKUP_FAILED', address: server.address },
+      { code: 'BAD_REPLY', address: server.address },
     ];
     for (answer = 1; answer < answers.length; answer++) {
       const dir = newFolder();
@@ -199,11 +226,11 @@ describe('backupCluster()', () => {
 });
 
 describe('redis-trib backup', () => {
-  it("prints what was saved, as JSON too, and takes redis-cli's words for it", async () => {
+  it('prints what was saved as text, as JSON and like redis-cli', async () => {
     const [dir, other, third] = [newFolder(), newFolder(), newFolder()];
     const plain = await runMain(['backup', seed.address, '--dir', dir]);
     assert.deepEqual([plain.code, plain.stderr], [0, '']);
-    assert.match(plain.stdout, /^Saved 3 masters \(.* KB\) to .* \(.* s\)\n$/);
+    assert.ok(plain.stdout.includes(dir), plain.stdout);
     const json = await runMain(['backup', seed.address, '--dir', other, '--json']);
     const data = JSON.parse(json.stdout);
     assert.deepEqual([json.code, data.ok, data.dir, data.masters.length], [0, true, other, 3]);
@@ -216,10 +243,9 @@ describe('redis-trib backup', () => {
     const again = await runMain(['--cluster', 'backup', seed.address, third]);
     assert.equal(again.code, 1);
     assert.match(again.stdout, /\[ERR\] Failed to back cluster!\n$/);
-    assert.match(again.stderr, /it holds one already/);
   });
 
-  it('is refused where a killed one has left files, and says what they are', async (context) => {
+  it('is refused if a killed one left files', async (context) => {
     const trib = new CommandLine();
     await trib.build();
     context.after(() => trib.remove());
@@ -227,34 +253,29 @@ describe('redis-trib backup', () => {
     await slow(last, '1000');
     const dir = newFolder();
     const run = trib.start(['backup', seed.address, '--dir', dir]);
-    await eventually('files are there', () => readdirSync(dir).length > 1);
+    await run.until('files are there', () => existsSync(dir) && readdirSync(dir).length > 1);
     run.child.kill('SIGKILL');
     await run.finished;
     await slow(last, '0');
     const left = readdirSync(dir);
-    const again = await runMain(['backup', seed.address, '--dir', dir]);
-    assert.deepEqual([again.code, again.stdout], [1, '']);
-    assert.match(
-      again.stderr,
-      /: it holds the files of one that was interrupted\nNext: .*, or delete these files\n$/,
-    );
+    const again = await runMain(['backup', seed.address, '--dir', dir, '--json']);
+    assert.deepEqual([again.code, JSON.parse(again.stdout).error.code], [1, 'DIRECTORY_NOT_EMPTY']);
     assert.deepEqual(readdirSync(dir), left);
     for (const name of left) rmSync(join(dir, name));
     assert.equal((await runMain(['backup', seed.address, '--dir', dir])).code, 0);
   });
 
-  it('says who died in the middle, exits with 1 and leaves no manifest', async () => {
+  it('names the master that died in the middle, exits with 1 and leaves no manifest', async () => {
     const last = at(masters, 2);
     await slow(last, '1000');
     const dir = newFolder();
-    const running = runMain(['backup', seed.address, '--dir', dir]);
+    const running = runMain(['backup', seed.address, '--dir', dir, '--json']);
     const isSaved = (name: string): boolean => name.endsWith('.rdb');
     await eventually('two are saved', () => readdirSync(dir).filter(isSaved).length === 2);
     await last.kill();
-    const { code, stdout, stderr } = await running;
-    assert.deepEqual([code, stdout], [1, '']);
-    assert.match(stderr, /^Error: Cannot back up \S+: .*\nNext: There is no backup: no manifest was written/);
-    assert.ok(stderr.includes(last.address), stderr);
+    const { code, stdout } = await running;
+    const { error } = JSON.parse(stdout);
+    assert.deepEqual([code, error.code, error.address], [1, 'BACKUP_FAILED', last.address]);
     assert.equal(existsSync(dir), false);
     await last.restart();
   });

@@ -52,14 +52,14 @@ async function isOk(node: ServerNode): Promise<boolean> {
 }
 
 describe('openBed()', () => {
-  it('says what the server says of its version', async () => {
+  it('reports the version that the server reports', async () => {
     const text = await info(await startOne());
     const field = bed.server.kind === 'valkey' ? 'valkey_version' : 'redis_version';
     assert.match(text, new RegExp(`^${field}:${bed.server.version.replaceAll('.', '\\.')}\\r$`, 'm'));
     assert.equal(bed.server.name, `${bed.server.kind}-${bed.server.major}.${bed.server.minor}`);
   });
 
-  it('ends all servers of a process that is killed, frozen ones too', async () => {
+  it('ends all servers of a killed process, even frozen ones', async () => {
     const script = `
       import { openBed } from ${JSON.stringify(new URL('../bed/index.ts', import.meta.url).href)};
       const bed = await openBed();
@@ -105,7 +105,7 @@ describe('start()', () => {
     }
   });
 
-  it('takes configuration over its own', async () => {
+  it('prefers the configuration that it is given', async () => {
     const node = await startOne({
       config: { 'cluster-node-timeout': '4321', 'maxmemory-policy': 'allkeys-lru' },
     });
@@ -119,7 +119,7 @@ describe('start()', () => {
     ]);
   });
 
-  it('names the server that does not start, with its reason', async () => {
+  it('rejects with the reason if a server does not start', async () => {
     await assert.rejects(
       bed.start(1, { config: { 'no-such-option': '1' } }),
       /Cannot start a server.*no-such-option/s,
@@ -156,8 +156,8 @@ describe('start()', () => {
   });
 });
 
-describe('a node', () => {
-  it('is gone after `kill()` and comes back as itself', async () => {
+describe('A node', () => {
+  it('is gone after `kill()`, and comes back with the same id', async () => {
     const node = await startOne();
     const id = await ask(node, 'CLUSTER', 'MYID');
     await node.kill();
@@ -166,7 +166,7 @@ describe('a node', () => {
     assert.equal(await ask(node, 'CLUSTER', 'MYID'), id);
   });
 
-  it('saves what it is told to before `stop()` ends it', async () => {
+  it('is saved by `stop()` if its configuration says so', async () => {
     const node = await startOne({ config: { save: '3600 1' } });
     await ask(node, 'CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16384 }, (_, slot) => String(slot)));
     await eventually('the cluster is ok', () => isOk(node));
@@ -178,14 +178,14 @@ describe('a node', () => {
     assert.equal(await ask(node, 'GET', 'key'), 'value');
   });
 
-  it('is another node after a restart with an empty nodes.conf', async () => {
+  it('has another id after a restart with an empty nodes.conf', async () => {
     const node = await startOne();
     const id = await ask(node, 'CLUSTER', 'MYID');
     await node.restart({ nodesConf: 'empty' });
     assert.notEqual(await ask(node, 'CLUSTER', 'MYID'), id);
   });
 
-  it('does not answer while frozen, and answers late', async () => {
+  it('answers only after it is thawed', async () => {
     const node = await startOne();
     const connection = await connectTo(node);
     await node.freeze();
@@ -193,7 +193,7 @@ describe('a node', () => {
     const answer = connection.command(['PING']).finally(() => {
       isAnswered = true;
     });
-    // Nothing can be awaited that is not to happen
+    // What must not happen cannot be waited for
     await new Promise((resolve) => setTimeout(resolve, 200));
     assert.equal(isAnswered, false);
     await node.thaw();
@@ -211,7 +211,7 @@ describe('a node', () => {
 
 const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
 describe('relay: true', { concurrency: true, skip }, () => {
-  it('cuts a node off, which others then see as failed, and reconnects it', async () => {
+  it('cuts a node off, so that the others see it fail, and reconnects it', async () => {
     const nodes = await bed.start(3, { relay: true });
     await formCluster(nodes);
     const [lost, ...others] = nodes;
@@ -228,7 +228,7 @@ describe('relay: true', { concurrency: true, skip }, () => {
     for (const node of nodes) assert.doesNotMatch(await view(node), /fail/);
   });
 
-  it('cuts a node off from another, and from nobody else', async () => {
+  it('cuts a node off from one other only', async () => {
     const nodes = await bed.start(3, { relay: true, config: { 'cluster-node-timeout': '1000' } });
     await formCluster(nodes);
     const [one, other, third] = nodes as [ServerNode, ServerNode, ServerNode];
@@ -243,10 +243,10 @@ describe('relay: true', { concurrency: true, skip }, () => {
     assert.doesNotMatch(await view(third), /fail/);
     one.reconnect();
     for (const node of nodes)
-      await eventually(`${node.address} is well`, async () => !/fail/.test(await view(node)));
+      await eventually(`${node.address} is healthy`, async () => !/fail/.test(await view(node)));
   });
 
-  it('holds what a client says to a node that is cut off', async () => {
+  it('holds back what a client sends to a node that is cut off', async () => {
     const node = await startOne({ relay: true });
     const connection = await connectTo(node);
     node.cutOff();
@@ -255,7 +255,7 @@ describe('relay: true', { concurrency: true, skip }, () => {
     assert.equal(await ask(node, 'PING'), 'PONG');
   });
 
-  it('delays clients and not the nodes between them', async () => {
+  it('delays clients, but not the nodes among themselves', async () => {
     const [source, target] = await bed.start(2, { relay: true, cluster: false });
     assert.ok(source && target);
     await ask(source, 'SET', 'key', 'value');
@@ -266,7 +266,7 @@ describe('relay: true', { concurrency: true, skip }, () => {
     const roundTrip = performance.now() - start;
     assert.ok(roundTrip >= 100, `${roundTrip} ms`);
     source.setDelay(0);
-    // Whose connection it is shows only to those who may look into the server's process
+    // The owner of a connection is visible only with access to the server's process
     const isVisible = await access(`/proc/${source.pid}/fd`, constants.R_OK).then(
       () => true,
       () => false,

@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => bed.close());
 
-it('call runs a command on the nodes it is for, dashes and all, and fails where one node does', async () => {
+it('call runs a command, dashes and all, on the chosen nodes, and fails if it fails on one', async () => {
   const nodes = await startMasters(bed, 2, 1);
   const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
   await replicate(first.address, third.address);
@@ -36,5 +36,5 @@ it('call runs a command on the nodes it is for, dashes and all, and fails where 
   const { code, stdout } = await runMain(['call', first.address, 'PING']);
   assert.equal(code, 1);
   assert.equal(stdout.match(/ \+PONG$/gm)?.length, 2);
-  assert.match(stdout, new RegExp(`^${third.address} -.*ECONNREFUSED`, 'm'));
+  assert.match(stdout, new RegExp(`^${third.address} -`, 'm'));
 });

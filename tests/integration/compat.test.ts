@@ -8,28 +8,28 @@ let compared: Compared[];
 before(async () => {
   bed = await openBed();
   const tool = toolFor(bed);
-  assert.ok(tool, `the command line tool of ${bed.server.name} is there to compare with`);
+  assert.ok(tool, `the command line tool of ${bed.server.name} is installed`);
   compared = await runScenario(bed, tool);
 });
 after(() => bed.close());
 
-/** Exit codes where redis-cli's do not tell. */
+/** Exit codes that differ from redis-cli's, which say nothing there. */
 const OURS: Readonly<Record<string, number>> = {};
 
-/** What is worded otherwise, and why. */
+/** Lines without what we word differently, and why. */
 function alike(lines: readonly string[]): string[] {
   return (
     lines
       // The node takes a new id, so that it can come back at once.
       .map((line) => line.replace('RESET HARD', 'RESET SOFT'))
-      // Of servers before 7.0, which have no functions, nothing is told.
+      // We do not mention functions on servers before 7.0, which have none.
       .filter((line) => !line.includes('FUNCTION') && !line.includes('functions'))
   );
 }
 
-describe('in the spelling of redis-cli, on a cluster like its own,', () => {
+describe('With --cluster, on the same cluster as redis-cli,', () => {
   for (const [index, { title }] of scenario.entries()) {
-    test(`${title} prints the same, ends the same and leaves the same slots`, () => {
+    test(`${title} prints the same, exits with the same code and leaves the same slots`, () => {
       const { ours, theirs, layouts } = compared[index] as Compared;
       assert.deepEqual(alike(comparable(ours.stdout)), alike(comparable(theirs.stdout)));
       assert.equal(ours.code, OURS[title] ?? theirs.code, ours.stderr);

@@ -21,6 +21,7 @@ import {
   assertFindings,
   assertLayout,
   at,
+  bePatient,
   keysOfSlot,
   optionsFor,
   quick,
@@ -35,7 +36,7 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** Each node has an authority of its own: on the cluster bus each has to know all of them. */
+/** Each node has its own certificate authority: on the cluster bus each must trust all of them. */
 async function trustOneAnother(nodes: readonly ServerNode[], authorities: string): Promise<void> {
   for (const node of nodes) {
     const file = join(node.dir, 'authorities.crt');
@@ -61,6 +62,7 @@ async function liveThrough(start: StartOptions, extra: ConnectionOptions = {}): 
     await assert.rejects(listNodes(first.address, { tls: { ca } }), { name: 'ConnectionError' });
   }
   await startClusterOnMulti([first.address, second.address], options);
+  await bePatient([first, second]);
   const keys = keysOfSlot(0, 150);
   await tell(first, ...keys.map((key) => ['SET', key, `value of ${key}`]));
   await joinCluster(first.address, third.address, options);
@@ -88,10 +90,10 @@ async function liveThrough(start: StartOptions, extra: ConnectionOptions = {}): 
   );
 }
 
-describe('every operation', { concurrency: true }, () => {
-  it('gives a password, also to MIGRATE', () => liveThrough({ password: 'pässword "with" \\ all' }));
+describe('Every operation', { concurrency: true }, () => {
+  it('uses a password, also in MIGRATE', () => liveThrough({ password: 'pässword "with" \\ all' }));
 
-  it('gives a user and a password, also to MIGRATE', () =>
+  it('uses a user and a password, also in MIGRATE', () =>
     liveThrough(
       { password: 'default', config: { user: 'admin on >geheim ~* +@all' } },
       { username: 'admin', password: 'geheim' },
@@ -99,13 +101,13 @@ describe('every operation', { concurrency: true }, () => {
 
   it('speaks TLS', () => liveThrough({ tls: true }));
 
-  it('shows a client certificate where nodes want one', () =>
+  it('shows a client certificate if nodes ask for one', () =>
     liveThrough({ tls: true, config: { 'tls-auth-clients': 'yes' } }));
 
   it('speaks IPv6', () => liveThrough({ host: '::1' }));
 
-  it('takes an IPv6 address as redis-cli does, in one word and in two, whatever -4 and -6 say of names', async () => {
-    const [node] = await startMasters(bed, 1, 0, { host: '::1', ...quick });
+  it('takes an IPv6 address like redis-cli, in one word or two, whether or not -4 or -6 is given', async () => {
+    const [node] = await startMasters(bed, 1, 0, { host: '::1' });
     assert.ok(node);
     const port = String(node.port);
     for (const words of [[`[::1]:${port}`], ['::1', port], ['[::1]', port], [`::1:${port}`]]) {
@@ -121,8 +123,8 @@ describe('every operation', { concurrency: true }, () => {
   });
 });
 
-describe('a node that refuses', { concurrency: true }, () => {
-  it('is named with its own code, and no secret', async () => {
+describe('A node that refuses', { concurrency: true }, () => {
+  it('is named, with its own code and without the secret', async () => {
     const [node, other] = await bed.start(2, { password: 'correct-horse' });
     assert.ok(node && other);
     const both = [node.address, other.address];
@@ -136,7 +138,7 @@ describe('a node that refuses', { concurrency: true }, () => {
     await assertAlone(node);
   });
 
-  it('is one that wants TLS, or does not speak it', async () => {
+  it('may speak only TLS, or no TLS', async () => {
     const [tls] = await bed.start(1, { tls: true });
     const [plain] = await bed.start(1);
     assert.ok(tls?.tls && plain);
@@ -145,7 +147,7 @@ describe('a node that refuses', { concurrency: true }, () => {
       name: 'ConnectionError',
       address: tls.address,
     });
-    // Its certificate is none that this process trusts by itself
+    // This process does not trust its certificate
     await assert.rejects(listNodes(tls.address, { connectTimeout, tls: true }), { name: 'ConnectionError' });
     await assert.rejects(listNodes(plain.address, { connectTimeout, tls: { ca: tls.tls.ca } }), (error) => {
       assert.ok(error instanceof Error && ['ConnectionError', 'ProtocolError'].includes(error.name));
@@ -154,8 +156,8 @@ describe('a node that refuses', { concurrency: true }, () => {
   });
 });
 
-describe('a process that calls', { concurrency: 3 }, () => {
-  it('ends by itself within a second, whether the call did what it was to do or not', async () => {
+describe('A process', { concurrency: 3 }, () => {
+  it('ends on its own within a second after a call, whether it succeeded or not', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, third, fourth] = nodes.map(({ address }) => address) as [
       string,
@@ -175,7 +177,7 @@ describe('a process that calls', { concurrency: 3 }, () => {
       ['rescueCluster', [first, fourth]],
       ['startCluster', [fourth]],
       ['shutdownCluster', [fourth]],
-      ['startCluster', [first], 'ALREADY_IN_CLUSTER'],
+      ['startCluster', [second], 'ALREADY_IN_CLUSTER'],
       ['joinCluster', [first, '127.0.0.1:1'], 'ECONNREFUSED'],
       ['migrateSlots', [first, fourth, [4000]], 'NOT_SAME_CLUSTER'],
       ['startClusterOnMulti', [[fourth, '127.0.0.1:1']], 'ECONNREFUSED'],

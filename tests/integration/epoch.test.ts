@@ -14,11 +14,11 @@ after(() => bed.close());
 const epochOf = async (node: ServerNode): Promise<number> =>
   Number(/cluster_my_epoch:(\d+)/.exec(String(await ask(node, 'CLUSTER', 'INFO')))?.[1]);
 
-describe('a source and a target with the same config epoch', () => {
-  it('settle it before a slot changes hands: the target keeps what it has been given', async () => {
+describe('A source and a target with the same config epoch', () => {
+  it('take different ones before a slot changes hands, so that the target keeps it', async () => {
     const nodes = await bed.start(2, { config: { 'cluster-node-timeout': '1000' } });
     const [source, target] = [at(nodes, 0), at(nodes, 1)];
-    // As they are after each was given slots by somebody else at one time
+    // As after two operators gave each of them slots at once
     await own(source, 0, 8191);
     await own(target, 8192, 16383);
     const keys = keysOfSlot(100, 20);
@@ -32,10 +32,7 @@ describe('a source and a target with the same config epoch', () => {
     ]);
     assert.equal(await ask(target, 'CLUSTER', 'COUNTKEYSINSLOT', '100'), keys.length);
     assert.deepEqual(await openSlotsAt(nodes), []);
-    assert.ok(
-      (await epochOf(target)) > (await epochOf(source)),
-      'late packets of the source count for nothing',
-    );
+    assert.ok((await epochOf(target)) > (await epochOf(source)), 'late packets of the source are ignored');
   });
 });
 

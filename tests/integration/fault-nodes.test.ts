@@ -2,27 +2,34 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  ClusterError,
   type ClusterEvent,
+  fixMigrating,
   joinCluster,
   joinNoLoad,
   listNodes,
   migrateSlots,
+  prune,
   quitCluster,
   replicate,
   startClusterOnMulti,
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
-import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { type Bed, openBed } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
   assertLayout,
   at,
+  becomes,
+  declaredFailed,
   idOfNode,
+  keysOfSlot,
   openSlotsAt,
   quick,
   snapshot,
   startMasters,
+  tell,
 } from '../helpers/clusters.ts';
 
 let bed: Bed;
@@ -33,27 +40,17 @@ after(() => bed.close());
 
 const patient = { config: { 'cluster-node-timeout': '60000' } };
 
-async function heldForFailed(by: ServerNode, node: ServerNode): Promise<void> {
-  await eventually('it is held for failed', async () =>
-    new RegExp(`:${node.port}@\\S+ \\S*,fail[ ,]`).test(String(await ask(by, 'CLUSTER', 'NODES'))),
-  );
-}
-
-describe('a master that is dead', { concurrency: true }, () => {
-  it('keeps slots from moving if it had some, and changes nothing', async () => {
+describe('A dead master', { concurrency: true }, () => {
+  it('with slots prevents every move, with nothing changed', async () => {
     const nodes = await startMasters(bed, 3, 1, {
       config: { ...quick.config, 'cluster-require-full-coverage': 'no' },
     });
     const [first, second, dead, fresh] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await dead.kill();
-    await heldForFailed(first, dead);
-    await heldForFailed(second, dead);
+    await declaredFailed([first, second], dead);
     const living = [first, second, fresh];
     const before = await snapshot(living);
-    const expected = {
-      code: 'SLOTS_UNCOVERED',
-      message: /5461 slots are not served by any node: 10923-16383$/,
-    };
+    const expected = { code: 'SLOTS_UNCOVERED' };
     await assert.rejects(migrateSlots(first.address, second.address, [1]), expected);
     await assert.rejects(joinCluster(first.address, fresh.address), expected);
     await assert.rejects(joinNoLoad(first.address, fresh.address), expected);
@@ -62,13 +59,12 @@ describe('a master that is dead', { concurrency: true }, () => {
     assert.deepEqual(await snapshot(living), before);
   });
 
-  it('is in nobody’s way if it had none', async () => {
-    const nodes = await startMasters(bed, 2, 2);
+  it('without slots prevents nothing', async () => {
+    const nodes = await startMasters(bed, 2, 2, quick);
     const [first, second, dead, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await joinNoLoad(first.address, dead.address);
     await dead.kill();
-    await heldForFailed(first, dead);
-    await heldForFailed(second, dead);
+    await declaredFailed([first, second], dead);
     await migrateSlots(first.address, second.address, [[0, 199]]);
     await joinCluster(first.address, third.address);
     const events: ClusterEvent[] = [];
@@ -76,7 +72,7 @@ describe('a master that is dead', { concurrency: true }, () => {
     await assertAlone(third);
     assert.ok(
       events.some((event) => event.type === 'warning' && event.message.includes(dead.address)),
-      'it says who could not be told',
+      'it names the node that could not be reached',
     );
     assert.deepEqual(await openSlotsAt([first, second]), []);
     const { nodes: listed } = await listNodes(first.address);
@@ -85,10 +81,43 @@ describe('a master that is dead', { concurrency: true }, () => {
       16384,
     );
   });
+
+  it('from which a node still imports does not keep that node from other moves', async () => {
+    const nodes = await startMasters(bed, 3, 2, quick);
+    const [dead, second, third, heir, fresh] = [0, 1, 2, 3, 4].map((index) => at(nodes, index));
+    assert.ok(dead && second && third && heir && fresh);
+    await joinNoLoad(second.address, fresh.address);
+    await replicate(dead.address, heir.address);
+    const client = new ClusterClient(second);
+    const keys = [5, 6000].flatMap((slot) => keysOfSlot(slot, 20));
+    for (const key of keys) await client.set(key, key);
+    // After a diskless copy, a replica gets nothing more before its first acknowledgement, up to a second later.
+    assert.equal(await ask(dead, 'WAIT', '1', '20000'), 1);
+    const [from, other, to] = [await idOfNode(dead), await idOfNode(second), await idOfNode(fresh)];
+    await tell(fresh, ['CLUSTER', 'SETSLOT', '5', 'IMPORTING', from]);
+    await tell(fresh, ['CLUSTER', 'SETSLOT', '6000', 'IMPORTING', other]);
+    await tell(dead, ['CLUSTER', 'SETSLOT', '5', 'MIGRATING', to]);
+    await tell(second, ['CLUSTER', 'SETSLOT', '6000', 'MIGRATING', to]);
+    await dead.kill();
+    await becomes(heir, 'master');
+    await fixMigrating(second.address);
+    assert.deepEqual(await openSlotsAt([second, third, heir, fresh]), []);
+    await prune(second.address);
+    // A Valkey imports from the new owner then, which is a move that can be finished.
+    const hasFollowed = bed.server.kind === 'valkey';
+    await assertLayout([
+      [second, '5462-5999 6001-10922'],
+      [third, '10923-16383'],
+      [heir, hasFollowed ? '0-4 6-5461' : '0-5461'],
+      [fresh, hasFollowed ? '5 6000' : '6000'],
+    ]);
+    for (const key of keys) assert.equal(await client.get(key), key);
+    await client.close();
+  });
 });
 
-describe('a node that is frozen', { concurrency: true }, () => {
-  it('is waited for by nobody: NODE_UNREACHABLE names it, nothing is changed, and all is well when it is back', async () => {
+describe('A frozen node', { concurrency: true }, () => {
+  it('is NODE_UNREACHABLE, with nothing changed, until it is back', async () => {
     const nodes = await startMasters(bed, 3, 1, patient);
     const [first, second, frozen, fresh] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await frozen.freeze();
@@ -112,9 +141,9 @@ describe('a node that is frozen', { concurrency: true }, () => {
   for (const [what, which] of [
     ['the source', 0],
     ['the target', 1],
-    ['a master that is neither', 2],
+    ['neither source nor target', 2],
   ] as const) {
-    it(`and is ${what} of a move that is under way holds the move up, and does no harm`, async () => {
+    it(`that is ${what} delays a running move, and does no harm`, async () => {
       const nodes = await startMasters(bed, 3, 0, patient);
       const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
       const client = new ClusterClient(first);
@@ -146,8 +175,8 @@ describe('a node that is frozen', { concurrency: true }, () => {
   }
 });
 
-describe('a target that dies while slots move to it', { concurrency: true }, () => {
-  it('ends the move with what is left behind, and the same call finishes when it is back', async () => {
+describe('A target that dies while slots move to it', { concurrency: true }, () => {
+  it('ends the move with an error, and the same call finishes it when the target is back', async () => {
     const nodes = await startMasters(bed, 2, 0, patient);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     let killed: Promise<void> | undefined;
@@ -159,9 +188,8 @@ describe('a target that dies while slots move to it', { concurrency: true }, () 
       },
     }).catch((error: unknown) => error);
     await killed;
-    assert.ok(error instanceof Error && 'code' in error && 'resumable' in error, String(error));
-    assert.equal(error.resumable, true);
-    assert.ok(error.message.includes(second.address), error.message);
+    assert.ok(error instanceof ClusterError, String(error));
+    assert.equal(error.resumable, 'with-resume');
     await second.restart();
     for (const node of nodes) {
       await eventually('it serves', async () =>
@@ -177,10 +205,10 @@ describe('a target that dies while slots move to it', { concurrency: true }, () 
   });
 });
 
-describe('nodes that cannot agree', { concurrency: true }, () => {
-  it('end the wait after agreeTimeout, with who says what instead', async () => {
+describe('Nodes that cannot agree', { concurrency: true }, () => {
+  it('end the wait after agreeTimeout, with the nodes named', async () => {
     const first = at(await bed.start(1, quick), 0);
-    // It tells others a bus port where nobody listens
+    // It announces a bus port where nobody listens
     const lost = at(await bed.start(1, { config: { ...quick.config, 'cluster-announce-bus-port': '1' } }), 0);
     const started = performance.now();
     const waiting: ClusterEvent[] = [];
@@ -190,38 +218,31 @@ describe('nodes that cannot agree', { concurrency: true }, () => {
         onEvent: (event) => event.type === 'waiting' && waiting.push(event),
       }),
       (error) => {
-        assert.ok(error instanceof Error && 'code' in error && 'hint' in error && 'resumable' in error);
-        assert.equal(error.code, 'NOT_REACHED');
-        assert.match(error.message, /^Waited \d+ s for the nodes to know one another: /);
-        assert.ok(
-          error.message.includes(first.address) && error.message.includes(lost.address),
-          error.message,
-        );
-        assert.equal(error.resumable, true);
-        assert.ok(error.hint);
+        assert.ok(error instanceof ClusterError, String(error));
+        assert.deepEqual([error.code, error.resumable], ['NOT_REACHED', 'same-call']);
+        for (const { address } of [first, lost]) assert.ok(error.message.includes(address), error.message);
         return true;
       },
     );
     const elapsed = performance.now() - started;
-    assert.ok(elapsed >= 1500 && elapsed < 6000, `${elapsed} ms`);
+    assert.ok(elapsed >= 1500 && elapsed < 20_000, `${elapsed} ms`);
     assert.ok(waiting.length > 0);
   });
 
-  it('are told of before anything is changed: NODES_DISAGREE', async () => {
+  it('are reported as NODES_DISAGREE before anything is changed', async () => {
     const nodes = await startMasters(bed, 3);
     const [first, , third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
-    // The others go on believing that it is the first one's
+    // The others still believe that the first owns it
     await ask(first, 'CLUSTER', 'DELSLOTS', '1');
     const before = await snapshot(nodes);
     await assert.rejects(migrateSlots(third.address, first.address, [16000], { agreeTimeout: 1000 }), {
       code: 'NODES_DISAGREE',
-      message: /^The nodes do not agree: \S+ does not agree with the others who owns slots 1: slot 1 is /,
-      hint: `Nothing was changed. Wait a few seconds and check again; if it stays: redis-trib fix ${third.address}`,
+      next: [{ do: 'fix', cluster: third.address, when: 'stays' }],
     });
     assert.deepEqual(await snapshot(nodes), before);
   });
 
-  it('do not keep a node from quitting that some have forgotten', async () => {
+  it('do not prevent a node from quitting that some have forgotten', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await joinNoLoad(first.address, leaver.address);

@@ -3,11 +3,12 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { Connections } from '../../lib/apply/connections.ts';
-import { look } from '../../lib/apply/look.ts';
-import { strayKeysOf } from '../../lib/apply/stray-keys.ts';
-import { ClusterError, fixMigrating, replicate } from '../../lib/index.ts';
+import { type ClusterError, fixMigrating, replicate } from '../../lib/index.ts';
 import { parseAddress } from '../../lib/model/address.ts';
+import { askUnveiled } from '../../lib/move/set-slot.ts';
+import { Connections } from '../../lib/nodes/connections.ts';
+import { look } from '../../lib/nodes/look.ts';
+import { strayKeysOf } from '../../lib/nodes/stray-keys.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { isServerName, serverTool } from '../bed/servers.ts';
@@ -23,6 +24,7 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { failureOf } from '../helpers/errors.ts';
 
 const execute = promisify(execFile);
 
@@ -58,7 +60,7 @@ async function three(): Promise<Three> {
 const setSlot = (node: ServerNode, state: string, ...id: string[]) =>
   ask(node, 'CLUSTER', 'SETSLOT', `${SLOT}`, state, ...id);
 
-/** Moves these keys as a reshard that died did. */
+/** Moves these keys, as a reshard that then died. */
 const moveKeys = (from: ServerNode, to: ServerNode, some: readonly string[]) =>
   ask(from, 'MIGRATE', to.host, `${to.port}`, '', '0', '5000', 'KEYS', ...some);
 
@@ -79,7 +81,7 @@ async function assertFixed({ nodes, owner, target, other }: Three, layout: reado
 }
 
 describe('fixMigrating()', { concurrency: 6 }, () => {
-  it('looks for keys of a slot at a master with a replica, which goes on', async () => {
+  it('can look for stray keys on a master with a replica, which stays alive', async () => {
     const [first, second, replica] = (await startMasters(bed, 2, 1)) as [ServerNode, ServerNode, ServerNode];
     await replicate(first.address, replica.address);
     await tell(first, ...keys.map((key) => ['SET', key, 'value']));
@@ -87,12 +89,12 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     const { reports } = await look(connections, parseAddress(second.address));
     const report = reports.get(await idOfNode(first));
     assert.ok(report);
-    assert.deepEqual(await strayKeysOf(connections, report, 16383), []);
+    assert.deepEqual(await strayKeysOf(connections, report, 16383, askUnveiled), []);
     connections.destroy();
     assert.equal(await ask(first, 'PING'), 'PONG');
   });
 
-  it('does nothing where no slot is open', async () => {
+  it('does nothing if no slot is open', async () => {
     const world = await three();
     const before = await snapshot(world.nodes);
     const result = await fixMigrating(world.owner.address);
@@ -133,30 +135,22 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, moved);
   });
 
-  it('leaves open what was open where the owner refuses to open it too: keys lie with the target', async () => {
+  it('closes a slot that only the target has open, with keys, and brings them back only on request', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
     await setSlot(owner, 'MIGRATING', ids.target);
     await moveKeys(owner, target, keys.slice(0, 11));
     await setSlot(owner, 'STABLE');
-    const rules = ['on', '>secret', '~*', '+@all'];
-    for (const node of world.nodes) await ask(node, 'ACL', 'SETUSER', 'limited', ...rules);
-    const looks = ['nodes', 'info', 'myid', 'countkeysinslot', 'getkeysinslot'];
-    await ask(owner, 'ACL', 'SETUSER', 'limited', '-cluster', ...looks.map((word) => `+cluster|${word}`));
-    await assert.rejects(
-      fixMigrating(owner.address, { username: 'limited', password: 'secret' }),
-      (error) =>
-        error instanceof ClusterError &&
-        /Cannot open slot 100 .*no permissions/.test(error.message) &&
-        error.openSlots.join() === `${SLOT}`,
-    );
-    assert.deepEqual(await openSlotsAt(world.nodes), [`${target.address} importing ${SLOT}`]);
-    await fixMigrating(owner.address);
-    await assertFixed(world, moved);
+    // One end alone, and with keys: not a move. The owner may have deleted these keys, so nothing happens without an answer.
+    const asked = await failureOf(fixMigrating(owner.address));
+    assert.deepEqual([asked.code, asked.keys.length, asked.openSlots], ['KEYS_IN_DOUBT', 11, []]);
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+    await fixMigrating(owner.address, { strayKeys: 'bring' });
+    await assertFixed(world, whole);
   });
 
-  it('closes what is left open on the source of a move that the target has closed', async () => {
+  it('closes the source of a move that only the target has closed', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -167,7 +161,7 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, moved);
   });
 
-  it('closes what is left open on the target of a move that the source has closed, as the predecessor did first', async () => {
+  it('closes the target of a move that only the source has closed, in the order of redis-trib.py', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -178,7 +172,7 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, moved);
   });
 
-  it('closes it, too, where the source and others have heard that the move is done', async () => {
+  it('closes it even if the source and others know that the move is done', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -190,7 +184,7 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, moved);
   });
 
-  it('gives keys back that lie on a node which imports from one that is not the owner', async () => {
+  it('gives back keys of a node that imports from one that is not the owner', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -199,11 +193,11 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await setSlot(owner, 'STABLE');
     await setSlot(target, 'STABLE');
     await setSlot(target, 'IMPORTING', ids.other);
-    await fixMigrating(owner.address);
+    await fixMigrating(owner.address, { strayKeys: 'bring' });
     await assertFixed(world, whole);
   });
 
-  it('finishes to whom the owner sends where two import, and hands over what the other holds', async () => {
+  it('of two importers, finishes the one that the owner migrates to, and hands over the keys of the other', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     await setSlot(other, 'IMPORTING', ids.owner);
@@ -213,11 +207,11 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await setSlot(target, 'IMPORTING', ids.owner);
     await setSlot(owner, 'MIGRATING', ids.target);
     await moveKeys(owner, target, keys.slice(5, 12));
-    await fixMigrating(owner.address);
+    await fixMigrating(owner.address, { strayKeys: 'bring' });
     await assertFixed(world, moved);
   });
 
-  it('closes two importers that the owner sends to neither of', async () => {
+  it('closes two importers if the owner migrates to neither', async () => {
     const world = await three();
     await setSlot(world.target, 'IMPORTING', world.ids.owner);
     await setSlot(world.other, 'IMPORTING', world.ids.owner);
@@ -225,13 +219,13 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     await assertFixed(world, whole);
   });
 
-  it('closes a slot whose other side is gone for good', async () => {
+  it('closes a slot whose other end is gone for good', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     const spare = at(await bed.start(1), 0);
     const spareId = await idOfNode(spare);
     for (const node of world.nodes) await ask(node, 'CLUSTER', 'MEET', spare.host, `${spare.port}`);
-    await eventually('all know it', async () => {
+    await eventually('all know the node', async () => {
       const views = await Promise.all(world.nodes.map((node) => ask(node, 'CLUSTER', 'NODES')));
       return views.every((view) => String(view).includes(spareId));
     });
@@ -245,7 +239,7 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
     assert.ok(ids.owner);
   });
 
-  it('opens no slot that was closed, and closes many at once', async () => {
+  it('closes many slots at once', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     const slots = Array.from({ length: 300 }, (_, index) => 200 + index);
@@ -264,21 +258,17 @@ describe('fixMigrating()', { concurrency: 6 }, () => {
   });
 });
 
-describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () => {
+describe('fixMigrating() of a key on both ends', { concurrency: 6 }, () => {
   const [first = '', second = '', third = ''] = keys;
 
-  /** Runs it, and gives the conflict it ends in. */
+  /** Runs fixMigrating(), which must end in a conflict. */
   async function conflictOf(node: ServerNode): Promise<ClusterError> {
-    const error = await fixMigrating(node.address).then(
-      () => assert.fail('it was fixed'),
-      (error: unknown) => error,
-    );
-    assert.ok(error instanceof ClusterError, String(error));
+    const error = await failureOf(fixMigrating(node.address));
     assert.equal(error.code, 'KEY_CONFLICT', error.message);
     return error;
   }
 
-  it('finishes a move where the values are the same', async () => {
+  it('finishes the move if the values are the same', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -288,7 +278,7 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     await assertFixed(world, moved);
   });
 
-  it('keeps the value of the owner, names the key and leaves the slot open where they differ', async () => {
+  it('keeps the value of the owner, names the key and leaves the slot open if they differ', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -303,8 +293,6 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     const error = await conflictOf(other);
     assert.deepEqual(error.keys, [first]);
     assert.deepEqual(error.openSlots, [SLOT]);
-    assert.ok(error.message.includes(first), error.message);
-    assert.ok(error.hint);
     assert.deepEqual(await openSlotsAt(world.nodes), [
       `${owner.address} migrating ${SLOT}`,
       `${target.address} importing ${SLOT}`,
@@ -312,13 +300,13 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     assert.equal(await ask(owner, 'GET', first), `value of ${first}`);
     const [, stale] = await tell(target, ['ASKING'], ['GET', first]);
     assert.equal(stale, 'stale');
-    // What the hint says cures it
+    // Deleting the wrong value resolves it
     await tell(target, ['ASKING'], ['DEL', first]);
     await fixMigrating(other.address);
     await assertFixed(world, moved);
   });
 
-  it('takes values of different times to live for different', async () => {
+  it('treats values with different times to live as different', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     await setSlot(target, 'IMPORTING', ids.owner);
@@ -328,7 +316,7 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     assert.equal(await ask(owner, 'PTTL', third), -1);
   });
 
-  it('takes sets and hashes with the same members for the same, in whatever order a node keeps them', async () => {
+  it('treats sets and hashes with the same members as the same, in any order', async () => {
     const world = await three();
     const { owner, target, ids } = world;
     const [set = '', hash = '', other = ''] = keysOfSlot(SLOT, 3, 'big');
@@ -353,7 +341,7 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
     assert.deepEqual(await openSlotsAt(world.nodes), []);
   });
 
-  it('keeps the value of the owner where keys are to be handed back to it', async () => {
+  it('keeps the value of the owner if keys are handed back to it', async () => {
     const world = await three();
     const { owner, target, other, ids } = world;
     await setSlot(target, 'IMPORTING', ids.other);
@@ -365,34 +353,31 @@ describe('fixMigrating(), where a key is on both sides', { concurrency: 6 }, () 
       ['SET', second, `value of ${second}`],
     );
     const error = await conflictOf(other);
-    assert.deepEqual(error.keys, [first]);
-    assert.deepEqual(error.openSlots, [SLOT]);
+    assert.deepEqual([error.keys, error.openSlots], [[first], []]);
     assert.equal(await ask(owner, 'GET', first), `value of ${first}`);
-    assert.ok(error.hint?.includes(owner.address), `the value that counts is the owner's: ${error.hint}`);
-    assert.deepEqual(await openSlotsAt(world.nodes), [`${target.address} importing ${SLOT}`]);
-    await tell(target, ['ASKING'], ['DEL', first]);
-    await fixMigrating(other.address);
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+    await fixMigrating(other.address, { strayKeys: 'drop' });
     await assertFixed(world, whole);
   });
 
-  it('keeps what the owner wrote after a MIGRATE was broken off, where redis-cli brings back the old value', async (context) => {
+  it('keeps what the owner wrote after a broken MIGRATE, for which redis-cli brings back the old value', async (context) => {
     const breakOff = async () => {
       const world = await three();
       const { owner, target, ids } = world;
-      await ask(owner, 'SET', first, 'the old value');
+      await tell(owner, ['SET', first, 'the old value']);
       await setSlot(target, 'IMPORTING', ids.owner);
       await setSlot(owner, 'MIGRATING', ids.target);
       await ask(owner, 'MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'COPY', 'KEYS', first);
       await setSlot(owner, 'STABLE');
-      await ask(owner, 'SET', first, 'written anew');
+      await tell(owner, ['SET', first, 'the new value']);
       return world;
     };
     const { owner, other } = await breakOff();
     assert.deepEqual((await conflictOf(other)).keys, [first]);
-    assert.equal(await ask(owner, 'GET', first), 'written anew');
+    assert.equal(await ask(owner, 'GET', first), 'the new value');
     const name = bed.server.name;
     if (!isServerName(name) || !existsSync(serverTool(name, 'cli'))) {
-      context.diagnostic('there is no redis-cli to compare with');
+      context.diagnostic('redis-cli is not installed');
       return;
     }
     const theirs = await breakOff();

@@ -16,7 +16,7 @@ import {
 import { signCertificate } from '../bed/certificate.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { assertFindings, at, keysOfSlot, quick, startMasters, tell } from '../helpers/clusters.ts';
+import { assertFindings, at, bePatient, keysOfSlot, quick, startMasters, tell } from '../helpers/clusters.ts';
 
 let bed: Bed;
 let nodes: ServerNode[];
@@ -27,10 +27,10 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** Names that no resolver knows: whoever connects to a node by its name fails. */
+/** A name that does not resolve: connecting to a node by its name fails. */
 const nameOf = (index: number): string => `node-${index}.redis-trib.invalid`;
 
-/** Makes nodes announce names, all but the last, and waits until all have heard of it. */
+/** Makes all nodes but the last announce names, and waits until all know them. */
 async function announceNames(members: readonly ServerNode[], endpoint: string): Promise<void> {
   for (const [index, node] of members.entries()) {
     const name = index < members.length - 1 ? nameOf(index) : '';
@@ -44,7 +44,7 @@ async function announceNames(members: readonly ServerNode[], endpoint: string): 
       endpoint,
     );
   }
-  await eventually('all have heard of the names', async () => {
+  await eventually('all know the names', async () => {
     const seen = await Promise.all(members.map((node) => ask(node, 'CLUSTER', 'NODES')));
     return seen.every((text) => String(text).split('.invalid').length === members.length);
   });
@@ -59,8 +59,8 @@ describe('Nodes that announce a hostname', () => {
   });
 
   for (const endpoint of ['hostname', 'unknown-endpoint']) {
-    test(`are reached by their address where MOVED tells of a ${endpoint}`, async (t) => {
-      if (!knowsHostnames()) return t.skip('Redis 7.0 has hostnames first');
+    test(`are reached by their address if MOVED names a ${endpoint}`, async (t) => {
+      if (!knowsHostnames()) return t.skip('hostnames came with Redis 7.0');
       const [first, second] = [at(nodes, 0), at(nodes, 1)];
       await announceNames(nodes, endpoint);
       const slot = endpoint === 'hostname' ? 5 : 6;
@@ -82,8 +82,8 @@ describe('Nodes that announce a hostname', () => {
     });
   }
 
-  test('may be named by it', async (t) => {
-    if (!knowsHostnames()) return t.skip('Redis 7.0 has hostnames first');
+  test('may be given by hostname', async (t) => {
+    if (!knowsHostnames()) return t.skip('hostnames came with Redis 7.0');
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const [from, to] = [`${nameOf(0)}:${first.port}`, `${nameOf(1)}:${second.port}`];
     const { plan } = await reshard(first.address, { from: [from], to, slots: [[10, 11]], dryRun: true });
@@ -96,7 +96,7 @@ describe('Nodes that announce a hostname', () => {
 
 describe('With TLS', () => {
   test('a certificate may be for the hostname that its node announces, or for its address', async (t) => {
-    if (!knowsHostnames()) return t.skip('Redis 7.0 has hostnames first');
+    if (!knowsHostnames()) return t.skip('hostnames came with Redis 7.0');
     const members = await bed.start(3, { tls: true, ...quick });
     const authorities = members.map(({ tls }) => tls?.ca ?? '');
     for (const node of members) {
@@ -110,9 +110,10 @@ describe('With TLS', () => {
       members.map(({ address }) => address),
       loopback,
     );
+    await bePatient(members);
     await announceNames(members, 'hostname');
     const [key = ''] = keysOfSlot(7, 1);
-    await ask(first, 'SET', key, 'value');
+    await tell(first, ['SET', key, 'value']);
     // The last keeps its certificate for loopback addresses
     for (const [index, node] of [first, second].entries()) {
       await signCertificate(node.dir, `DNS:${nameOf(index)}`);

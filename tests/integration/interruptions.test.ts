@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { randomFrom } from '../faults/random.ts';
-import { chooseSeed } from '../helpers/seed.ts';
+import { testSeed } from '../helpers/seed.ts';
 import { type Case, cases } from '../interruptions/cases.ts';
 import { events } from '../interruptions/events.ts';
 import { openStage, type Stage } from '../interruptions/stage.ts';
 import { tryOnce } from '../interruptions/trial.ts';
 
 const STAGES = 4;
-const seed = chooseSeed();
+const seed = testSeed();
 
 let stages: Stage[];
 before(async () => {
@@ -19,30 +19,30 @@ before(async () => {
 });
 after(() => Promise.all(stages.map(({ bed }) => bed.close())));
 
-/** Runs this on a stage that nobody uses. */
+/** Runs this on a free stage. */
 async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   const stage = stages.pop();
-  assert.ok(stage, 'there is a stage for each test that runs');
+  assert.ok(stage, 'there is a stage for each running test');
   await work(stage).finally(() => stages.push(stage));
 }
 
 const kill = events.filter(({ name }) => name === 'kill')[0];
 
-// Half of the commands, others for each seed: with a server of each version all have their turn.
+// Half of the commands, different ones for each seed, so that all are covered over the versions of servers.
 const random = randomFrom(seed);
 const left = [...cases];
 const sample = Array.from({ length: Math.ceil(cases.length / 2) }, () =>
   left.splice(random.between(0, left.length - 1), 1),
 ).flat();
 
-// Those that last until the command has ended, and keep it waiting for as long as it may, are for the full run.
+// Events that last until the command has ended, and make it wait as long as it may, are for the full run.
 const quick = events.filter(({ name }) => ['old-conf', 'link', 'parted', 'cut-off'].includes(name));
 const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
 
-describe('the same command after an interruption', { concurrency: STAGES }, () => {
+describe('After an interruption, the same command', { concurrency: STAGES }, () => {
   const [other, event] = [random.pick(cases), random.pick(quick)];
   const write = random.between(1, other.writes);
-  it(`finishes ${other.name} though nodes did not hear one another, or forgot what they knew`, {
+  it(`finishes ${other.name} even if nodes were cut off or forgot the cluster`, {
     skip,
   }, async (context) => {
     const stage = await openStage(undefined, event.isOfNetwork);

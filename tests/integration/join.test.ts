@@ -3,16 +3,20 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BaseBalancer,
+  ClusterError,
+  type ClusterEvent,
   type ClusterNode,
   joinCluster,
   joinNoLoad,
   migrateSlots,
   openCluster,
   quitCluster,
+  rejoinCluster,
   replicate,
 } from '../../lib/index.ts';
-import { ask, eventually } from '../bed/client.ts';
+import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { calm } from '../helpers/cli-runs.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
@@ -20,7 +24,6 @@ import {
   at,
   idOfNode,
   keysOfSlot,
-  quick,
   recordsOf,
   seenBy,
   settled,
@@ -28,6 +31,8 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { codesOf } from '../helpers/errors.ts';
+import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
 before(async () => {
@@ -35,13 +40,13 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** False where the server knows no functions, as before Redis 7.0. */
+/** Resolves to false if the server has no functions, as before Redis 7.0. */
 async function loadFunction(node: ServerNode, name: string, answer: string): Promise<boolean> {
   const code = `#!lua name=${name}\nredis.register_function('${name}', function() return '${answer}' end)`;
   try {
     return (await ask(node, 'FUNCTION', 'LOAD', code)) === name;
   } catch (error) {
-    assert.match(String(error), /unknown command/);
+    assert.deepEqual(codesOf(error), ['ERR'], String(error));
     return false;
   }
 }
@@ -52,7 +57,7 @@ const libraryOf = (node: ServerNode, name: string) =>
 const owned = async (node: ServerNode) => (await seenBy(node))[node.address];
 
 describe('joinCluster()', { concurrency: true }, () => {
-  it('adds a master and brings all to their share, keys and all', async () => {
+  it('adds a master and gives it its share of the slots, with their keys', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const client = new ClusterClient(first);
@@ -83,7 +88,7 @@ describe('joinCluster()', { concurrency: true }, () => {
       );
       return;
     }
-    // A byte that is no UTF-8 is kept as it is
+    // Bytes that are not UTF-8 are kept
     await loadFunction(second, 'bytes', '\xff\xfe');
     await loadFunction(first, 'trib', 'one');
     await loadFunction(third, 'trib', 'two');
@@ -92,32 +97,34 @@ describe('joinCluster()', { concurrency: true }, () => {
       await assert.rejects(join(first.address, third.address), {
         code: 'NODE_NOT_EMPTY',
         address: third.address,
-        message: `Node ${third.address} is not empty: its library of functions "trib" is not that of ${second.address}`,
-        hint: /FUNCTION DELETE trib$/,
       });
     }
     assert.deepEqual(await snapshot(nodes), before);
     await ask(third, 'FUNCTION', 'DELETE', 'trib');
     await loadFunction(third, 'own', 'own');
-    const warnings: string[] = [];
+    await assert.rejects(joinNoLoad(first.address, third.address), {
+      code: 'NODE_NOT_EMPTY',
+      next: [
+        { do: 'command', node: third.address, command: ['FUNCTION', 'DELETE', 'own'], when: 'not-needed' },
+        { do: 'retry', options: { functions: 'replace' }, when: 'not-needed' },
+      ],
+    });
+    await ask(third, 'FUNCTION', 'DELETE', 'own');
+    const warnings: unknown[] = [];
     const result = await joinCluster(first.address, third.address, {
-      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.node),
     });
     assert.deepEqual(
       result.plan.steps.flatMap((step) => (step.type === 'load-functions' ? step.libraries : [step.type])),
       ['bytes', 'trib', 'meet', 'move-slots', 'move-slots'],
     );
-    assert.deepEqual(warnings, [
-      `${first.address} has other functions than ${second.address}: ${third.address} gets those of ${second.address}`,
-    ]);
+    assert.deepEqual(warnings, [first.address], 'its functions differ from those that the new master gets');
     const [key = ''] = keysOfSlot(0, 1);
     assert.equal(String(await ask(third, 'FCALL', 'trib', '1', key)), 'one');
     assert.deepEqual(await libraryOf(third, 'bytes'), await libraryOf(second, 'bytes'));
-    assert.equal(String(await ask(third, 'FCALL', 'own', '1', key)), 'own', 'what it had besides is kept');
 
     await loadFunction(fourth, 'trib', 'one');
     await loadFunction(fourth, 'bytes', '\xff\xfe');
-    await loadFunction(fourth, 'own', 'own');
     const { plan } = await joinNoLoad(first.address, fourth.address);
     assert.deepEqual(
       plan.steps.map(({ type }) => type),
@@ -126,7 +133,7 @@ describe('joinCluster()', { concurrency: true }, () => {
     );
   });
 
-  it('says ALREADY_IN_CLUSTER when there is nothing left to do, and finishes what is', async () => {
+  it('finishes what is left to do, does nothing if nothing is, and refuses a member with another share', async () => {
     const nodes = await startMasters(bed, 1, 1);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     await joinNoLoad(first.address, second.address);
@@ -135,16 +142,36 @@ describe('joinCluster()', { concurrency: true }, () => {
       [first, '8192-16383'],
       [second, '0-8191'],
     ]);
-    const before = await snapshot(nodes);
-    await assert.rejects(joinCluster(first.address, second.address), {
-      code: 'ALREADY_IN_CLUSTER',
-      address: second.address,
-      message: `Node ${second.address} is already in a cluster`,
-    });
+    const before = await calm(nodes);
+    const again = await joinCluster(first.address, second.address);
+    assert.deepEqual([again.applied, again.plan.steps, again.slots], [true, [], 0]);
+    const { code, stdout, stderr } = await runMain(['join', first.address, second.address]);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    assert.match(stdout, /is already a member/);
     assert.deepEqual(await snapshot(nodes), before);
+    await migrateSlots(second.address, first.address, [[0, 99]]);
+    const uneven = await calm(nodes);
+    const refused = { code: 'ALREADY_IN_CLUSTER', address: second.address };
+    await assert.rejects(joinCluster(first.address, second.address), refused);
+    assert.deepEqual(await snapshot(nodes), uneven);
   });
 
-  it('is done, and says so, where all that an earlier attempt had left was open slots', async () => {
+  it('refuses a member by a mistyped address, with slots open between others, and a replica', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [first, second, third, replica] = nodes as [ServerNode, ServerNode, ServerNode, ServerNode];
+    await replicate(first.address, replica.address);
+    await migrateSlots(third.address, first.address, [[12_000, 12_999]]);
+    const [from, to] = [await idOfNode(first), await idOfNode(second)];
+    await tell(second, ['CLUSTER', 'SETSLOT', '5', 'IMPORTING', from]);
+    await tell(first, ['CLUSTER', 'SETSLOT', '5', 'MIGRATING', to]);
+    const layout = await seenBy(first);
+    for (const member of [third, replica])
+      await assert.rejects(joinCluster(first.address, member.address), { code: 'ALREADY_IN_CLUSTER' });
+    const now = await seenBy(first);
+    for (const node of [third, replica]) assert.equal(now[node.address], layout[node.address], node.address);
+  });
+
+  it('succeeds if an earlier attempt left only open slots', async () => {
     const nodes = await startMasters(bed, 1, 1);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     await joinCluster(first.address, second.address);
@@ -162,7 +189,7 @@ describe('joinCluster()', { concurrency: true }, () => {
     assert.equal(await ask(second, 'GET', key), 'value');
   });
 
-  it('goes by the weights of a balancer, and by its plan', async () => {
+  it('follows the weights of a balancer, and its plan', async () => {
     const nodes = await startMasters(bed, 1, 2);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     class Quarter extends BaseBalancer {
@@ -196,7 +223,7 @@ describe('joinCluster()', { concurrency: true }, () => {
     ]);
   });
 
-  it('refuses a balance plan that asks for more than there is, before anything is changed', async () => {
+  it('refuses a balance plan for more slots than there are, with nothing changed', async () => {
     const nodes = await startMasters(bed, 1, 1);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const before = await snapshot(nodes);
@@ -204,12 +231,12 @@ describe('joinCluster()', { concurrency: true }, () => {
       joinCluster(first.address, second.address, {
         balancer: { balancePlan: ([a, b]) => [[a as ClusterNode, b as ClusterNode, 16385]] },
       }),
-      RangeError,
+      { code: 'INVALID_ARGUMENT' },
     );
     assert.deepEqual(await snapshot(nodes), before);
   });
 
-  it('changes nothing in a dry run, and tells the moves', async () => {
+  it('changes nothing in a dry run, and lists the moves', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const before = await snapshot(nodes);
     const result = await joinCluster(at(nodes, 0).address, at(nodes, 2).address, { dryRun: true });
@@ -222,52 +249,45 @@ describe('joinCluster()', { concurrency: true }, () => {
     await assertAlone(at(nodes, 2));
   });
 
-  it('changes nothing where the node, or the cluster, is not fit', async () => {
+  it('refuses an unsuitable node or cluster, and changes nothing', async () => {
     const nodes = await startMasters(bed, 1, 3);
     const [first, fresh, other, full] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     const standalone = at(await bed.start(1, { cluster: false }), 0);
     const all = Array.from({ length: 16384 }, (_, slot) => `${slot}`);
     for (const node of [other, full]) await tell(node, ['CLUSTER', 'ADDSLOTS', ...all]);
-    await eventually('it serves', async () => (await ask(full, 'SET', 'key', 'value')) === 'OK');
+    await tell(full, ['SET', 'key', 'value']);
     await tell(full, ['CLUSTER', 'DELSLOTS', ...all]);
     const before = await snapshot(nodes);
-    const cases: [string, string, string, RegExp][] = [
-      [first.address, other.address, 'ALREADY_IN_CLUSTER', /is already in a cluster/],
-      [first.address, full.address, 'NODE_NOT_EMPTY', /still contains keys \(1\)/],
-      [first.address, standalone.address, 'NOT_CLUSTER_ENABLED', /is not cluster enabled/],
-      [standalone.address, fresh.address, 'NOT_CLUSTER_ENABLED', /is not cluster enabled/],
-      [fresh.address, full.address, 'NOT_IN_CLUSTER', /is not in a cluster/],
-      [first.address, first.address, 'SAME_NODE', /Same node/],
-      [first.address, `localhost:${first.port}`, 'SAME_NODE', /Same node/],
-      [first.address, '127.0.0.1:1', 'ECONNREFUSED', /127\.0\.0\.1:1/],
-      ['127.0.0.1:1', fresh.address, 'ECONNREFUSED', /127\.0\.0\.1:1/],
+    const cases: [cluster: string, node: string, code: string, about: string][] = [
+      [first.address, other.address, 'ALREADY_IN_CLUSTER', other.address],
+      [first.address, full.address, 'NODE_NOT_EMPTY', full.address],
+      [first.address, standalone.address, 'NOT_CLUSTER_ENABLED', standalone.address],
+      [standalone.address, fresh.address, 'NOT_CLUSTER_ENABLED', standalone.address],
+      [fresh.address, full.address, 'NOT_IN_CLUSTER', fresh.address],
+      [first.address, first.address, 'SAME_NODE', first.address],
+      [first.address, `localhost:${first.port}`, 'SAME_NODE', `localhost:${first.port}`],
+      [first.address, '127.0.0.1:1', 'ECONNREFUSED', '127.0.0.1:1'],
+      ['127.0.0.1:1', fresh.address, 'ECONNREFUSED', '127.0.0.1:1'],
     ];
-    for (const [cluster, node, code, message] of cases) {
-      for (const join of [joinCluster, joinNoLoad]) {
-        await assert.rejects(join(cluster, node), (error) => {
-          assert.ok(error instanceof Error && 'code' in error);
-          assert.equal(error.code, code, error.message);
-          assert.match(error.message, message);
-          return true;
-        });
-      }
+    for (const [cluster, node, code, address] of cases) {
+      for (const join of [joinCluster, joinNoLoad])
+        await assert.rejects(join(cluster, node), { code, address }, `${cluster} ${node}`);
     }
     assert.deepEqual(await snapshot(nodes), before);
   });
 
   it('refuses a cluster that leaves slots uncovered, with the code SLOTS_UNCOVERED', async () => {
     const nodes = await startMasters(bed, 1, 1, {
-      config: { ...quick.config, 'cluster-require-full-coverage': 'no' },
+      config: { 'cluster-require-full-coverage': 'no' },
     });
     await tell(at(nodes, 0), ['CLUSTER', 'DELSLOTS', '5', '6', '9']);
     await assert.rejects(joinCluster(at(nodes, 0).address, at(nodes, 1).address), {
       code: 'SLOTS_UNCOVERED',
-      message: /3 slots are not served by any node: 5-6 9$/,
     });
     await assertAlone(at(nodes, 1));
   });
 
-  it('takes a node back that has just quit, at once', async () => {
+  it('takes back a node at once after it quit', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const before = await idOfNode(second);
@@ -282,7 +302,7 @@ describe('joinCluster()', { concurrency: true }, () => {
     assert.notEqual(await idOfNode(second), before);
   });
 
-  it('takes a node back that was forgotten seconds ago, under a new id since the old one is banned', async () => {
+  it('takes back a node that was just forgotten, under a new id, because the old one is banned', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await joinNoLoad(first.address, third.address);
@@ -296,9 +316,74 @@ describe('joinCluster()', { concurrency: true }, () => {
       [third, '0-2729 8192-10922'],
     ] as const;
     await assertLayout(layout);
-    // Those that have forgotten it go on telling each other for a minute
+    // Nodes that have forgotten it spread this for a minute
     await sleep(1500);
     await assertLayout(layout);
+  });
+
+  it('is not undone by a ban that one member alone spreads', async () => {
+    const nodes = await startMasters(bed, 3, 2);
+    const [first, second, , soft, still] = nodes as [
+      ServerNode,
+      ServerNode,
+      ServerNode,
+      ServerNode,
+      ServerNode,
+    ];
+    for (const { address } of [soft, still]) await joinNoLoad(first.address, address);
+    // One keeps its id, and one does not even know that it was forgotten.
+    await ask(second, 'CLUSTER', 'FORGET', await idOfNode(soft));
+    await ask(soft, 'CLUSTER', 'RESET', 'SOFT');
+    await joinNoLoad(first.address, soft.address);
+    await ask(second, 'CLUSTER', 'FORGET', await idOfNode(still));
+    await joinNoLoad(first.address, still.address);
+    // A member that bans an id names it in every packet. With the default node timeout there is one to each node within this time.
+    await sleep(7500);
+    const now = await Promise.all([soft, still].map(idOfNode));
+    for (const node of nodes) {
+      const known = (await recordsOf(node)).map(({ id }) => id);
+      for (const id of now) assert.ok(known.includes(id), `${node.address} has forgotten ${id} again`);
+    }
+  });
+
+  it('refuses a member with slots that others have forgotten, and a rejoin brings it back', async (test) => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await joinCluster(first.address, third.address);
+    const owned = async (by: ServerNode) => (await seenBy(by))[third.address];
+    const before = await owned(third);
+    const id = await idOfNode(third);
+    for (const node of [first, second]) await ask(node, 'CLUSTER', 'FORGET', id);
+    const refused = await joinCluster(first.address, third.address).catch((error: ClusterError) => error);
+    assert.ok(refused instanceof ClusterError);
+    assert.equal(refused.code, 'NODES_DISAGREE');
+    const [next] = refused.next;
+    assert.deepEqual(next, { do: 'rejoin', nodes: [third.address, first.address] });
+    assert.equal(await owned(third), before);
+    const spreads = await ask(first, 'CLUSTER', 'FORGET', id).then(
+      () => true,
+      () => false,
+    );
+    if (spreads) return test.diagnostic('the ban lasts for a minute here');
+    await rejoinCluster(next?.nodes ?? []);
+    for (const node of nodes) assert.equal(await owned(node), before);
+  });
+
+  it('gives a node that was forgotten, reset and is banned a new id, and holds every key', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await joinNoLoad(first.address, third.address);
+    const id = await idOfNode(third);
+    await Promise.all([first, second].map((node) => ask(node, 'CLUSTER', 'FORGET', id)));
+    await ask(third, 'CLUSTER', 'RESET', 'SOFT');
+    const warned: string[] = [];
+    const onEvent = (event: ClusterEvent) => event.type === 'warning' && warned.push(event.node ?? '');
+    await joinNoLoad(first.address, third.address, { dryRun: true, onEvent });
+    assert.deepEqual(warned, [third.address]);
+    assert.equal(await idOfNode(third), id, 'a dry run resets nothing');
+    await joinCluster(first.address, third.address);
+    assert.notEqual(await idOfNode(third), id);
+    await settled(nodes);
   });
 
   it('introduces a node that only some members know to the others', async () => {
@@ -319,7 +404,7 @@ describe('joinCluster()', { concurrency: true }, () => {
 });
 
 describe('joinNoLoad()', { concurrency: true }, () => {
-  it('adds a master without slots, and says ALREADY_IN_CLUSTER of one that is there', async () => {
+  it('adds a master without slots, has nothing to do the second time, and refuses a member with slots', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const result = await joinNoLoad(second.address, third.address);
@@ -329,7 +414,8 @@ describe('joinNoLoad()', { concurrency: true }, () => {
       [third, ''],
     ]);
     assert.deepEqual([result.applied, result.slots, result.keys], [true, 0, 0]);
-    await assert.rejects(joinNoLoad(first.address, third.address), { code: 'ALREADY_IN_CLUSTER' });
+    const again = await joinNoLoad(first.address, third.address);
+    assert.deepEqual([again.applied, again.plan.steps], [true, []]);
     await assert.rejects(joinNoLoad(first.address, second.address), { code: 'ALREADY_IN_CLUSTER' });
   });
 

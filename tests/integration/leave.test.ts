@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { joinNoLoad, quitCluster, replicate, shutdownCluster, startCluster } from '../../lib/index.ts';
-import { ask, eventually } from '../bed/client.ts';
+import { ask } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
   assertLayout,
   at,
+  declaredFailed,
   idOfNode,
   quick,
   snapshot,
@@ -17,6 +18,8 @@ import {
 
 const relays = { skip: process.platform !== 'linux' && 'needs loopback addresses of Linux' };
 
+import { runMain } from '../helpers/made-up-io.ts';
+
 let bed: Bed;
 before(async () => {
   bed = await openBed();
@@ -24,7 +27,7 @@ before(async () => {
 after(() => bed.close());
 
 describe('quitCluster()', { concurrency: true }, () => {
-  it('gives the slots of a master to the others in equal shares, keys and all, and resets it', async () => {
+  it('gives the slots of a master to the others in equal shares, with their keys, and resets it', async () => {
     const nodes = await startMasters(bed, 4);
     const [first, second, third, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     const client = new ClusterClient(first);
@@ -48,7 +51,7 @@ describe('quitCluster()', { concurrency: true }, () => {
     await client.close();
   });
 
-  it('takes out a master without slots, and a replica', async () => {
+  it('removes a master without slots, and a replica', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, empty, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await joinNoLoad(first.address, empty.address);
@@ -70,7 +73,7 @@ describe('quitCluster()', { concurrency: true }, () => {
     const nodes = await startMasters(bed, 2, 1, { ...quick, relay: true });
     const [first, second, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await joinNoLoad(first.address, leaver.address);
-    // As Valkey does by itself where a node was made to forget another: they are introduced again, and it takes a while.
+    // As Valkey does on its own after a node was made to forget another: they are introduced again, which takes a while.
     await ask(first, 'CLUSTER', 'FORGET', await idOfNode(leaver));
     leaver.cutOff([first]);
     // A handshake is given up after a node timeout.
@@ -93,24 +96,25 @@ describe('quitCluster()', { concurrency: true }, () => {
     ];
     await Promise.all([replicate(first.address, replica.address), startCluster(single.address)]);
     const before = await snapshot(nodes);
-    await assert.rejects(quitCluster(first.address), {
-      code: 'HAS_REPLICAS',
-      message: `The master still has slaves: ${replica.address}`,
-    });
-    await assert.rejects(quitCluster(single.address), {
-      code: 'LAST_NODE',
-      message: new RegExp(`^This is the last node: ${single.address}`),
-    });
-    await assert.rejects(quitCluster(fresh.address), {
-      code: 'NOT_IN_CLUSTER',
-      message: `Node ${fresh.address} is not in a cluster`,
-    });
+    await assert.rejects(quitCluster(first.address), { code: 'HAS_REPLICAS' });
+    await assert.rejects(quitCluster(single.address), { code: 'LAST_NODE', address: single.address });
+    await assert.rejects(quitCluster(fresh.address), { code: 'NOT_IN_CLUSTER', address: fresh.address });
     const standalone = at(await bed.start(1, { cluster: false }), 0);
     await assert.rejects(quitCluster(standalone.address), { code: 'NOT_CLUSTER_ENABLED' });
     await assert.rejects(quitCluster('127.0.0.1:1'), { code: 'ECONNREFUSED' });
     assert.deepEqual(await snapshot(nodes), before);
     assert.equal((await quitCluster(second.address, { dryRun: true })).applied, false);
     assert.deepEqual(await snapshot(nodes), before);
+  });
+
+  it('is done if the node has left already', async () => {
+    const nodes = await startMasters(bed, 2);
+    const leaver = at(nodes, 1);
+    await quitCluster(leaver.address);
+    assert.deepEqual((await quitCluster(leaver.address)).plan.steps, []);
+    const { code, stdout, stderr } = await runMain(['quit', leaver.address]);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    assert.match(stdout, /had left its cluster already/);
   });
 });
 
@@ -131,36 +135,40 @@ describe('shutdownCluster()', { concurrency: true }, () => {
     await assertLayout([[node, '0-16383']]);
   });
 
-  it('refuses where there are more nodes or keys, or no cluster, and changes nothing', async () => {
-    const nodes = await startMasters(bed, 2, 2);
-    const [first, second, full, fresh] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+  it('refuses if there are more nodes or keys, and changes nothing', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, full] = [at(nodes, 0), at(nodes, 2)];
     await startCluster(full.address);
-    await ask(full, 'SET', 'key', 'value');
+    await tell(full, ['SET', 'key', 'value']);
     const before = await snapshot(nodes);
-    await assert.rejects(shutdownCluster(first.address), {
-      code: 'MORE_NODES',
-      message: new RegExp(`^More than 1 nodes in cluster.*${second.address}`),
-    });
-    await assert.rejects(shutdownCluster(full.address), {
-      code: 'NODE_NOT_EMPTY',
-      message: /^Redis still contains keys/,
-    });
-    await assert.rejects(shutdownCluster(fresh.address), {
-      code: 'NOT_IN_CLUSTER',
-      message: `Node ${fresh.address} is not in a cluster`,
-    });
+    await assert.rejects(shutdownCluster(first.address), { code: 'MORE_NODES' });
+    await assert.rejects(shutdownCluster(full.address), { code: 'NODE_NOT_EMPTY', address: full.address });
     assert.deepEqual(await snapshot(nodes), before);
     assert.equal(await ask(full, 'GET', 'key'), 'value');
   });
 
-  it('leaves failed nodes out of account if asked to, and living ones never', async () => {
-    const nodes = await startMasters(bed, 3, 1);
+  it('is done if the node is in no cluster, but not if it holds keys', async () => {
+    const nodes = await startMasters(bed, 1, 1);
+    const [node, full] = [at(nodes, 0), at(nodes, 1)];
+    await shutdownCluster(node.address);
+    const before = await snapshot([node]);
+    assert.deepEqual((await shutdownCluster(node.address)).plan.steps, []);
+    const { code, stdout, stderr } = await runMain(['shutdown', node.address]);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    assert.match(stdout, /is in no cluster/);
+    assert.deepEqual(await snapshot([node]), before);
+    await startCluster(full.address);
+    await tell(full, ['SET', 'key', 'value']);
+    await tell(full, ['CLUSTER', 'DELSLOTS', ...Array.from({ length: 16384 }, (_, slot) => `${slot}`)]);
+    await assert.rejects(shutdownCluster(full.address), { code: 'NOT_IN_CLUSTER', address: full.address });
+  });
+
+  it('ignores failed nodes on request, but never live ones', async () => {
+    const nodes = await startMasters(bed, 3, 1, quick);
     const [first, second, third, empty] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await joinNoLoad(first.address, empty.address);
     await empty.kill();
-    await eventually('it is held for failed', async () =>
-      /master,fail /.test(String(await ask(first, 'CLUSTER', 'NODES'))),
-    );
+    await declaredFailed([first], empty);
     await assert.rejects(shutdownCluster(first.address, { ignoreFailed: true }), { code: 'MORE_NODES' });
     await quitCluster(second.address);
     await quitCluster(third.address);

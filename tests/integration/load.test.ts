@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** Writes, counts and deletes without a pause, and knows what every key has to be worth in the end. */
+/** Writes, reads and deletes without a pause, and knows what the value of every key must be in the end. */
 class Writer {
   readonly acknowledged = new Map<string, string>();
   readonly deleted = new Set<string>();
@@ -34,7 +34,7 @@ class Writer {
     const lanes = this.#clients.length;
     this.#running = Promise.all(
       this.#clients.map(async (client, lane) => {
-        // Each lane has keys of its own, so that the last answer it got is the truth of them
+        // Each lane has keys of its own, so that its last answer decides
         const own = keys.filter((_, index) => index % lanes === lane);
         while (!this.#stopped) {
           const key = at(own, Math.floor(Math.random() * own.length));
@@ -45,7 +45,7 @@ class Writer {
             this.deleted.add(key);
           } else if (choice < 0.2) {
             const value = await client.get(key);
-            assert.equal(value, this.acknowledged.get(key) ?? null, `read of ${key} in between`);
+            assert.equal(value, this.acknowledged.get(key) ?? null, `read of ${key} during the move`);
           } else {
             const value = `${lane} ${this.count}`;
             await client.set(key, value);
@@ -59,7 +59,7 @@ class Writer {
     this.#running.catch(() => undefined);
   }
 
-  /** Stops, and fails where a write that was acknowledged is not there, or a key that was deleted is. */
+  /** Stops, and fails if an acknowledged write is missing or a deleted key is there. */
   async check(): Promise<void> {
     this.#stopped = true;
     await this.#running;
@@ -78,7 +78,7 @@ class Writer {
   }
 }
 
-describe('while clients write', { concurrency: true }, () => {
+describe('While clients write,', { concurrency: true }, () => {
   it('migrateSlots() moves 30000 keys and loses no acknowledged write', async (context) => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
@@ -94,7 +94,7 @@ describe('while clients write', { concurrency: true }, () => {
     const during = writer.count;
     await writer.check();
     context.diagnostic(
-      `${result.keys} keys, ${during} commands meanwhile, ${JSON.stringify(writer.redirects)}`,
+      `${result.keys} keys, ${during} commands during the move, ${JSON.stringify(writer.redirects)}`,
     );
     assert.equal(result.slots, 8192);
     assert.ok(result.keys > 20_000, `${result.keys} keys`);
@@ -113,7 +113,7 @@ describe('while clients write', { concurrency: true }, () => {
     await joinCluster(first.address, third.address);
     await quitCluster(second.address);
     await writer.check();
-    context.diagnostic(`${writer.count} commands meanwhile, ${JSON.stringify(writer.redirects)}`);
+    context.diagnostic(`${writer.count} commands, ${JSON.stringify(writer.redirects)}`);
     await assertAlone(second);
     const { nodes: left } = await listNodes(first.address);
     assert.deepEqual(

@@ -3,7 +3,16 @@ import { after, before, describe, it } from 'node:test';
 import { check, execute, keySlot, listMasters, listNodes, openCluster, replicate } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { assertFindings, assertSoon, at, idOfNode, startMasters, tell } from '../helpers/clusters.ts';
+import {
+  assertFindings,
+  assertSoon,
+  at,
+  declaredFailed,
+  idOfNode,
+  quick,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
 
 let bed: Bed;
 let nodes: ServerNode[];
@@ -12,7 +21,7 @@ let second: ServerNode;
 let replica: ServerNode;
 before(async () => {
   bed = await openBed();
-  nodes = await startMasters(bed, 2, 1);
+  nodes = await startMasters(bed, 2, 1, quick);
   [first, second, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
   await replicate(second.address, replica.address);
 });
@@ -54,7 +63,7 @@ describe('keySlot()', () => {
 });
 
 describe('listNodes()', () => {
-  it('lists all nodes by address, and says which was asked', async () => {
+  it('lists all nodes by address, and names the one that was asked', async () => {
     const { nodes: listed, myself } = await listNodes(first.address);
     assert.deepEqual(
       listed.map((node) => [
@@ -91,7 +100,7 @@ describe('listNodes()', () => {
     );
   });
 
-  it('tells of open slots of the node that is asked', async () => {
+  it('reports open slots of the node that is asked', async () => {
     await ask(first, 'CLUSTER', 'SETSLOT', '5', 'MIGRATING', await idOfNode(second));
     assert.deepEqual(
       (await listNodes(first.address)).nodes.map(({ slotsMigrating }) => slotsMigrating),
@@ -101,7 +110,7 @@ describe('listNodes()', () => {
     assert.equal((await listNodes(first.address)).myself.slotsMigrating, false);
   });
 
-  it('stands in for a host that a node does not know', async () => {
+  it('uses the given address for a node that does not know its own', async () => {
     const alone = at(await bed.start(1), 0);
     assert.equal((await listNodes(alone.address)).myself.addr(), alone.address);
     const { myself } = await listNodes(`localhost:${alone.port}`, { defaultHost: '10.0.0.1' });
@@ -125,7 +134,7 @@ describe('execute()', () => {
     assert.deepEqual(await names({ replicasOnly: true }), [replica.address]);
   });
 
-  it('gives replies as they are, and bytes that are no text as bytes', async () => {
+  it('gives replies unchanged, and bytes that are not text as bytes', async () => {
     await tell(first, ['SET', '{a}', 'x'], ['SET', '1{b}', 'x']).catch(() => undefined);
     const [result] = await execute(first.address, ['ECHO', 'ü']);
     assert.equal(result?.result, 'ü');
@@ -139,20 +148,20 @@ describe('execute()', () => {
     assert.deepEqual(nil?.result, []);
   });
 
-  it('gives errors as entries, those of the node and those of the connection', async () => {
+  it('gives errors of nodes and of connections as entries', async () => {
     const results = await execute(first.address, ['NOSUCHCOMMAND']);
     assert.equal(results.length, 3);
     for (const { result, error } of results) {
       assert.equal(result, null);
       assert.ok(error && 'code' in error && error.code === 'ERR', String(error));
     }
-    await assert.rejects(execute(first.address, []), RangeError);
+    await assert.rejects(execute(first.address, []), { code: 'INVALID_ARGUMENT' });
     await assert.rejects(execute('127.0.0.1:1', ['PING']), { code: 'ECONNREFUSED' });
   });
 });
 
 describe('check()', () => {
-  it('finds nothing in a cluster that is well, and changes nothing', async () => {
+  it('finds nothing in a healthy cluster', async () => {
     await assertFindings(first.address, ['master-without-replica']);
     const result = await check(first.address);
     assert.equal(result.ok, true);
@@ -160,15 +169,16 @@ describe('check()', () => {
     assert.equal(result.view.reports.size, 3);
   });
 
-  it('finds open slots, and what a node says that is not settled', async () => {
+  it('finds open slots', async () => {
     await ask(first, 'CLUSTER', 'SETSLOT', '5', 'MIGRATING', await idOfNode(second));
     const { ok, findings } = await check(replica.address);
     assert.equal(ok, false);
+    const found = findings.filter(({ kind }) => kind !== 'settings-differ');
     assert.deepEqual(
-      findings.map(({ kind, message }) => [kind, message]),
+      found.map(({ kind, nodes, slots }) => [kind, nodes, slots]),
       [
-        ['slot-open', `Slot 5 is open: migrating on ${first.address} to ${second.address}`],
-        ['master-without-replica', `${first.address} has no living replica, other masters have`],
+        ['slot-open', [first.address], [[5, 5]]],
+        ['master-without-replica', [first.address], undefined],
       ],
     );
     await ask(first, 'CLUSTER', 'SETSLOT', '5', 'STABLE');
@@ -177,7 +187,7 @@ describe('check()', () => {
 });
 
 describe('openCluster()', () => {
-  it('keeps one connection a node, also where many ask at once, and ends them all', async () => {
+  it('keeps one connection for each node, even for many calls at once, and closes them all', async () => {
     const connectionsOf = async (node: ServerNode) =>
       String(await ask(node, 'CLIENT', 'LIST'))
         .split('\n')
@@ -191,28 +201,26 @@ describe('openCluster()', () => {
     await eventually('all are closed', async () =>
       (await Promise.all(nodes.map(connectionsOf))).every((count) => count === 0),
     );
-    await assert.rejects(cluster.view(), /the cluster handle is closed/);
+    await assert.rejects(cluster.view());
   });
 
-  it('opens a connection anew that broke', async () => {
+  it('reopens a connection that broke', async () => {
     await using cluster = await openCluster(first.address);
     await cluster.view();
     await ask(second, 'CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await eventually('it is seen again', async () => (await cluster.view()).reports.size === 3);
   });
 
-  it('rejects where the node cannot be used', async () => {
+  it('rejects if the node cannot be used', async () => {
     await assert.rejects(openCluster('127.0.0.1:1'), { code: 'ECONNREFUSED' });
-    await assert.rejects(openCluster('nonsense'), TypeError);
+    await assert.rejects(openCluster('nonsense'), { code: 'INVALID_ARGUMENT' });
   });
 });
 
-describe('a node that is gone', () => {
-  it('is an entry with an error to execute(), and a finding to check()', async () => {
+describe('A dead node', () => {
+  it('is an entry with an error in execute(), and a finding in check()', async () => {
     await replica.kill();
-    await eventually('it is held for failed', async () =>
-      /slave,fail /.test(String(await ask(first, 'CLUSTER', 'NODES'))),
-    );
+    await declaredFailed([first], replica);
     const results = await execute(first.address, ['PING']);
     assert.deepEqual(
       results.map(({ result, error }) => [result, error !== null]),
@@ -225,8 +233,9 @@ describe('a node that is gone', () => {
     await assertSoon(async () => {
       const { ok, findings } = await check(first.address);
       assert.equal(ok, true);
+      const found = findings.filter(({ kind }) => kind !== 'settings-differ');
       assert.deepEqual(
-        findings.map(({ kind, severity, nodes }) => [kind, severity, nodes]),
+        found.map(({ kind, severity, nodes }) => [kind, severity, nodes]),
         [['node-failed', 'warning', [replica.address]]],
       );
     });

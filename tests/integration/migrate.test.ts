@@ -24,13 +24,13 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** What a node holds of a slot, read from that node alone. */
+/** The keys that a node holds of a slot, read from that node alone. */
 async function keysAt(node: ServerNode, slot: number): Promise<string[]> {
   const reply = (await ask(node, 'CLUSTER', 'GETKEYSINSLOT', `${slot}`, '1000000')) as string[];
   return reply.toSorted();
 }
 
-/** What every key of a slot is worth: type, value and whether it expires. Sets and hashes have no order of their own. */
+/** Type and value of every key of a slot, and whether it expires. Sets and hashes have no order. */
 async function contents(node: ServerNode, slot: number): Promise<Record<string, unknown[]>> {
   const keys = await keysAt(node, slot);
   const connection = await connectTo(node);
@@ -50,7 +50,7 @@ async function contents(node: ServerNode, slot: number): Promise<Record<string, 
   return Object.fromEntries(entries);
 }
 
-/** The config epoch that a node gives itself. */
+/** The config epoch that a node reports for itself. */
 async function epochOf(node: ServerNode): Promise<number> {
   const own = (await recordsOf(node)).find(({ flags }) => flags.includes('myself'));
   return own?.configEpoch ?? Number.NaN;
@@ -59,7 +59,7 @@ async function epochOf(node: ServerNode): Promise<number> {
 const digestOf = (value: unknown) => createHash('sha1').update(JSON.stringify(value)).digest('hex');
 
 describe('migrateSlots()', { concurrency: true }, () => {
-  it('gives the target a config epoch above that of a source it has not heard of lately', async () => {
+  it('gives the target a config epoch above that of a source it has not heard from recently', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     await eventually('the source has the highest config epoch', async () => {
@@ -74,7 +74,7 @@ describe('migrateSlots()', { concurrency: true }, () => {
     ]);
   });
 
-  it('moves numbers and pairs, and tells what was moved', async () => {
+  it('moves slots given as numbers and pairs, and reports what was moved', async () => {
     const nodes = await startMasters(bed, 3);
     const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const keys = keysOfSlot(7, 250);
@@ -177,7 +177,7 @@ describe('migrateSlots()', { concurrency: true }, () => {
     );
     const before = await contents(first, slot);
     assert.equal(Object.keys(before).length, 15);
-    // Valkey's own migration gives the consumers of a stream new times at which they were last seen
+    // Valkey's atomic migration changes when the consumers of a stream were last seen
     const result = await migrateSlots(first.address, second.address, [slot], { method: 'migrate' });
     assert.equal(result.keys, 15);
     assert.deepEqual(await contents(second, slot), before);
@@ -186,7 +186,7 @@ describe('migrateSlots()', { concurrency: true }, () => {
     assert.deepEqual(await keysAt(first, slot), []);
   });
 
-  it('moves a slot whose keys expire meanwhile', async () => {
+  it('moves a slot whose keys expire during the move', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const keys = keysOfSlot(12, 2000);
@@ -225,13 +225,12 @@ describe('migrateSlots()', { concurrency: true }, () => {
     ]);
   });
 
-  it('goes on after an interrupted run: with resume, or where a slot of it is still open', async () => {
+  it('continues an interrupted run, with `resume` or if one of its slots is still open', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     await migrateSlots(first.address, second.address, [[0, 9]]);
     await assert.rejects(migrateSlots(first.address, second.address, [[0, 19]]), {
       code: 'SLOTS_NOT_HELD',
-      message: `Not all slot held by ${first.address}: it does not hold 0-9`,
     });
     await migrateSlots(first.address, second.address, [[0, 19]], { resume: true });
     const keys = keysOfSlot(25, 10);
@@ -272,34 +271,24 @@ describe('migrateSlots()', { concurrency: true }, () => {
     assert.equal((await keysAt(first, 3)).length, 5);
   });
 
-  it('changes nothing where it refuses, and says why', async () => {
+  it('refuses with the code of the reason, and changes nothing', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, replica, stranger] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await replicate(second.address, replica.address);
     const before = await snapshot(nodes);
     const cases: [string, string, (number | [number, number])[], object][] = [
-      [first.address, second.address, [8192], { code: 'SLOTS_NOT_HELD', message: /^Not all slot held by / }],
-      [
-        first.address,
-        second.address,
-        [[8190, 8193]],
-        { code: 'SLOTS_NOT_HELD', message: /does not hold 8192-8193$/ },
-      ],
-      [first.address, first.address, [1], { code: 'SAME_NODE', message: /^Same node/ }],
-      [first.address, `localhost:${first.port}`, [1], { code: 'SAME_NODE', message: /^Same node/ }],
-      [
-        first.address,
-        stranger.address,
-        [1],
-        { code: 'NOT_SAME_CLUSTER', message: /^Two nodes are not in the same cluster/ },
-      ],
+      [first.address, second.address, [8192], { code: 'SLOTS_NOT_HELD' }],
+      [first.address, second.address, [[8190, 8193]], { code: 'SLOTS_NOT_HELD' }],
+      [first.address, first.address, [1], { code: 'SAME_NODE' }],
+      [first.address, `localhost:${first.port}`, [1], { code: 'SAME_NODE' }],
+      [first.address, stranger.address, [1], { code: 'NOT_SAME_CLUSTER' }],
       [first.address, replica.address, [1], { code: 'NOT_A_MASTER' }],
       [replica.address, first.address, [8192], { code: 'SLOTS_NOT_HELD' }],
       [first.address, '127.0.0.1:1', [1], { code: 'ECONNREFUSED' }],
       ['127.0.0.1:1', first.address, [1], { code: 'ECONNREFUSED' }],
-      [first.address, second.address, [16384], { name: 'RangeError' }],
-      [first.address, second.address, [[5, 3]], { name: 'RangeError' }],
-      ['nonsense', second.address, [1], { name: 'TypeError' }],
+      [first.address, second.address, [16384], { code: 'INVALID_ARGUMENT' }],
+      [first.address, second.address, [[5, 3]], { code: 'INVALID_ARGUMENT' }],
+      ['nonsense', second.address, [1], { code: 'INVALID_ARGUMENT' }],
     ];
     for (const [source, target, slots, expected] of cases) {
       await assert.rejects(migrateSlots(source, target, slots), expected, `${source} ${target} ${slots}`);
@@ -307,7 +296,7 @@ describe('migrateSlots()', { concurrency: true }, () => {
     assert.deepEqual(await snapshot(nodes), before);
   });
 
-  it('does not overwrite a value that is found on both sides of a slot found open', async () => {
+  it('overwrites no value that is on both ends of a slot found open', async () => {
     const nodes = await startMasters(bed, 2);
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const [same = '', different = ''] = keysOfSlot(50, 2);

@@ -12,6 +12,7 @@ import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode, type StartOptions } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
+  assertAllNamed,
   assertLayout,
   at,
   becomes,
@@ -19,9 +20,11 @@ import {
   keysOfSlot,
   openSlotsAt,
   quick,
+  slotsOpenAt,
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { codesOf } from '../helpers/errors.ts';
 import { type Forwarder, openForwarder } from '../helpers/forwarder.ts';
 
 let bed: Bed;
@@ -33,11 +36,11 @@ after(() => bed.close());
 const SLOTS = 40;
 const KEYS_PER_SLOT = 50;
 const method = 'migrate' as const;
-/** Nothing fails over while a node is frozen. */
+/** No node fails over while another is frozen. */
 const patient = { config: { 'cluster-node-timeout': '60000' } };
 
 /** Slots 0 to 39 of the first of two masters, with keys. */
-async function filled(options: StartOptions = quick): Promise<[ServerNode, ServerNode, string[]]> {
+async function filled(options?: StartOptions): Promise<[ServerNode, ServerNode, string[]]> {
   const nodes = await startMasters(bed, 2, 0, options);
   const [source, target] = [at(nodes, 0), at(nodes, 1)];
   const keys = Array.from({ length: SLOTS }, (_, slot) => keysOfSlot(slot, KEYS_PER_SLOT)).flat();
@@ -99,7 +102,23 @@ async function assertMoved(source: ServerNode, target: ServerNode): Promise<void
   assert.deepEqual(await keysIn(source), []);
 }
 
-/** A way to a node on which, once it is armed, something is done before the next write with this word in it goes through. */
+/** The move succeeds, with every key and its value on the target. */
+async function assertUnharmed(
+  { done }: Running,
+  source: ServerNode,
+  target: ServerNode,
+  keys: readonly string[],
+): Promise<void> {
+  const result = await done;
+  assert.ok(!(result instanceof Error), `${result}`);
+  assert.deepEqual(
+    await valuesAt(target, keys),
+    keys.map((key) => `value of ${key}`),
+  );
+  await assertMoved(source, target);
+}
+
+/** A forwarder to a node that, once armed, runs a hook before it passes on the next write that contains this word. */
 async function openGate(
   node: ServerNode,
   word: string,
@@ -119,14 +138,14 @@ async function openGate(
   };
 }
 
-describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
-  it('brings back no key that was deleted meanwhile without naming it', async () => {
+describe('A MIGRATE whose answer is lost', { concurrency: 2 }, () => {
+  it('names every deleted key that it brings back', async () => {
     const [source, target, keys] = await filled(patient);
     const move = begin(source, target, { limits: { keysPerSecond: 1000 }, migrateTimeout: 300 });
     await move.until('move-progress');
     await target.freeze();
     await move.until('retry');
-    // Part of them are on their way to the target, which will take them when it wakes.
+    // Some are on their way to the target, which will take them when it wakes.
     const deleted = await keysIn(source);
     assert.ok(deleted.length > 0);
     await tell(source, ...deleted.map((key) => ['DEL', key]));
@@ -145,13 +164,13 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
     await assertMoved(source, target);
   });
 
-  it('brings back no key, either, that is deleted between the look after it and the next MIGRATE', async () => {
+  it('names every key that is deleted between the look after it and the next MIGRATE', async () => {
     const [source, target, keys] = await filled(patient);
     const deleted: string[] = [];
-    // The MIGRATE that is sent again says REPLACE; another batch may go before it.
+    // The repeated MIGRATE contains REPLACE; another batch may come before it.
     const gate = await openGate(source, 'REPLACE', async (text) => {
       deleted.push(...keys.filter((key) => text.includes(`\r\n${key}\r\n`)).slice(0, 5));
-      // Whether the target has run what came before it was told to drop it is its luck.
+      // Whether the target runs the first MIGRATE before its connection is killed is a matter of luck.
       await tell(target, ...deleted.flatMap((key) => [['ASKING'], ['SET', key, `value of ${key}`]]));
       await tell(source, ...deleted.map((key) => ['DEL', key]));
     });
@@ -164,7 +183,7 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
       gate.arm();
       await target.thaw();
       const error = (await move.done) as ClusterError;
-      assert.equal(deleted.length, 5);
+      assert.ok(deleted.length > 0);
       const left = await keysIn(target);
       assert.deepEqual(
         [error.code, error.keys.toSorted()],
@@ -181,7 +200,7 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
     }
   });
 
-  it('brings no older value, when the target wakes up with what was sent to it before', async () => {
+  it('brings back no older value when the target wakes with what was sent to it before', async () => {
     const [source, target, keys] = await filled(patient);
     const move = begin(source, target, { limits: { keysPerSecond: 1000 }, migrateTimeout: 300 });
     await move.until('move-progress');
@@ -200,7 +219,62 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
     await assertMoved(source, target);
   });
 
-  it('because the source could not be reached loses nothing, and nothing of it runs later', async () => {
+  it('holds back the next batch until it is settled', async () => {
+    const [source, target, keys] = await filled(patient);
+    let [sent, asked] = [0, 0];
+    const gate = await openForwarder(source, (text) => {
+      if (text.includes('MYID')) asked += 1;
+      if (!text.includes('MIGRATE')) return undefined;
+      sent += 1;
+      // By now the time of a batch is known, and the next one waits behind each.
+      return sent === 5 ? target.freeze() : undefined;
+    });
+    try {
+      // Short enough for a single connection, however busy the machine.
+      const migrateTimeout = 99;
+      const move = begin(source, target, { migrateTimeout, addressMap: { [source.address]: gate.address } });
+      await eventually('the target is frozen', () => sent >= 5);
+      const [retries, looks] = [move.events.filter(({ type }) => type === 'retry').length, asked];
+      await move.until('retry', retries + 1);
+      await eventually('it has checked twice whether both answer', () => asked >= looks + 2);
+      assert.equal(sent, 5);
+      await target.thaw();
+      await assertUnharmed(move, source, target, keys);
+    } finally {
+      gate.close();
+    }
+  });
+
+  it('names the keys of every batch in flight when the move is given up', async () => {
+    const [source, target, keys] = await filled(patient);
+    const onTarget = async (): Promise<string[]> => (await keysIn(target)).toSorted();
+    const limits: MoveLimits = { keysPerSecond: 1000 };
+    const move = begin(source, target, { limits, migrateTimeout: 400, maxStall: Number.POSITIVE_INFINITY });
+    await move.until('move-progress');
+    await target.freeze();
+    const error = (await move.done) as ClusterError;
+    assert.equal(error.code, 'MIGRATE_FAILED', `${error}`);
+    await target.thaw();
+    // It takes what was sent to it before it was frozen, unless the connection has ended since.
+    let copies: string[] = [];
+    await eventually('the target has taken what it received', async () => {
+      const before = copies;
+      copies = await onTarget();
+      return copies.length === before.length;
+    });
+    const left = new Set(await keysIn(source));
+    const twice = copies.filter((key) => left.has(key));
+    assert.ok(twice.length > KEYS_PER_SLOT, `${twice.length} copies are of more than one batch`);
+    assert.deepEqual(
+      twice.filter((key) => !error.keys.includes(key)),
+      [],
+    );
+    await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
+    assert.deepEqual(await onTarget(), keys.toSorted());
+    assert.deepEqual(await openSlotsAt([source, target]), []);
+  });
+
+  it('loses nothing if the source was cut off, and runs no MIGRATE later', async () => {
     const [source, target, keys] = await filled({ ...patient, relay: true });
     const move = begin(source, target, {
       limits: { keysPerSecond: 1000 },
@@ -210,18 +284,12 @@ describe('a MIGRATE whose answer is lost', { concurrency: 2 }, () => {
     source.cutOff();
     await move.until('retry');
     source.reconnect();
-    const result = await move.done;
-    assert.ok(!(result instanceof Error), `${result}`);
-    assert.deepEqual(
-      await valuesAt(target, keys),
-      keys.map((key) => `value of ${key}`),
-    );
-    await assertMoved(source, target);
+    await assertUnharmed(move, source, target, keys);
   });
 });
 
-describe('keys that change while their slot is open', { concurrency: 2 }, () => {
-  it('and are deleted or expire stay gone, the others arrive', async () => {
+describe('Keys of an open slot', { concurrency: 2 }, () => {
+  it('stay gone if they are deleted or expire, and the others arrive', async () => {
     const [source, target, keys] = await filled();
     await tell(source, ...keys.filter((_, index) => index % 5 === 0).map((key) => ['PEXPIRE', key, '400']));
     const move = begin(source, target, { limits: { keysPerSecond: 2000 } });
@@ -248,9 +316,9 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     assert.deepEqual((await keysIn(target)).toSorted(), kept.toSorted());
   });
 
-  it('and had expired before, unseen by the server, do not keep their slot from closing', async () => {
+  it('do not keep it open if they had expired without the server noticing', async () => {
     const debug = bed.server.major >= 7 ? { 'enable-debug-command': 'local' } : {};
-    const [source, target, keys] = await filled({ config: { ...quick.config, ...debug } });
+    const [source, target, keys] = await filled({ config: debug });
     await tell(
       source,
       ['DEBUG', 'SET-ACTIVE-EXPIRE', '0'],
@@ -264,24 +332,17 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
     assert.equal(await ask(target, 'DBSIZE'), keys.filter((_, index) => index % 3 !== 0).length);
   });
 
-  it('stay where they are when the target has no memory left, and go when it has', async () => {
+  it('stay where they are while the target is out of memory, and move afterwards', async () => {
     const [source, target, keys] = await filled();
     const move = begin(source, target, { limits: { keysPerSecond: 1000 } });
     await move.until('move-progress');
     await ask(target, 'CONFIG', 'SET', 'maxmemory', '1');
     const error = (await move.done) as ClusterError;
-    assert.equal(error.code, 'MIGRATE_FAILED');
-    assert.match(error.message, /OOM/);
+    assert.deepEqual(codesOf(error), ['MIGRATE_FAILED', 'OOM']);
     const found = [...(await keysIn(source)), ...(await keysIn(target))];
     assert.deepEqual(found.toSorted(), keys.toSorted());
-    assert.ok(
-      error.openSlots.length <= 1,
-      `of all that were open, what has keys on both: ${error.openSlots}`,
-    );
-    assert.deepEqual(
-      error.openSlots,
-      (await openSlotsAt([source])).map((text) => Number(text.split(' ').at(-1))).toSorted((a, b) => a - b),
-    );
+    assert.ok(error.openSlots.length <= 1, `only a slot with keys on both ends is open: ${error.openSlots}`);
+    assert.deepEqual(error.openSlots, await slotsOpenAt([source]));
     await ask(target, 'CONFIG', 'SET', 'maxmemory', '0');
     await fixMigrating(source.address);
     assert.deepEqual(await openSlotsAt([source, target]), []);
@@ -291,21 +352,21 @@ describe('keys that change while their slot is open', { concurrency: 2 }, () => 
   });
 });
 
-describe('a source in whose place a replica has stepped', () => {
-  it('gives nothing away any more, when it is back: clients have written to the other meanwhile', async () => {
-    const nodes = await startMasters(bed, 3, 1);
+describe('A source whose replica took over', () => {
+  it('gives nothing away when it is back, because clients have written to the other', async () => {
+    const nodes = await startMasters(bed, 3, 1, quick);
     const [source, target, third, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await replicate(source.address, replica.address);
     const keys = Array.from({ length: SLOTS }, (_, slot) => keysOfSlot(slot, KEYS_PER_SLOT)).flat();
     await tell(source, ...keys.map((key) => ['SET', key, 'old']), ['WAIT', '1', '5000']);
     const move = begin(source, target, { limits: { keysPerSecond: 500 } });
-    await eventually('some slots are through', async () => (await keysIn(target)).length > 5 * KEYS_PER_SLOT);
+    await eventually('some slots have moved', async () => (await keysIn(target)).length > 5 * KEYS_PER_SLOT);
     await source.kill();
     await becomes(replica, 'master');
     const client = new ClusterClient(third);
     const written = keys.slice(0, 3 * KEYS_PER_SLOT);
     await Promise.all(written.map((key) => client.set(key, 'new')));
-    // For so long the former source has no key of its new master.
+    // This is how long the former source has no key of its new master.
     await tell(
       replica,
       ['CONFIG', 'SET', 'repl-diskless-sync', 'yes'],
@@ -320,14 +381,14 @@ describe('a source in whose place a replica has stepped', () => {
   });
 });
 
-describe('a move that is not allowed to begin', () => {
+describe('A move that is not allowed to begin', () => {
   for (const [command, where] of [
     ['multi', 'source'],
     ['client', 'source'],
     ['migrate', 'source'],
     ['restore-asking', 'target'],
   ] as const)
-    it(`leaves no slot open, and all keys where they are, where the ${where} refuses ${command}`, async () => {
+    it(`leaves no slot open and no key moved if the ${where} refuses ${command}`, async () => {
       const [source, target, keys] = await filled();
       const user = ['on', '>secret', '~*', '+@all'];
       for (const node of [source, target]) await tell(node, ['ACL', 'SETUSER', 'limited', ...user]);
@@ -335,8 +396,7 @@ describe('a move that is not allowed to begin', () => {
       const login = { username: 'limited', password: 'secret' };
       const moving = migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, ...login });
       await assert.rejects(moving, (error: ClusterError) => {
-        assert.equal(error.code, 'MIGRATE_FAILED');
-        assert.match(error.message, /NOPERM/);
+        assert.deepEqual([error.code, codesOf(error).at(-1)], ['MIGRATE_FAILED', 'NOPERM']);
         assert.deepEqual(error.openSlots, []);
         return true;
       });
@@ -348,8 +408,8 @@ describe('a move that is not allowed to begin', () => {
     });
 });
 
-describe('a move that ends with an error', () => {
-  it('keeps a slot open of which the target gets a first key at that moment', async () => {
+describe('A move that ends with an error', () => {
+  it('keeps a slot open if the target gets a first key of it at that moment', async () => {
     const [source, target, keys] = await filled();
     const slot = SLOTS - 1;
     const [late = ''] = keysOfSlot(slot, 1, 'late');
@@ -376,23 +436,45 @@ describe('a move that ends with an error', () => {
     await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
     assert.deepEqual((await keysIn(target)).toSorted(), [...keys, late].toSorted());
   });
+
+  it('names slots that were opened ahead on one end only, even if keys of the window before fail first', async () => {
+    const [source, target, keys] = await filled();
+    for (const node of [source, target])
+      await tell(node, ['ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '+@all']);
+    // Two windows of two seconds each. The target imports the second when the source refuses everything.
+    const gate = await openGate(source, `\r\n${SLOTS / 2}\r\n$9\r\nMIGRATING`, () =>
+      tell(source, ['ACL', 'SETUSER', 'limited', '-migrate', '-cluster']).then(() => {}),
+    );
+    gate.arm();
+    try {
+      const move = begin(source, target, {
+        ...{ username: 'limited', password: 'secret', limits: { keysPerSecond: 500 } },
+        addressMap: { [source.address]: gate.address },
+      });
+      const error = (await move.done) as ClusterError;
+      assert.deepEqual([error.code, codesOf(error).at(-1)], ['MIGRATE_FAILED', 'NOPERM']);
+      assert.ok((await openSlotsAt([target])).some((text) => text.endsWith(` importing ${SLOTS / 2}`)));
+      await assertAllNamed([source, target], error);
+    } finally {
+      gate.close();
+    }
+    await tell(source, ['ACL', 'SETUSER', 'limited', '+@all']);
+    await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true });
+    assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
+    assert.deepEqual(await openSlotsAt([source, target]), []);
+  });
 });
 
-describe('a target that waits for a replica in vain', { concurrency: true }, () => {
+describe('A target that waits for a replica in vain', { concurrency: true }, () => {
   const login = { username: 'limited', password: 'secret' };
 
-  // What is open has to be named, and the same command goes on there.
+  // Open slots must be named, and the same call must continue.
   async function assertNamedAndFinished(
     [source, target, replica]: readonly [ServerNode, ServerNode, ServerNode],
     keys: readonly string[],
     error: ClusterError,
   ): Promise<void> {
-    const open = (await openSlotsAt([source, target])).map((text) => Number(text.split(' ').at(-1)));
-    assert.deepEqual(
-      open.filter((slot) => !error.openSlots.includes(slot)),
-      [],
-      'what is open is named',
-    );
+    await assertAllNamed([source, target], error);
     await replica.thaw();
     await tell(target, ['ACL', 'SETUSER', 'limited', '+@all']);
     await migrateSlots(source.address, target.address, [[0, SLOTS - 1]], { method, resume: true, ...login });
@@ -400,7 +482,7 @@ describe('a target that waits for a replica in vain', { concurrency: true }, () 
     assert.deepEqual(await openSlotsAt([source, target]), []);
   }
 
-  it('is not asked for each slot how long it does, when a move ends with an error', async () => {
+  it('is not made to wait for every slot when a move ends with an error', async () => {
     const [source, target, replica, keys] = await withReplica();
     const move = begin(source, target, { ...login, limits: { keysPerSecond: 500 } });
     await move.until('move-progress');
@@ -409,13 +491,13 @@ describe('a target that waits for a replica in vain', { concurrency: true }, () 
     const refusedAt = performance.now();
     const error = (await move.done) as ClusterError;
     const elapsedMs = performance.now() - refusedAt;
-    // Two seconds for each of some forty slots are more than a minute, and for the few that may be closed, five times over, half of one.
-    assert.ok(elapsedMs < 25_000, `${elapsedMs} ms`);
+    // Two seconds for each of some forty slots are more than a minute.
+    assert.ok(elapsedMs < 45_000, `${elapsedMs} ms`);
     await assertNamedAndFinished([source, target, replica], keys, error);
   });
 
-  it('is not asked for each slot of a window, when that is to be closed and the next to be opened', async (test) => {
-    if (bed.server.kind === 'redis') return test.skip('no Redis waits for replicas');
+  it('is not made to wait for every slot of a window that is to be closed or opened', async (test) => {
+    if (bed.server.kind === 'redis') return test.skip('Redis does not wait for replicas');
     const [source, target, replica, keys] = await withReplica();
     const move = begin(source, target, { ...login, limits: { keysPerSecond: 250 } });
     await move.until('slots-closed');
@@ -423,14 +505,14 @@ describe('a target that waits for a replica in vain', { concurrency: true }, () 
     const frozenAt = performance.now();
     const error = (await move.done) as ClusterError | undefined;
     const elapsedMs = performance.now() - frozenAt;
-    assert.match(`${error}`, /NOREPLICAS/);
-    // Ten slots, five times over, are a minute and more.
-    assert.ok(elapsedMs < 40_000, `${elapsedMs} ms`);
+    assert.equal(codesOf(error).at(-1), 'NOREPLICAS');
+    // Ten slots, five times over, are more than a minute and a half.
+    assert.ok(elapsedMs < 55_000, `${elapsedMs} ms`);
     await assertNamedAndFinished([source, target, replica], keys, error as ClusterError);
   });
 });
 
-describe('a target that holds keys of a slot it does not own', () => {
+describe('A target with keys of a slot that it does not own', () => {
   it('is refused, and no slot stays open', async () => {
     const [source, target, keys] = await filled();
     const [strange = ''] = keysOfSlot(7, 1, 'strange');
@@ -443,10 +525,9 @@ describe('a target that holds keys of a slot it does not own', () => {
     );
     const error = (await begin(source, target, {}).done) as ClusterError;
     assert.equal(error.code, 'NODE_NOT_EMPTY');
-    assert.match(error.message, /slot 7 .*the target holds keys of it already/);
     assert.deepEqual(await openSlotsAt([source, target]), []);
     assert.deepEqual((await keysIn(source)).toSorted(), keys.toSorted());
-    // Other slots go.
+    // Other slots move.
     await migrateSlots(source.address, target.address, [[8, SLOTS - 1]], { method });
     assert.deepEqual(await openSlotsAt([source, target]), []);
     assert.equal((await keysIn(source)).length, 8 * KEYS_PER_SLOT);
@@ -458,41 +539,59 @@ describe('a target that holds keys of a slot it does not own', () => {
   });
 });
 
-describe('a move that has failed', () => {
+describe('A failed move', () => {
   const skip = process.platform !== 'linux' && 'needs loopback addresses of Linux';
-  it('does not wait long for a target that hears nothing any more to close what is empty', {
-    skip,
-  }, async () => {
-    const [source, target] = await filled({ ...quick, relay: true });
-    for (const node of [source, target]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+  it('opens nothing if the source does not reach the target, and says so soon', { skip }, async () => {
+    const [source, target] = await filled({ relay: true });
     source.cutOff([target]);
-    await ask(source, 'CLUSTER', 'BUMPEPOCH');
-    await ask(source, 'ACL', 'SETUSER', 'default', '-migrate');
     const started = performance.now();
     const slots = [[0, 2 * SLOTS - 1]] as const;
-    const options = { method, agreeTimeout: 60_000 };
     await assert.rejects(
-      migrateSlots(source.address, target.address, slots, options),
-      (error: ClusterError) => {
-        assert.match(error.message, /NOPERM/);
-        assert.deepEqual(
-          error.openSlots,
-          Array.from({ length: SLOTS }, (_, index) => SLOTS + index),
-        );
+      migrateSlots(source.address, target.address, slots, { method, agreeTimeout: 60_000 }),
+      ({ code, openSlots }: ClusterError) => {
+        // A Valkey waits for packets of the source first.
+        const isRight =
+          code === 'TARGET_NOT_PROVEN' || (bed.server.kind === 'valkey' && code === 'NOT_REACHED');
+        assert.ok(isRight, code);
+        assert.deepEqual(openSlots, []);
         return true;
       },
     );
-    assert.ok(performance.now() - started < 20_000, 'it did not wait for all to agree');
+    assert.ok(performance.now() - started < 25_000, 'it does not wait for all to agree');
+  });
+
+  it('does not wait long for a target that hears of no epoch, to close what is empty', { skip }, async () => {
+    const [source, target] = await filled({ relay: true });
+    // A window takes the keys of two slots, and those without keys behind them.
+    const limits: MoveLimits = { keysPerSecond: 2 * KEYS_PER_SLOT };
+    const slots = [[SLOTS - 2, 2 * SLOTS - 1]] as const;
+    let [started, cutting]: [number, Promise<unknown>] = [0, Promise.resolve()];
+    const moving = migrateSlots(source.address, target.address, slots, {
+      ...{ method, limits, agreeTimeout: 60_000 },
+      onEvent: ({ type }) => {
+        if (type !== 'move-progress' || started > 0) return;
+        started = performance.now();
+        source.cutOff([target]);
+        cutting = tell(source, ['CLUSTER', 'BUMPEPOCH'], ['ACL', 'SETUSER', 'default', '-migrate']);
+      },
+    });
+    await assert.rejects(moving, ({ message, openSlots }: ClusterError) => {
+      assert.match(message, /NOPERM/);
+      assert.ok(openSlots.includes(2 * SLOTS - 1), `those without keys are named: ${openSlots}`);
+      return true;
+    });
+    await cutting;
+    assert.ok(performance.now() - started < 25_000, 'it does not wait for all to agree');
   });
 });
 
-describe('a slot that the target owns when its turn comes', () => {
-  it('is done, and what was written to it there is kept', async () => {
+describe('A slot that the target owns by its turn', () => {
+  it('is done, and keeps what was written to it there', async () => {
     const [source, target, keys] = await filled();
     const limits: MoveLimits = { keysPerSecond: 100 };
     const move = begin(source, target, { limits });
     await move.until('move-progress');
-    // As a run that was killed would have: the look has seen nothing of it yet.
+    // As a killed run would leave it. The plan was made before.
     const slot = `${SLOTS - 1}`;
     const own = keys.slice(-KEYS_PER_SLOT);
     const [id, port = ''] = [await idOfNode(target), target.address.split(':').at(-1)];
@@ -510,8 +609,8 @@ describe('a slot that the target owns when its turn comes', () => {
   });
 });
 
-describe('limits', { concurrency: 2 }, () => {
-  it('hold the move to a rate, until they are lifted', async () => {
+describe('Limits', { concurrency: 2 }, () => {
+  it('keep the move to a rate until they are lifted', async () => {
     const [source, target, keys] = await filled();
     const limits: MoveLimits = { keysPerSecond: 200 };
     const started = performance.now();
@@ -519,7 +618,7 @@ describe('limits', { concurrency: 2 }, () => {
     await move.until('move-progress', 3);
     const last = move.events.findLast((event) => event.type === 'move-progress');
     assert.ok(last?.type === 'move-progress');
-    // A tenth of a second's keys may go at once, and a batch beside.
+    // The keys of a tenth of a second may move at once, and one more batch.
     assert.ok(last.keysDone <= (200 * (performance.now() - started)) / 1000 + 60, `${last.keysDone}`);
     limits.keysPerSecond = Number.POSITIVE_INFINITY;
     const result = await move.done;
@@ -528,12 +627,12 @@ describe('limits', { concurrency: 2 }, () => {
     await assertMoved(source, target);
   });
 
-  it('in bytes hold it to a rate as well', async () => {
+  it('in bytes keep it to a rate as well', async () => {
     const [source, target] = await filled();
     const started = performance.now();
     const result = await begin(source, target, { limits: { bytesPerSecond: 100_000 } }).done;
     assert.ok(!(result instanceof Error), `${result}`);
-    // Each key takes 64 bytes at the least, and a tenth of a second's bytes may go at once.
+    // Each key takes at least 64 bytes, and the bytes of a tenth of a second may move at once.
     const leastMs = ((SLOTS * KEYS_PER_SLOT * 64 - 10_000) / 100_000) * 1000;
     const elapsedMs = performance.now() - started;
     assert.ok(elapsedMs > 0.9 * leastMs, `${elapsedMs} ms, at least ${leastMs}`);
@@ -541,8 +640,8 @@ describe('limits', { concurrency: 2 }, () => {
   });
 });
 
-describe('a cluster with more to it', { concurrency: 2 }, () => {
-  it('than masters: slots move to a master that has a replica', async () => {
+describe('A cluster', { concurrency: 2 }, () => {
+  it('with replicas moves slots to a master that has one', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [source, target, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await replicate(target.address, replica.address);
@@ -556,13 +655,13 @@ describe('a cluster with more to it', { concurrency: 2 }, () => {
     await eventually('the replica has the keys', async () => (await ask(replica, 'DBSIZE')) === 20);
   });
 
-  it('than one database: keys of all of them move', async () => {
+  it('with several databases moves the keys of all of them', async () => {
     const { kind, major } = bed.server;
     if (kind !== 'valkey' || major < 9) {
       const [node] = await bed.start(1);
-      return assert.rejects(ask(at([node], 0) as ServerNode, 'SELECT', '3'), /not allowed in cluster mode/);
+      return assert.rejects(ask(at([node], 0) as ServerNode, 'SELECT', '3'), { name: 'ReplyError' });
     }
-    const config = { ...quick.config, 'cluster-databases': '16' };
+    const config = { 'cluster-databases': '16' };
     const [source, target, keys] = await filled({ config });
     const more = keysOfSlot(5, 300, 'more');
     await tell(source, ['SELECT', '3'], ...more.map((key) => ['SET', key, `3 ${key}`]));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
+  addNode,
   type ClusterEvent,
   check,
   fixMigrating,
@@ -22,28 +23,29 @@ before(async () => {
 });
 after(() => bed.close());
 
-/** The names of the tool's connections to a node. */
+/** The names of redis-trib's connections to a node. */
 async function namesAt(node: ServerNode): Promise<string[]> {
   const list = String(await ask(node, 'CLIENT', 'LIST', 'TYPE', 'normal'));
   return [...list.matchAll(/ name=(redis-trib\S*)/g)].map(([, name = '']) => name).sort();
 }
 
-/** A connection that says of itself that it changes the cluster. */
+/** A connection whose name says that it changes the cluster. */
 async function otherOperatorAt(node: ServerNode, id = '00000000'): Promise<Connection> {
   const connection = await connectTo(node);
   await connection.command(['CLIENT', 'SETNAME', `redis-trib:change:${id}`]);
   return connection;
 }
 
-const refused = (node: ServerNode) => (error: Error & { code?: string; address?: string; hint?: string }) => {
-  assert.equal(error.code, 'OTHER_OPERATOR', error.stack ?? '');
-  assert.equal(error.address, node.address);
-  assert.match(error.message, new RegExp(`: \\S+:\\d+ has been connected to ${node.address} for \\d+ s$`));
-  assert.match(error.hint ?? '', /^Nothing was changed\. Wait .*--force$/);
-  return true;
-};
+const refused = ({ address }: ServerNode) => ({
+  code: 'OTHER_OPERATOR',
+  address,
+  next: [
+    { do: 'wait', when: 'other-operator-done' },
+    { do: 'retry', options: { force: true }, when: 'no-other-operator' },
+  ],
+});
 
-describe('two operators at once', { concurrency: true }, () => {
+describe('Of two operators at once,', { concurrency: true }, () => {
   it('the second is refused on any master, with nothing changed', async () => {
     const nodes = await startMasters(bed, 3, 1);
     const [a, b, c, spare] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
@@ -56,7 +58,7 @@ describe('two operators at once', { concurrency: true }, () => {
       const own = (await namesAt(node)).filter((name) => name !== 'redis-trib:change:00000000');
       assert.deepEqual(own, [], 'no name is left behind');
     }
-    // To look is free
+    // Looking is allowed
     await migrateSlots(a.address, b.address, [0], { dryRun: true });
     await Promise.all([check(a.address), listNodes(a.address)]);
     other.destroy();
@@ -73,18 +75,21 @@ describe('two operators at once', { concurrency: true }, () => {
     const moving = migrateSlots(a.address, b.address, [0], {
       method: 'migrate',
       limits,
-      onEvent: ({ type }) => events.push(type),
+      onEvent: (event) => events.push(event.type === 'warning' ? `warning: ${event.message}` : event.type),
     }).finally(() => {
       isDone = true;
     });
-    await eventually('keys are on their way', async () => Number(await ask(b, 'DBSIZE')) > 0);
+    await eventually('keys are moving', async () => Number(await ask(b, 'DBSIZE')) > 0);
     await assert.rejects(migrateSlots(b.address, c.address, [6000]), { code: 'OTHER_OPERATOR' });
-    // It sees the open slot, and yet leaves it alone
+    // It sees the open slot, but leaves it alone
     await assert.rejects(fixMigrating(c.address), { code: 'OTHER_OPERATOR' });
     assert.equal(isDone, false);
     delete limits.keysPerSecond;
     assert.equal((await moving).keys, 3000);
-    assert.ok(!events.includes('retry') && !events.includes('warning'));
+    assert.deepEqual(
+      events.filter((event) => event === 'retry' || event.startsWith('warning')),
+      [],
+    );
     await assertLayout([
       [a, '1-5461'],
       [b, '0 5462-10922'],
@@ -92,7 +97,7 @@ describe('two operators at once', { concurrency: true }, () => {
     ]);
   });
 
-  it('a cluster that another starts is not started twice', async () => {
+  it('only one starts a cluster', async () => {
     const nodes = await bed.start(2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     const other = await otherOperatorAt(b);
@@ -101,7 +106,7 @@ describe('two operators at once', { concurrency: true }, () => {
     other.destroy();
   });
 
-  it('open slots are not finished under the hands of another', async () => {
+  it('neither finishes open slots while the other is active', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     await tell(b, ['CLUSTER', 'SETSLOT', '5', 'IMPORTING', String(await ask(a, 'CLUSTER', 'MYID'))]);
@@ -115,19 +120,16 @@ describe('two operators at once', { concurrency: true }, () => {
     await fixMigrating(a.address);
   });
 
-  it('force goes on, and warns', async () => {
+  it('the second proceeds with `force`, and warns', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     const other = await otherOperatorAt(b);
-    const warnings: string[] = [];
+    const warnings: unknown[] = [];
     await migrateSlots(a.address, b.address, [0], {
       force: true,
-      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.node),
     });
-    assert.match(
-      warnings.join('\n'),
-      /^Another operator is changing the cluster: .*; going on all the same$/,
-    );
+    assert.deepEqual(warnings, [b.address]);
     other.destroy();
     await assertLayout([
       [a, '1-8191'],
@@ -135,12 +137,13 @@ describe('two operators at once', { concurrency: true }, () => {
     ]);
   });
 
-  it('one whose connection lingers is waited for', async () => {
+  it('the second waits for a first whose connection lingers', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     for (const id of ['00000000', 'ffffffff']) {
       const other = await otherOperatorAt(b, id);
-      const timer = setTimeout(() => other.destroy(), 700);
+      // A busy machine is slow, but the wait is two seconds.
+      const timer = setTimeout(() => other.destroy(), 300);
       const slot = id === '00000000' ? 0 : 1;
       await migrateSlots(a.address, b.address, [slot]);
       clearTimeout(timer);
@@ -151,7 +154,35 @@ describe('two operators at once', { concurrency: true }, () => {
     ]);
   });
 
-  it('what was killed is repeated at once', async () => {
+  it('the second waits as long as it is told to, and plans after the first is done', async () => {
+    const nodes = await startMasters(bed, 3, 2);
+    const [a, , c, one, two] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3), at(nodes, 4)];
+    const waits: string[] = [];
+    const add = (node: ServerNode) =>
+      addNode(a.address, node.address, {
+        replicaOf: true,
+        wait: 60_000,
+        onEvent: (event) => event.type === 'waiting' && waits.push(event.what),
+      });
+    const other = await otherOperatorAt(c);
+    const adding = [add(one), add(two)];
+    await eventually('both wait', async () => waits.length >= 2);
+    assert.deepEqual(new Set(waits), new Set(['another operator to finish']));
+    other.destroy();
+    await Promise.all(adding);
+    const masters = await Promise.all([one, two].map(async (node) => (await listNodes(node.address)).myself));
+    const [first, second] = masters.map(({ masterId }) => masterId);
+    assert.notEqual(first, second, 'the second saw the replica that the first had added');
+    await assert.rejects(
+      async () => {
+        const again = await otherOperatorAt(c);
+        await migrateSlots(a.address, c.address, [0], { wait: 0 }).finally(() => again.destroy());
+      },
+      { code: 'OTHER_OPERATOR' },
+    );
+  });
+
+  it('the second can start at once after the first was killed', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     await tell(a, ...keysOfSlot(3, 500).map((key) => ['SET', key, 'value']));
@@ -167,7 +198,7 @@ describe('two operators at once', { concurrency: true }, () => {
     ]);
   });
 
-  it('of two that begin at the same moment one goes on, and the other never beside it', async () => {
+  it('only one proceeds if both begin at the same moment', async () => {
     const nodes = await startMasters(bed, 3);
     const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     for (let round = 0; round < 5; round++) {
@@ -177,7 +208,7 @@ describe('two operators at once', { concurrency: true }, () => {
         const onEvent = ({ type }: ClusterEvent) => {
           if (type !== 'plan' && type !== 'slots-closed') return;
           working.add(number);
-          assert.equal(working.size, 1, 'both are at work');
+          assert.equal(working.size, 1, 'only one is active');
         };
         try {
           await migrateSlots(source.address, target.address, [slot], { onEvent });
@@ -190,11 +221,11 @@ describe('two operators at once', { concurrency: true }, () => {
       };
       await Promise.all([run(1, a, c, round), run(2, b, c, 5500 + round)]);
       assert.deepEqual([...seen], ['done']);
-      await eventually('nobody is at work', async () => (await namesAt(c)).length === 0);
+      await eventually('no operator is active', async () => (await namesAt(c)).length === 0);
     }
   });
 
-  it('an open cluster is one operator, and takes its name back when it is done', async () => {
+  it('an open cluster is one, and drops its name when it is done', async () => {
     const nodes = await startMasters(bed, 3);
     const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await using cluster = await openCluster(a.address);
@@ -216,11 +247,11 @@ describe('two operators at once', { concurrency: true }, () => {
     assert.equal(names.size, 1);
     assert.match([...names][0] ?? '', /^redis-trib:change:[0-9a-f]{8}$/);
     for (const node of nodes) assert.deepEqual(await namesAt(node), ['redis-trib']);
-    // One that only stays open is in nobody's way
+    // A cluster that only stays open blocks nobody
     await migrateSlots(a.address, b.address, [2]);
   });
 
-  it('an ACL user who may not say or see it goes on with a warning', async () => {
+  it('one that may not use CLIENT proceeds with a warning', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     for (const node of nodes)
@@ -232,7 +263,5 @@ describe('two operators at once', { concurrency: true }, () => {
       onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
     });
     assert.equal(warnings.length, 2, warnings.join('\n'));
-    assert.match(warnings[0] ?? '', /^Cannot tell other operators of this one: \S+ answers: NOPERM /);
-    assert.match(warnings[1] ?? '', /^Cannot see whether another operator is at work: \S+ answers: NOPERM /);
   });
 });

@@ -38,17 +38,17 @@ after(async () => {
 });
 
 let files = 0;
-/** The name of a file that is not there yet. */
+/** The name of a file that does not exist yet. */
 const newFile = () => join(dir, `plan-${++files}.json`);
 
-/** Runs a command line that has to end so. */
+/** Runs a command line that must end with this code. */
 async function run(code: number, ...argv: string[]): Promise<Ran> {
   const ran = await runMain(argv);
   assert.equal(ran.code, code, `${argv[0]}: ${ran.stdout}${ran.stderr}`);
   return ran;
 }
 
-/** Makes a plan of a command, and changes nothing: its file and what is in it. */
+/** Saves the plan of a command, with nothing changed. Resolves to its file and what is in it. */
 async function planOf(...argv: string[]): Promise<{ file: string; plan: Plan }> {
   const file = newFile();
   const { stdout, stderr } = await run(0, ...argv, '--dry-run', '--plan', file);
@@ -73,11 +73,11 @@ async function fill(node: ServerNode, count = 1500): Promise<(from: ServerNode) 
   };
 }
 
-// Two masters that took slots at one time may have the same config epoch, until one of them takes another.
+// Two masters that took slots at once may have the same config epoch, until one of them takes another.
 async function epochsSettled(nodes: readonly ServerNode[]): Promise<void> {
   await eventually('each master has a config epoch of its own', async () => {
     const seen = await Promise.all(nodes.map(recordsOf));
-    // What nodes say of others may be old.
+    // What nodes say of others may be outdated.
     const own = new Map(
       seen.flatMap((records) =>
         records
@@ -94,166 +94,198 @@ async function epochsSettled(nodes: readonly ServerNode[]): Promise<void> {
   });
 }
 
-/** Rejects with this code, and says all of these; the nodes are as before. */
+/** Fails unless the attempt rejects with this code, and the nodes are as before. */
 async function assertRefused(
   nodes: readonly ServerNode[],
   attempt: () => Promise<unknown>,
   code: string,
-  ...words: RegExp[]
 ): Promise<void> {
   await epochsSettled(nodes);
   const was = await snapshot(nodes);
   await assert.rejects(attempt, (error: unknown) => {
     assert.ok(error instanceof ClusterError, String(error));
     assert.equal(error.code, code, error.message);
-    for (const word of words) assert.match(`${error.message} ${error.hint}`, word);
     return true;
   });
   assert.deepEqual(await snapshot(nodes), was, 'nothing was changed');
 }
 
-describe('plans', { concurrency: 3 }, () => {
-  it('of moves are saved, applied, verified and taken back, with all keys; stale ones are refused', async () => {
+/** Fails unless a cluster differs from a plan in this field of this node. */
+async function assertDiffers(
+  cluster: ServerNode,
+  plan: Plan,
+  node: ServerNode,
+  field: string,
+): Promise<void> {
+  const { state, differences } = await verifyPlan(cluster.address, plan);
+  assert.equal(state, 'differs');
+  const fields = differences.filter((one) => one.node === node.address).map((one) => one.field);
+  assert.ok(fields.includes(field as (typeof fields)[number]), JSON.stringify(differences));
+}
+
+// One after the other on one cluster: each leaves it as it was.
+describe('A plan of moves', () => {
+  let [first, second, third, fourth]: ServerNode[] = [];
+  let members: readonly ServerNode[];
+  let check: (from: ServerNode | undefined) => Promise<void>;
+  let file: string;
+  let plan: Plan;
+  const reshard = () => [
+    ...['reshard', addressOf(first), '--from', 'all', '--to', addressOf(third), '--slots', '600'],
+  ];
+  before(async () => {
     const nodes = await startMasters(bed, 3, 1);
-    const [first, second, third, fourth] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
-    const members = [first, second, third];
-    const check = await fill(first);
-    const asBefore = () =>
-      assertLayout([
-        [first, '0-5461'],
-        [second, '5462-10922'],
-        [third, '10923-16383'],
-      ]);
+    [first, second, third, fourth] = nodes;
+    members = nodes.slice(0, 3);
+    const checkKeys = await fill(at(nodes, 0));
+    check = (from) => checkKeys(from as ServerNode);
+    ({ file, plan } = await planOf(...reshard()));
+  });
 
-    const reshard = ['reshard', first.address, '--from', 'all', '--to', third.address, '--slots', '600'];
-    const { file, plan } = await planOf(...reshard);
-    await asBefore();
-    assert.match((await run(1, 'verify', file)).stdout, /^The plan of reshard is not begun$/m);
-    assert.match((await run(2, 'apply', file)).stderr, /there is no terminal: add --yes/);
-    assert.match((await run(2, ...reshard, '--yes', '--plan', file)).stderr, /the file is there already/);
-    await asBefore();
-
-    assert.match(
-      (await run(0, 'apply', file, '--yes')).stdout,
-      /^Carried out the plan of reshard: 600 slots /,
+  const addressOf = (node: ServerNode | undefined): string => node?.address ?? '';
+  const asBefore = () =>
+    assertLayout(
+      ['0-5461', '5462-10922', '10923-16383'].map((slots, index) => [at(members, index), slots] as const),
     );
+  const slotsMoved = async (...argv: string[]): Promise<number> =>
+    JSON.parse((await run(0, ...argv, '--yes', '--json')).stdout).slots;
+
+  it('changes nothing when it is saved, and needs approval', async () => {
+    await asBefore();
+    await run(1, 'verify', file);
+    assert.equal((await verifyPlan(addressOf(first), plan)).state, 'not-begun');
+    await run(2, 'apply', file);
+    await asBefore();
+  });
+
+  it('does not overwrite a file', async () => {
+    await run(2, ...reshard(), '--yes', '--plan', file);
+    await asBefore();
+  });
+
+  it('is applied once, with all keys, and then verified', async () => {
+    assert.equal(await slotsMoved('apply', file), 600);
     const planned = nodesAfter(plan).map(({ slots }) => formatRanges(slots));
     await assertLayout(members.map((node, index) => [node, planned[index] ?? '']));
-    assert.equal((await verifyPlan(first.address, plan)).state, 'done');
+    assert.equal((await verifyPlan(addressOf(first), plan)).state, 'done');
     await run(0, 'verify', file);
-    assert.match((await run(0, 'apply', file, '--yes')).stdout, /^Nothing is left to do of the plan/);
+    assert.equal(await slotsMoved('apply', file), 0);
     await check(second);
+  });
 
+  it('is undone once by rollback, whose own plan can be verified', async () => {
     const undone = newFile();
     await run(0, 'rollback', file, '--yes', '--plan', undone);
     await asBefore();
     await run(1, 'verify', file);
     await run(0, 'verify', undone);
     await check(third);
-    assert.match((await run(0, 'rollback', file, '--yes')).stdout, /^Nothing is to be taken back/);
+    assert.equal(await slotsMoved('rollback', file), 0);
+  });
 
-    // Carried out at once, the plan is there before anything is changed
+  it('is saved by a command that carries it out', async () => {
     const saved = newFile();
-    await run(0, 'rebalance', first.address, '--weight', `${second.address}=3`, '--yes', '--plan', saved);
+    const weight = `${addressOf(second)}=3`;
+    await run(0, 'rebalance', addressOf(first), '--weight', weight, '--yes', '--plan', saved);
     await run(0, 'verify', saved);
     await run(0, 'rollback', saved, '--yes');
     await asBefore();
     await check(first);
+  });
 
-    // Killed at some writes, then finished
+  it('is finished by apply after it was killed', async () => {
     for (const killAt of [12, 30]) {
-      const outcome = await runOperation('applyPlan', [first.address, plan, { method: 'migrate' }], killAt);
+      const args = [addressOf(first), plan, { method: 'migrate' }];
+      const outcome = await runOperation('applyPlan', args, killAt);
       if (!outcome.killed) break;
-      const { state } = await verifyPlan(second.address, plan);
+      const { state } = await verifyPlan(addressOf(second), plan);
       assert.notEqual(state, 'differs');
     }
     await run(0, 'apply', file, '--yes');
     assert.deepEqual(await openSlotsAt(members), []);
     await run(0, 'verify', file);
     await check(second);
+  });
+
+  it('is finished by rollback after that was killed', async () => {
     for (const killAt of [14, 40]) {
-      const outcome = await runOperation(
-        'rollbackPlan',
-        [first.address, plan, { method: 'migrate' }],
-        killAt,
-      );
+      const args = [addressOf(first), plan, { method: 'migrate' }];
+      const outcome = await runOperation('rollbackPlan', args, killAt);
       if (!outcome.killed) break;
     }
     await run(0, 'rollback', file, '--yes');
     await asBefore();
     await check(third);
+  });
 
-    // Another has moved slots meanwhile
-    await run(0, 'migrate-slots', first.address, second.address, '5000');
-    await assertRefused(
-      members,
-      () => applyPlan(second.address, plan),
-      'PLAN_STALE',
-      new RegExp(`slots 5000 belong to ${second.address}, where the plan has ${first.address}`),
-    );
-    assert.match((await run(1, 'verify', file)).stdout, /^What differs:\n {2}slots 5000 belong to /m);
-    await assertRefused(members, () => rollbackPlan(second.address, plan), 'PLAN_STALE', /slots 5000/);
-    await run(0, 'migrate-slots', second.address, first.address, '5000');
-    await tell(first, ['CLUSTER', 'SETSLOT', '5001', 'MIGRATING', await idOfNode(second)]);
-    await assertRefused(
-      members,
-      () => applyPlan(first.address, plan),
-      'PLAN_STALE',
-      /slots 5001 are open on/,
-    );
-    await tell(first, ['CLUSTER', 'SETSLOT', '5001', 'STABLE']);
+  it('is stale if another operator has moved its slots', async () => {
+    assert.ok(first && second);
+    const [one, two] = [first, second];
+    await run(0, 'migrate-slots', one.address, two.address, '5000');
+    await assertRefused(members, () => applyPlan(two.address, plan), 'PLAN_STALE');
+    await assertDiffers(two, plan, two, 'slots');
+    await run(1, 'verify', file);
+    await assertRefused(members, () => rollbackPlan(two.address, plan), 'PLAN_STALE');
+    await run(0, 'migrate-slots', two.address, one.address, '5000');
+  });
 
-    // A node joins, leaves, and cannot come back by the plan: it has another id
-    const joining = await planOf('join', first.address, fourth.address);
+  it('is stale if a slot is open that is not its own', async () => {
+    assert.ok(first && second);
+    const one = first;
+    await tell(one, ['CLUSTER', 'SETSLOT', '5001', 'MIGRATING', await idOfNode(second)]);
+    await assertRefused(members, () => applyPlan(one.address, plan), 'PLAN_STALE');
+    await assertDiffers(one, plan, one, 'open slots');
+    await tell(one, ['CLUSTER', 'SETSLOT', '5001', 'STABLE']);
+  });
+
+  it('is stale after a node has joined; the plan of the join is undone, but cannot be applied again', async () => {
+    assert.ok(first && fourth);
+    const [one, joiner] = [first, fourth];
+    const joining = await planOf('join', one.address, joiner.address);
     await run(0, 'apply', joining.file, '--yes');
     await run(0, 'verify', joining.file);
-    await settled(nodes);
-    await check(fourth);
-    await assertRefused(
-      nodes,
-      () => applyPlan(first.address, plan),
-      'PLAN_STALE',
-      /in the cluster, and not in the plan/,
-    );
-    for (const killAt of [45]) {
-      const outcome = await runOperation('rollbackPlan', [first.address, joining.plan], killAt);
-      if (!outcome.killed) break;
-    }
+    await settled([...members, joiner]);
+    await check(joiner);
+    await assertRefused([...members, joiner], () => applyPlan(one.address, plan), 'PLAN_STALE');
+    await assertDiffers(one, plan, joiner, 'membership');
+    await runOperation('rollbackPlan', [one.address, joining.plan], 45);
     await run(0, 'rollback', joining.file, '--yes');
-    await assertAlone(fourth);
+    await assertAlone(joiner);
     await asBefore();
-    await check(first);
-    assert.match((await run(0, 'rollback', joining.file, '--yes')).stdout, /^Nothing is to be taken back/);
-    await assertRefused(
-      members,
-      () => applyPlan(first.address, joining.plan),
-      'PLAN_STALE',
-      new RegExp(`${fourth.address} answers as node [0-9a-f]{40}, where the plan has node`),
-    );
+    await check(one);
+    assert.equal(await slotsMoved('rollback', joining.file), 0);
+    // The node has another id now.
+    await assertRefused(members, () => applyPlan(one.address, joining.plan), 'PLAN_STALE');
+    await assertDiffers(one, joining.plan, joiner, 'id');
+  });
 
-    // What was reset cannot be taken back
-    const leaving = await planOf('join-no-load', first.address, fourth.address);
-    await run(0, 'apply', leaving.file, '--yes');
+  it('of a node that quits is not reversible', async () => {
+    assert.ok(first && fourth);
+    const one = first;
+    const joining = await planOf('join-no-load', one.address, fourth.address);
+    await run(0, 'apply', joining.file, '--yes');
     const quit = newFile();
     await run(0, 'quit', fourth.address, '--plan', quit);
     await run(0, 'verify', quit);
-    await assertRefused(
-      members,
-      () => rollbackPlan(first.address, parsePlan(readFileSync(quit, 'utf8'))),
-      'NOT_REVERSIBLE',
-      /it has left the cluster/,
-    );
-
-    await third.kill();
-    await assertRefused(
-      [first, second],
-      () => applyPlan(first.address, plan, { agreeTimeout: 1000 }),
-      'PLAN_STALE',
-      new RegExp(`${third.address} gives no answer`),
-    );
+    const quitting = parsePlan(readFileSync(quit, 'utf8'));
+    await assertRefused(members, () => rollbackPlan(one.address, quitting), 'NOT_REVERSIBLE');
   });
 
-  it('of a new cluster are applied and taken back, but not where keys would be lost', async () => {
+  it('is stale if one of its nodes does not answer', async () => {
+    assert.ok(first && third);
+    const one = first;
+    await third.kill();
+    await assertRefused(
+      members.slice(0, 2),
+      () => applyPlan(one.address, plan, { agreeTimeout: 1000 }),
+      'PLAN_STALE',
+    );
+    await assertDiffers(one, plan, third, 'answer');
+  });
+});
+
+describe('Plans', { concurrency: 2 }, () => {
+  it('of a new cluster are applied and undone, but not if keys would be lost', async () => {
     const nodes = await bed.start(4, quick);
     const [first] = nodes;
     assert.ok(first);
@@ -275,18 +307,13 @@ describe('plans', { concurrency: 3 }, () => {
     await run(0, 'failover', replica.replica.address, '--plan', swapped);
     await run(0, 'verify', swapped);
     await run(1, 'verify', file);
-    // Who has become a replica has to copy its master first
+    // A new replica has to copy its master first
     await assertSoon(async () => void (await run(0, 'rollback', swapped, '--yes')));
     await assertSoon(async () => void (await run(0, 'verify', file)));
 
     const [key = ''] = keysOfSlot(5, 1);
     await tell(first, ['SET', key, 'value']);
-    await assertRefused(
-      nodes,
-      () => rollbackPlan(first.address, plan),
-      'NODE_NOT_EMPTY',
-      /still contains keys \(1\)/,
-    );
+    await assertRefused(nodes, () => rollbackPlan(first.address, plan), 'NODE_NOT_EMPTY');
     assert.equal(await ask(first, 'GET', key), 'value');
     await tell(first, ['DEL', key]);
     await run(0, 'rollback', file, '--yes');
@@ -298,13 +325,8 @@ describe('plans', { concurrency: 3 }, () => {
     const [one, two] = await Promise.all([startMasters(bed, 2), startMasters(bed, 2)]);
     const [first, second, other] = [at(one, 0), at(one, 1), at(two, 0)];
     const { plan } = await planOf('migrate-slots', first.address, second.address, '0-9');
-    await assertRefused(
-      [...one, ...two],
-      () => applyPlan(other.address, plan),
-      'NOT_SAME_CLUSTER',
-      new RegExp(`${other.address} knows none of its 2 nodes`),
-    );
-    // The same servers, in another cluster since
+    await assertRefused([...one, ...two], () => applyPlan(other.address, plan), 'NOT_SAME_CLUSTER');
+    // The same servers, now in another cluster
     await tell(first, ['CLUSTER', 'RESET', 'HARD']);
     await tell(second, ['CLUSTER', 'RESET', 'HARD']);
     await run(0, 'start-multi', first.address, second.address);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { joinCluster, migrateSlots, startCluster } from '../../lib/index.ts';
-import { ask, eventually } from '../bed/client.ts';
+import { type ClusterEvent, joinCluster, migrateSlots, startCluster } from '../../lib/index.ts';
+import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { findFetched, type ServerName } from '../bed/servers.ts';
 import {
@@ -16,6 +16,7 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 
 let bed: Bed;
 before(async () => {
@@ -29,17 +30,17 @@ async function usedBy(node: ServerNode): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(String(await ask(node, 'INFO', 'memory')))?.[1]);
 }
 
-/** Collects warnings. */
+/** Collects the nodes that warnings are about. */
 function listener() {
-  const warnings: string[] = [];
-  const onEvent = (event: { type: string; message?: string }) => {
-    if (event.type === 'warning') warnings.push(event.message ?? '');
+  const warnings: (string | undefined)[] = [];
+  const onEvent = (event: ClusterEvent) => {
+    if (event.type === 'warning') warnings.push(event.node);
   };
   return { warnings, onEvent };
 }
 
 describe('preflight()', { concurrency: true }, () => {
-  it('refuses to move more than fits, with nothing changed; force goes on', async () => {
+  it('refuses to move more than fits, with nothing changed, unless forced', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     await tell(a, ...keysOfSlot(7, 3000).map((key) => ['SET', key, 'x'.repeat(2000)]));
@@ -48,34 +49,33 @@ describe('preflight()', { concurrency: true }, () => {
     await tell(b, ['CONFIG', 'SET', 'maxmemory', `${maxmemory}`]);
     const earlier = await snapshot(nodes);
     const move = (options: object) => migrateSlots(a.address, b.address, [7], options);
-    await assert.rejects(move({}), (error: Error & { code?: string; address?: string; hint?: string }) => {
-      assert.deepEqual([error.code, error.address], ['NO_MEMORY', b.address], error.stack ?? '');
-      assert.match(
-        error.message,
-        /^Not enough memory on \S+: \d+\.\d MB are to come to \d+\.\d MB in use, maxmemory is \d+\.\d MB, and it would refuse keys$/,
-      );
-      assert.match(error.hint ?? '', /--force$/);
-      return true;
-    });
+    const refusal = { code: 'NO_MEMORY', address: b.address };
+    const { next } = await refusalOf(move({}));
+    await follow(adviceFor(next, 'configure'), { nodes, values: { maxmemory: '0' } });
+    const enough = listener();
+    await move({ dryRun: true, onEvent: enough.onEvent });
+    assert.deepEqual(enough.warnings, []);
+    await tell(b, ['CONFIG', 'SET', 'maxmemory', `${maxmemory}`]);
+    await assert.rejects(move({}), refusal);
     await tell(b, ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru']);
-    await assert.rejects(move({}), /and keys would be evicted there \(maxmemory-policy allkeys-lru\)$/);
+    await assert.rejects(move({}), refusal);
     const dry = listener();
     assert.equal((await move({ dryRun: true, onEvent: dry.onEvent })).applied, false);
-    assert.match(dry.warnings.join('\n'), /^Not enough memory on \S+: .*$/);
+    assert.deepEqual(dry.warnings, [b.address]);
     assert.deepEqual([await snapshot(nodes), await openSlotsAt(nodes)], [earlier, []]);
 
-    // What fits may go
+    // What fits may move
     await migrateSlots(a.address, b.address, [8]);
     const forced = listener();
     await move({ force: true, onEvent: forced.onEvent });
-    assert.match(forced.warnings[0] ?? '', /^Not enough memory on \S+: .*$/);
+    assert.equal(forced.warnings[0], b.address);
     await assertLayout([
       [a, '0-6 9-8191'],
       [b, '7-8 8192-16383'],
     ]);
   });
 
-  it('counts what comes to a new node from all others together', async () => {
+  it('adds up what a new node gets from all others', async () => {
     const nodes = await startMasters(bed, 2, 1);
     const [a, b, spare] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await tell(a, ...keysOfSlot(0, 1000).map((key) => ['SET', key, 'x'.repeat(2000)]));
@@ -87,7 +87,7 @@ describe('preflight()', { concurrency: true }, () => {
     await joinCluster(a.address, spare.address);
   });
 
-  it('refuses while the servers move other slots; a move of the same ones is no obstacle', async (test) => {
+  it('refuses while the servers move other slots, but not while they move the same ones', async (test) => {
     const { kind, major, minor } = bed.server;
     const isValkey = kind === 'valkey';
     if (isValkey ? major < 9 : major * 10 + minor < 84) return test.skip('no atomic slot migration');
@@ -100,18 +100,13 @@ describe('preflight()', { concurrency: true }, () => {
       await tell(a, ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', '7', '8', 'NODE', await idOfNode(b)]);
     else await tell(b, ['CLUSTER', 'MIGRATION', 'IMPORT', '7', '8']);
     const earlier = await snapshot(nodes);
-    const refused = (error: Error & { code?: string }) => {
-      assert.equal(error.code, 'OTHER_OPERATOR', error.stack ?? '');
-      const words = `: slots 7-8 are on their way from ${a.address} to ${b.address} (`;
-      assert.ok(error.message.includes(words), error.message);
-      return true;
-    };
+    const refused = { code: 'OTHER_OPERATOR' };
     await assert.rejects(migrateSlots(c.address, d.address, [9000]), refused);
     await assert.rejects(migrateSlots(a.address, c.address, [[0, 9]]), refused);
     await assert.rejects(migrateSlots(a.address, b.address, [7]), refused);
     const dry = listener();
     await migrateSlots(c.address, d.address, [9000], { dryRun: true, onEvent: dry.onEvent });
-    assert.match(dry.warnings.join('\n'), /^Another operator is at work: slots 7-8 .*$/);
+    assert.equal(dry.warnings.length, 1);
     const same = listener();
     await migrateSlots(a.address, b.address, [[5, 9]], { dryRun: true, onEvent: same.onEvent });
     assert.deepEqual(same.warnings, []);
@@ -122,11 +117,11 @@ describe('preflight()', { concurrency: true }, () => {
       method: 'migrate',
       onEvent: forced.onEvent,
     });
-    assert.match(forced.warnings[0] ?? '', /^Another operator is at work: slots 7-8 .*$/);
+    assert.ok(forced.warnings.length > 0);
   });
 });
 
-describe('preflight() between servers of two versions', { concurrency: true }, () => {
+describe('preflight() between two versions', { concurrency: true }, () => {
   const pairs: [ServerName, ServerName, refused: boolean][] = [
     ['redis-8.0', 'redis-7.0', true],
     ['redis-7.0', 'redis-6.0', true],
@@ -135,7 +130,7 @@ describe('preflight() between servers of two versions', { concurrency: true }, (
     ['valkey-8.1', 'valkey-9.1', false],
   ];
   for (const [from, to, isRefused] of pairs) {
-    it(`${isRefused ? 'refuses' : 'lets'} keys of ${from} go to ${to}`, async (test) => {
+    it(`${isRefused ? 'refuses' : 'allows'} keys of ${from} on ${to}`, async (test) => {
       const programs = await Promise.all([findFetched(from), findFetched(to)]);
       if (programs.some((program) => program === undefined)) return test.skip('servers are not fetched');
       await using sourceBed = await openBed({ server: from, backend: 'unpacked' });
@@ -143,15 +138,10 @@ describe('preflight() between servers of two versions', { concurrency: true }, (
       const [[source], [target]] = await Promise.all([sourceBed.start(1, quick), targetBed.start(1, quick)]);
       assert.ok(source && target);
       await startCluster(source.address);
-      await eventually('it serves', async () => (await ask(source, 'SET', 'foo', 'bar')) === 'OK');
-      await tell(source, ...keysOfSlot(0, 10).map((key) => ['SET', key, 'value']));
+      await tell(source, ['SET', 'foo', 'bar'], ...keysOfSlot(0, 10).map((key) => ['SET', key, 'value']));
       const joining = joinCluster(source.address, target.address);
       if (isRefused) {
-        await assert.rejects(joining, (error: Error & { code?: string }) => {
-          assert.equal(error.code, 'TARGET_TOO_OLD', error.stack ?? '');
-          assert.match(error.message, /: (Redis|Valkey) \S+ cannot read what (Redis|Valkey) \S+ writes$/);
-          return true;
-        });
+        await assert.rejects(joining, { code: 'TARGET_TOO_OLD' });
         await assertAlone(target);
       } else {
         await joining;

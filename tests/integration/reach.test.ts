@@ -2,14 +2,21 @@ import assert from 'node:assert/strict';
 import diagnostics from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { check, findSeed, joinCluster, migrateSlots, startClusterOnMulti } from '../../lib/index.ts';
+import {
+  type ConnectionError,
+  check,
+  findSeed,
+  joinCluster,
+  migrateSlots,
+  startClusterOnMulti,
+} from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { takePorts } from '../bed/ports.ts';
 import { at, quick, seenBy, startMasters } from '../helpers/clusters.ts';
 import { type Forwarder, openForwarder } from '../helpers/forwarder.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
-/** Ports that this process connected to while `work` ran, but for the forwarders' own. */
+/** Ports that this process connected to while `work` ran. */
 async function portsReached(work: () => Promise<unknown>): Promise<Set<number>> {
   const ports = new Set<number>();
   const note = (message: unknown): void => {
@@ -25,7 +32,7 @@ async function portsReached(work: () => Promise<unknown>): Promise<Set<number>> 
   return ports;
 }
 
-describe('an address map', () => {
+describe('An address map', () => {
   let bed: Bed;
   let nodes: ServerNode[];
   let outside: Forwarder[];
@@ -39,7 +46,7 @@ describe('an address map', () => {
     await bed.close();
   });
 
-  test('leads every connection outside, while nodes talk to each other by the addresses that they announce', async () => {
+  test('maps every connection, while nodes use the announced addresses among themselves', async () => {
     const addressMap = Object.fromEntries(
       nodes.map(({ address }, index) => [address, at(outside, index).address]),
     );
@@ -57,7 +64,7 @@ describe('an address map', () => {
     assert.deepEqual(Object.keys(seen).sort(), nodes.map(({ address }) => address).sort());
   });
 
-  test('is given by --map, and takes the outside address for the node', async () => {
+  test('is given by --map, and also maps an outside address back to its node', async () => {
     const maps = nodes.flatMap(({ address }, index) => ['--map', `${address}=${at(outside, index).address}`]);
     const { code, stdout, stderr } = await runMain(['check', at(outside, 1).address, ...maps, '--json']);
     assert.equal(stderr, '');
@@ -66,7 +73,7 @@ describe('an address map', () => {
     for (const { address } of outside) assert.equal(stdout.includes(address), false, `${address} is shown`);
   });
 
-  test('leaves errors the name of the node, and says where it was looked for', async () => {
+  test('keeps the announced address in errors, with the mapped one in the message', async () => {
     const [first, second] = [at(nodes, 0), at(nodes, 1)];
     const [port = 0] = await takePorts(1, '127.0.0.1');
     const addressMap = {
@@ -75,12 +82,14 @@ describe('an address map', () => {
     };
     const { findings } = await check(first.address, { addressMap });
     const found = findings.find(({ kind }) => kind === 'node-unreachable');
-    const where = `${second.address} at 127\\.0\\.0\\.1:${port}: .*ECONNREFUSED`;
-    assert.match(found?.message ?? '', new RegExp(where));
-    await assert.rejects(check(second.address, { addressMap }), {
-      address: second.address,
-      message: new RegExp(`^Cannot connect to ${where}`),
-    });
+    assert.deepEqual(found?.nodes, [second.address]);
+    assert.ok(found?.message.includes(`127.0.0.1:${port}`), found?.message);
+    const error = await check(second.address, { addressMap }).then(
+      () => assert.fail('nothing listens there'),
+      (reason: ConnectionError) => reason,
+    );
+    assert.deepEqual([error.code, error.address], ['ECONNREFUSED', second.address]);
+    assert.ok(error.message.includes(`127.0.0.1:${port}`), error.message);
   });
 
   test('may be a map of hosts', async () => {
@@ -90,16 +99,15 @@ describe('an address map', () => {
     assert.deepEqual(ports, new Set(nodes.map(({ port }) => port)));
   });
 
-  test('refuses an entry that is no address', async () => {
+  test('refuses an entry that is not an address', async () => {
     for (const map of ['a', '=b:1', 'a:1=', 'a:1=b:99999', 'a:1=b:2=c:3']) {
-      const { code, stderr } = await runMain(['check', 'a:1', '--map', map]);
+      const { code } = await runMain(['check', 'a:1', '--map', map]);
       assert.equal(code, 2, map);
-      assert.match(stderr, /Not an entry for --map/);
     }
   });
 });
 
-describe('several nodes of one cluster', () => {
+describe('Several nodes of one cluster', () => {
   let bed: Bed;
   let nodes: ServerNode[];
   before(async () => {
@@ -108,23 +116,23 @@ describe('several nodes of one cluster', () => {
   });
   after(() => bed.close());
 
-  test('the first that answers is used, and those before it are warned about', async () => {
+  test('are tried until one answers, with a warning for each that does not', async () => {
     const seeds = `127.0.0.1:1,${at(nodes, 1).address},${at(nodes, 0).address}`;
     const { code, stderr } = await runMain(['check', seeds]);
     assert.equal(code, 0);
-    assert.match(stderr, /^Warning: 127\.0\.0\.1:1 gives no answer: .*ECONNREFUSED.*\n$/);
+    assert.match(stderr, /^Warning: 127\.0\.0\.1:1 .*\n$/);
     assert.equal(await findSeed(['127.0.0.1:1', at(nodes, 1).address]), at(nodes, 1).address);
   });
 
-  test('each is named where none answers', async () => {
-    const { code, stderr } = await runMain(['check', '127.0.0.1:1,127.0.0.1:2']);
-    assert.equal(code, 1);
-    assert.match(stderr, /None of 2 nodes answers: 127\.0\.0\.1:1 .*; 127\.0\.0\.1:2 /);
+  test('are all named if none answers', async () => {
+    const { code, stdout } = await runMain(['check', '127.0.0.1:1,127.0.0.1:2', '--json']);
+    const { error } = JSON.parse(stdout);
+    assert.deepEqual([code, error.code], [1, 'NODE_UNREACHABLE']);
+    for (const seed of ['127.0.0.1:1', '127.0.0.1:2']) assert.ok(error.message.includes(seed), error.message);
   });
 
-  test('stand for a cluster only, not for a node', async () => {
-    const { code, stderr } = await runMain(['quit', `${at(nodes, 0).address},${at(nodes, 1).address}`]);
+  test('may stand for a cluster, but not for a node', async () => {
+    const { code } = await runMain(['quit', `${at(nodes, 0).address},${at(nodes, 1).address}`]);
     assert.equal(code, 2);
-    assert.match(stderr, /Not an address/);
   });
 });

@@ -1,8 +1,8 @@
-// A sample of `npm run test:interruptions -- --event NOPERM …`: a node refuses one of the commands that it is sent.
+// A sample of `npm run test:interruptions -- --event NOPERM …`: a node refuses one of the commands sent to it.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { randomFrom } from '../faults/random.ts';
-import { chooseSeed } from '../helpers/seed.ts';
+import { testSeed } from '../helpers/seed.ts';
 import { cases } from '../interruptions/cases.ts';
 import { type Event, events } from '../interruptions/events.ts';
 import { drawCommand } from '../interruptions/replies.ts';
@@ -11,9 +11,9 @@ import { tryOnce } from '../interruptions/trial.ts';
 
 const STAGES = 2;
 const SAMPLE = 4;
-const seed = chooseSeed();
+const seed = testSeed();
 
-// What is tried again for long is for the full run.
+// Refusals that are retried for long are for the full run.
 const isQuick = ({ refusing }: Event): boolean =>
   refusing !== undefined &&
   (!refusing.isAlways || ['NOAUTH', 'NOPERM', 'MISCONF', 'OOM'].includes(refusing.refusal));
@@ -24,7 +24,7 @@ before(async () => {
 });
 after(() => Promise.all(stages.map(({ bed }) => bed.close())));
 
-describe('a command of which one is refused', { concurrency: STAGES }, () => {
+describe('A refused command', { concurrency: STAGES }, () => {
   const random = randomFrom(seed);
   const left = [...cases];
   for (let count = 0; count < SAMPLE; count++) {
@@ -33,9 +33,9 @@ describe('a command of which one is refused', { concurrency: STAGES }, () => {
     const from = random.chance(0.5) ? 'start' : 'changes';
     if (!one) break;
     const at = drawCommand(random, one.writes);
-    it(`ends in time and in words, and is done when ${one.name} is said again`, async (context) => {
+    it(`ends in time with an error, and ${one.name} succeeds when it is run again`, async (context) => {
       const stage = stages.pop();
-      assert.ok(stage, 'there is a stage for each test that runs');
+      assert.ok(stage, 'there is a stage for each running test');
       const options = { event, at, half: false, from, seed } as const;
       const trial = await tryOnce(stage, one, options).finally(() => stages.push(stage));
       const said = trial.runs.map(({ end, error, args }) => `${args.at(-1)}: ${end} ${error?.message ?? ''}`);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { joinNoLoad, replicate, startCluster } from '../../lib/index.ts';
+import { check, joinNoLoad, replicate, startCluster } from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
+import { addressesOf } from '../helpers/cli-runs.ts';
 import { assertAlone, assertLayout, at, snapshot, startMasters, tell } from '../helpers/clusters.ts';
+import { follow } from '../helpers/follow.ts';
+import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
 before(async () => {
@@ -25,13 +28,66 @@ describe('replicate()', { concurrency: true }, () => {
     ]);
     assert.match(String(await ask(replica, 'INFO', 'replication')), /^master_link_status:up/m);
     assert.equal(await ask(replica, 'DBSIZE'), 1000);
-    await assert.rejects(replicate(second.address, replica.address), {
-      code: 'ALREADY_IN_CLUSTER',
-      address: replica.address,
-    });
+    assert.deepEqual((await replicate(second.address, replica.address)).plan.steps, []);
   });
 
-  it('takes the master of a replica that is named, and a member that is an empty master', async () => {
+  it('is done the second time, as add_node is', async () => {
+    const nodes = await startMasters(bed, 2, 2);
+    const [first, second, replica, empty] = addressesOf(nodes) as [string, string, string, string];
+    const asReplica = ['--replica', '--of', second];
+    for (const [words, says] of [
+      [['replicate', second, replica], /^\S+ is a replica of /],
+      [['replicate', second, replica], /is already a replica of /],
+      [['add_node', replica, first, ...asReplica], /is already a replica of /],
+      [['add_node', empty, first], /^Added /],
+      [['add_node', empty, first], /is already a master without slots/],
+    ] as const) {
+      const { code, stdout, stderr } = await runMain(words);
+      assert.deepEqual([code, stderr], [0, ''], `${words.join(' ')}: ${stdout}`);
+      assert.match(stdout, says);
+    }
+    for (const words of [
+      ['add_node', replica, second, '--replica', '--of', first],
+      ['add_node', second, first],
+      ['--cluster', 'add-node', empty, first],
+      ['--cluster', 'add-node', replica, first, '--cluster-slave'],
+    ])
+      assert.equal((await runMain(words)).code, 1, words.join(' '));
+  });
+
+  it('keeps a replica that leaves another master from being elected with the keys of that, until it has copied', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, second, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(first.address, replica.address);
+    const setting = async (name: string) => ((await ask(replica, 'CONFIG', 'GET', name)) as string[])[1];
+    const barred = async () => [
+      await setting('cluster-replica-no-failover'),
+      await setting('replica-priority'),
+    ];
+    const before = await barred();
+    // The copy begins after this many seconds.
+    await ask(second, 'CONFIG', 'SET', 'repl-diskless-sync', 'yes');
+    await ask(second, 'CONFIG', 'SET', 'repl-diskless-sync-delay', '3');
+    const during: unknown[] = [];
+    const moving = replicate(second.address, replica.address, {
+      onEvent: (event) => event.type === 'replica-set' && during.push(barred()),
+    });
+    await moving;
+    assert.equal(((await during[0]) as string[])[0], 'yes');
+    assert.deepEqual(await barred(), before);
+
+    // What a run leaves that is killed before that.
+    const [, mark] = (await during[0]) as string[];
+    await ask(replica, 'CONFIG', 'SET', 'replica-priority', mark ?? '');
+    await ask(replica, 'CONFIG', 'SET', 'cluster-replica-no-failover', 'yes');
+    const { findings } = await check(first.address);
+    const found = findings.find(({ kind }) => kind === 'replica-barred');
+    assert.deepEqual(found?.next, [{ do: 'replicate', node: second.address, target: replica.address }]);
+    for (const next of found.next) await follow(next, { nodes });
+    assert.deepEqual(await barred(), before);
+  });
+
+  it('takes a replica for its master, and accepts a member that is an empty master', async () => {
     const nodes = await startMasters(bed, 1, 2);
     const [master, one, other] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await replicate(master.address, one.address);
@@ -44,7 +100,7 @@ describe('replicate()', { concurrency: true }, () => {
     ]);
   });
 
-  it('changes nothing in a dry run, nor where it refuses', async () => {
+  it('changes nothing in a dry run, or if it refuses', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, fresh, alone] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     const standalone = at(await bed.start(1, { cluster: false }), 0);

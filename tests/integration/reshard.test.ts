@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { joinNoLoad, replicate, reshard } from '../../lib/index.ts';
-import { ask, eventually } from '../bed/client.ts';
+import { type ClusterEvent, joinNoLoad, replicate, reshard } from '../../lib/index.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertLayout,
   at,
+  declaredFailed,
   idOfNode,
   openSlotsAt,
+  quick,
   snapshot,
   startMasters,
-  tell,
 } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
@@ -22,7 +22,7 @@ before(async () => {
 after(() => bed.close());
 
 describe('reshard()', { concurrency: true }, () => {
-  it('moves a number of slots from all others, keys and all, and named slots from whoever has them', async () => {
+  it('moves a number of slots from all others, with their keys, and given slots from their owners', async () => {
     const nodes = await startMasters(bed, 3);
     const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const client = new ClusterClient(a);
@@ -38,7 +38,7 @@ describe('reshard()', { concurrency: true }, () => {
     const ranges = { from: [a.address, await idOfNode(b)], to: c.address, slots: [[0, 99], 6000] as const };
     const second = await reshard(b.address, ranges);
     assert.equal(second.slots, 50);
-    assert.equal((await reshard(b.address, ranges)).plan.steps.length, 0, 'all of it is there already');
+    assert.equal((await reshard(b.address, ranges)).plan.steps.length, 0, 'all of them are there already');
     await assertLayout([
       [a, '100-5461'],
       [b, '5511-5999 6001-10922'],
@@ -48,7 +48,7 @@ describe('reshard()', { concurrency: true }, () => {
     await client.close();
   });
 
-  it('refuses by name what is unknown, ambiguous, a replica or the target, and changes nothing', async () => {
+  it('refuses nodes that are unknown, ambiguous, replicas or the target, and changes nothing', async () => {
     const nodes = await startMasters(bed, 3, 2);
     const [a, b, c, replica, stranger] = nodes as [
       (typeof nodes)[number],
@@ -62,13 +62,10 @@ describe('reshard()', { concurrency: true }, () => {
     const base = { from: 'all' as const, to: c.address, slots: 10 };
     const refused = (options: object, expected: object) =>
       assert.rejects(reshard(a.address, { ...base, ...options }), expected);
-    await refused({ to: 'feedbeeffeedbeef' }, { code: 'NOT_SAME_CLUSTER', message: /"feedbeeffeedbeef"/ });
+    await refused({ to: 'feedbeeffeedbeef' }, { code: 'NOT_SAME_CLUSTER' });
     await refused({ to: stranger.address }, { code: 'NOT_SAME_CLUSTER' });
     await refused({ to: '' }, { code: 'NOT_SAME_CLUSTER' });
-    await refused(
-      { from: [replica.address] },
-      { code: 'NOT_A_MASTER', hint: new RegExp(`^Write its master instead: ${b.address}\\.`) },
-    );
+    await refused({ from: [replica.address] }, { code: 'NOT_A_MASTER' });
     await refused({ from: [b.address, c.address] }, { code: 'SAME_NODE' });
     await refused({ from: [a.address], slots: 5463 }, { code: 'SLOTS_NOT_HELD' });
     await refused({ from: [a.address], slots: [[5000, 6000]] }, { code: 'SLOTS_NOT_HELD' });
@@ -81,7 +78,7 @@ describe('reshard()', { concurrency: true }, () => {
     assert.deepEqual(await snapshot(nodes), before);
   });
 
-  it('takes the same sources by two names once', async () => {
+  it('counts a source that is given twice once', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     const result = await reshard(a.address, {
@@ -92,7 +89,7 @@ describe('reshard()', { concurrency: true }, () => {
     assert.equal(result.slots, 8192);
   });
 
-  it('stops with no slot open when it is aborted, and the same call with named slots finishes it', async () => {
+  it('stops with no slot open when it is aborted, and the same call with given slots finishes it', async () => {
     const nodes = await startMasters(bed, 3);
     const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const client = new ClusterClient(a);
@@ -129,39 +126,33 @@ describe('reshard()', { concurrency: true }, () => {
     await client.close();
   });
 
-  it('refuses while the slots of a dead master are not served, and names a dead one without slots', async () => {
-    const nodes = await startMasters(bed, 3, 1);
+  it('refuses while slots of a dead master are not served, and warns of a dead one without slots', async () => {
+    const nodes = await startMasters(bed, 3, 1, quick);
     const [a, b, c, empty] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     await joinNoLoad(a.address, empty.address);
     await empty.kill();
-    const declared = (address: string) =>
-      eventually('it is declared failed', async () => {
-        const text = String(await ask(a, 'CLUSTER', 'NODES'));
-        return new RegExp(`${address}@\\d+\\S* master,fail `).test(text);
-      });
-    await declared(empty.address);
+    await declaredFailed([a], empty);
     const options = { from: [a.address], to: b.address, slots: 5 };
     await assert.rejects(reshard(a.address, { ...options, to: empty.address }), {
       code: 'NODE_UNREACHABLE',
       address: empty.address,
     });
-    const warnings: string[] = [];
-    const onEvent = (event: { type: string; message?: string }) => {
-      if (event.type === 'warning') warnings.push(event.message ?? '');
+    const warnings: unknown[] = [];
+    const onEvent = (event: ClusterEvent) => {
+      if (event.type === 'warning') warnings.push(event.node);
     };
     assert.equal((await reshard(a.address, { ...options, onEvent })).slots, 5);
-    assert.ok(warnings.includes(`${empty.address} has failed: it is left out`), `${warnings}`);
+    assert.ok(warnings.includes(empty.address), `${warnings}`);
     await c.kill();
-    await declared(c.address);
-    await assert.rejects(reshard(a.address, options), { code: 'SLOTS_UNCOVERED', message: /10923-16383/ });
+    await declaredFailed([a], c);
+    await assert.rejects(reshard(a.address, options), { code: 'SLOTS_UNCOVERED' });
   });
 });
 
 describe('redis-trib reshard', { concurrency: true }, () => {
-  it('asks on a terminal for what is left out, shows the plan, and does nothing on a no', async () => {
+  it('asks on a terminal for missing options, shows the plan, and does nothing on a no', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
-    await tell(a, ['SET', 'foo{t}', 'bar']).catch(() => {});
     for (const [last, code, layout] of [
       ['no', 1, '0-8191'],
       ['yes', 0, '10-8191'],
@@ -179,7 +170,10 @@ describe('redis-trib reshard', { concurrency: true }, () => {
         ['How many', 'Which master', 'Which masters', 'Do it?'],
       );
       assert.match(ran.stdout, new RegExp(`^Masters:\n  [0-9a-f]{40} ${a.address} 8192 slots\n`));
-      assert.match(ran.stdout, new RegExp(`\n  ${a.address}  8192 → 8182 slots {2}gives as all others do\n`));
+      assert.match(
+        ran.stdout,
+        new RegExp(`\n  ${a.address}  8192 → 8182 slots {2}gives slots, like all others\n`),
+      );
       await assertLayout([
         [a, layout],
         [b, last === 'no' ? '8192-16383' : '0-9 8192-16383'],
@@ -189,7 +183,7 @@ describe('redis-trib reshard', { concurrency: true }, () => {
     assert.equal(ended.code, 2, ended.stderr);
   });
 
-  it('does it without a terminal where --yes is given, and tells of it as JSON', async () => {
+  it('needs no terminal with --yes, and prints JSON', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];
     const args = ['reshard', a.address, '--from', a.address, '--to', b.address, '--slots', '0-9,20-29'];

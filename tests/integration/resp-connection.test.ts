@@ -36,7 +36,7 @@ async function withConnection(
   }
 }
 
-describe('connect(), to a real server,', () => {
+describe('connect() to a real server', () => {
   test('authenticates with a password, and as a user, in any script', async () => {
     const password = 'pässwörd \u{1f511}';
     const { host, port } = await start({ password });
@@ -64,35 +64,32 @@ describe('connect(), to a real server,', () => {
     await assert.rejects(connect({ host, port, username: 'nobody', password }), refused);
   });
 
-  test('says why when there are too many clients', async () => {
+  test('rejects with the reply if there are too many clients', async () => {
     const { host, port } = await start({ config: { maxclients: '1' } });
-    // Whoever asked the new server whether it answers may not be gone yet.
+    // The connection that waited for the server to start may not be closed yet.
     let first: Connection | undefined;
-    await eventually('the server takes a client', async () => {
+    await eventually('the server accepts a client', async () => {
       first = await connect({ host, port });
       return true;
     });
     for (const options of [{}, { clientName: 'second' }]) {
-      await assert.rejects(connect({ host, port, ...options }), {
-        name: 'ReplyError',
-        message: /max number of clients/,
-      });
+      await assert.rejects(connect({ host, port, ...options }), { name: 'ReplyError', code: 'ERR' });
     }
     await first?.close();
   });
 
-  test('goes over a Unix socket', async (t) => {
+  test('works over a Unix socket', async (t) => {
     const { unixSocket } = await start({ unixSocket: true });
-    if (unixSocket === undefined) return t.skip('no Unix socket here');
+    if (unixSocket === undefined) return t.skip('no Unix socket');
     await withConnection({ path: unixSocket }, async (connection) => {
       assert.equal(await connection.command(['PING']), 'PONG');
       assert.equal(connection.address, unixSocket);
     });
   });
 
-  test('goes over TLS, and says so when only one side speaks it', async (t) => {
+  test('works over TLS, and rejects if only one side speaks it', async (t) => {
     const secure = await start({ tls: true }).catch(() => undefined);
-    if (secure?.tls === undefined) return t.skip('a server without TLS');
+    if (secure?.tls === undefined) return t.skip('no TLS');
     const { host, port, tls } = secure;
     await withConnection({ host, port, tls }, async (connection) => {
       const body = Buffer.alloc(5_000_000, 'tls');
@@ -103,14 +100,14 @@ describe('connect(), to a real server,', () => {
       name: 'ConnectionError',
       code: /CERT|SELF_SIGNED|ISSUER/,
     });
-    await assert.rejects(connect({ host, port }), { message: /TLS/ });
+    await assert.rejects(connect({ host, port }), ConnectionError);
     const plain = await start();
     const options = { host: plain.host, port: plain.port, tls, connectTimeout: 1000 };
-    await assert.rejects(connect(options), { name: 'ConnectionError', message: /TLS/ });
+    await assert.rejects(connect(options), { name: 'ConnectionError' });
   });
 });
 
-describe('Connection, to a real server,', () => {
+describe('Connection to a real server', () => {
   let node: ServerNode;
   before(async () => {
     node = await start();
@@ -197,7 +194,7 @@ describe('Connection, to a real server,', () => {
 });
 
 describe('Decoder', () => {
-  test('answers a bulk too long for a string with an error, and goes on', () => {
+  test('replaces a bulk too long for a string by an error, and continues', () => {
     const length = 2 ** 29;
     const chunk = Buffer.alloc(64 << 20, 'x');
     const replies: unknown[] = [];

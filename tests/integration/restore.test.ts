@@ -3,14 +3,16 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type BackupManifest, backupCluster, type ClusterError, restoreCluster } from '../../lib/index.ts';
-import { hasSameMembers } from '../../lib/model/dump.ts';
+import { type BackupManifest, backupCluster, restoreCluster } from '../../lib/index.ts';
+import { keySlot } from '../../lib/model/slot.ts';
+import { sameValue } from '../../lib/rdb/dump.ts';
 import type { Reply } from '../../resp/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { runOperation } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { at, quick, startMasters, tell } from '../helpers/clusters.ts';
+import { at, idOfNode, startMasters, tell } from '../helpers/clusters.ts';
+import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -25,7 +27,7 @@ const isValkey9 = ({ kind, major } = bed.server) => kind === 'valkey' && major >
 const isRedis8 = ({ kind, major } = bed.server) => kind === 'redis' && major >= 8;
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);
 
-/** Keys of every type, in every encoding that servers have for them. */
+/** Commands that set keys of every type, in every encoding of the servers. */
 function commands(server = bed.server): string[][] {
   const many = numbers(2000);
   const all = [
@@ -79,7 +81,7 @@ function keyOf(command: readonly string[]): string {
   return at(command, name === 'XGROUP' ? 2 : name === 'XREADGROUP' ? command.indexOf('STREAMS') + 1 : 1);
 }
 
-/** What reads all of a value, in an order that does not depend on how the server holds it. */
+/** A command that reads a whole value, in an order that does not depend on its encoding. */
 function readerOf(type: string, key: string): string[] {
   const readers: Record<string, string[]> = {
     string: ['GET', key],
@@ -92,7 +94,7 @@ function readerOf(type: string, key: string): string[] {
   return at([readers[type] ?? []], 0);
 }
 
-/** Fields of a hash are in no order, and older servers write scores out longer. */
+/** Fields of a hash have no order, and older servers write scores with more digits. */
 function comparable(type: string, reply: Reply): Reply {
   if (!Array.isArray(reply)) return reply;
   if (type === 'hash') return reply.sort();
@@ -121,14 +123,14 @@ function assertSame(found: Map<string, [string, number]>, wanted: Map<string, [s
   assert.deepEqual([...found.keys()].sort(), [...wanted.keys()].sort());
   for (const [key, [dump, expires]] of wanted) {
     const [other = '', otherExpires = 0] = found.get(key) ?? [];
-    assert.ok(dump === other || hasSameMembers(dump, other), `the value of ${JSON.stringify(key)}`);
+    assert.ok(dump === other || sameValue(dump, other), `the value of ${JSON.stringify(key)}`);
     assert.ok(Math.abs(expires - otherExpires) <= 2, `${key} expires at ${otherExpires}, not ${expires}`);
   }
 }
 
 before(async () => {
   bed = await openBed();
-  const options = isValkey9() ? { config: { ...quick.config, 'cluster-databases': '4' } } : quick;
+  const options = isValkey9() ? { config: { 'cluster-databases': '4' } } : {};
   [masters, others] = await Promise.all([startMasters(bed, 3, 0, options), startMasters(bed, 2, 0, options)]);
   home = mkdtempSync(join(tmpdir(), 'redis-trib-restore-'));
   dir = join(home, 'backup');
@@ -136,7 +138,7 @@ before(async () => {
   goesOn = Date.now() + 5_000_000;
   for (const command of commands()) await client.command(keyOf(command), command);
   if (isValkey9()) await tell(at(masters, 2), ['SELECT', '3'], ['SET', 'string:-300', 'in another database']);
-  // What servers say of how often and how lately a key was used stands before it
+  // In a snapshot, how often or how recently a key was used comes before it
   await ask(at(masters, 0), 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lfu');
   await ask(at(masters, 1), 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
   await client.command('gone', ['SET', 'gone', 'value', 'PX', '1000']);
@@ -153,7 +155,7 @@ const restore = (more: Partial<Parameters<typeof restoreCluster>[1]> = {}) =>
   restoreCluster(at(others, 0).address, { dir, ...more });
 
 describe('restoreCluster()', () => {
-  it('brings every type of value with its time to live into a cluster of another shape, and finds it the second time', async () => {
+  it('restores every type of value with its time to live into a cluster of another shape, and recognises it the second time', async () => {
     await eventually('a key of the backup has expired', async () => (await client.get('gone')) === null);
     const looked = await restore({ dryRun: true });
     assert.deepEqual([looked.applied, looked.expired, looked.keys], [false, 1, 0]);
@@ -173,26 +175,23 @@ describe('restoreCluster()', () => {
     assert.deepEqual([again.keys, again.same], [0, count]);
   });
 
-  it('keeps what the cluster has with another value, names it, and overwrites it where it is told to', async () => {
+  it('keeps keys that have another value in the cluster, names them, and overwrites them with `replace`', async () => {
     const there = new ClusterClient(at(others, 0));
     await there.set('list', 'other');
     await there.command('goes', ['PERSIST', 'goes']);
     await there.command('set:big', ['SREM', 'set:big', 'm5']);
     await there.command('short', ['DEL', 'string:short']);
-    const error = await restore().then(
-      () => assert.fail('it is restored'),
-      (failure: ClusterError) => failure,
-    );
-    assert.deepEqual([error.code, error.resumable], ['KEY_CONFLICT', true], error.message);
+    const error = await failureOf(restore());
+    assert.deepEqual([error.code, error.resumable], ['KEY_CONFLICT', 'same-call'], error.message);
     assert.deepEqual([...error.keys].sort(), ['goes', 'list', 'set:big']);
     assert.equal(await there.get('list'), 'other');
-    assert.equal(await there.get('string:short'), 'short', 'the others are restored all the same');
+    assert.equal(await there.get('string:short'), 'short', 'the others are restored anyway');
     await restore({ replace: true });
     assertSame(await contentOf(others), await contentOf(masters));
     await there.close();
   });
 
-  it('gives the masters the functions, and keeps others of the same name', async () => {
+  it('loads functions into the masters, and keeps other ones of the same name', async () => {
     const code = (answer: string) =>
       `#!lua name=restored\nredis.register_function('restored', function() return '${answer}' end)`;
     const isKnown = await ask(at(masters, 1), 'FUNCTION', 'LOAD', code('yes')).catch(() => undefined);
@@ -202,13 +201,21 @@ describe('restoreCluster()', () => {
     assert.deepEqual((await restore({ dir: full })).functions, ['restored']);
     for (const node of others) assert.equal(await ask(node, 'FCALL', 'restored', '0'), 'yes');
     await ask(at(others, 1), 'FUNCTION', 'LOAD', 'REPLACE', code('other'));
-    await assert.rejects(restore({ dir: full }), { code: 'KEY_CONFLICT', address: at(others, 1).address });
+    const refused = await failureOf(restore({ dir: full }));
+    assert.deepEqual([refused.code, refused.address], ['KEY_CONFLICT', at(others, 1).address]);
     assert.equal(await ask(at(others, 1), 'FCALL', 'restored', '0'), 'other');
+    // What is advised, if it is not needed.
+    const remove = refused.next.find(({ do: act }) => act === 'command')?.command;
+    assert.deepEqual(remove, ['FUNCTION', 'DELETE', 'restored']);
+    await ask(at(others, 1), 'FUNCTION', 'DELETE', 'restored');
+    await restore({ dir: full });
+    assert.equal(await ask(at(others, 1), 'FCALL', 'restored', '0'), 'yes');
+    await ask(at(others, 1), 'FUNCTION', 'LOAD', 'REPLACE', code('other'));
     await restore({ dir: full, replace: true });
     assert.equal(await ask(at(others, 1), 'FCALL', 'restored', '0'), 'yes');
   });
 
-  it('refuses files that are not what was saved before it writes a key', async () => {
+  it('refuses files that differ from what was saved, before it writes a key', async () => {
     await flush();
     const manifest = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as BackupManifest;
     const name = at(manifest.masters, 1).file;
@@ -225,12 +232,9 @@ describe('restoreCluster()', () => {
       bytes[middle] = (bytes[middle] ?? 0) ^ 1;
       writeFileSync(join(path, name), bytes);
     });
-    await assert.rejects(restore({ dir: changed }), {
-      code: 'BACKUP_INVALID',
-      message: new RegExp(`${name}.*SHA-256`),
-    });
+    await assert.rejects(restore({ dir: changed }), { code: 'BACKUP_INVALID' });
     const short = copy((path) => truncateSync(join(path, name), 100));
-    await assert.rejects(restore({ dir: short }), { code: 'BACKUP_INVALID', message: /it has 100 bytes/ });
+    await assert.rejects(restore({ dir: short }), { code: 'BACKUP_INVALID' });
     const missing = copy((path) => rmSync(join(path, name)));
     await assert.rejects(restore({ dir: missing }), { code: 'FILE_FAILED' });
     const rewrite = (text: string) => copy((path) => writeFileSync(join(path, 'manifest.json'), text));
@@ -241,7 +245,51 @@ describe('restoreCluster()', () => {
     assert.equal((await contentOf(others)).size, 0);
   });
 
-  it('goes on where it was interrupted', async () => {
+  it('takes the owner for right about keys that another master has, too, and names the others', async () => {
+    await flush();
+    const key = (name: string) => `{stray}${name}`;
+    const slot = `${keySlot(Buffer.from(key('')))}`;
+    const holder = at(masters, Number(slot) < 8000 ? 2 : 0);
+    const importing = at(masters, Number(slot) < 5462 ? 0 : Number(slot) < 10923 ? 1 : 2);
+    await ask(holder, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOfNode(importing));
+    const stray = [
+      ['SET', key('same'), 'same'],
+      ['SET', key('both'), 'older'],
+      ['SET', key('alone'), 'deleted'],
+    ];
+    await tell(holder, ...stray.flatMap((command) => [['ASKING'], command]));
+    await ask(holder, 'CLUSTER', 'SETSLOT', slot, 'STABLE');
+    await tell(importing, ['SET', key('same'), 'same'], ['SET', key('both'), 'newer']);
+    const path = join(home, 'strays');
+    await backupCluster(at(masters, 0).address, { dir: path });
+    const there = new ClusterClient(at(others, 0));
+    const read = () => Promise.all(['same', 'both', 'alone'].map((name) => there.get(key(name))));
+    assert.equal((await restore({ dir: path, dryRun: true })).strays, 3);
+    const error = await failureOf(restore({ dir: path }));
+    assert.deepEqual([error.code, error.keys], ['KEY_CONFLICT', [key('both'), key('alone')]]);
+    assert.deepEqual(
+      error.next.map(({ options }) => options),
+      [{ strayKeys: 'bring' }, { strayKeys: 'drop' }],
+    );
+    assert.deepEqual(await read(), ['same', 'newer', null]);
+    await restore({ dir: path, strayKeys: 'drop' });
+    assert.deepEqual(await read(), ['same', 'newer', null]);
+    const left = await failureOf(restore({ dir: path, strayKeys: 'bring' }));
+    assert.deepEqual([left.code, left.keys], ['KEY_CONFLICT', [key('both')]]);
+    assert.deepEqual(
+      left.next.map(({ options }) => options),
+      [{ strayKeys: 'drop' }],
+    );
+    assert.deepEqual(await read(), ['same', 'newer', 'deleted']);
+    await there.close();
+    await ask(holder, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOfNode(importing));
+    const names = ['same', 'both', 'alone'].map(key);
+    await tell(holder, ['ASKING'], ['UNLINK', ...names]);
+    await ask(holder, 'CLUSTER', 'SETSLOT', slot, 'STABLE');
+    await ask(importing, 'UNLINK', ...names);
+  });
+
+  it('continues after an interruption', async () => {
     await flush();
     const full = join(home, 'many');
     const keys = numbers(4000).map((text) => `many:${text}`);
@@ -262,7 +310,7 @@ describe('restoreCluster()', () => {
     assertSame(await contentOf(others), await contentOf(masters));
   });
 
-  it('goes on where it was killed, in whatever it did', async () => {
+  it('continues after it was killed at several moments', async () => {
     await flush();
     const full = join(home, 'many');
     let kills = 0;
@@ -275,7 +323,7 @@ describe('restoreCluster()', () => {
     assertSame(await contentOf(others), await contentOf(masters));
   });
 
-  it('brings what an old server saved into this one', async () => {
+  it('restores what an old server saved', async () => {
     await using old = await openBed({ server: 'redis-6.0' });
     const sources = await startMasters(old, 2);
     const writer = new ClusterClient(at(sources, 0));
@@ -303,7 +351,7 @@ describe('restoreCluster()', () => {
     await Promise.all([writer.close(), there.close()]);
   });
 
-  it('finds the same values where the servers have another form for them', async () => {
+  it('recognises the same values in another encoding', async () => {
     await flush();
     const sets = ['hash', 'zset'].flatMap((type) => [
       `${type}-max-ziplist-entries`,
@@ -314,7 +362,7 @@ describe('restoreCluster()', () => {
     const { keys: more, same } = await restore();
     assert.deepEqual([more, same], [0, keys]);
     const left = [...(await contentOf(others)).keys()].filter((key) => key.startsWith('redis-trib'));
-    assert.deepEqual(left, [], 'nothing is left of what was compared');
+    assert.deepEqual(left, [], 'no temporary key is left');
     const there = new ClusterClient(at(others, 0));
     await there.command('hash', ['HSET', 'hash', 'a', 'other']);
     await assert.rejects(restore(), { code: 'KEY_CONFLICT', keys: ['hash'] });
@@ -323,21 +371,19 @@ describe('restoreCluster()', () => {
 });
 
 describe('redis-trib restore', () => {
-  it('shows what it would do, asks, and tells what it did', async () => {
+  it('shows what it would do, asks, and reports what it did', async () => {
     await flush();
     const node = at(others, 0).address;
     const dry = await runMain(['restore', node, '--dir', dir, '--dry-run']);
     assert.deepEqual([dry.code, dry.stderr], [0, '']);
-    assert.match(dry.stdout, /^To do, from the backup of \S+ in \S+:\n {2}Write \d+ keys to database 0 of /);
-    assert.match(dry.stdout, /\n {2}Leave out 1 key that expired since\nNothing was changed\n$/);
+    assert.match(dry.stdout, / \d+ keys /);
+    assert.equal((await contentOf(others)).size, 0);
     const refused = await runMain(['restore', node, '--dir', dir]);
     assert.equal(refused.code, 2);
-    assert.match(refused.stderr, /there is no terminal: add --yes/);
     const no = await runMain(['restore', node, '--dir', dir], { canAsk: () => true, ask: async () => 'no' });
     assert.equal(no.code, 1);
     assert.equal((await contentOf(others)).size, 0);
-    const { code, stdout, stderr } = await runMain(['restore', node, '--dir', dir, '--yes']);
-    assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^Restored \d+ keys \(.* KB\) from \S+, 1 have expired \(.* s\)\n$/);
+    const { code, stdout, stderr } = await runMain(['restore', node, '--dir', dir, '--yes', '--json']);
+    assert.deepEqual([code, stderr, JSON.parse(stdout).expired], [0, '', 1]);
   });
 });

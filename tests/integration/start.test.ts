@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type ClusterEvent, startCluster, startClusterOnMulti } from '../../lib/index.ts';
+import { type ClusterEvent, joinNoLoad, startCluster, startClusterOnMulti } from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import {
@@ -13,6 +13,7 @@ import {
   snapshot,
   tell,
 } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
 before(async () => {
@@ -26,7 +27,7 @@ async function startTwo() {
 }
 
 describe('startCluster()', { concurrency: true }, () => {
-  it('gives all slots to one node, and says what it did', async () => {
+  it('gives all slots to one node, and reports it', async () => {
     const [node] = await startTwo();
     const events: ClusterEvent[] = [];
     const result = await startCluster(node.address, { onEvent: (event) => events.push(event) });
@@ -49,9 +50,9 @@ describe('startCluster()', { concurrency: true }, () => {
 
   it('takes a node that holds keys, and keeps them', async () => {
     const [node] = await startTwo();
-    // A node without slots takes no keys, but one whose slots were taken away keeps those it has
+    // A node without slots accepts no keys, but one that loses its slots keeps its keys
     await startCluster(node.address);
-    await ask(node, 'SET', 'key', 'value');
+    await tell(node, ['SET', 'key', 'value']);
     await tell(node, ['CLUSTER', 'FLUSHSLOTS']).catch(() => undefined);
     await tell(node, ['CLUSTER', 'DELSLOTS', ...Array.from({ length: 16384 }, (_, slot) => `${slot}`)]).catch(
       () => undefined,
@@ -61,39 +62,41 @@ describe('startCluster()', { concurrency: true }, () => {
     assert.equal(await ask(node, 'GET', 'key'), 'value');
   });
 
-  it('refuses a node that is in a cluster, with the code ALREADY_IN_CLUSTER', async () => {
-    const [node] = await startTwo();
+  it('is done if the node is this cluster already, and refuses one with another node', async () => {
+    const [node, other] = await startTwo();
     await startCluster(node.address);
     const before = await snapshot([node]);
-    await assert.rejects(startCluster(node.address), {
-      name: 'ClusterError',
-      code: 'ALREADY_IN_CLUSTER',
-      address: node.address,
-      message: `Node ${node.address} is already in a cluster`,
-    });
+    assert.deepEqual((await startCluster(node.address)).plan.steps, []);
+    const { code, stdout, stderr } = await runMain(['start', node.address]);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    assert.match(stdout, /is already a cluster/);
     assert.deepEqual(await snapshot([node]), before);
+    const refused = { name: 'ClusterError', code: 'ALREADY_IN_CLUSTER', address: node.address };
+    await joinNoLoad(node.address, other.address);
+    await assert.rejects(startCluster(node.address), refused);
+    await assert.rejects(startClusterOnMulti([node.address, other.address]), { code: 'ALREADY_IN_CLUSTER' });
   });
 
-  it('refuses a server that is not cluster enabled, with the code NOT_CLUSTER_ENABLED', async () => {
+  it('refuses a server without cluster mode', async () => {
     const node = at(await bed.start(1, { cluster: false }), 0);
     await assert.rejects(startCluster(node.address), {
       code: 'NOT_CLUSTER_ENABLED',
-      message: `Node ${node.address} is not cluster enabled`,
+      address: node.address,
     });
   });
 
-  it('goes on with slots that an interrupted start has assigned', async () => {
+  it('continues with slots that an interrupted start assigned', async () => {
     const [node] = await startTwo();
     await tell(node, ['CLUSTER', 'ADDSLOTS', ...Array.from({ length: 5000 }, (_, slot) => `${slot}`)]);
     await startCluster(node.address, { maxSlots: 3000 });
     await assertLayout([[node, '0-16383']]);
   });
 
-  it('refuses arguments that make no sense before it connects', async () => {
-    await assert.rejects(startClusterOnMulti([]), RangeError);
-    await assert.rejects(startCluster('127.0.0.1'), TypeError);
+  it('refuses wrong arguments before it connects', async () => {
+    await assert.rejects(startClusterOnMulti([]), { code: 'INVALID_ARGUMENT' });
+    await assert.rejects(startCluster('127.0.0.1'), { code: 'INVALID_ARGUMENT' });
     for (const maxSlots of [0, -1, 1.5])
-      await assert.rejects(startCluster('127.0.0.1:1', { maxSlots }), RangeError);
+      await assert.rejects(startCluster('127.0.0.1:1', { maxSlots }), { code: 'INVALID_ARGUMENT' });
   });
 });
 
@@ -113,7 +116,7 @@ describe('startClusterOnMulti()', { concurrency: true }, () => {
     }
   });
 
-  it('takes an address that is given twice, or by another name, for one node', async () => {
+  it('takes an address that is given twice, or by another name, as one node', async () => {
     const [first, second] = await startTwo();
     await startClusterOnMulti([
       first.address,
@@ -159,12 +162,12 @@ describe('startClusterOnMulti()', { concurrency: true }, () => {
     await assertAlone(first);
   });
 
-  it('changes nothing where one of the nodes is in a cluster, holds keys, is no cluster node or is not there', async () => {
+  it('changes nothing if one of the nodes is in a cluster, holds keys, has no cluster mode or is down', async () => {
     const nodes = await bed.start(3, quick);
     const [fresh, member, full] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     const standalone = at(await bed.start(1, { cluster: false }), 0);
     await Promise.all([member, full].map(({ address }) => startCluster(address)));
-    await ask(full, 'SET', 'key', 'value');
+    await tell(full, ['SET', 'key', 'value']);
     await tell(full, ['CLUSTER', 'DELSLOTS', ...Array.from({ length: 16384 }, (_, slot) => `${slot}`)]);
     const cases: [string, string | RegExp][] = [
       [member.address, 'ALREADY_IN_CLUSTER'],
@@ -189,7 +192,7 @@ describe('startClusterOnMulti()', { concurrency: true }, () => {
     await assertLayout([[member, '0-16383']]);
   });
 
-  it('goes on where an interrupted start has introduced some nodes, and refuses slots that are not theirs', async () => {
+  it('continues an interrupted start that introduced some nodes, and refuses slots of others', async () => {
     const nodes = await bed.start(4, quick);
     const [first, second, third, fourth] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
     const addresses = [first, second, third].map(({ address }) => address);
@@ -199,6 +202,8 @@ describe('startClusterOnMulti()', { concurrency: true }, () => {
     await tell(second, ['CLUSTER', 'SET-CONFIG-EPOCH', '2'], ['CLUSTER', 'ADDSLOTS', ...slots(5462, 6000)]);
     await tell(first, ['CLUSTER', 'MEET', second.host, `${second.port}`]);
     await startClusterOnMulti(addresses);
+    assert.deepEqual((await startClusterOnMulti(addresses)).plan.steps, []);
+    await assert.rejects(startClusterOnMulti(addresses.toReversed()), { code: 'ALREADY_IN_CLUSTER' });
     await assertLayout([
       [first, '0-5461'],
       [second, '5462-10922'],

@@ -9,15 +9,15 @@ import type { Strike } from '../faults/strike.ts';
 import { type Refusal, type Refusing, refusals } from './replies.ts';
 import { NODE_TIMEOUT_MS } from './stage.ts';
 
-/** The nodes of a trial, as an event finds them. */
+/** The nodes of a trial, for an event. */
 export interface Scene {
-  /** The node that it happens to: of those that the command is about. */
+  /** The node that it happens to, one of those that the command involves. */
   readonly victim: ServerNode;
-  /** The others of them that run. */
+  /** The others of them that are running. */
   readonly others: readonly ServerNode[];
-  /** By port: the nodes.conf that a node had before the command. */
+  /** The nodes.conf of each node before the command, by port. */
   readonly nodesConf: ReadonlyMap<number, string>;
-  /** How long the log of the victim was before the command. */
+  /** The length of the victim's log before the command. */
   readonly logged: number;
   readonly random: Random;
 }
@@ -31,17 +31,17 @@ export interface Event {
   readonly strike?: (scene: Scene) => Omit<Strike, 'at' | 'from'>;
   /** To a server; resolves when it is back. */
   readonly hit?: (scene: Scene) => Promise<void>;
-  /** To a server, when the first run has ended: what `hit` did to it is taken back. */
-  readonly mend?: (scene: Scene) => Promise<void>;
+  /** To a server when the first run has ended: undoes `hit`. */
+  readonly repair?: (scene: Scene) => Promise<void>;
   /** Needs nodes with relays. */
   readonly isOfNetwork?: true;
-  /** The node is not what it was after it: the command need not be done then, but end, in time and in words. */
+  /** The node is a different one afterwards: the command need not succeed, but must end in time, with a message. */
   readonly isLost?: true;
-  /** What the command has done may be undone by it: it is said again in any case, after what an error tells to do first. */
+  /** It may undo what the command did: the command is run again in any case, after what an error advises. */
   readonly undoes?: true;
-  /** Where the server says so, it deletes keys of slots that it neither owns nor imports in its own eyes (Redis 8.6, Valkey). */
+  /** The server may say that it deletes keys of slots that it believes it neither owns nor imports (Redis 8.6, Valkey). */
   readonly losesKeys?: true;
-  /** The signal by which the tool may end then. */
+  /** The signal that may end the tool. */
   readonly ends?: string;
 }
 
@@ -57,7 +57,7 @@ const RIGHTS = [
   'function',
 ];
 
-/** All that a server keeps: its keys are in one file before Redis 7.0. */
+/** All files of a server: before Redis 7.0 its keys are in one file. */
 const FILES = ['nodes.conf', 'appendonlydir', 'appendonly.aof'];
 
 async function moveFile({ dir }: ServerNode, from: string, to: string): Promise<void> {
@@ -98,7 +98,7 @@ export const events: readonly Event[] = [
     },
   },
   {
-    // It answers nothing, and is well in the eyes of the others.
+    // It does not answer, and the others see it as healthy.
     name: 'pause',
     async hit({ victim, random }) {
       await ask(victim, 'CLIENT', 'PAUSE', `${random.between(200, 3000)}`);
@@ -109,7 +109,7 @@ export const events: readonly Event[] = [
     async hit({ victim }) {
       await ask(victim, 'CONFIG', 'SET', 'maxmemory', '1');
     },
-    async mend({ victim }) {
+    async repair({ victim }) {
       await ask(victim, 'CONFIG', 'SET', 'maxmemory', '0');
     },
   },
@@ -127,7 +127,7 @@ export const events: readonly Event[] = [
         'no',
       ).catch(() => undefined);
     },
-    async mend({ victim: { host, port } }) {
+    async repair({ victim: { host, port } }) {
       await ask({ host, port, password: 'other' }, 'CONFIG', 'SET', 'requirepass', '');
     },
   },
@@ -135,23 +135,23 @@ export const events: readonly Event[] = [
     (right): Event => ({
       name: `without ${right}`,
       async hit({ victim }) {
-        // Redis 6.0 has no FUNCTION to take away.
+        // Redis 6.0 has no FUNCTION command to remove.
         await ask(victim, 'ACL', 'SETUSER', 'default', `-${right}`).catch((error: Error) => {
           if (!error.message.includes('Unknown command')) throw error;
         });
       },
-      async mend({ victim }) {
+      async repair({ victim }) {
         await ask(victim, 'ACL', 'SETUSER', 'default', '+@all');
       },
     }),
   ),
   {
-    // The first file that it writes ends it, as a full disk would: nodes.conf cannot be saved.
+    // The first file that it writes ends it, like a full disk: nodes.conf cannot be saved.
     name: 'disk',
     async hit({ victim }) {
       execFileSync('prlimit', ['--pid', `${victim.pid}`, '--fsize=1']);
     },
-    async mend({ victim }) {
+    async repair({ victim }) {
       await victim.restart();
     },
   },
@@ -160,7 +160,7 @@ export const events: readonly Event[] = [
     async hit({ victim }) {
       await victim.kill();
     },
-    async mend({ victim }) {
+    async repair({ victim }) {
       await victim.restart();
     },
   },
@@ -173,7 +173,7 @@ export const events: readonly Event[] = [
     isLost: true,
   },
   {
-    // What it has learned and promised since is lost.
+    // It loses what it has learned and promised since.
     name: 'old-conf',
     async hit({ victim, nodesConf }) {
       await victim.kill();
@@ -191,21 +191,21 @@ export const events: readonly Event[] = [
       for (const name of FILES) await moveFile(victim, name, `${name}.own`);
       await victim.restart({ nodesConf: { text } });
     },
-    async mend({ victim, others }) {
+    async repair({ victim, others }) {
       await victim.kill();
       for (const name of FILES) {
         await rm(join(victim.dir, name), { recursive: true, force: true });
         await moveFile(victim, `${name}.own`, name);
       }
       await victim.restart();
-      // One may have taken the address of its twin for its own, until it is started again: `check` warns of it.
+      // One may have taken the address of its twin as its own until it is restarted: `check` warns of it.
       const isMisplaced = async (node: ServerNode): Promise<boolean> =>
         !new RegExp(`:${node.port}@\\S+ myself`).test(String(await ask(node, 'CLUSTER', 'NODES')));
       for (const node of others) if (await isMisplaced(node)) await node.restart();
     },
   },
   {
-    // Two nodes do not hear one another, for longer than a node timeout or not; all others hear both.
+    // Two nodes do not hear each other, for longer than a node timeout or not. All others hear both.
     name: 'link',
     async hit({ victim, others, random }) {
       victim.cutOff([random.pick(others)]);
@@ -219,7 +219,7 @@ export const events: readonly Event[] = [
     async hit({ victim, others, random }) {
       victim.cutOff([random.pick(others)]);
     },
-    async mend({ victim }) {
+    async repair({ victim }) {
       victim.reconnect();
     },
     isOfNetwork: true,
@@ -239,13 +239,13 @@ export const events: readonly Event[] = [
     async hit({ victim, others }) {
       victim.cutOff(others);
     },
-    async mend({ victim }) {
+    async repair({ victim }) {
       victim.reconnect();
     },
     isOfNetwork: true,
   },
   {
-    // Nobody hears it, the tool neither.
+    // Neither a node nor the tool hears it.
     name: 'cut-off',
     async hit({ victim, random }) {
       victim.cutOff();

@@ -3,7 +3,7 @@ import { type Connection, connect, Decoder, type Reply, ReplyError } from '../..
 import type { ServerNode } from '../bed/index.ts';
 import type { Random } from '../faults/random.ts';
 
-/** What servers answer instead of doing what they are told, by its first word. */
+/** Errors that servers give instead of running a command, by their first word. */
 export const refusals = {
   NOAUTH: 'NOAUTH Authentication required.',
   NOPERM: 'NOPERM User default has no permissions to run this command or its subcommand',
@@ -17,17 +17,17 @@ export const refusals = {
 
 export type Refusal = keyof typeof refusals;
 
-/** Which commands are refused, of all that the tool sends to the nodes. */
+/** Which of the commands that the tool sends are refused. */
 export interface Refusing {
   readonly refusal: Refusal;
-  /** The first of them: counted from the first command, or among those that change something. */
+  /** The first one, counted from the first command, or among those that change something. */
   readonly at: number;
   readonly from: 'start' | 'changes';
-  /** That command goes on to be refused by that node; or only the once. */
+  /** True if the node goes on refusing that command, false if it does so once. */
   readonly isAlways: boolean;
 }
 
-/** Relays between the tool and nodes, which answer some commands in place of these. */
+/** Relays between the tool and nodes, which answer some commands in place of the nodes. */
 export interface Relays {
   /** Arguments that make the tool go through them. */
   readonly args: readonly string[];
@@ -36,7 +36,7 @@ export interface Relays {
   close(): void;
 }
 
-/** One of the commands that a tool sends in so many writes, the first ones more often: they differ, and later ones are many of a kind. */
+/** Chooses one of the commands in so many writes, the first ones more often: they differ, while many later ones are alike. */
 export function drawCommand(random: Random, writes: number): number {
   return Math.floor((writes * COMMANDS_PER_WRITE + 1) ** random.next());
 }
@@ -106,7 +106,7 @@ function listen(onClient: (socket: Socket) => void): Promise<Server> {
   });
 }
 
-/** Answers one connection: each command in turn, by the node, or in its place. */
+/** Answers each command of a connection in order, with the reply of the node or in its place. */
 function serve(
   socket: Socket,
   node: ServerNode,
@@ -127,7 +127,7 @@ function serve(
   const take = (command: readonly string[], connection: Promise<Connection>): Promise<Reply> => {
     const name = nameOf(command);
     if (isRefused(name)) {
-      // As a server does: what follows in the transaction is dropped with it.
+      // As a server does: the rest of the transaction is dropped with it.
       isSpoilt = isQueueing;
       return Promise.resolve(new ReplyError(refusal));
     }

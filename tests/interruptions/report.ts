@@ -1,7 +1,7 @@
 import type { Trial } from './trial.ts';
 
-/** A trial, and what it was. */
-export interface Told extends Trial {
+/** A trial, with its case and event. */
+export interface Recorded extends Trial {
   readonly name: string;
   readonly event: string;
   readonly at: number;
@@ -15,8 +15,8 @@ interface Place {
   readonly verbose: boolean;
 }
 
-/** Tells of a trial that went wrong, and how to have it again; of every one if asked for. */
-export function report(one: Told, { server, seed, every, verbose }: Place): void {
+/** Prints a failed trial and how to repeat it, or every trial if asked to. */
+export function report(one: Recorded, { server, seed, every, verbose }: Place): void {
   const { name, event, at, half, struck, end, again, longestMs, runs, problems } = one;
   if (problems.length === 0 && !verbose) return;
   const where = `${event} at ${half ? 'half of ' : ''}write ${at}`;
@@ -35,7 +35,7 @@ export function report(one: Told, { server, seed, every, verbose }: Place): void
 }
 
 /** A line for each command and event. */
-export function summarise(all: readonly Told[]): void {
+export function summarise(all: readonly Recorded[]): void {
   const names = [...new Set(all.map(({ name, event }) => `${name}\0${event}`))];
   const rows = names.map((key) => {
     const some = all.filter(({ name, event }) => `${name}\0${event}` === key);
@@ -58,7 +58,7 @@ export function summarise(all: readonly Told[]): void {
     'event',
     'interrupted',
     'ended with',
-    'done by one run more',
+    'done by one more run',
     'by several',
     'longest run',
     'problems',

@@ -7,22 +7,22 @@ import { at, idOfNode, recordsOf, settled } from '../helpers/clusters.ts';
 export const SERVERS = 5;
 export const NODE_TIMEOUT_MS = 1000;
 
-/** Servers that are made a cluster of some form, used, and made anew. */
+/** Servers that are formed into a cluster, used, and formed into another. */
 export interface Stage {
   readonly bed: Bed;
   readonly nodes: readonly ServerNode[];
 }
 
-/** How a cluster is to be: the first nodes are its masters, the next their replicas, the others in no cluster. */
+/** The form of a cluster: the first nodes are its masters, the next their replicas, the others in no cluster. */
 export interface Form {
   readonly masters: number;
-  /** By place: of which master it is a replica. */
+  /** The master of each replica, by place. */
   readonly replicas?: readonly number[];
   /** Keys, spread over all slots. @default 0 */
   readonly keys?: number;
 }
 
-/** What a server has answered for survives its death: a kill is no power cut. */
+/** Acknowledged writes survive the death of a server, because a kill is not a power cut. */
 export async function openStage(server?: ServerName, relay = false): Promise<Stage> {
   const bed = await openBed(server === undefined ? {} : { server });
   try {
@@ -43,14 +43,14 @@ export async function openStage(server?: ServerName, relay = false): Promise<Sta
   }
 }
 
-/** Takes all apart that was, and makes a cluster of this form. Resolves to the value of each key. */
+/** Dissolves what was there, and makes a cluster of this form. Resolves to the value of each key. */
 export async function build(
   { nodes }: Stage,
   { masters, replicas = [], keys = 0 }: Form,
 ): Promise<Map<string, string>> {
   for (const node of nodes) node.reconnect();
   await Promise.all(nodes.map((node) => (node.pid === undefined ? node.restart() : node.thaw())));
-  // A node that was told of another by one that knew it still is told to forget it again.
+  // A node that learned of another from one that still knew it must forget it again.
   await eventually('every node is alone and empty', async () => {
     await Promise.all(nodes.map(clear));
     return (await Promise.all(nodes.map(isAlone))).every((alone) => alone);
@@ -93,14 +93,14 @@ async function attach(
   const added = nodes.slice(masters, masters + replicas.length);
   for (const node of added) await ask(first, 'CLUSTER', 'MEET', node.host, `${node.port}`);
   const members = nodes.slice(0, masters + replicas.length);
-  await eventually('all know one another', async () => {
+  await eventually('all know each other', async () => {
     const known = await Promise.all(members.map(recordsOf));
     return known.every(({ length }) => length === members.length);
   });
   for (const [index, master] of replicas.entries()) {
     const id = await idOfNode(at(nodes, master));
     await eventually(
-      'it takes a master',
+      'it accepts a master',
       async () => (await ask(at(added, index), 'CLUSTER', 'REPLICATE', id)) === 'OK',
     );
   }

@@ -7,6 +7,7 @@ import type { ServerNode } from '../bed/index.ts';
 import { type Random, randomFrom } from '../faults/random.ts';
 import type { Strike } from '../faults/strike.ts';
 import { type Run, startTool } from '../faults/tool.ts';
+import { fixAdvised, saysMeet } from '../helpers/advice.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, openSlotsAt, settled } from '../helpers/clusters.ts';
 import type { Case } from './cases.ts';
@@ -16,35 +17,35 @@ import { build, type Stage } from './stage.ts';
 
 export interface TrialOptions {
   readonly event: Event;
-  /** At which write it happens. */
+  /** The write at which it happens. */
   readonly at: number;
-  /** The write goes out half. */
+  /** Only half of the write is sent. */
   readonly half: boolean;
   readonly from: Strike['from'];
   readonly seed: number;
 }
 
-/** What came of one interruption. */
+/** The result of one interruption. */
 export interface Trial {
-  /** False if the command was done before. */
+  /** False if the command had already ended. */
   readonly struck: boolean;
-  /** What the first run ended with: an exit code, a signal, or an error's code. */
+  /** How the first run ended: an exit code, a signal, or the code of an error. */
   readonly end: string;
-  /** How often the command had to be said again. */
+  /** How often the command had to be run again. */
   readonly again: number;
   /** Milliseconds of the longest run. */
   readonly longestMs: number;
   readonly runs: readonly Run[];
-  /** Empty if all is as it has to be. */
+  /** Empty if everything is as it must be. */
   readonly problems: readonly string[];
 }
 
-/** Runs after the interrupted one: a server that was hit may not be well at once. */
+/** Runs after the interrupted one: a server that was hit may not be healthy at once. */
 const MOST_RUNS = 4;
 const LONGEST_RUN_MS = 45_000;
 const PATIENCE = ['--connect-timeout', '2000', '--command-timeout', '4000'];
 
-/** Builds a cluster, runs a command that something happens to, says the command again until it is done, and looks. */
+/** Builds a cluster, interrupts a command, runs it again until it is done, and checks the cluster. */
 export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): Promise<Trial> {
   const { nodes } = stage;
   const random = randomFrom(options.seed);
@@ -58,13 +59,13 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
   const first = await (options.event.refusing
     ? runRefused(nodes, args, options, options.event.refusing)
     : runStruck(scene, args, options));
-  if (first.struck) await options.event.mend?.(scene);
+  if (first.struck) await options.event.repair?.(scene);
   runs.push(first);
   problems.push(...wrongOf(first, one, options.event));
   if (first.struck && options.event.isLost) {
     const again = await startTool(args).ended;
     problems.push(...wrongOf(again, one, options.event));
-    return told(first, [first, again], problems);
+    return trialOf(first, [first, again], problems);
   }
   const { undoes, losesKeys } = first.struck ? options.event : {};
   const unserved = one.unserved || undoes || (await hasLostTrack(one, nodes));
@@ -81,7 +82,7 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       problems.push(`not done after ${MOST_RUNS} more runs`);
       break;
     }
-    if (undoes) runs.push(...(await doAsTold(runs.at(-1), scene)));
+    if (undoes) runs.push(...(await followAdvice(runs.at(-1), scene)));
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
@@ -98,26 +99,26 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
         losesKeys === true && (await mayHaveLostKeys(scene)),
       )),
     );
-  return told(first, runs, problems);
+  return trialOf(first, runs, problems);
 }
 
-// It says so where it deletes keys at its start. One that knew nobody then claims slots of which it holds keys, and deletes what it
+// It logs that it deletes keys at its start. One that knew nobody then claims slots of which it holds keys, and deletes what it
 // holds of those that it loses when it is introduced again.
 async function mayHaveLostKeys({ victim, nodesConf, logged }: Scene): Promise<boolean> {
   if ((await victim.log()).slice(logged).includes('Deleting keys in the slot')) return true;
   return (nodesConf.get(victim.port)?.match(/^[0-9a-f]{40} /gm) ?? []).length === 1;
 }
 
-// What errors tell to do first. Servers before Valkey 8.1 do not introduce a node again that has forgotten all the others.
-async function doAsTold(run: Run | undefined, { victim, others }: Scene): Promise<Run[]> {
-  const [, fix] = /: redis-trib (fix \S+)/.exec(run?.error?.hint ?? '') ?? [];
-  const fixed = fix === undefined ? [] : [await startTool([...fix.split(' '), '--yes']).ended];
-  if ([run, ...fixed].at(-1)?.error?.hint?.includes('CLUSTER MEET'))
+// Does what an error advises first. Servers before Valkey 8.1 do not reintroduce a node that has forgotten all the others.
+async function followAdvice(run: Run | undefined, { victim, others }: Scene): Promise<Run[]> {
+  const fix = fixAdvised(run?.error);
+  const fixed = fix === undefined ? [] : [await startTool([...fix, '--yes']).ended];
+  if (saysMeet([run, ...fixed].at(-1)?.error))
     await ask(at(others, 0), 'CLUSTER', 'MEET', victim.host, `${victim.port}`);
   return fixed;
 }
 
-// A replica that is promoted in the middle of a move knows nothing of it, and clients who ask it do not find what has left.
+// A replica that is promoted in the middle of a move knows nothing of it, and clients that ask it do not find what has moved.
 async function hasLostTrack({ form }: Case, nodes: readonly ServerNode[]): Promise<boolean> {
   const { masters, replicas = [] } = form;
   const followers = nodes.slice(masters, masters + replicas.length).filter(({ pid }) => pid !== undefined);
@@ -143,7 +144,7 @@ async function setScene(one: Case, nodes: readonly ServerNode[], random: Random)
   };
 }
 
-/** A run to which something happens. */
+/** A run that is interrupted. */
 async function runStruck(
   scene: Scene,
   args: readonly string[],
@@ -161,7 +162,7 @@ async function runStruck(
   return (run as PromiseFulfilledResult<Run>).value;
 }
 
-/** A run of which a command is refused, by a relay in place of the node. */
+/** A run in which a relay refuses a command in place of the node. */
 async function runRefused(
   nodes: readonly ServerNode[],
   args: readonly string[],
@@ -182,7 +183,7 @@ async function runRefused(
   }
 }
 
-function told(first: Run, runs: readonly Run[], problems: readonly string[]): Trial {
+function trialOf(first: Run, runs: readonly Run[], problems: readonly string[]): Trial {
   const end = first.error?.code ?? `${first.end}`;
   const longestMs = Math.max(...runs.map(({ elapsedMs }) => elapsedMs));
   return { struck: first.struck, end, again: runs.length - 1, longestMs, runs, problems };
@@ -205,7 +206,7 @@ function wrongOf({ end, error, stderr, stdout, elapsedMs }: Run, { name }: Case,
   return wrong;
 }
 
-/** Keys that clients write and delete before the command is said again, and what they do not find. */
+/** Keys that clients write and delete before the command is run again, and what they do not find. */
 async function whileItLies(
   values: ReadonlyMap<string, string>,
   nodes: readonly ServerNode[],
@@ -223,8 +224,8 @@ async function whileItLies(
         const found = await client.get(key);
         if (found !== value) lost.push(`${key} is ${found} after the interruption`);
         if (index % 3 === 0) {
-          await client.set(key, `${value}, anew`);
-          changed.set(key, `${value}, anew`);
+          await client.set(key, `${value}, again`);
+          changed.set(key, `${value}, again`);
         } else if (index % 3 === 1) {
           await client.command(key, ['DEL', key]);
           changed.set(key, undefined);
@@ -278,7 +279,7 @@ async function wrongKeys(
     return (
       names
         .map((key, index) => [key, keys.get(key) ?? null, found[index]] as const)
-        // A copy of which the tool has said that it may come back is for people to look at.
+        // A copy that the tool has named is left to its user.
         .filter(([key, wanted, value]) => wanted !== value && !(wanted === null && named.has(key)))
         .filter(([, , value]) => value !== null || !losesKeys)
         .slice(0, 5)

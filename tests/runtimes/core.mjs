@@ -1,4 +1,4 @@
-// What a program does that has the package installed. The addresses of four servers, which are in no cluster, are its arguments.
+// A program that uses the installed package. Arguments: the addresses of four servers that are in no cluster.
 import process from 'node:process';
 import {
   check,
@@ -35,7 +35,7 @@ for (const node of nodes) {
 
 const events = [];
 await joinCluster(first, third, { onEvent: ({ type }) => events.push(type) });
-require(events.includes('move-done'), 'no event tells of the move');
+require(events.includes('move-done'), 'no event reports the move');
 await replicate(first, fourth);
 const slot = (await listNodes(first)).nodes.find((node) => node.addr() === first).assignedSlots[0];
 await migrateSlots(first, second, [slot], { method: 'migrate' });

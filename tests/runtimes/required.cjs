@@ -1,4 +1,4 @@
-// The same package by require, which Node has for modules since 20.19.
+// The same package with require(), which Node supports for modules since 20.19.
 const { joinCluster } = require('redis-trib');
 const { connect } = require('redis-trib/resp');
 

@@ -3,13 +3,13 @@ import { getEventListeners } from 'node:events';
 import process from 'node:process';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { unlessAborted } from '../../lib/apply/abort.ts';
+import { unlessAborted } from '../../lib/nodes/abort.ts';
 
 const never = new Promise<never>(() => {});
 const failing = (): Promise<never> => Promise.reject(new Error('late'));
 
 describe('unlessAborted()', () => {
-  it('resolves or rejects as the promise does, and listens to the signal no more', async () => {
+  it('settles like the promise, and removes its listener from the signal', async () => {
     const { signal } = new AbortController();
     assert.equal(await unlessAborted(Promise.resolve(1), signal), 1);
     await assert.rejects(unlessAborted(failing(), signal), /late/);
@@ -17,7 +17,7 @@ describe('unlessAborted()', () => {
     assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
-  it('rejects with the reason of the signal, aborted meanwhile or before, and leaves no failure unheard', async () => {
+  it('rejects with the reason of the signal, aborted before or during the wait, and leaves no rejection unhandled', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     let fail = (_: Error): void => {};
@@ -33,7 +33,7 @@ describe('unlessAborted()', () => {
     await turn();
   });
 
-  it('takes one signal for many nodes without a warning', async () => {
+  it('can use one signal for many nodes without a warning', async () => {
     const warnings: Error[] = [];
     const note = (warning: Error): number => warnings.push(warning);
     process.on('warning', note);

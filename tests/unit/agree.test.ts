@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitForAgreement } from '../../lib/apply/agree.ts';
-import { Connections } from '../../lib/apply/connections.ts';
+import { Account } from '../../lib/nodes/account.ts';
+import { waitForAgreement } from '../../lib/nodes/agreement.ts';
+import { Connections } from '../../lib/nodes/connections.ts';
+import { settingsOf } from '../../lib/settings.ts';
 import { bulk, startMadeUp } from '../helpers/made-up-server.ts';
 
 const ID = 'a'.repeat(40);
 
-test('`waitForAgreement()` asks a node that only has to wait for CLUSTER INFO, and for CLUSTER NODES when that is over', async () => {
+test('`waitForAgreement()` asks a node that is only waiting to serve for CLUSTER INFO, and then for CLUSTER NODES', async () => {
   let looks = 0;
   await using server = await startMadeUp(([first = '', second = ''], port) => {
     if (first === 'CLIENT') return '+OK\r\n';
@@ -17,7 +19,8 @@ test('`waitForAgreement()` asks a node that only has to wait for CLUSTER INFO, a
     return bulk(`cluster_state:${state}\r\ncluster_slots_assigned:16384\r\ncluster_known_nodes:1\r\n`);
   });
   const connections = new Connections({});
-  const context = { connections, options: {}, emit: () => {}, signal: undefined };
+  const rest = { options: {}, emit: () => {}, signal: undefined, account: new Account() };
+  const context = { connections, settings: settingsOf({}), ...rest };
   await waitForAgreement(context, { members: [{ id: ID, address: server.address }] }, 'the node to serve');
   await connections.close();
   const nodes = server.commands.filter(([, word]) => word === 'NODES');

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { ClusterNode } from '../../lib/model/cluster-node.ts';
-import { type BalanceMove, BaseBalancer, baseBalancePlan } from '../../lib/plan/balance.ts';
+import {
+  type BalanceMove,
+  type BalancePlan,
+  BaseBalancer,
+  balanceMoves,
+  baseBalancePlan,
+} from '../../lib/plan/balance.ts';
+import { fc } from '../helpers/properties.ts';
 import { idOf } from '../helpers/views.ts';
 
-/** A node that has so many slots, whichever they are. */
+/** A node with so many slots. */
 function nodeWith(name: number, slots: number, role: 'master' | 'replica' = 'master'): ClusterNode {
   return new ClusterNode({
     id: idOf(name),
@@ -48,7 +54,7 @@ describe('baseBalancePlan()', () => {
     assert.deepEqual(planOf([16384, 0]), [[0, 1, 8192]]);
   });
 
-  test('moves from two to a third, most from the one that is furthest over', () => {
+  test('moves from two to a third, most from the one with the largest excess', () => {
     assert.deepEqual(planOf([8192, 8192, 0]), [
       [1, 2, 2731],
       [0, 2, 2730],
@@ -68,40 +74,40 @@ describe('baseBalancePlan()', () => {
     test(`moves nothing among [${counts}]`, () => assert.deepEqual(planOf(counts), []));
   }
 
-  test('goes by weight', () => {
+  test('follows weights', () => {
     assert.deepEqual(planOf([16384, 0], [3, 1]), [[0, 1, 4096]]);
     assert.deepEqual(after([16384, 0, 0], planOf([16384, 0, 0], [1, 2, 1])), [4096, 8192, 4096]);
     assert.deepEqual(after([8192, 8192], planOf([8192, 8192], [0.5, 1.5])), [4096, 12288]);
   });
 
-  test('leaves nothing on a master of weight 0, what rounding leaves over neither', () => {
+  test('leaves nothing on a master of weight 0, not even what is left over from rounding', () => {
     assert.deepEqual(after([16384, 0, 0, 0], planOf([16384, 0, 0, 0], [0, 1, 1, 1])), [0, 5462, 5461, 5461]);
     assert.deepEqual(after([4096, 12288], planOf([4096, 12288], [0, 1])), [0, 16384]);
   });
 
-  test('gives no master more than one of the slots that rounding leaves over', () => {
+  test('gives no master more than one of the slots that are left over from rounding', () => {
     const counts = [16384, ...new Array<number>(199).fill(0)];
     const now = after(counts, planOf(counts));
     assert.deepEqual([Math.min(...now), Math.max(...now)], [81, 82]);
   });
 
-  test('leaves replicas out', () => {
+  test('ignores replicas', () => {
     const [master, replica, other] = [nodeWith(1, 16384), nodeWith(2, 0, 'replica'), nodeWith(3, 0)];
     assert.deepEqual(baseBalancePlan([master, replica, other]), [[master, other, 8192]]);
   });
 
   for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY, '1' as never]) {
     test(`refuses a weight of ${weight}`, () => {
-      assert.throws(() => planOf([16384, 0], [1, weight]), { name: 'RangeError', message: /^Not a weight/ });
+      assert.throws(() => planOf([16384, 0], [1, weight]), { code: 'INVALID_ARGUMENT' });
     });
   }
 
   test('refuses weights that are all 0', () => {
-    assert.throws(() => planOf([16384, 0], [0, 0]), { name: 'RangeError', message: 'All weights are 0' });
+    assert.throws(() => planOf([16384, 0], [0, 0]), { code: 'INVALID_ARGUMENT' });
   });
 });
 
-describe('baseBalancePlan(), for 1 to 200 masters', () => {
+describe('baseBalancePlan() for 1 to 200 masters', () => {
   // Shares of 16384 slots by cut points, so that the total is always that of a cluster.
   const anyCounts = fc
     .tuple(fc.integer({ min: 1, max: 200 }), fc.infiniteStream(fc.integer({ min: 0, max: 16384 })))
@@ -111,7 +117,7 @@ describe('baseBalancePlan(), for 1 to 200 masters', () => {
     });
   const anyWeights = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 200, maxLength: 200 });
 
-  test('loses no slot, takes no more than there is, and brings each within one slot of its share', () => {
+  test('loses no slot, takes no more than there are, and brings each within one slot of its share', () => {
     fc.assert(
       fc.property(anyCounts, anyWeights, fc.boolean(), (counts, weights, isEven) => {
         const used = counts.map((_, index) => (isEven ? 1 : (weights[index] ?? 1)));
@@ -141,7 +147,7 @@ describe('baseBalancePlan(), for 1 to 200 masters', () => {
     );
   });
 
-  test('never has a master both give and take', () => {
+  test('never lets a master both give and take', () => {
     fc.assert(
       fc.property(anyCounts, (counts) => {
         const moves = planOf(counts);
@@ -162,7 +168,7 @@ describe('BaseBalancer', () => {
     assert.deepEqual(balancer.balancePlan(nodes), baseBalancePlan(nodes));
   });
 
-  test('plans by the weights of the class that extends it', () => {
+  test('uses the weights of the class that extends it', () => {
     class OnlyFirst extends BaseBalancer {
       override weight(node: ClusterNode): number {
         return node.nodeId === idOf(0) ? 1 : 0;
@@ -172,5 +178,32 @@ describe('BaseBalancer', () => {
     assert.ok(first && second);
     const expected: BalanceMove[] = [[second, first, 16384]];
     assert.deepEqual(new OnlyFirst().balancePlan([first, second]), expected);
+  });
+});
+
+describe('balanceMoves()', () => {
+  const nodes = nodesWith([16384, 0]);
+  const [first, second] = nodes as [ClusterNode, ClusterNode];
+  const one: BalanceMove[] = [[first, second, 1]];
+
+  test('plans as the balancer does, or as BaseBalancer for whatever that lacks', () => {
+    assert.deepEqual(balanceMoves(nodes, {}), baseBalancePlan(nodes));
+    assert.deepEqual(balanceMoves(nodes, { balancer: { balancePlan: () => one } }), one);
+    const weight = (node: ClusterNode): number => (node === first ? 3 : 1);
+    assert.deepEqual(balanceMoves(nodes, { balancer: { weight } }), [[first, second, 4096]]);
+  });
+
+  test("lets `balancePlan` plan in place of the balancer's own, and gives it the balancer", () => {
+    const weight = (): number => 7;
+    const balancePlan: BalancePlan = (given, balancer) => {
+      assert.deepEqual([given, balancer.weight(first)], [nodes, 7]);
+      return one;
+    };
+    const balancer = { weight, balancePlan: () => [] };
+    assert.deepEqual(balanceMoves(nodes, { balancer, balancePlan }), one);
+    assert.deepEqual(
+      balanceMoves(nodes, { balancePlan: (_, { weight: of }) => [[first, second, of(first)]] }),
+      one,
+    );
   });
 });

@@ -34,7 +34,7 @@ async function forwarded(gate: { isOpen: boolean; delayMs: number }) {
   return { writer, reader, wake, text: () => text };
 }
 
-it('`forward()` keeps order and delays by the time asked for', async () => {
+it('`forward()` keeps the order, and delays by the given time', async () => {
   const gate = { isOpen: true, delayMs: 30 };
   const { writer, reader, text } = await forwarded(gate);
   const start = performance.now();
@@ -44,12 +44,12 @@ it('`forward()` keeps order and delays by the time asked for', async () => {
     writer.end('two');
   }, 10);
   await once(reader, 'end');
-  // Timers count in whole milliseconds and may fire up to one early.
+  // Timers count in whole milliseconds, and may fire up to one early.
   assert.ok(performance.now() - start >= 29);
   assert.equal(text(), 'one two');
 });
 
-it('`forward()` holds everything while the gate is shut, the end too', async () => {
+it('`forward()` holds back everything while the gate is shut, even the end', async () => {
   const gate = { isOpen: false, delayMs: 0 };
   const { writer, reader, wake, text } = await forwarded(gate);
   writer.end('held');
@@ -57,7 +57,7 @@ it('`forward()` holds everything while the gate is shut, the end too', async () 
   reader.on('end', () => {
     hasEnded = true;
   });
-  // Nothing can be awaited that is not to happen
+  // What must not happen cannot be waited for
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual([text(), hasEnded], ['', false]);
   gate.isOpen = true;
@@ -66,7 +66,7 @@ it('`forward()` holds everything while the gate is shut, the end too', async () 
   assert.equal(text(), 'held');
 });
 
-it('`forward()` carries more than any buffer holds to a reader that is slow', async () => {
+it('`forward()` carries more than any buffer holds to a slow reader', async () => {
   const { writer, reader, text } = await forwarded({ isOpen: true, delayMs: 0 });
   reader.pause();
   writer.end('x'.repeat(20 << 20));

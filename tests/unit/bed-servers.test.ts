@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { parseVersion } from '../bed/servers.ts';
 
-it('`parseVersion()` reads what Redis and Valkey say', () => {
+it('`parseVersion()` reads the output of Redis and Valkey', () => {
   assert.deepEqual(
     parseVersion('Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=a3fde'),
     {

@@ -9,7 +9,7 @@ const halves: Line[] = [
 ];
 const withReplica: Line[] = [...halves, { node: 3, flags: 'slave', master: 1 }];
 
-/** Who has to speak to whom, by number. */
+/** Which node has to send a packet to which, by number. */
 function pairs(answers: Readonly<Record<number, Answer | Error>>): string[] {
   const entries = Object.entries(answers).map(
     ([node, answer]) =>
@@ -22,14 +22,14 @@ function pairs(answers: Readonly<Record<number, Answer | Error>>): string[] {
 }
 
 describe('outdated()', () => {
-  test('is empty where every node knows what the others say of themselves', () => {
+  test('is empty if every node knows what the others say of themselves', () => {
     assert.deepEqual(
       pairs({ 1: { lines: withReplica }, 2: { lines: withReplica }, 3: { lines: withReplica } }),
       [],
     );
   });
 
-  test('names who knows a node and not its slots: the one that answered its handshake', () => {
+  test('names a node that knows another but not its slots, as after answering its handshake', () => {
     const unheard: Line[] = [{ node: 1 }, { node: 2, slots: '8192-16383' }];
     assert.deepEqual(pairs({ 1: { lines: halves }, 2: { lines: unheard } }), ['1 to 2']);
     const partly: Line[] = [
@@ -39,7 +39,7 @@ describe('outdated()', () => {
     assert.deepEqual(pairs({ 1: { lines: partly }, 2: { lines: halves } }), ['2 to 1']);
   });
 
-  test('names who holds a replica for a master, or for that of another', () => {
+  test('names a node that sees a replica as a master, or under another master', () => {
     const asMaster: Line[] = [...halves, { node: 3 }];
     const ofOther: Line[] = [...halves, { node: 3, flags: 'slave', master: 2 }];
     assert.deepEqual(
@@ -48,7 +48,7 @@ describe('outdated()', () => {
     );
   });
 
-  test('leaves out who does not know the node at all, and nodes that give no answer', () => {
+  test('ignores nodes that do not know the other at all, or do not answer', () => {
     assert.deepEqual(pairs({ 1: { lines: halves }, 2: { lines: [halves[1] as Line] } }), []);
     assert.deepEqual(
       pairs({ 1: { lines: [{ node: 1, slots: '0-8191' }, { node: 2 }] }, 2: new Error('gone') }),

@@ -4,22 +4,25 @@ import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { checked } from '../../lib/cli/check-view.ts';
 import { backedUp } from '../../lib/cli/commands/backup.ts';
+import { compared } from '../../lib/cli/commands/compare.ts';
 import { restored } from '../../lib/cli/commands/restore.ts';
-import { errorData } from '../../lib/cli/error-view.ts';
+import { describeError, errorData } from '../../lib/cli/error-view.ts';
 import { executed } from '../../lib/cli/execute-view.ts';
 import { informed } from '../../lib/cli/info-view.ts';
 import { listed } from '../../lib/cli/list-view.ts';
 import { operated } from '../../lib/cli/outcome.ts';
 import { timeoutSet } from '../../lib/cli/set-timeout-view.ts';
-import { ClusterError } from '../../lib/errors.ts';
+import { verdictOutcome } from '../../lib/cli/stop-view.ts';
+import { ClusterError, NOTHING_SO_FAR, ReplyError } from '../../lib/errors.ts';
+import type { Stopped } from '../../lib/events.ts';
+import { findingsOf } from '../../lib/findings/findings.ts';
 import { ClusterNode } from '../../lib/model/cluster-node.ts';
-import { findingsOf } from '../../lib/model/findings.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { agreedView, detailsOf, idOf, nodesText } from '../helpers/views.ts';
 
 const docs = readFileSync(new URL('../../docs/json.md', import.meta.url), 'utf8');
 
-/** Fields that are described under a heading, `nodes[].id` for those of the items of a list. */
+/** The fields described under a heading, with `nodes[].id` for those of the items of a list. */
 function described(heading: string): string[] {
   const [, after = ''] = docs.split(`\n### ${heading}\n`);
   const [section = ''] = after.split(/\n##/);
@@ -51,11 +54,27 @@ const view = agreedView(
 const node = new ClusterNode(view.nodes[0] as (typeof view.nodes)[number]);
 
 describe('docs/json.md names exactly the fields of', () => {
-  test('check', () => {
+  test('check', async () => {
     const findings = findingsOf(view);
     const details = new Map([[idOf(1), detailsOf({})]]);
-    const { data } = checked({ ok: false, findings, view, details });
+    const { data } = await checked({ ok: false, findings, view, details });
     assert.deepEqual(fieldsOf(data, ['findings', 'nodes']), described('check'));
+  });
+
+  test('ok_to_stop', () => {
+    const replica = { id: idOf(3), address: 'a:3', role: 'replica' as const, slots: [], others: 0 };
+    const successor = { id: idOf(3), address: 'a:3', behind: 0 };
+    const master = { id: idOf(1), address: 'a:1', role: 'master' as const, slots: [], successor };
+    const reason = { kind: 'no-copy' as const, message: '', nodes: [], slots: [] };
+    const voters = { all: 1, staying: 0, needed: 1 };
+    const { data } = verdictOutcome({
+      ok: false,
+      nodes: [master, replica],
+      voters,
+      reasons: [reason],
+      together: [],
+    });
+    assert.deepEqual(fieldsOf(data, ['nodes', 'reasons']), described('ok_to_stop'));
   });
 
   test('info', () => {
@@ -108,10 +127,22 @@ describe('docs/json.md names exactly the fields of', () => {
 
   test('restore', () => {
     const databases = [{ db: 0, keys: 1 }];
-    const counts = { expired: 0, keys: 1, same: 0, bytes: 1, elapsedMs: 1 };
-    const result = { applied: true, dir: '', date: '', databases, functions: [], ...counts };
+    const left = [{ why: 'module', keys: 1, examples: ['key'] }] as const;
+    const counts = { expired: 0, strays: 0, keys: 1, same: 0, converted: 0, bytes: 1, elapsedMs: 1 };
+    const result = { applied: true, dir: '', date: '', databases, functions: [], left, ...counts };
     const { data } = restored(result, 'a:1', {});
-    assert.deepEqual(fieldsOf(data, ['databases']), described('restore'));
+    assert.deepEqual(fieldsOf(data, ['databases', 'left']), described('restore'));
+  });
+
+  test('compare', async () => {
+    const { data } = await compared({
+      ...{ equal: false, sides: ['a:1', 'b:1'], databases: [{ db: 0, keys: 1, to: 0 }] },
+      ...{ keys: 1, same: 0, differ: 1, missing: 0, surplus: 0, unknown: 0, settled: 0, elapsedMs: 1 },
+      differences: [{ db: 0, key: '\xff', state: 'value' }],
+      functions: [{ name: 'lib', state: 'missing' }],
+    });
+    assert.deepEqual(fieldsOf(data, ['databases', 'differences', 'functions']), described('compare'));
+    assert.deepEqual(data.differences, [{ db: 0, key: { base64: '/w==' }, state: 'value' }]);
   });
 
   test('commands that carry out a plan', () => {
@@ -119,7 +150,7 @@ describe('docs/json.md names exactly the fields of', () => {
     const { data } = operated(
       {
         ...{ plan, applied: true, slots: 0, keys: 0, bytes: 0 },
-        ...{ keysPerSecond: 0, longestStallMs: 0, elapsedMs: 0 },
+        ...{ keysPerSecond: 0, longestStallMs: 0, elapsedMs: 0, estimatedMs: 0 },
       },
       'Done',
     );
@@ -128,22 +159,91 @@ describe('docs/json.md names exactly the fields of', () => {
 
   test('errors', () => {
     const error = new ClusterError('KEY_CONFLICT', 'no', { address: 'a:1', hint: 'do', keys: ['k'] });
-    const data = errorData(error, { interrupted: false, password: undefined });
+    const data = errorData(error, { interrupted: false, password: undefined, typed });
     assert.deepEqual(fieldsOf(data, []), described('error'));
   });
 });
 
-test('docs/json.md names every type of event and every kind of finding', () => {
-  const read = (path: string) => readFileSync(new URL(`../../lib/${path}`, import.meta.url), 'utf8');
-  const events = [...read('events.ts').matchAll(/readonly type: '([a-z-]+)'/g)].map(([, type]) => type);
-  const listed = [...(docs.split('\n## Events\n')[1] ?? '').matchAll(/^\| `([a-z-]+)` \|/gm)];
-  assert.deepEqual(listed.map(([, type]) => type).sort(), events.sort());
-  const kinds = [...(read('model/finding.ts').split('FindingKind =')[1] ?? '').matchAll(/\| '([a-z-]+)'/g)];
+const typed = { dialect: 'native', values: {} } as const;
+
+function stoppedWith(part: Partial<Stopped>): Stopped {
+  const said = { openSlots: [], silent: [], resumable: 'same-call', next: [{ do: 'retry' }] } as const;
+  return { type: 'stopped', moved: NOTHING_SO_FAR, ...said, ...part };
+}
+
+describe('An interruption', () => {
+  const of = (openSlots: readonly number[] | undefined) => ({
+    interrupted: true,
+    password: undefined,
+    typed,
+    stopped: openSlots && stoppedWith({ openSlots }),
+  });
+
+  test('names what is open to people', () => {
+    assert.match(describeError(new Error('stop'), of([3, 4, 9])), /\b3-4 9\b/);
+  });
+
+  test('names what is open to programs', () => {
+    const named = [undefined, [], [3, 4, 9]].map((open) => errorData(new Error('stop'), of(open)).openSlots);
+    assert.deepEqual(named, [[], [], [3, 4, 9]]);
+  });
+});
+
+describe('What has moved', () => {
+  const moved = { slots: 12, planned: 1000, keys: 1, bytes: 9 };
+
+  test('is reported with an interruption, and so is what continues it', () => {
+    const next = [{ do: 'retry-rest', slots: 988 }] as const;
+    const stopped = stoppedWith({ moved, resumable: 'rest', next });
+    const context = { interrupted: true, password: undefined, typed, stopped };
+    const said = describeError(new Error('stop'), context);
+    for (const word of ['12 of 1000 slots', '1 key', '--slots 988']) assert.ok(said.includes(word), said);
+    const data = errorData(new Error('stop'), context);
+    assert.deepEqual([data.moved, data.resumable, data.next], [moved, 'rest', next]);
+  });
+
+  test('is reported with an error', () => {
+    const error = new ClusterError('NO_MEMORY', 'Full', { moved, resumable: 'same-call' });
+    const context = { interrupted: false, password: undefined, typed };
+    assert.ok(describeError(error, context).includes('12 of 1000 slots'));
+    assert.deepEqual(errorData(error, context).moved, moved);
+  });
+
+  test('is reported if keys were copied', () => {
+    const copied = { ...NOTHING_SO_FAR, keys: 3 };
+    const stopped = stoppedWith({ moved: copied });
+    const context = { interrupted: true, password: undefined, typed, stopped };
+    assert.match(describeError(new Error('stop'), context), /\b3 keys\b/);
+  });
+});
+
+test('A RangeError of the language is a bug and shows its stack', () => {
+  const context = { interrupted: false, password: undefined, typed };
+  const error = new RangeError('Invalid array length');
+  assert.match(
+    describeError(error, context),
+    /^Unexpected error.*\nRangeError: Invalid array length\n\s+at /,
+  );
+  assert.equal(errorData(error, context).code, 'UNEXPECTED');
+});
+
+test('Open slots are shown with an error that does not name them itself', () => {
+  const stopped = stoppedWith({ openSlots: [3, 4] });
+  const context = { interrupted: false, password: undefined, typed, stopped };
+  const error = new ReplyError('NOPERM no');
+  assert.match(describeError(error, context), /^Slots left open: 3-4$/m);
+  assert.deepEqual(errorData(error, context).openSlots, [3, 4]);
+});
+
+test('docs/json.md names every kind of finding', () => {
+  const source = readFileSync(new URL('../../lib/findings/finding.ts', import.meta.url), 'utf8');
+  const kinds = [...(source.split('FindingKind =')[1] ?? '').matchAll(/\| '([a-z-]+)'/g)];
+  assert.ok(kinds.length > 0);
   for (const [, kind] of kinds) assert.ok(docs.includes(`\`${kind}\``), `${kind} is not described`);
 });
 
 describe('--json-stream', () => {
-  test('prints an event a line, then the document', async () => {
+  test('prints one event a line, then the document', async () => {
     // A node that refuses CONFIG makes the dry run warn.
     const server = createServer((socket) => {
       socket.on('error', () => {});
@@ -180,7 +280,7 @@ describe('--json-stream', () => {
     assert.deepEqual([ran.code, lines[1].ok, lines[1].nodes[0].error], [1, false, 'NOPERM no']);
   });
 
-  test('ends with the document where it fails, and where the usage is wrong', async () => {
+  test('ends with the document if it fails, or if the usage is wrong', async () => {
     const failed = await runMain(['check', '--json-stream', '127.0.0.1:1']);
     assert.deepEqual([failed.code, JSON.parse(failed.stdout).error.code], [1, 'ECONNREFUSED']);
     const wrong = await runMain(['check', '--json-stream']);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { UsageError } from '../../lib/cli/io.ts';
 import { moveOptions, sizeFlag } from '../../lib/cli/move-options.ts';
 
-test('`moveOptions()` names nothing that was not given: the defaults are those of the library', () => {
+test('`moveOptions()` sets nothing that was not given, so that the defaults of the library apply', () => {
   assert.deepEqual(moveOptions({}), {});
 });
 
@@ -28,18 +29,15 @@ test('`moveOptions()` reads every option', () => {
   });
 });
 
-test('`moveOptions()` takes `off` for a stall and a size without bounds', () => {
+test('`moveOptions()` accepts `off` for an unbounded stall or size', () => {
   assert.deepEqual(moveOptions({ 'max-stall': 'off', 'big-keys': 'off' }), {
     maxStall: Number.POSITIVE_INFINITY,
     bigKeySize: Number.POSITIVE_INFINITY,
   });
-  assert.throws(
-    () => moveOptions({ concurrency: 'off' }),
-    /^Error: Not a number from 1 up for --concurrency: "off"$/,
-  );
+  assert.throws(() => moveOptions({ concurrency: 'off' }), UsageError);
 });
 
-test('`sizeFlag()` reads sizes as redis.conf has them', () => {
+test('`sizeFlag()` reads sizes as in redis.conf', () => {
   for (const [text, bytes] of Object.entries({
     '500000': 500_000,
     '1b': 1,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { operated } from '../../lib/cli/outcome.ts';
 import { formatBytes, formatKey } from '../../lib/model/bytes.ts';
-import type { OperationResult } from '../../lib/operations/result.ts';
+import type { OperationResult } from '../../lib/operations/carry-out.ts';
 import type { BigKey, MoveStep } from '../../lib/plan/plan.ts';
 
 const plan = { version: 1, before: [], operation: 'join', steps: [], masters: [] } as const;
@@ -12,7 +12,7 @@ const result: OperationResult = {
 };
 
 describe('`operated()`', () => {
-  test('says what moved, how fast, and what it cost the clients', () => {
+  test('says what moved, how fast, and how long clients waited', () => {
     assert.equal(
       operated(result, 'Joined').text,
       'Joined: 1000 slots with 60000 keys (7.1 MB) moved at 146k keys/s, longest stall 1.8 ms (0.41 s)',
@@ -24,7 +24,7 @@ describe('`operated()`', () => {
     assert.equal(operated({ ...empty, slots: 0 }, 'Joined').text, 'Joined (0.41 s)');
   });
 
-  test('has the same as data', () => {
+  test('gives the same as data', () => {
     assert.deepEqual(operated(result, 'Joined').data, {
       ...{ applied: true, slots: 1000, keys: 60_000, bytes: 7_444_889 },
       ...{ longestStallMs: 1.8, keysPerSecond: 146_341, elapsedMs: 410, plan },
@@ -47,18 +47,21 @@ describe('`operated()`', () => {
       },
     };
     const dry = (step: MoveStep) =>
-      operated({ ...result, plan: { ...plan, steps: [step] }, applied: false }, '').text;
+      operated({ ...result, plan: { ...plan, steps: [step] }, applied: false, estimatedMs: 1700 }, '').text;
     assert.deepEqual(dry(move).split('\n'), [
       'Would do, in this order:',
       '  1. Move 8 slots from 127.0.0.1:7000 to 127.0.0.1:7003: 0-7 (60000 keys, 7.1 MB)',
       '     big key "café\\u001b": 100.0 MB (slot 7)',
       `     big key "${'x'.repeat(80)}…": 100.0 MB (slot 7, database 3)`,
+      'In all: 8 slots, 60000 keys, 7.1 MB, 1 move, about 2 s',
       'Nothing was changed',
     ]);
     const many = Array.from({ length: 12 }, (_, index) => big(`${index}`));
     const lines = dry({ ...move, content: { keys: 1, bytes: 5, bigKeys: many } }).split('\n');
     assert.match(lines[1] ?? '', / \(1 key, 5 bytes\)$/);
-    assert.deepEqual([lines.length, lines.at(-2)], [14, '     and 2 big keys more']);
+    assert.deepEqual([lines.length, lines.at(-3)], [15, '     and 2 more big keys']);
+    const { content: _, ...unknown } = move;
+    assert.equal(dry(unknown).split('\n').at(-2), 'In all: 8 slots, 1 move');
   });
 });
 

@@ -1,24 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ProgressView } from '../../lib/cli/progress.ts';
+import type { Io } from '../../lib/cli/io.ts';
+import { type ProgressOptions, ProgressView } from '../../lib/cli/progress.ts';
 import type { ClusterEvent, MoveFigures, MoveProgress, MoveTotal } from '../../lib/events.ts';
 
-/** Goes to the start of the line and erases it. */
+/** Moves to the start of the line and erases it. */
 const ERASE = '\r\u001b[K';
 
 interface Screen {
   readonly view: ProgressView;
   /** All that was written. */
   text(): string;
-  /** What the last line of the terminal shows. */
+  /** The last line of the terminal. */
   line(): string;
   /** Every state that the line went through. */
   lines(): string[];
 }
 
-function screen(columns = 200, isTerminal = true): Screen {
+function screen(columns = 200, isTerminal = true, options: ProgressOptions = {}): Screen {
   let text = '';
-  const view = new ProgressView({
+  const io: Io = {
     stdout: () => assert.fail('progress goes to stderr'),
     stderr: (more) => {
       text += more;
@@ -30,7 +31,8 @@ function screen(columns = 200, isTerminal = true): Screen {
     canAsk: () => false,
     ask: () => Promise.resolve(undefined),
     signal: new AbortController().signal,
-  });
+  };
+  const view = new ProgressView(io, options);
   const lines = (): string[] => text.replaceAll(ERASE, '\n').split('\n').slice(1);
   return { view, text: () => text, lines, line: () => lines().at(-1) ?? '' };
 }
@@ -74,8 +76,8 @@ const everyKind: readonly ClusterEvent[] = [
   total({ slotsDone: 100, keysDone: 1000, longestStallMs: 1.84, etaMs: 0 }),
 ];
 
-describe('progress on a terminal', () => {
-  test('no line is wider than the terminal, whatever is told', () => {
+describe('Progress on a terminal', () => {
+  test('is never wider than the terminal, for any event', () => {
     for (const columns of [1, 2, 10, 40, 79, 80, 132]) {
       const { view, lines } = screen(columns);
       for (const event of everyKind) view.onEvent(event);
@@ -84,7 +86,7 @@ describe('progress on a terminal', () => {
     }
   });
 
-  test('80 columns hold slots, keys, rate, time left and stall; the nodes are what is cut off', () => {
+  test('shows slots, keys, rate, time left and stall in 80 columns, and cuts off the nodes', () => {
     const { view, line } = screen(80);
     view.onEvent({ ...start, source: '[2001:db8::1]:37000' });
     view.onEvent(
@@ -104,7 +106,7 @@ describe('progress on a terminal', () => {
     );
   });
 
-  test('each line takes the place of the one before, and is taken away at the end', () => {
+  test('replaces its line each time, and erases it at the end', () => {
     const { view, text, line } = screen();
     for (const event of everyKind) view.onEvent(event);
     assert.doesNotMatch(text(), /\n/);
@@ -113,19 +115,31 @@ describe('progress on a terminal', () => {
     assert.equal(line(), '');
     const before = text();
     view.clear();
-    assert.equal(text(), before, 'there is nothing left to take away');
+    assert.equal(text(), before, 'there is nothing left to erase');
   });
 
-  test('a warning keeps its line, and takes that of the progress away', () => {
+  test('gives way to a warning, which stays', () => {
     const { view, text } = screen();
     view.onEvent(total());
     view.onEvent({ type: 'warning', message: 'Beware' });
     assert.ok(text().endsWith(`${ERASE}Warning: Beware\n`));
-    view.onEvent({ type: 'retry', node: '127.0.0.1:7000', slot: 7, reason: 'IOERR timeout' });
-    assert.ok(text().endsWith('\nWarning: 127.0.0.1:7000 slot 7: IOERR timeout; trying again\n'));
   });
 
-  test('one move is shown with its nodes, several with their number', () => {
+  test('holds back what is tried again until the command fails', () => {
+    const { view, text, line } = screen();
+    const retry = { type: 'retry', node: '127.0.0.1:7000', slot: 7, reason: 'IOERR timeout' } as const;
+    view.onEvent(retry);
+    view.onEvent(retry);
+    const warning = 'Warning: 127.0.0.1:7000 slot 7: IOERR timeout; trying again';
+    assert.equal(line(), warning);
+    view.onEvent(total());
+    assert.doesNotMatch(text(), /\n/);
+    view.tellHeld();
+    assert.ok(text().endsWith(`${warning}\n`));
+    assert.equal(text().split('\n').length, 2, 'once');
+  });
+
+  test('names the nodes of one move, and the number of several', () => {
     const { view, line } = screen();
     view.onEvent(start);
     view.onEvent(total());
@@ -135,7 +149,7 @@ describe('progress on a terminal', () => {
     assert.equal(line(), '15/150 slots  300/1500 keys  0 keys/s  0:04 left  2 moves');
   });
 
-  test('with atomic migration it says what the servers are at, until they are done', () => {
+  test('shows the state of atomic migrations until they are done', () => {
     const { view, line } = screen();
     const atomic = { ...pair, method: 'atomic' } as const;
     view.onEvent({ ...start, method: 'atomic' });
@@ -150,7 +164,7 @@ describe('progress on a terminal', () => {
     assert.match(line(), / left {2}waiting-to-pause {2}2 moves$/);
   });
 
-  test('numbers are short, and times read as times', () => {
+  test('shows short numbers, and times as minutes and seconds', () => {
     const shown = (part: Partial<MoveTotal>): string => {
       const { view, line } = screen();
       view.onEvent(total(part));
@@ -183,13 +197,95 @@ describe('progress on a terminal', () => {
   });
 });
 
-describe('progress without a terminal', () => {
-  test('nothing is shown but warnings', () => {
+describe('Progress without a terminal', () => {
+  test('shows only warnings', () => {
     const { view, text } = screen(80, false);
     for (const event of everyKind) view.onEvent(event);
     view.clear();
     assert.equal(text(), '');
     view.onEvent({ type: 'warning', message: 'Beware' });
     assert.equal(text(), 'Warning: Beware\n');
+  });
+});
+
+describe('Progress by the clock', () => {
+  test('leaves no second silent on a terminal: it says what goes on, and for how long', () => {
+    let ms = 0;
+    const { view, line } = screen(200, true, { now: () => ms });
+    view.start('Looking at the cluster');
+    view.stop();
+    view.tick();
+    assert.equal(line(), '');
+    ms = 1000;
+    view.tick();
+    assert.equal(line(), 'Looking at the cluster (1 s)');
+    ms = 2500;
+    view.onEvent(total());
+    view.tick();
+    assert.match(line(), /^0\/100 slots/);
+    ms = 5500;
+    view.tick();
+    assert.match(line(), /^0\/100 slots .*left {2} \(3 s\)$/);
+    view.clear();
+    assert.equal(line(), '');
+  });
+
+  test('counts on from what is waited for, without two times in one line', () => {
+    let ms = 0;
+    const { view, line } = screen(200, true, { now: () => ms });
+    view.onEvent({ type: 'waiting', what: 'every node to agree', elapsedMs: 2400, missing: ['a'] });
+    ms = 1200;
+    view.tick();
+    assert.equal(line(), 'Waiting for every node to agree: a (1 s)');
+  });
+
+  test('is silent off a terminal and with --quiet, which keeps warnings', () => {
+    let ms = 0;
+    for (const [isTerminal, options] of [
+      [false, {}],
+      [true, { quiet: true }],
+    ] as const) {
+      const { view, text } = screen(80, isTerminal, { ...options, now: () => ms });
+      view.start('Looking');
+      for (const event of everyKind) view.onEvent(event);
+      ms += 5000;
+      if (!isTerminal) view.tick();
+      view.stop();
+      assert.equal(text(), '');
+      view.onEvent({ type: 'warning', message: 'Beware' });
+      assert.equal(text(), 'Warning: Beware\n');
+    }
+  });
+
+  test('is a line every ten seconds off a terminal with --progress', () => {
+    let ms = 0;
+    const { view, text } = screen(80, false, { always: true, now: () => ms });
+    for (; ms < 35_000; ms += 100) view.onEvent(total({ slotsDone: ms / 1000 }));
+    const lines = text().trimEnd().split('\n');
+    assert.deepEqual(
+      lines.map((line) => line.split(' ')[0]),
+      ['0/100', '10/100', '20/100', '30/100'],
+    );
+    assert.ok(!text().includes('\r'));
+  });
+
+  test('keeps a line for each step with --verbose, above the line that changes', () => {
+    const { view, text } = screen(80, false, { verbose: true });
+    for (const event of everyKind) view.onEvent(event);
+    assert.deepEqual(text().trimEnd().split('\n'), [
+      'Plan of join: 0 steps',
+      'Assigned 5462 slots to 127.0.0.1:7000',
+      'Introduced 127.0.0.1:7003 to 127.0.0.1:7000',
+      '127.0.0.1:7000 forgets 127.0.0.1:7003',
+      'Reset 127.0.0.1:7003',
+      '127.0.0.1:7003 copies 127.0.0.1:7000',
+      'The nodes agree, after 2.50 s',
+      'Moving 100 slots with 1000 keys from 127.0.0.1:7000 to 127.0.0.1:7003 (migrate)',
+      'Moved 0 slots with 0 keys from 127.0.0.1:7000 to 127.0.0.1:7003 in 1.00 s',
+    ]);
+    const terminal = screen(80, true, { verbose: true });
+    for (const event of everyKind) terminal.view.onEvent(event);
+    for (const line of terminal.text().split('\n').slice(0, -1))
+      assert.ok(!line.includes('\r') || line.split(ERASE).length > 1, 'erased before text');
   });
 });

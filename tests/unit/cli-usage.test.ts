@@ -5,9 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { commands } from '../../lib/cli/commands.ts';
+import { splitWords } from '../../lib/cli/exec.ts';
+import { connectionFlags, moveFlags } from '../../lib/cli/flags.ts';
+import { topics } from '../../lib/cli/topics.ts';
 import { type Ran, runMain } from '../helpers/made-up-io.ts';
+import { bulk, startMadeUp } from '../helpers/made-up-server.ts';
 
-// Nothing listens on port 1: a command line that is understood ends there, with exit code 1 and not 2.
+// Nothing listens on port 1: a command line that is understood ends with exit code 1, not 2.
 const NODE = '127.0.0.1:1';
 const remote = commands.filter(({ isLocal }) => !isLocal);
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -19,7 +23,7 @@ const fileOf = (name: string, text: string): string => {
   return join(dir, name);
 };
 
-// Of a cluster that nobody answers for.
+// A cluster that does not answer.
 const alone = { id: '0'.repeat(40), address: NODE };
 const before = [{ ...alone, role: 'master', configEpoch: 1, slots: [[0, 16383]] }];
 const planFile = fileOf(
@@ -53,10 +57,10 @@ writeFileSync(
   JSON.stringify({ version: 1, date: '', problems: [], masters: [saved] }),
 );
 
-/** Wrong usage: code 2, nothing on stdout, a line that says what and a line that says where to look. */
-function assertUsage(ran: Ran, what: RegExp, help = ''): void {
+/** Wrong usage: code 2, nothing on stdout, a line that names what is wrong and a line that says where to look. */
+function assertUsage(ran: Ran, what: string, help = ''): void {
   assert.deepEqual([ran.code, ran.stdout], [2, ''], ran.stderr);
-  assert.match(ran.stderr, what);
+  assert.ok(ran.stderr.split('\n')[0]?.includes(what), ran.stderr);
   assert.equal(ran.stderr.split('\n').length, 3, `two lines: ${ran.stderr}`);
   assert.ok(ran.stderr.endsWith(`\nSee: redis-trib ${help}${help && ' '}--help\n`), ran.stderr);
   assert.doesNotMatch(ran.stderr, /^ +at /m, 'no stack trace');
@@ -65,49 +69,93 @@ function assertUsage(ran: Ran, what: RegExp, help = ''): void {
 function assertUnderstood(ran: Ran): void {
   assert.equal(ran.code, 1, ran.stderr);
   assert.equal(ran.stdout, '');
-  assert.match(ran.stderr, /^Error: Cannot connect to 127\.0\.0\.1:\d+: .*\nNext: .*\n$/);
+  assert.match(ran.stderr, /^Error: .*127\.0\.0\.1:\d+.*\nNext: .*\n$/);
 }
 
-/** Arguments that a command takes, none of which anybody answers. */
+/** Arguments of a command. No node answers at these addresses. */
 function argumentsOf(name: string): string[] {
   const least = commands.find((command) => command.name === name)?.arity[0] ?? 0;
   const words = [NODE, '127.0.0.1:2', '3'].slice(0, least);
   if (commands.find((command) => command.name === name)?.usage === 'FILE') return [planFile];
   if (name === 'set_timeout') return [NODE, '5000'];
-  if (name === 'del_node' || name === 'drain') return [NODE, 'abcdef'];
+  if (name === 'explain') return [NODE, 'key'];
+  if (name === 'replace') return [NODE, 'abcdef=127.0.0.1:2'];
+  if (['del_node', 'drain', 'ok_to_stop'].includes(name)) return [NODE, 'abcdef'];
   return name === 'execute' || name === 'call' ? [NODE, 'PING'] : words;
 }
 
-/** Options without which a command asks, or is not understood, where there is no terminal. */
+/** Options that a command needs if there is no terminal. */
 function optionsOf(name: string): string[] {
   const asks = commands.find((command) => command.name === name)?.asks === true ? ['--yes'] : [];
+  if (name === 'wait') return ['--timeout', '1'];
+  if (name === 'ensure') return ['--masters', '1'];
   if (name === 'import') return ['--yes', '--from', NODE];
   if (name === 'restore') return ['--yes', '--dir', backupFolder];
   if (name === 'backup') return ['--dir', join(dir, 'backup')];
   return name === 'reshard' ? [...asks, '--from', 'all', '--to', NODE, '--slots', '1'] : asks;
 }
 
-describe('help', () => {
-  test('`--help`, `-h` and `help` show every command, on stdout', async () => {
+describe('Help', () => {
+  test('shows every command on stdout, for `--help`, `-h` and `help`', async () => {
     for (const word of ['--help', '-h', 'help']) {
       const { code, stdout, stderr } = await runMain([word]);
       assert.deepEqual([code, stderr], [0, '']);
+      const listed = stdout.slice(0, stdout.indexOf('\nOptions of every command:'));
       for (const { name, usage, summary } of commands) {
-        const line = stdout.split('\n').find((text) => text.startsWith(`  ${name} `));
-        assert.ok(line?.startsWith(`  ${name} ${usage} `) && line.endsWith(` ${summary}`), name);
+        const lines = listed
+          .split('\n')
+          .filter((text) => text.startsWith(`  ${`${name} ${usage}`.trimEnd()} `));
+        assert.equal(lines.length, 1, name);
+        assert.ok(lines[0]?.endsWith(` ${summary}`), name);
+      }
+      for (const [name, summary] of Object.entries(topics)) {
+        assert.match(stdout, new RegExp(`^ {2}${name} +${summary}$`, 'm'));
       }
       assert.match(stdout, /Exit codes: 0 .*, 1 .*, 2 .*, 130 /);
     }
   });
 
-  test('without a command the same is shown, on stderr, as wrong usage', async () => {
+  test('groups the commands by what one wants', async () => {
+    const { stdout } = await runMain(['help']);
+    const titles = [...stdout.matchAll(/^(\w[\w ]+):$/gm)].map(([, title]) => title);
+    assert.deepEqual(titles, [
+      ...['Build', 'Grow and shrink', 'Move slots', 'Look', 'Repair', 'Maintain', 'Plans', 'Data', 'Other'],
+      ...['Options of every command', 'Topics'],
+    ]);
+  });
+
+  test('has pages of their own for options that commands share, to which the commands point', async () => {
+    const [connection, moving, join] = await Promise.all(
+      [
+        ['help', 'connection'],
+        ['help', 'moving'],
+        ['join', '--help'],
+      ].map((words) => runMain(words)),
+    );
+    for (const [name, { help }] of Object.entries(connectionFlags))
+      assert.match(connection?.stdout ?? '', new RegExp(`--${name}\\b.*${help.slice(0, 12)}`));
+    for (const name of Object.keys(moveFlags))
+      assert.match(moving?.stdout ?? '', new RegExp(`--${name} .+ `));
+    assert.match(moving?.stdout ?? '', /options of ensure, join, .*rebalance/);
+    for (const page of ['connection', 'moving'])
+      assert.match(join?.stdout ?? '', new RegExp(`help ${page}$`, 'm'));
+    assert.doesNotMatch((await runMain(['check', '--help'])).stdout, /help moving/);
+  });
+
+  test('of a command begins with the options that are its own', async () => {
+    const { stdout } = await runMain(['reshard', '--help']);
+    const shown = [...stdout.matchAll(/^ {2}(?:-\w, | {4})--([\w-]+)/gm)].map(([, name]) => name);
+    assert.deepEqual(shown.slice(0, 4), ['from', 'to', 'slots', 'dry-run']);
+  });
+
+  test('is shown on stderr without a command, as wrong usage', async () => {
     const { code, stdout, stderr } = await runMain([]);
     assert.deepEqual([code, stdout], [2, '']);
     assert.equal(stderr, (await runMain(['--help'])).stdout);
   });
 
   for (const { name, usage, example, flags = {} } of commands) {
-    test(`\`${name}\` has help with its usage, its options and an example`, async () => {
+    test(`for \`${name}\` shows its usage, its options and an example`, async () => {
       const { code, stdout, stderr } = await runMain([name, '--help']);
       assert.deepEqual([code, stderr], [0, '']);
       assert.ok(stdout.startsWith(`${`Usage: redis-trib ${name} [OPTION...] ${usage}`.trimEnd()}\n`));
@@ -115,37 +163,36 @@ describe('help', () => {
       for (const flag of [...Object.keys(flags), 'json', 'user', 'tls']) {
         assert.match(stdout, new RegExp(`--${flag}\\b`));
       }
-      for (const words of [
-        ['help', name],
-        [name, '-h'],
-        ['help', name.replaceAll('_', '-')],
-      ]) {
-        assert.equal((await runMain(words)).stdout, stdout);
+      assert.equal((await runMain([name, '-h'])).stdout, stdout);
+      for (const word of [name, name.replaceAll('_', '-')]) {
+        const helped = (await runMain(['help', word])).stdout;
+        if (Object.hasOwn(topics, word)) assert.ok(helped.startsWith(stdout), 'the document follows');
+        else assert.equal(helped, stdout);
       }
     });
 
     if (!remote.some((command) => command.name === name)) continue;
-    test(`the example of \`${name}\` is understood`, async () => {
-      const words = usage === 'FILE' ? [planFile] : example.split(' ');
+    test(`for \`${name}\` has an example that is understood`, async () => {
+      const words = usage === 'FILE' ? [planFile] : splitWords(example);
       const gone = AbortSignal.abort(new Error('Not today'));
       const { code } = await runMain([name, ...words], { signal: gone, canAsk: () => true });
       assert.equal(code, 130);
     });
   }
 
-  test('no line of help is wider than 120 characters', async () => {
+  test('has no line wider than 120 characters', async () => {
     const texts = await Promise.all(
       [[], ...commands.map(({ name }) => [name])].map((words) => runMain([...words, '--help'])),
     );
     for (const line of texts.flatMap(({ stdout }) => stdout.split('\n'))) assert.ok(line.length <= 120, line);
   });
 
-  test('help of a command that does not exist is wrong usage', async () => {
-    assertUsage(await runMain(['help', 'frob']), /^Unknown command: "frob"$/m);
+  test('for a command or topic that does not exist is wrong usage', async () => {
+    assertUsage(await runMain(['help', 'frob']), '"frob"');
   });
 });
 
-describe('version', () => {
+describe('Version', () => {
   test("`--version` and `-V` show the package's version", async () => {
     for (const word of ['--version', '-V']) {
       assert.deepEqual(await runMain([word]), { code: 0, stdout: `${manifest.version}\n`, stderr: '' });
@@ -153,14 +200,14 @@ describe('version', () => {
   });
 });
 
-describe('wrong usage', () => {
+describe('Wrong usage:', () => {
   test('a command that does not exist', async () => {
-    assertUsage(await runMain(['frob', NODE]), /^Unknown command: "frob"$/m);
-    assertUsage(await runMain(['', NODE]), /^Unknown command: ""$/m);
-    assertUsage(await runMain(['toString']), /^Unknown command: "toString"$/m);
+    assertUsage(await runMain(['frob', NODE]), '"frob"');
+    assertUsage(await runMain(['', NODE]), '""');
+    assertUsage(await runMain(['toString']), '"toString"');
   });
 
-  test('what may have been meant, and nothing where nothing is near', async () => {
+  test('suggests a similar name, if there is one', async () => {
     for (const [words, meant] of [
       [['reblance', NODE], 'rebalance'],
       [['delnode', NODE], 'del_node'],
@@ -168,48 +215,67 @@ describe('wrong usage', () => {
       [['rebalance', NODE, '--use-empty'], '--use-empty-masters'],
       [['rebalance', NODE, '--cluster-weight', 'a=2'], '--weight'],
       [['rebalance', NODE, '--treshold=3'], '--threshold'],
-      [['check', NODE, '--verbose'], undefined],
+      [['check', NODE, '--frobnicate'], undefined],
       [['check', NODE, '--c'], undefined],
       [['zzz', NODE], undefined],
     ] as const) {
       const { code, stderr } = await runMain(words);
-      assert.deepEqual([code, /\nDid you mean (\S+)\? See: /.exec(stderr)?.[1]], [2, meant], words.join(' '));
+      assert.deepEqual([code, / (\S+)\? See: /.exec(stderr)?.[1]], [2, meant], words.join(' '));
+    }
+  });
+
+  test('says what was meant by habits from redis-cli, and by slips', async () => {
+    for (const [line, hint] of [
+      [`cluster check ${NODE}`, 'Did you mean redis-trib --cluster check, or redis-trib check? See: '],
+      ['cluster', 'Did you mean redis-trib --cluster, or redis-trib COMMAND? See: '],
+      [`--clustr check ${NODE}`, 'Did you mean --cluster? See: '],
+      [`--cluster chek ${NODE}`, 'Did you mean check? See: redis-trib --cluster help'],
+      [`--cluster check ${NODE} --cluster-replica5`, 'Did you mean --cluster-replicas? See: '],
+      ['-p 7000', 'Name the node as host:port, after the command. See: '],
+      ['check -p 7000', 'Name the node as host:port, after the command. See: redis-trib check --help'],
+      ['check -h 127.0.0.1 -p 7000', 'Name the node as host:port, after the command. See: '],
+      [`--tls list ${NODE}`, 'See: '],
+    ] as const) {
+      const { code, stderr } = await runMain(line.split(' '));
+      assert.deepEqual([code, stderr.split('\n')[1]?.startsWith(hint)], [2, true], `${line}: ${stderr}`);
     }
   });
 
   test('an option before the command, whose value is not repeated', async () => {
-    assertUsage(await runMain(['--tls', 'list', NODE]), /^The command comes before its options: "--tls"$/m);
+    assertUsage(await runMain(['--tls', 'list', NODE]), '"--tls"');
     for (const word of ['--pass=hunter2', '-ahunter2']) {
       const ran = await runMain([word, 'list', NODE]);
-      assertUsage(ran, /^The command comes before its options: "(--pass|-a)"$/m);
+      assertUsage(ran, word.startsWith('--') ? '"--pass"' : '"-a"');
       assert.doesNotMatch(ran.stderr, /hunter2/);
     }
+  });
+
+  test('slots are taken with commas, too', async () => {
+    const words = ['migrate_slots', NODE, '127.0.0.1:2'];
+    assertUnderstood(await runMain([...words, '0-10,20', '30']));
+    for (const wrong of ['0,', ',0', '0,,2', '0, 2'])
+      assert.equal((await runMain([...words, wrong])).code, 2, wrong);
   });
 
   for (const { name, arity, isLocal } of commands) {
     const words = argumentsOf(name);
     test(`\`${name}\`: an option that does not exist`, async () => {
-      assertUsage(await runMain([name, '--xyzzy', ...words]), /^Unknown option '--xyzzy'$/m, name);
-      assertUsage(await runMain([name, '-z', ...words]), /^Unknown option '-z'$/m, name);
+      assertUsage(await runMain([name, '--xyzzy', ...words]), "'--xyzzy'", name);
+      assertUsage(await runMain([name, '-z', ...words]), "'-z'", name);
     });
 
     test(`\`${name}\`: too few arguments, or too many`, async () => {
-      const usage = `expected ${commands.find((command) => command.name === name)?.usage}`;
+      const usage = commands.find((command) => command.name === name)?.usage ?? '';
       if (words.length > 0) {
         const few = await runMain([name, ...words.slice(0, -1)]);
-        assertUsage(few, new RegExp(`^Too few arguments for ${name}: expected `), name);
-        assert.ok(few.stderr.includes(usage));
-        assertUsage(await runMain([name]), /^Too few arguments/, name);
+        assertUsage(few, usage, name);
+        assertUsage(await runMain([name]), usage, name);
       }
       if (arity[1] === Number.POSITIVE_INFINITY) return;
-      assertUsage(
-        await runMain([name, ...words, NODE]),
-        new RegExp(`^Too many arguments for ${name}: `),
-        name,
-      );
+      assertUsage(await runMain([name, ...words, NODE]), name, name);
     });
 
-    test(`\`${name}\`: what is no address`, async () => {
+    test(`\`${name}\`: not an address`, async () => {
       for (const [index, word] of words.entries()) {
         if (isLocal || word === planFile || !word.includes(':')) continue;
         for (const wrong of [
@@ -223,35 +289,29 @@ describe('wrong usage', () => {
           'a b:1',
           '',
         ]) {
-          const ran = await runMain([name, ...words.with(index, wrong)]);
-          assertUsage(ran, /^Not an address: "/, name);
-          assert.ok(ran.stderr.includes(`"${wrong}" (expected host:port)`), ran.stderr);
+          const ran = await runMain([name, ...optionsOf(name), ...words.with(index, wrong)]);
+          assertUsage(ran, `"${wrong}"`, name);
         }
       }
     });
   }
 
-  test('a URL, which is not repeated because it may hold a password', async () => {
-    for (const url of [
-      'redis://:hunter2@127.0.0.1:7000',
-      'redis://127.0.0.1:7000',
-      'me:hunter2@127.0.0.1:7000',
-    ]) {
+  test('a URL of something else, which is not repeated because it may hold a password', async () => {
+    for (const url of ['http://:hunter2@127.0.0.1:7000', 'me:hunter2@127.0.0.1:7000']) {
       const ran = await runMain(['list', url]);
-      assertUsage(ran, /^Not an address: write host:port, no URL$/m, 'list');
+      assertUsage(ran, 'host:port', 'list');
       assert.doesNotMatch(ran.stderr, /hunter2/);
     }
   });
 
-  test('what is no slot', async () => {
-    for (const wrong of ['x', '16384', '-5', '5-', '7-4', '1.5', '0,2', '', '0-16384', '1e3', '0x10']) {
+  test('not a slot', async () => {
+    for (const wrong of ['x', '16384', '-5', '5-', '7-4', '1.5', '', '0-16384', '1e3', '0x10']) {
       const ran = await runMain(['migrate_slots', NODE, '127.0.0.1:2', '0', '--', wrong]);
-      assertUsage(ran, /^Not a slot or slot range: "/, 'migrate_slots');
-      assert.ok(ran.stderr.includes(`"${wrong}" (slots are 0 to 16383)`));
+      assertUsage(ran, `"${wrong}"`, 'migrate_slots');
     }
   });
 
-  test('what is no number', async () => {
+  test('not a number', async () => {
     for (const flag of [
       'timeout',
       'agree-timeout',
@@ -264,57 +324,41 @@ describe('wrong usage', () => {
     ]) {
       for (const wrong of ['ten', '', '0', '1.5', '1e3', '5s', '99999999999', ' 5']) {
         const ran = await runMain(['join', NODE, '127.0.0.1:2', `--${flag}=${wrong}`]);
-        assertUsage(ran, new RegExp(`^Not a number from 1 up for --${flag}: "${wrong}"$`, 'm'), 'join');
+        assertUsage(ran, `--${flag}: "${wrong}"`, 'join');
       }
     }
-    assertUsage(
-      await runMain(['start', NODE, '--max-slots', '0']),
-      /^Not a number .* --max-slots: "0"$/m,
-      'start',
-    );
+    assertUsage(await runMain(['start', NODE, '--max-slots', '0']), '--max-slots: "0"', 'start');
   });
 
-  test('what is no size', async () => {
+  test('not a size', async () => {
     for (const flag of ['max-bytes-per-second', 'big-keys']) {
       for (const wrong of ['ten', '', '0', '0mb', '1.5mb', '1e3', '5tb', '10 mb', 'mb', '99999999999gb']) {
         const ran = await runMain(['join', NODE, '127.0.0.1:2', `--${flag}=${wrong}`]);
-        assertUsage(ran, new RegExp(`^Not a size for --${flag}: "${wrong}" \\(write `, 'm'), 'join');
+        assertUsage(ran, `--${flag}: "${wrong}"`, 'join');
       }
     }
   });
 
-  test('a method that does not exist, and limits on one that has none', async () => {
+  test('a method that does not exist, or limits on one without limits', async () => {
     const join = ['join', NODE, '127.0.0.1:2'];
-    assertUsage(await runMain([...join, '--method=magic']), /^Not a method: "magic" \(expected /m, 'join');
+    assertUsage(await runMain([...join, '--method=magic']), '"magic"', 'join');
     for (const limit of ['--max-keys-per-second=5', '--max-bytes-per-second=5mb']) {
       const ran = await runMain([...join, '--method=atomic', limit]);
-      assertUsage(ran, /^--method atomic and --max-(keys|bytes)-per-second do not go together: /m, 'join');
+      assertUsage(ran, limit.split('=')[0] ?? '', 'join');
       assertUnderstood(await runMain([...join, '--method=migrate', limit]));
       assertUnderstood(await runMain([...join, limit]));
     }
   });
 
   test('an option without its value, or with one it does not take', async () => {
-    assertUsage(
-      await runMain(['list', NODE, '--user']),
-      /^Option '--user <value>' argument missing$/m,
-      'list',
-    );
-    assertUsage(
-      await runMain(['list', NODE, '-a']),
-      /^Option '-a, --pass <value>' argument missing$/m,
-      'list',
-    );
-    assertUsage(
-      await runMain(['list', NODE, '--json=1']),
-      /^Option '--json' does not take an argument$/m,
-      'list',
-    );
+    assertUsage(await runMain(['list', NODE, '--user']), '--user', 'list');
+    assertUsage(await runMain(['list', NODE, '-a']), '--pass', 'list');
+    assertUsage(await runMain(['list', NODE, '--json=1']), '--json', 'list');
   });
 
-  test('a password that starts with a dash: says how to write it', async () => {
+  test('a password that starts with a dash, with the way to write it', async () => {
     const ran = await runMain(['list', NODE, '-a', '-hunter2']);
-    assertUsage(ran, /is ambiguous: for a value that starts with a dash write --pass=VALUE$/m, 'list');
+    assertUsage(ran, '--pass=VALUE', 'list');
     assert.doesNotMatch(ran.stderr, /hunter2/);
     assertUnderstood(await runMain(['list', NODE, '--pass=-hunter2']));
   });
@@ -327,57 +371,49 @@ describe('wrong usage', () => {
       ['list', '--force', NODE],
       ['start', '--method=atomic', NODE],
     ]) {
-      assertUsage(await runMain(words), /^Unknown option '--/, words[0]);
+      assertUsage(await runMain(words), `'${words[1]?.split('=')[0]}'`, words[0]);
     }
   });
 
   test('`--user` without a password', async () => {
-    assertUsage(await runMain(['list', NODE, '--user', 'me']), /^--user needs a password: /, 'list');
+    assertUsage(await runMain(['list', NODE, '--user', 'me']), '--user', 'list');
     assertUnderstood(await runMain(['list', NODE, '--user', 'me'], { env: { REDISCLI_AUTH: 'hunter2' } }));
   });
 
-  test('options of TLS without --tls, and halves of pairs', async () => {
+  test('options of TLS without --tls, and only one of a pair', async () => {
     const pem = fileOf('any.pem', 'nothing');
     for (const [flag, value] of Object.entries({ cacert: pem, cert: pem, key: pem, sni: 'name' })) {
-      assertUsage(
-        await runMain(['list', NODE, `--${flag}`, value]),
-        new RegExp(`^--${flag} needs --tls$`, 'm'),
-        'list',
-      );
+      assertUsage(await runMain(['list', NODE, `--${flag}`, value]), `--${flag}`, 'list');
     }
-    assertUsage(await runMain(['list', NODE, '--insecure']), /^--insecure needs --tls$/m, 'list');
+    assertUsage(await runMain(['list', NODE, '--insecure']), '--insecure', 'list');
     for (const flag of ['cert', 'key']) {
       const ran = await runMain(['list', NODE, '--tls', `--${flag}`, pem]);
-      assertUsage(ran, /^--cert and --key go together$/m, 'list');
+      assertUsage(ran, '--cert', 'list');
     }
   });
 
-  test('files that are not there, or hold something else', async () => {
+  test('files that do not exist, or contain something else', async () => {
     const missing = join(dir, 'missing');
     for (const words of [
       ['--pass-file', missing],
       ['--tls', '--cacert', missing],
       ['--tls', '--cert', missing, '--key', missing],
     ]) {
-      assertUsage(await runMain(['list', NODE, ...words]), /^Cannot read the file of --\S+: ENOENT/, 'list');
+      assertUsage(await runMain(['list', NODE, ...words]), 'ENOENT', 'list');
     }
-    assertUsage(
-      await runMain(['list', NODE, '--pass-file', dir]),
-      /^Cannot read the file of --pass-file: EISDIR/,
-      'list',
-    );
+    assertUsage(await runMain(['list', NODE, '--pass-file', dir]), 'EISDIR', 'list');
     const other = fileOf('other.pem', 'hunter2');
     for (const words of [
       ['--cacert', other],
       ['--cert', other, '--key', other],
     ]) {
       const ran = await runMain(['list', NODE, '--tls', ...words]);
-      assertUsage(ran, /^Cannot use the files of --cacert, --cert and --key: /, 'list');
+      assertUsage(ran, '--cacert', 'list');
       assert.doesNotMatch(ran.stderr, /hunter2/);
     }
   });
 
-  test('with --json is one document as well', async () => {
+  test('with --json, also one document', async () => {
     for (const [words, command] of [
       [['list', '--json', 'nonsense'], 'list'],
       [['join', '--json'], 'join'],
@@ -388,13 +424,13 @@ describe('wrong usage', () => {
       const { version, ok, error, ...rest } = JSON.parse(stdout);
       assert.deepEqual([code, version, ok, rest.command], [2, 1, false, command]);
       assert.equal(error.code, 'USAGE');
-      assert.equal(stderr, `${error.message}\n${error.hint}\n`);
+      assert.equal(stderr.split('\n')[0], error.message);
     }
   });
 });
 
-describe('arguments', () => {
-  test('dashes and underscores are the same in the name of a command', async () => {
+describe('Arguments', () => {
+  test('treat dashes and underscores in the name of a command alike', async () => {
     for (const name of ['migrate-slots', 'migrate_slots']) {
       assertUnderstood(await runMain([name, NODE, '127.0.0.1:2', '0', '4-7']));
     }
@@ -404,7 +440,7 @@ describe('arguments', () => {
       assertUnderstood(await runMain([name, NODE, '127.0.0.1:2']));
   });
 
-  test('options stand before, between and after the arguments', async () => {
+  test('may have options before, between and after them', async () => {
     const options = ['--dry-run', '--timeout', '500', '--user', 'me', '-a', 'hunter2', '-y'];
     for (const words of [
       [...options, NODE, '127.0.0.1:2'],
@@ -415,23 +451,22 @@ describe('arguments', () => {
     }
   });
 
-  test('`--yes` and `-y` are taken by every command', async () => {
+  test('may include `--yes` or `-y` for every command', async () => {
     for (const { name } of remote) {
       for (const flag of ['--yes', '-y'])
         assertUnderstood(await runMain([name, flag, ...optionsOf(name), ...argumentsOf(name)]));
     }
   });
 
-  test('`--force` is taken by every command that changes a cluster', async () => {
+  test('may include `--force` for every command that changes a cluster', async () => {
     for (const { name, flags = {} } of commands) {
-      // It writes keys, as any client does, and is in nobody's way
-      if ('dry-run' in flags && !['import', 'restore'].includes(name))
+      if ('dry-run' in flags)
         assertUnderstood(await runMain([name, '--force', ...optionsOf(name), ...argumentsOf(name)]));
       else assert.ok(!('force' in flags) || name === 'backup');
     }
   });
 
-  test('`execute` leaves the dashes of its command to the command', async () => {
+  test('of `execute` leave the dashes of its command alone', async () => {
     for (const words of [
       [NODE, 'CLIENT', 'KILL', '--help', '-x', '--json'],
       ['--master-only', NODE, 'SET', 'key', '-1'],
@@ -442,23 +477,33 @@ describe('arguments', () => {
     ]) {
       assertUnderstood(await runMain(['execute', ...words]));
     }
-    assertUsage(
-      await runMain(['execute', NODE, '--xyzzy', 'PING']),
-      /^Unknown option '--xyzzy'$/m,
-      'execute',
-    );
+    assertUsage(await runMain(['execute', NODE, '--xyzzy', 'PING']), "'--xyzzy'", 'execute');
     assert.equal((await runMain(['execute', '--help', NODE, 'PING'])).code, 0);
   });
 
-  test('IPv6 is written with brackets', async () => {
+  test('may be IPv6 addresses in brackets', async () => {
     const { code, stderr } = await runMain(['list', '[::1]:1']);
     assert.equal(code, 1);
-    assert.match(stderr, /^Error: Cannot connect to \[::1\]:1: /);
+    assert.ok(stderr.includes('[::1]:1'), stderr);
   });
 });
 
-describe('password', () => {
-  test('`--askpass` asks; where that cannot be done, or is cut short, it ends without a stack trace', async () => {
+test('An argument that only the library can judge is wrong usage too', async () => {
+  const id = 'a'.repeat(40);
+  await using server = await startMadeUp(([word = '', second = ''], port) => {
+    if (word === 'INFO') return bulk('');
+    if (word !== 'CLUSTER') return '+OK\r\n';
+    if (second === 'NODES') return bulk(`${id} 127.0.0.1:${port}@1 myself,master - 0 0 0 connected\n`);
+    return bulk('cluster_state:fail\r\ncluster_slots_assigned:0\r\ncluster_known_nodes:1\r\n');
+  });
+  const argv = ['create', server.address, '--replicas', '1', '--yes'];
+  assertUsage(await runMain(argv), 'Too few nodes', 'create');
+  const { code, stdout } = await runMain([...argv, '--json']);
+  assert.deepEqual([code, JSON.parse(stdout).error.code], [2, 'USAGE']);
+});
+
+describe('A password', () => {
+  test('is asked for by `--askpass`, which ends without a stack trace if it is interrupted', async () => {
     const asked: string[] = [];
     const askSecret = async (prompt: string) => {
       asked.push(prompt);
@@ -475,11 +520,10 @@ describe('password', () => {
         throw stop.signal.reason;
       },
     });
-    assert.equal(ran.code, 130);
-    assert.match(ran.stderr, /^Interrupted: /);
+    assert.deepEqual([ran.code, ran.stderr], [130, 'Interrupted: nothing was changed\n']);
   });
 
-  test('the secret is in no output of a command that fails, with --json or without', async () => {
+  test('is in no output of a command that fails, with or without --json', async () => {
     const secret = 'hunter2-and-more';
     const file = fileOf('password', `${secret}\nsecond line\n`);
     const ways: [string[], Record<string, string>][] = [

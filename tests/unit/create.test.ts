@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
-import { type CreatePlan, createShares, planCreate } from '../../lib/plan/create.ts';
+import { createShares, expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
+import { type CreatePlan, planCreate } from '../../lib/plan/create.ts';
 import type { NodeRef } from '../../lib/plan/plan.ts';
+import { fc } from '../helpers/properties.ts';
 
 /** Nodes on these hosts, in this order. */
 function nodesOn(hosts: readonly number[]): NodeRef[] {
@@ -27,7 +27,7 @@ function groupsOf({ draft }: CreatePlan): Map<string, string[]> {
 const hostOf = (address: string): string => address.split(':')[0] ?? '';
 
 describe('createShares()', () => {
-  test('cuts where redis-cli does', () => {
+  test('cuts like redis-cli', () => {
     assert.deepEqual(createShares(3), [
       [0, 5460],
       [5461, 10922],
@@ -56,7 +56,7 @@ describe('planCreate()', () => {
     replicas: fc.integer({ min: 0, max: 3 }),
   });
 
-  test('uses every node once, and shares replicas out evenly', () => {
+  test('uses every node once, and distributes replicas evenly', () => {
     fc.assert(
       fc.property(cluster, ({ hosts, replicas }) => {
         fc.pre(hosts.length > replicas);
@@ -71,7 +71,7 @@ describe('planCreate()', () => {
     );
   });
 
-  test('makes the same plan of the same nodes', () => {
+  test('makes the same plan for the same nodes', () => {
     fc.assert(
       fc.property(cluster, ({ hosts, replicas }) => {
         fc.pre(hosts.length > replicas);
@@ -80,7 +80,7 @@ describe('planCreate()', () => {
     );
   });
 
-  test('leaves no replica on the host of its master that could change places with another', () => {
+  test('leaves no replica on the host of its master if it could swap with another', () => {
     fc.assert(
       fc.property(cluster, ({ hosts, replicas }) => {
         fc.pre(hosts.length > replicas);
@@ -98,7 +98,7 @@ describe('planCreate()', () => {
     );
   });
 
-  test('keeps what fails together apart, a zone before a host', () => {
+  test('separates by zone first, then by host', () => {
     const nodes = nodesOn([1, 2, 3, 4]);
     const zones = Object.fromEntries(
       nodes.map(({ address }, index) => [address, index < 2 ? 'east' : 'west']),
@@ -114,13 +114,13 @@ describe('planCreate()', () => {
     );
   });
 
-  test('says where there is no better place', () => {
-    assert.deepEqual(plan(nodesOn([1, 1]), 1).warnings, [
-      '10.0.0.1:7001 is on the same host as its master 10.0.0.1:7000',
-    ]);
+  test('warns if there is no better place', () => {
+    const [warning, ...more] = plan(nodesOn([1, 1]), 1).warnings;
+    for (const node of ['10.0.0.1:7000', '10.0.0.1:7001']) assert.ok(warning?.includes(node), warning);
+    assert.deepEqual(more, []);
   });
 
-  test('takes the order given where nothing else decides', () => {
+  test('keeps the given order if nothing else decides', () => {
     assert.deepEqual(
       plan(nodesOn([1, 1, 1, 1, 1, 1]), 1).draft.masters.map(({ address }) => address),
       ['10.0.0.1:7000', '10.0.0.1:7001', '10.0.0.1:7002'],
@@ -128,7 +128,7 @@ describe('planCreate()', () => {
   });
 
   test('refuses too few nodes', () => {
-    assert.throws(() => plan(nodesOn([1]), 1), { name: 'RangeError', message: /^Too few nodes: 1, where/ });
-    assert.throws(() => plan(nodesOn([1]), -1), { name: 'RangeError' });
+    assert.throws(() => plan(nodesOn([1]), 1), { code: 'INVALID_ARGUMENT' });
+    assert.throws(() => plan(nodesOn([1]), -1), { code: 'INVALID_ARGUMENT' });
   });
 });

@@ -1,23 +1,70 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { expandSlots } from '../../lib/model/slot.ts';
 import { slotOwners } from '../../lib/model/view.ts';
 import { planFix } from '../../lib/plan/fix.ts';
 import type { KeyEvidence } from '../../lib/plan/uncovered.ts';
+import { fc } from '../helpers/properties.ts';
 import { agreedView, idOf, type Line, viewOf } from '../helpers/views.ts';
 
 const NOTHING: KeyEvidence = { holders: new Map(), sharing: new Map(), givenUp: new Set() };
 
-/** Who takes which slots by a plan, as `node: slots`. */
+/** Which node takes which slots in a plan, as `node: slots`. */
 function taken({ steps }: ReturnType<typeof planFix>): string[] {
   return steps.flatMap((step) =>
     step.type === 'take-slots' ? [`${Number.parseInt(step.node.id, 16)}: ${JSON.stringify(step.slots)}`] : [],
   );
 }
 
-describe('planFix(), knowing who holds keys', () => {
-  test('shares slots without keys out to those with fewest, in one range each', () => {
+describe('planFix() with the holders of keys', () => {
+  test('closes a slot that only a replica has open by way of its master, for the owner of the slot', () => {
+    const lines = (mark: string, master = ''): Line[] => [
+      { node: 1, slots: '0-8191' },
+      { node: 2, slots: `8192-16383${master}` },
+      { node: 3, flags: 'slave', master: 2, slots: mark },
+    ];
+    const closings = (view: ReturnType<typeof agreedView>) => {
+      const [steps, beforePromotion, otherwise] = [
+        planFix(view, NOTHING).steps,
+        planFix(view, undefined, { closesReplicaMarks: true }).steps,
+        planFix(view).steps,
+      ];
+      assert.deepEqual(beforePromotion, steps);
+      assert.deepEqual(
+        otherwise,
+        steps.filter(({ type }) => type !== 'close-slots'),
+      );
+      return steps.map((step) =>
+        step.type === 'close-slots' ? [step.node.id, step.owner.id, step.slots] : [step.type],
+      );
+    };
+    const importing = `[5-<-${idOf(1)}]`;
+    assert.deepEqual(closings(agreedView(lines(importing))), [[idOf(2), idOf(1), [[5, 5]]]]);
+    assert.deepEqual(closings(agreedView(lines(`[9000->-${idOf(1)}]`))), [
+      [idOf(2), idOf(2), [[9000, 9000]]],
+    ]);
+    assert.deepEqual(closings(agreedView(lines(importing, ` ${importing}`))), [['move-slots']]);
+    assert.deepEqual(closings(agreedView(lines(importing), [2])), [], 'its master is not there to tell it');
+  });
+
+  test('finishes a move whose target was replaced by a replica that has the keys but no mark, as its former master has one', () => {
+    const move = (mark: string) =>
+      planFix(
+        agreedView([
+          { node: 1, slots: `0-8191 [5->-${idOf(2)}]` },
+          { node: 2, slots: '8192-16383' },
+          { node: 3, flags: 'slave', master: 2, slots: mark },
+        ]),
+        NOTHING,
+        { marks: { holders: new Map([[5, [idOf(2)]]]) } },
+      ).steps.map(({ type }) => type);
+    assert.deepEqual(move(`[5-<-${idOf(1)}]`), ['move-slots']);
+    // Those of another move, or none, say nothing about the keys.
+    for (const mark of ['', `[6-<-${idOf(1)}]`, `[5->-${idOf(1)}]`])
+      assert.ok(!move(mark).includes('move-slots'), mark);
+  });
+
+  test('distributes slots without keys to the masters with the fewest, in one range each', () => {
     const view = agreedView([
       { node: 1, slots: '0-5461' },
       { node: 2, slots: '5462-10922' },
@@ -28,7 +75,7 @@ describe('planFix(), knowing who holds keys', () => {
     assert.deepEqual(planFix(view, NOTHING), plan);
   });
 
-  test('gives nothing of a failed master away unless it is given up, and not where it has a living replica', () => {
+  test('gives away nothing of a failed master unless it is given up, and nothing if it has a live replica', () => {
     const lines: Line[] = [
       { node: 1, slots: '0-8191' },
       { node: 2, slots: '8192-16383', flags: 'master,fail' },
@@ -45,7 +92,31 @@ describe('planFix(), knowing who holds keys', () => {
     assert.match(waits.undecided[0]?.reason ?? '', /its replica 127\.0\.0\.1:7003 holds their keys/);
   });
 
-  test('gives a slot that two claim to the higher config epoch, and the keys of the other with it', () => {
+  test('leaves slots without an owner if a replica whose master is gone holds keys of them, and names it', () => {
+    const lines: Line[] = [
+      { node: 1, slots: '0-16381' },
+      { node: 2, flags: 'master,fail' },
+      { node: 3, flags: 'slave', master: 2 },
+    ];
+    const replicas = new Map([[16382, [idOf(3)]]]);
+    const plan = planFix(agreedView(lines, [2]), { ...NOTHING, replicas });
+    assert.deepEqual(taken(plan), ['1: [[16383,16383]]']);
+    assert.deepEqual(
+      plan.undecided.map(({ slot, code, next }) => [slot, code, next?.map((one) => one.do)]),
+      [[16382, 'SLOTS_UNCOVERED', ['failover', 'retry']]],
+    );
+    // A master that is only silent is not taken over.
+    const silent = agreedView([...lines.slice(0, 1), { node: 2 }, ...lines.slice(2)], [2]);
+    const waits = planFix(silent, { ...NOTHING, replicas });
+    assert.ok(waits.undecided.length > 0 && !JSON.stringify(waits.undecided).includes('takeover'));
+    // A master that holds keys of it takes it.
+    const holders = new Map([[16382, [idOf(1)]]]);
+    assert.deepEqual(taken(planFix(agreedView(lines, [2]), { ...NOTHING, holders, replicas })), [
+      '1: [[16382,16383]]',
+    ]);
+  });
+
+  test('gives a slot that two claim to the higher config epoch, with the keys of the other', () => {
     const view = viewOf({
       1: {
         lines: [
@@ -67,11 +138,11 @@ describe('planFix(), knowing who holds keys', () => {
     );
   });
 
-  test('gives every slot one owner or says why not, and takes none from who serves it', () => {
+  test('gives every slot one owner or reports it, and takes none from a node that serves it', () => {
     const node = fc.integer({ min: 1, max: 4 });
     const world = fc.record({
       owners: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 8, maxLength: 8 }),
-      // What the others hold for the owner, where nobody claims a slot
+      // The owner that the others still see if nobody claims a slot
       believed: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 8, maxLength: 8 }),
       holding: fc.array(fc.uniqueArray(node, { maxLength: 3 }), { minLength: 8, maxLength: 8 }),
       sharing: fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
@@ -123,19 +194,19 @@ describe('planFix(), knowing who holds keys', () => {
           for (const slot of expandSlots(step.slots)) {
             assert.equal(takers.has(slot), false, `slot ${slot} is given twice`);
             const owner = before[slot];
-            assert.ok(owner === undefined || givenUp.has(owner), `slot ${slot} is taken from who has it`);
+            assert.ok(owner === undefined || givenUp.has(owner), `slot ${slot} is taken from its owner`);
             takers.set(slot, step.node.id);
           }
         }
-        const told = new Set(plan.undecided.map(({ slot }) => slot));
+        const reported = new Set(plan.undecided.map(({ slot }) => slot));
         for (let slot = 0; slot < 16384; slot++) {
           const owner = takers.get(slot) ?? before[slot];
           assert.ok(
-            told.has(slot) || (owner !== undefined && view.reports.has(owner)),
+            reported.has(slot) || (owner !== undefined && view.reports.has(owner)),
             `slot ${slot} is left`,
           );
-          if (told.has(slot)) assert.equal(takers.has(slot), false);
-          // Keys go to one node alone, the owner to be
+          if (reported.has(slot)) assert.equal(takers.has(slot), false);
+          // Keys go to one node only, the future owner
           const receivers = new Set(
             plan.steps.flatMap((step) =>
               step.type === 'close-slots' &&

@@ -10,7 +10,7 @@ import { NodeLines } from '../../lib/model/node-lines.ts';
 import { type Ran, runMain } from '../helpers/made-up-io.ts';
 import { type Answer, bulk, startMadeUp } from '../helpers/made-up-server.ts';
 
-/** Every command but those that ask no node, on a cluster and a node that is to come in. */
+/** The words of a command that asks nodes, on a cluster and a new node. */
 function argvOf(name: string, cluster: string, other: string): string[] {
   const rest: Record<string, string[]> = {
     start: [],
@@ -27,7 +27,18 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     set_timeout: ['5000'],
     list: [],
     check: [],
+    metrics: [],
+    explain: ['key'],
+    is_ready: [],
+    wait: ['--timeout', '300'],
+    step_down: ['--within', '300'],
+    ensure: [other, '--masters', '1', '--replicas', '1'],
+    prune: [],
+    replace: [`abcdef=${other}`, '--yes'],
+    spread: [],
+    restart: ['--exec', 'true', '--timeout', '300'],
     info: [],
+    top: ['--interval', '100', '--count', '1'],
     fix: [],
     apply: ['--yes'],
     rollback: ['--yes'],
@@ -52,7 +63,7 @@ function argvOf(name: string, cluster: string, other: string): string[] {
 const PLANNED = ['apply', 'verify', 'rollback'];
 const dir = mkdtempSync(join(tmpdir(), 'redis-trib-hostile-'));
 after(() => rmSync(dir, { recursive: true }));
-// A backup of nothing but a library of functions.
+// A backup with nothing but a library of functions.
 const backupFolder = join(dir, 'a-backup');
 mkdirSync(backupFolder);
 const content = 'REDIS0010\xf5\x0e#!lua name=lib\xff\0\0\0\0\0\0\0\0';
@@ -68,7 +79,7 @@ writeFileSync(
 let plans = 0;
 let folders = 0;
 
-/** The file of a plan by which the other node joins the cluster and gets a slot. */
+/** The file of a plan in which the other node joins the cluster and gets a slot. */
 function planFileOf(cluster: string, other: string): string {
   const [old, joining] = [
     { id: id(1), address: cluster },
@@ -91,7 +102,21 @@ function planFileOf(cluster: string, other: string): string {
   return path;
 }
 
-const LOOKING = ['verify', 'list', 'check', 'info', 'execute', 'call', 'set_timeout'];
+const LOOKING = [
+  'verify',
+  'list',
+  'check',
+  'metrics',
+  'explain',
+  'info',
+  'top',
+  'ok_to_stop',
+  'is_ready',
+  'wait',
+  'execute',
+  'call',
+  'set_timeout',
+];
 const commands = allCommands.filter((command) => !command.isLocal).map(({ name }) => name);
 const id = (digit: number): string => `${digit}`.repeat(40).slice(0, 40);
 const ok = '+OK\r\n';
@@ -102,7 +127,7 @@ const serverInfo = bulk(
   '# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nrole:master\r\nmaxmemory:0\r\nused_memory:1\r\n',
 );
 
-/** A server that is one node of a cluster of its own, but for what `odd` says. */
+/** A server that is the only node of a cluster, except where `odd` answers. */
 function answering(odd: (words: readonly string[], port: number) => Answer | undefined) {
   return (words: readonly string[], port: number): Answer => {
     const strange = odd(words, port);
@@ -172,7 +197,7 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
       (words: readonly string[]) => (words[0] === 'INFO' ? reply : undefined),
     ] as const,
     [
-      `${JSON.stringify(reply)} to what changes`,
+      `${JSON.stringify(reply)} to commands that change something`,
       (words: readonly string[]) =>
         /^(ADDSLOTS|MEET|SETSLOT|FORGET|RESET|REPLICATE|FAILOVER|BUMPEPOCH|SET|REWRITE)$/.test(
           words[1] ?? '',
@@ -181,13 +206,13 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
           : undefined,
     ] as const,
     [
-      `${JSON.stringify(reply)} to all but PING and names`,
+      `${JSON.stringify(reply)} to all but PING and CLIENT`,
       (words: readonly string[]) => (words[0] === 'CLIENT' || words[0] === 'PING' ? undefined : reply),
     ] as const,
     [`${JSON.stringify(reply)} to everything`, () => reply] as const,
   ]),
-  ['bytes that are no text', nodesReply(() => '\x00\xff\xfe\x80'.repeat(50))],
-  ['text that is no table', nodesReply(() => 'hello world, this is not CLUSTER NODES at all\n')],
+  ['bytes that are not text', nodesReply(() => '\x00\xff\xfe\x80'.repeat(50))],
+  ['text that is not a table', nodesReply(() => 'hello world, this is not CLUSTER NODES at all\n')],
   ['a line cut short', nodesReply((port) => line(port).slice(0, 60))],
   ['an id that is not hex', nodesReply((port) => line(port, { id: 'not-an-id' }))],
   ['an id that is a path', nodesReply((port) => line(port) + other(port, { id: '../../etc/passwd' }))],
@@ -226,7 +251,10 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
   ['slots out of order', nodesReply((port) => line(port, { slots: '5-2' }))],
   ['slots with a minus', nodesReply((port) => line(port, { slots: '-5' }))],
   ['overlapping slots', nodesReply((port) => line(port) + other(port, { slots: '0-16383 0-5 5-10' }))],
-  ['an open slot with nobody', nodesReply((port) => line(port, { slots: `0-16383 [5->-${id(9)}]` }))],
+  [
+    'an open slot with an unknown node',
+    nodesReply((port) => line(port, { slots: `0-16383 [5->-${id(9)}]` })),
+  ],
   [
     'an open slot with itself',
     nodesReply((port) => line(port, { slots: `0-16383 [5->-${id(1)}] [5-<-${id(1)}]` })),
@@ -250,7 +278,7 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
     nodesReply((port) => line(port, { flags: 'myself,slave', master: id(1), slots: '' })),
   ],
   [
-    'a replica of nobody',
+    'a replica of an unknown node',
     nodesReply((port) => line(port, { flags: 'myself,slave', master: id(7), slots: '' })),
   ],
   [
@@ -262,10 +290,10 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
     'a replica with slots',
     nodesReply((port) => line(port, { flags: 'myself,slave', master: id(2) }) + other(port)),
   ],
-  ['an epoch that is no number', nodesReply((port) => line(port, { epoch: 'NaN' }))],
+  ['an epoch that is not a number', nodesReply((port) => line(port, { epoch: 'NaN' }))],
   ['an epoch past 2^64', nodesReply((port) => line(port, { epoch: '9'.repeat(400) }))],
   [
-    'a host that is not to be resolved',
+    'a host that does not resolve',
     nodesReply((port) => line(port) + other(port, { at: 'no-such-host.invalid:6379@16379' })),
   ],
   [
@@ -290,7 +318,7 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
     (words) => (words[1] === 'NODES' ? `-ERR ${ESC.replaceAll('\r', '')} no\r\n` : undefined),
   ],
   [
-    'an error of control characters to what changes',
+    'an error of control characters to commands that change something',
     (words) =>
       words[0] === 'CLUSTER' && !['NODES', 'INFO'].includes(words[1] ?? '')
         ? `-ERR ${ESC.replaceAll('\r', '')} no\r\n`
@@ -329,7 +357,7 @@ const hostile: readonly (readonly [name: string, odd: Parameters<typeof answerin
   ['two replies', (words) => (words[1] === 'NODES' ? '+OK\r\n+OK\r\n+OK\r\n+OK\r\n' : undefined)],
 ];
 
-/** What takes longer has no end: deadlines here are a second at most, and a busy machine takes its time too. */
+/** Anything longer is endless: deadlines here are a second at most, and the rest is for a busy machine. */
 const ENDLESS_MS = 20_000;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
@@ -356,7 +384,7 @@ function isDocument(text: string): boolean {
   }
 }
 
-describe('Every command ends in time and in words, whatever nodes answer:', { concurrency: 8 }, () => {
+describe('Every command ends in time with a message, whatever nodes answer:', { concurrency: 8 }, () => {
   for (const [row, [name, odd]] of hostile.entries()) {
     test(name, async () => {
       const problems: string[] = [];
@@ -373,7 +401,7 @@ describe('Every command ends in time and in words, whatever nodes answer:', { co
             }),
           );
           const argv = argvOf(command, cluster.address, fresh.address);
-          // Half of the commands in text and half in JSON, and with the next reply the other way round.
+          // Half of the commands as text and half as JSON, and the other way round for the next reply.
           if ((index + row) % 2 === 0) argv.splice(1, 0, '--json');
           const started = performance.now();
           const ran = await runMain(argv).catch(
@@ -388,7 +416,7 @@ describe('Every command ends in time and in words, whatever nodes answer:', { co
   }
 });
 
-describe('A cluster as one node makes it up', () => {
+describe('A cluster that one node makes up', () => {
   const listing =
     (count: number, at: (index: number) => string) => (words: readonly string[], port: number) =>
       words[1] === 'NODES'
@@ -400,7 +428,7 @@ describe('A cluster as one node makes it up', () => {
           )
         : undefined;
 
-  test('of more nodes than there can be is refused, in time', async () => {
+  test('of more nodes than possible is refused in time', async () => {
     await using server = await startMadeUp(answering(listing(70_000, () => '127.0.0.1:1@1')));
     const { code, stderr } = await runMain(['check', server.address]);
     assert.equal(code, 1);
@@ -410,7 +438,7 @@ describe('A cluster as one node makes it up', () => {
     );
   });
 
-  test('of nodes whose ids are alike where they are told apart is read in proportion', () => {
+  test('of nodes with similar ids is read in linear time', () => {
     const read = (count: number): number => {
       const ids = Array.from({ length: count }, (_, index) => `abcd${`${index}`.padStart(32, '0')}abcd`);
       const text = Buffer.from(ids.map((own) => other(1, { id: own })).join(''));
@@ -420,11 +448,11 @@ describe('A cluster as one node makes it up', () => {
     };
     read(2000);
     const [few, many] = [Math.min(read(2000), read(2000)), read(20_000)];
-    // Looked for one by one, ten times as many would take a hundred times as long.
+    // With a linear search, ten times as many would take a hundred times as long.
     assert.ok(many < 40 * few + 50, `${few} ms for 2000, ${many} ms for 20000`);
   });
 
-  test('of many nodes that keep silent is asked about no longer than the signal allows', async () => {
+  test('of many silent nodes is given up when the signal aborts', async () => {
     await using silent = await startMadeUp(() => () => undefined);
     await using server = await startMadeUp(answering(listing(500, () => `${silent.address}@1`)));
     const reason = new Error('enough');
@@ -434,11 +462,11 @@ describe('A cluster as one node makes it up', () => {
     const options = { connectTimeout: 400, signal: controller.signal };
     await assert.rejects(check(server.address, options), reason);
     clearTimeout(timer);
-    // Those that are asked at that time are waited for.
+    // The nodes that are being asked at that time are still waited for.
     assert.ok(performance.now() - started < 2000, `${performance.now() - started} ms`);
   });
 
-  test('whose reply never ends, in elements or in bytes, ends in an error', async () => {
+  test('whose reply has no end, in elements or in bytes, ends in an error', async () => {
     for (const [head, more] of [
       ['*99999999\r\n', ':1\r\n'.repeat(10_000)],
       ['$400000000\r\n', 'x'.repeat(60_000)],
@@ -460,7 +488,7 @@ describe('A cluster as one node makes it up', () => {
       assert.equal(code, 1);
       assert.match(
         stderr,
-        /^Error: Cannot complete CLUSTER on \S+: (no reply within 500 ms|a reply of 99999999 elements is past the limit)/,
+        /^Error: Cannot complete CLUSTER NODES on \S+: (no reply within 500 ms|a reply of 99999999 elements exceeds the limit)/,
       );
       assert.ok(performance.now() - started < 3000);
     }

@@ -42,6 +42,12 @@ const inLib = isUnder('lib');
 const inCli = (path: string) => path === 'cli.ts' || isUnder('lib/cli')(path);
 const inResp = isUnder('resp');
 
+/** The rooms of lib/, from the bottom: each imports only from those before it. */
+const ROOMS = ['model', 'rdb', 'findings', 'plan', 'nodes', 'copy', 'move', 'apply', 'operations', 'cli'];
+/** Rooms without a socket, a file or a process. */
+const PURE = ['model', 'rdb', 'findings', 'plan'];
+const heightOf = (path: string) => ROOMS.findIndex((room) => isUnder(`lib/${room}`)(path));
+
 /** Fails with a list of the arrows that the rule forbids. */
 function assertNone(forbidden: (arrow: Import) => boolean): void {
   assert.deepEqual(
@@ -50,8 +56,8 @@ function assertNone(forbidden: (arrow: Import) => boolean): void {
   );
 }
 
-describe('imports', () => {
-  test('are found in every way to write them', () => {
+describe('Imports', () => {
+  test('are found in every syntax', () => {
     const text = [
       "import a from 'a';",
       "import { b, type B } from './b.ts';",
@@ -84,9 +90,9 @@ describe('imports', () => {
     );
   });
 
-  test('are there to be judged', () => {
+  test('are found at all', () => {
     assert.ok(imports.length > 100);
-    assert.ok(imports.some(({ by, of }) => by === 'lib/index.ts' && of === 'lib/errors.ts'));
+    assert.ok(imports.some(({ by, of }) => by === 'lib/index.ts' && of === 'lib/model/cluster-error.ts'));
   });
 
   test('of resp/ are of node: and of itself', () => {
@@ -97,7 +103,7 @@ describe('imports', () => {
     assertNone(({ by, of }) => inLib(by) && !inLib(of) && !of.startsWith('node:') && of !== 'resp/index.ts');
   });
 
-  test('of lib/cli/ are nowhere but in itself and in cli.ts', () => {
+  test('of lib/cli/ are only in itself and in cli.ts', () => {
     assertNone(({ by, of }) => !inCli(by) && inCli(of));
   });
 
@@ -105,29 +111,45 @@ describe('imports', () => {
     assertNone(({ by, of }) => by === 'cli.ts' && !inLib(of) && !of.startsWith('node:'));
   });
 
-  test('go down only, from lib/operations to lib/apply to lib/plan to lib/model', () => {
-    const rooms = ['lib/model', 'lib/plan', 'lib/apply', 'lib/operations'];
-    const heightOf = (path: string) => rooms.findIndex((room) => isUnder(room)(path));
+  test('go down only, from room to room', () => {
     assertNone(({ by, of }) => heightOf(of) > heightOf(by) && heightOf(by) !== -1);
-    assertNone(({ by, of }) => heightOf(by) !== -1 && of === 'lib/index.ts');
+    assertNone(({ by, of }) => heightOf(by) !== -1 && !inCli(by) && of === 'lib/index.ts');
   });
 
-  test('of lib/model and lib/plan reach no socket, file or process: they are pure', () => {
+  test('of every file of lib/ are of a room or of the files beside the rooms', () => {
+    const beside = ['errors', 'events', 'index', 'options', 'settings', 'version'].map(
+      (name) => `lib/${name}.ts`,
+    );
+    assert.deepEqual(
+      files.filter((file) => inLib(file) && heightOf(file) === -1 && !beside.includes(file)),
+      [],
+    );
+  });
+
+  test('of the pure rooms reach no socket, file or process', () => {
     assertNone(
       ({ by, of, isTypeOnly }) =>
-        (isUnder('lib/model')(by) || isUnder('lib/plan')(by)) &&
+        PURE.some((room) => isUnder(`lib/${room}`)(by)) &&
         !isTypeOnly &&
         (of.startsWith('node:') || inResp(of) || of === 'lib/errors.ts'),
     );
   });
 
+  test('of lib/rdb are of itself: it could be published alone', () => {
+    assertNone(({ by, of }) => isUnder('lib/rdb')(by) && !isUnder('lib/rdb')(of));
+  });
+
+  test('of node:timers/promises are in lib/nodes/wait-until.ts alone, the only loop that waits', () => {
+    assertNone(({ by, of }) => of === 'node:timers/promises' && by !== 'lib/nodes/wait-until.ts');
+  });
+
   // Backups are files.
-  test('of the process are in cli.ts and lib/cli/ only, as far as lib/ goes', () => {
+  test('of node:process are only in cli.ts and lib/cli/', () => {
     assertNone(
       ({ by, of }) =>
         inLib(by) &&
         !inCli(by) &&
-        !(isUnder('lib/apply/backup')(by) && of === 'node:fs/promises') &&
+        !(isUnder('lib/copy/backup')(by) && of === 'node:fs/promises') &&
         /^(?:node:)?(?:process|fs|child_process|readline|tty|os)(?:\/|$)/.test(of),
     );
     const offenders = sourcesIn('lib').filter(
@@ -136,7 +158,7 @@ describe('imports', () => {
     assert.deepEqual(offenders, []);
   });
 
-  test('go round in no circle', () => {
+  test('form no cycle', () => {
     const next = new Map<string, string[]>();
     for (const { by, of, isTypeOnly } of imports) {
       if (!isTypeOnly) next.set(by, [...(next.get(by) ?? []), of]);
@@ -149,5 +171,27 @@ describe('imports', () => {
       done.add(file);
     };
     for (const file of files) visit(file, []);
+  });
+});
+
+describe('Exported names', () => {
+  /** The files of lib/ by the functions, classes, types and constants that they declare and export. */
+  const declaredIn = new Map<string, string[]>();
+  for (const file of files.filter(inLib)) {
+    const text = readFileSync(resolve(root, file), 'utf8');
+    const names = text.matchAll(
+      /^export (?:declare |abstract |async )*(?:function\*?|class|interface|type|const|let) (\w+)/gm,
+    );
+    for (const [, name = ''] of names) declaredIn.set(name, [...(declaredIn.get(name) ?? []), file]);
+  }
+
+  test('are found', () => {
+    assert.ok(declaredIn.size > 300);
+    assert.deepEqual(declaredIn.get('ClusterError'), ['lib/model/cluster-error.ts']);
+  });
+
+  test('stand for one thing each in lib/', () => {
+    const shared = [...declaredIn].filter(([, places]) => new Set(places).size > 1);
+    assert.deepEqual(shared, []);
   });
 });

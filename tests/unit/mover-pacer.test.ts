@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { Pacer } from '../../lib/apply/mover/pacer.ts';
+import { Pacer } from '../../lib/move/by-migrate/pacer.ts';
+import { fc } from '../helpers/properties.ts';
 
-/** A source whose MIGRATE takes so long without keys, and so much longer with each: the stalls of a move of so many batches. */
+/** The stalls of a move of so many batches from a source whose MIGRATE takes a base time and a time for each key. */
 function moved(pacer: Pacer, batches: number, fixedMs: number, msPerKey: number, noise = () => 1): number[] {
   return Array.from({ length: batches }, (_, at) => {
-    // The last batch of a slot is as small as it comes.
+    // The last batch of a slot may be small.
     const keys = at % 7 === 6 ? 1 + Math.floor(pacer.size.keys / 3) : pacer.size.keys;
     const stallMs = (fixedMs + keys * msPerKey) * noise();
     pacer.measured(keys, undefined, stallMs);
@@ -15,7 +15,7 @@ function moved(pacer: Pacer, batches: number, fixedMs: number, msPerKey: number,
 }
 
 describe('Pacer', () => {
-  test('sends large batches to a target so far away that the way alone takes longer than it is to', () => {
+  test('sends large batches to a target so far away that the round trip alone exceeds the limit', () => {
     for (const fixedMs of [6, 10, 40, 300]) {
       const pacer = new Pacer(5);
       moved(pacer, 20, fixedMs, 0.005);
@@ -24,7 +24,7 @@ describe('Pacer', () => {
     }
   });
 
-  test('holds up the source for no longer than it is to, when it knows the keys', () => {
+  test('stalls the source no longer than the limit once it knows the keys', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 2, noNaN: true }),
@@ -37,14 +37,14 @@ describe('Pacer', () => {
     );
   });
 
-  test('goes down to one key of those that take long each, and stays there', () => {
+  test('goes down to one key at a time if each takes long, and stays there', () => {
     const pacer = new Pacer(5);
     const stalls = moved(pacer, 100, 0.3, 20).slice(3);
     assert.deepEqual(new Set(stalls), new Set([20.3]));
     assert.equal(pacer.wantsSizes, true);
   });
 
-  test('finds what changes on the way: keys that get larger, a target that gets near again', () => {
+  test('adapts to keys that get larger and to a target that gets nearer', () => {
     const pacer = new Pacer(5);
     moved(pacer, 30, 40, 0.005);
     moved(pacer, 10, 0.3, 0.005);
@@ -55,7 +55,7 @@ describe('Pacer', () => {
     assert.ok(Math.max(...stalls.slice(27)) <= 5.5, `${stalls} ms`);
   });
 
-  test('does not take for the way what a busy machine adds now and then', () => {
+  test('does not mistake the delays of a busy machine for the round trip', () => {
     fc.assert(
       fc.property(
         fc.array(fc.double({ min: 1, max: 4, noNaN: true }), { minLength: 200, maxLength: 200 }),

@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate, setImmediate as turn } from 'node:timers/promises';
-import fc from 'fast-check';
-import { areSmallStrings } from '../../lib/apply/key-sizes.ts';
-import { parseClients } from '../../lib/apply/mover/fence.ts';
-import { Gate } from '../../lib/apply/mover/gate.ts';
-import { mostLanes } from '../../lib/apply/mover/migrate.ts';
-import { Pacer } from '../../lib/apply/mover/pacer.ts';
-import { Ledger } from '../../lib/apply/mover/progress.ts';
-import { Throttle } from '../../lib/apply/mover/throttle.ts';
 import { runDisjoint } from '../../lib/apply/schedule.ts';
+import { ClusterError } from '../../lib/errors.ts';
 import type { ClusterEvent } from '../../lib/events.ts';
+import { countSlots } from '../../lib/model/node.ts';
+import { mostLanes } from '../../lib/move/by-migrate/batch-mover.ts';
+import { Pacer } from '../../lib/move/by-migrate/pacer.ts';
+import { Ledger } from '../../lib/move/progress.ts';
+import { SharedLock } from '../../lib/move/shared-lock.ts';
+import { Throttle } from '../../lib/move/throttle.ts';
+import { areSmallStrings } from '../../lib/nodes/key-sizes.ts';
 import type { MoveStep } from '../../lib/plan/plan.ts';
+import { fc } from '../helpers/properties.ts';
 
 /** A promise and how to settle it. */
 function latch() {
@@ -24,9 +25,9 @@ function latch() {
   return { promise, open, fail };
 }
 
-describe('Gate', () => {
-  test('lets one run alone only when all others have left, and holds newcomers until it is done', async () => {
-    const gate = new Gate();
+describe('SharedLock', () => {
+  test('lets an exclusive holder in only when all others have left, and holds back new ones until it is done', async () => {
+    const lock = new SharedLock();
     const log: string[] = [];
     const [first, second, only] = [latch(), latch(), latch()];
     const step = (name: string, until: Promise<void>) => async () => {
@@ -34,9 +35,9 @@ describe('Gate', () => {
       await until;
       log.push(`${name} out`);
     };
-    const all = [gate.beside(step('first', first.promise)), gate.beside(step('second', second.promise))];
-    all.push(gate.alone(step('only', only.promise)));
-    all.push(gate.beside(step('third', Promise.resolve())));
+    const all = [lock.shared(step('first', first.promise)), lock.shared(step('second', second.promise))];
+    all.push(lock.exclusive(step('only', only.promise)));
+    all.push(lock.shared(step('third', Promise.resolve())));
     await turn();
     assert.deepEqual(log, ['first in', 'second in']);
     first.open();
@@ -50,13 +51,13 @@ describe('Gate', () => {
     assert.deepEqual(log.slice(5), ['only out', 'third in', 'third out']);
   });
 
-  test('never lets two in of whom one is to be alone, whatever order they come and fail in', async () => {
+  test('never lets another in with an exclusive holder, in any order of arrivals and failures', async () => {
     const kinds = fc.array(fc.record({ alone: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4) }), {
       maxLength: 20,
     });
     await fc.assert(
       fc.asyncProperty(kinds, async (kinds) => {
-        const gate = new Gate();
+        const lock = new SharedLock();
         let [beside, alone] = [0, 0];
         const tasks = kinds.map(({ alone: isAlone, fails, turns }) => {
           const work = async (): Promise<void> => {
@@ -68,7 +69,7 @@ describe('Gate', () => {
             else beside -= 1;
             if (fails) throw new Error('on purpose');
           };
-          return isAlone ? gate.alone(work) : gate.beside(work);
+          return isAlone ? lock.exclusive(work) : lock.shared(work);
         });
         const ends = await Promise.allSettled(tasks);
         assert.deepEqual(
@@ -82,7 +83,7 @@ describe('Gate', () => {
 });
 
 describe('Pacer', () => {
-  test('begins with few keys, and goes up to what the time allows, 128 at most', () => {
+  test('begins with few keys, and grows to what the time allows, at most 128', () => {
     const pacer = new Pacer(5);
     assert.equal(pacer.size.keys, 10);
     pacer.measured(10, undefined, 0.05);
@@ -92,7 +93,7 @@ describe('Pacer', () => {
     assert.equal(slow.size.keys, 25);
   });
 
-  test('asks for sizes where keys are slow, and goes by bytes then', () => {
+  test('asks for sizes if keys are slow, and then limits bytes', () => {
     const pacer = new Pacer(5);
     pacer.measured(10, undefined, 0.1);
     assert.equal(pacer.wantsSizes, false);
@@ -105,7 +106,7 @@ describe('Pacer', () => {
     assert.deepEqual(pacer.size, { keys: 128, bytes: 500_000 });
   });
 
-  test('settles on batches that stay below the stall asked for, for any cost of a key', () => {
+  test('settles on batches below the given stall, for any cost of a key', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.001, max: 20, noNaN: true }),
@@ -121,7 +122,22 @@ describe('Pacer', () => {
     );
   });
 
-  test('without a bound takes a thousand keys and asks for no sizes', () => {
+  test('is steady once the time of a batch is known and near the limit', () => {
+    const pacer = new Pacer(5);
+    assert.equal(pacer.isSteady, false);
+    pacer.measured(10, undefined, 5);
+    assert.equal(pacer.isSteady, true);
+    pacer.measured(10, undefined, 100);
+    assert.equal(pacer.isSteady, false);
+    for (let batch = 0; batch < 10; batch++) pacer.measured(1, undefined, 5);
+    assert.equal(pacer.isSteady, true);
+    const unbounded = new Pacer(Number.POSITIVE_INFINITY);
+    assert.equal(unbounded.isSteady, false);
+    unbounded.measured(10, undefined, 1000);
+    assert.equal(unbounded.isSteady, true);
+  });
+
+  test('takes a thousand keys and asks for no sizes if it is unbounded', () => {
     const pacer = new Pacer(Number.POSITIVE_INFINITY);
     pacer.measured(10, undefined, 1000);
     assert.deepEqual(pacer.size, { keys: 1000, bytes: Number.POSITIVE_INFINITY });
@@ -130,16 +146,16 @@ describe('Pacer', () => {
 });
 
 describe('mostLanes()', () => {
-  test('allows no more batches under way than divide the time of one MIGRATE', () => {
+  test('allows no more batches in flight than fit into the time of one MIGRATE', () => {
     assert.deepEqual(
-      [undefined, 1000, 100, 50, 10].map((timeout) => mostLanes(timeout)),
+      [2000, 1000, 100, 50, 10].map((timeout) => mostLanes(timeout)),
       [32, 20, 2, 1, 1],
     );
   });
 });
 
 describe('Throttle', () => {
-  test('holds nobody up who is to stop, whatever a large key has used up', { timeout: 10_000 }, async () => {
+  test('does not delay an abort, even after a large key', { timeout: 10_000 }, async () => {
     const throttle = new Throttle({ bytesPerSecond: 1 });
     await throttle.admit(1, 1_000_000);
     const stop = new AbortController();
@@ -158,13 +174,13 @@ describe('areSmallStrings()', () => {
   const info = (keys: number, ...lines: string[]) =>
     ['# Keyspace', `db0:keys=${keys},expires=0`, '# Keysizes', ...lines, ''].join('\r\n');
 
-  test('goes by the longest strings that there may be, and what a server may set aside for them', () => {
+  test('considers the longest possible strings, and the memory that a server may allocate for them', () => {
     const text = info(7, 'db0_distrib_strings_sizes:0=1,8=3,1K=2,1M=1');
     assert.equal(areSmallStrings(text, 8 * 1024 ** 2), true);
     assert.equal(areSmallStrings(text, 4 * 1024 ** 2), false);
   });
 
-  test('knows nothing of keys of another type, nor where the server does not tell', () => {
+  test('is false for keys of another type, or if the server does not report it', () => {
     const strings = 'db0_distrib_strings_sizes:8=3';
     assert.equal(areSmallStrings(info(4, strings, 'db0_distrib_lists_items:1=1'), 1e9), false);
     assert.equal(areSmallStrings(info(4, strings), 1e9), false, 'a stream is not listed');
@@ -173,26 +189,10 @@ describe('areSmallStrings()', () => {
     assert.equal(areSmallStrings(info(3, strings), 1e9), true);
   });
 
-  test('looks at every database', () => {
+  test('checks every database', () => {
     const text = 'db0:keys=1,expires=0\r\ndb3:keys=1,expires=0\r\ndb0_distrib_strings_sizes:8=1\r\n';
     assert.equal(areSmallStrings(text, 1e9), false);
     assert.equal(areSmallStrings(`${text}db3_distrib_strings_sizes:8=1\r\n`, 1e9), true);
-  });
-});
-
-describe('parseClients()', () => {
-  test('reads what servers of all ages and address families say', () => {
-    const text = [
-      'id=3 addr=127.0.0.1:5000 fd=8 name= age=1 idle=0 flags=N db=0 cmd=restore-asking user=default',
-      'id=12 addr=[::1]:41000 laddr=[::1]:7000 fd=9 name=redis-trib age=0 cmd=client|list user=default',
-      'id=13 addr=/run/redis.sock:0 fd=9 name= age=0 cmd=NULL',
-      '',
-    ].join('\n');
-    assert.deepEqual(parseClients(text), [
-      { id: '3', host: '127.0.0.1', name: '', command: 'restore-asking' },
-      { id: '12', host: '::1', name: 'redis-trib', command: 'client|list' },
-      { id: '13', host: '/run/redis.sock:0', name: '', command: 'NULL' },
-    ]);
   });
 });
 
@@ -207,7 +207,7 @@ describe('runDisjoint()', () => {
     { maxLength: 20 },
   );
 
-  test('runs every move once, no node in two at a time, no more than allowed', async () => {
+  test('runs every move once, never two on one node at once, and no more than allowed', async () => {
     await fc.assert(
       fc.asyncProperty(anyMoves, fc.integer({ min: 1, max: 4 }), async (pairs, limit) => {
         const moves = pairs.map(([a, b]) => move(`${a}`, `${b}`));
@@ -230,7 +230,7 @@ describe('runDisjoint()', () => {
     );
   });
 
-  test('lets only those share a target that may, and a source none', async () => {
+  test('lets only moves that may share a target do so, and none share a source', async () => {
     await fc.assert(
       fc.asyncProperty(anyMoves, fc.func(fc.boolean()), async (pairs, mayShare) => {
         const moves = pairs.map(([a, b]) => move(`${a}`, `${b}`));
@@ -268,7 +268,7 @@ describe('runDisjoint()', () => {
     assert.deepEqual(together, ['1 in', '2 in', '1 out', '2 out', '3 in', '3 out']);
   });
 
-  test('lets four at a time share a target', async () => {
+  test('lets four share a target at once', async () => {
     const moves = ['1', '2', '3', '4', '5', '6'].map((source) => move(source, '9'));
     let [running, most] = [0, 0];
     const run = async (): Promise<void> => {
@@ -281,7 +281,7 @@ describe('runDisjoint()', () => {
     assert.equal(most, 4);
   });
 
-  test('begins no other when one has failed, stops those that run, and says why', async () => {
+  test('begins no other when one has failed, stops the running ones, and rejects with the reason', async () => {
     const reason = new Error('on purpose');
     const seen: string[] = [];
     const running = runDisjoint([move('1', '2'), move('3', '4'), move('5', '6')], 2, async (step, stop) => {
@@ -292,13 +292,74 @@ describe('runDisjoint()', () => {
     await assert.rejects(running, reason);
     assert.deepEqual(seen, ['1', '3']);
   });
+
+  test('reports what all left open and in doubt if several fail, whichever fails first', async () => {
+    const failure = (slots: readonly number[], keys: readonly string[] = []) =>
+      new ClusterError('MIGRATE_FAILED', `of ${slots}`, {
+        openSlots: slots,
+        keys,
+        resumable: 'same-call',
+      });
+    const [second, third] = [failure([7, 3], ['k']), failure([5, 7], ['k', 'l'])];
+    const failures = new Map<string, unknown>([
+      ['1', new DOMException('stopped', 'AbortError')],
+      ['3', second],
+      ['5', third],
+    ]);
+    const running = runDisjoint([move('1', '2'), move('3', '4'), move('5', '6')], 3, async ({ source }) => {
+      if (source.id !== '1') await turn();
+      throw failures.get(source.id);
+    });
+    await assert.rejects(running, (error: ClusterError) => {
+      const { code, message, resumable, openSlots, keys } = error;
+      assert.deepEqual([code, message, resumable], ['MIGRATE_FAILED', 'of 7,3', 'same-call']);
+      assert.deepEqual(
+        [openSlots, keys],
+        [
+          [3, 5, 7],
+          ['k', 'l'],
+        ],
+      );
+      return true;
+    });
+  });
+
+  test('rejects with the error itself if the others end with the same', async () => {
+    const reason = new ClusterError('MIGRATE_FAILED', 'on purpose', { openSlots: [1] });
+    const running = runDisjoint([move('1', '2'), move('3', '4')], 2, async ({ source }, stop) => {
+      if (source.id === '1') throw reason;
+      await turn();
+      stop.throwIfAborted();
+    });
+    await assert.rejects(running, reason);
+  });
 });
 
 describe('Ledger', () => {
-  test('adds up what all moves have done, and counts those that are', () => {
+  test('reports the total of all moves from the first event on', () => {
     const events: ClusterEvent[] = [];
-    const ledger = new Ledger((event) => events.push(event), 2);
-    const [a, b] = [move('1', '2'), move('3', '4')];
+    const content = { keys: 100, bytes: 5000, bigKeys: [] };
+    const moves = [move('1', '2'), move('3', '4'), move('5', '6')].map((one) => ({ ...one, content }));
+    const ledger = new Ledger((event) => events.push(event), moves, {});
+    for (const one of moves) ledger.begin(one, 'migrate', countSlots(one), content).done();
+    const totals = events.flatMap((event) =>
+      event.type === 'move-total' ? [[event.slots, event.keys, event.bytes]] : [],
+    );
+    const slots = moves.reduce((sum, one) => sum + countSlots(one), 0);
+    assert.deepEqual(totals, Array(3).fill([slots, 300, 15_000]));
+  });
+
+  test('adds up what all moves have done, and counts the finished ones', () => {
+    const events: ClusterEvent[] = [];
+    const withContent = (one: MoveStep, last: number, keys: number, bytes: number): MoveStep => ({
+      ...one,
+      slots: [[0, last]],
+      content: { keys, bytes, bigKeys: [] },
+    });
+    // When the first begins, ten keys more are counted.
+    const a = withContent(move('1', '2'), 9, 90, 5000);
+    const b = withContent(move('3', '4'), 19, 300, 9000);
+    const ledger = new Ledger((event) => events.push(event), [a, b], {});
     const first = ledger.begin(a, 'migrate', 10, { keys: 100, bytes: 5000, bigKeys: [] });
     const second = ledger.begin(b, 'migrate', 20, { keys: 300, bytes: 9000, bigKeys: [] });
     first.keysMoved(100, 3);

@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import {
-  ClusterError,
-  inversePlan,
-  type Plan,
-  type PlannedNode,
-  parsePlan,
-  type Step,
-} from '../../lib/index.ts';
+import { inversePlan, type Plan, type PlannedNode, parsePlan, type Step } from '../../lib/index.ts';
 import { expandSlots, SLOT_COUNT, toRanges } from '../../lib/model/slot.ts';
 import { planCreate } from '../../lib/plan/create.ts';
 import { planGiveAway } from '../../lib/plan/give-away.ts';
 import { type Draft, nodeRef, toPlan } from '../../lib/plan/plan.ts';
 import { advance, nodesAfter, projectionOf } from '../../lib/plan/projection.ts';
-import { planRebalance } from '../../lib/plan/rebalance.ts';
-import { planReshard } from '../../lib/plan/reshard.ts';
+import { draftRebalance } from '../../lib/plan/rebalance.ts';
+import { draftReshard } from '../../lib/plan/reshard.ts';
+import { fc } from '../helpers/properties.ts';
 import { ownersIn, recordOf } from '../helpers/slot-plans.ts';
 
-/** All slots dealt out to so many masters by a seed, uneven, in pieces. */
+/** All slots distributed to so many masters by a seed, unevenly and in pieces. */
 function scattered(masters: number, seed: number) {
   let state = seed >>> 0 || 1;
   const random = () => {
@@ -33,7 +26,7 @@ function scattered(masters: number, seed: number) {
   return held.map((slots, node) => recordOf(node, toRanges(slots)));
 }
 
-/** A plan of moves for a cluster of some masters, and the records it was made of. */
+/** A plan of moves for a cluster of some masters, and the records it was made from. */
 const movePlans = fc
   .tuple(
     fc.oneof(fc.integer({ min: 2, max: 12 }), fc.integer({ min: 2, max: 1000 })),
@@ -46,10 +39,10 @@ const movePlans = fc
     assert.ok(first);
     const planned =
       operation === 'rebalance'
-        ? planRebalance({ masters: nodes.map((node) => ({ node, weight: 1 + (seed % 3) })), threshold: 0 })
+        ? draftRebalance({ masters: nodes.map((node) => ({ node, weight: 1 + (seed % 3) })), threshold: 0 })
         : operation === 'drain'
           ? planGiveAway(first, others)
-          : planReshard({ sources: others, target: first, slots: 1 + (seed % others.length) });
+          : draftReshard({ sources: others, target: first, slots: 1 + (seed % others.length) });
     const steps = 'refusal' in planned ? [] : 'steps' in planned ? planned.steps : planned;
     const members = nodes.map(nodeRef);
     const owners = steps.map(({ target, slots }) => ({ id: target.id, slots }));
@@ -57,7 +50,7 @@ const movePlans = fc
     return { nodes, plan: toPlan(draft, nodes) };
   });
 
-/** Owners and roles, as text that is the same for the same. */
+/** Owners and roles as text, equal for equal states. */
 function stateOf(nodes: readonly PlannedNode[]): string {
   const { owners, masters } = projectionOf(nodes);
   return JSON.stringify([owners, [...masters].sort(([a], [b]) => (a < b ? -1 : 1))]);
@@ -84,7 +77,7 @@ const replica = (node: number, of: number): PlannedNode => ({
 });
 
 describe('inversePlan()', () => {
-  test('takes back every plan of moves: owners and roles are as before, for 2 to 1000 masters', () => {
+  test('undoes every plan of moves, for 2 to 1000 masters: owners and roles are as before', () => {
     fc.assert(
       fc.property(movePlans, ({ plan }) => {
         const inverse = inversePlan(plan);
@@ -114,7 +107,7 @@ describe('inversePlan()', () => {
     );
   });
 
-  test('moves only slots that the plan moved, each once and from where they are', () => {
+  test('moves only slots that the plan moved, each once and from its current owner', () => {
     fc.assert(
       fc.property(movePlans, ({ plan }) => {
         const inverse = inversePlan(plan);
@@ -135,7 +128,7 @@ describe('inversePlan()', () => {
     );
   });
 
-  test('is the same for the same plan, and goes through JSON unchanged, as plans do', () => {
+  test('is the same for the same plan, and survives JSON, as plans do', () => {
     fc.assert(
       fc.property(movePlans, ({ plan }) => {
         assert.deepEqual(parsePlan(JSON.stringify(plan)), plan);
@@ -147,7 +140,7 @@ describe('inversePlan()', () => {
     );
   });
 
-  test('takes a new cluster apart, replicas first, and resets each node once', () => {
+  test('dissolves a new cluster, replicas first, and resets each node once', () => {
     const nodes = [0, 1, 2, 3].map((node) => recordOf(node, []));
     const { draft } = planCreate(nodes.map(nodeRef), { replicas: 1, zones: new Map(), maxSlots: SLOT_COUNT });
     const plan = toPlan(draft, nodes);
@@ -156,7 +149,7 @@ describe('inversePlan()', () => {
       steps.map((step) => [step.type, step.type === 'reset' && step.node.address]),
       [2 + 1, 2, 0, 1].map((node) => ['reset', refOf(node).address]),
     );
-    assert.equal(expect, undefined, 'nobody is left to ask');
+    assert.equal(expect, undefined, 'no node is left to ask');
     assert.deepEqual(nodesAfter({ before, steps }), []);
   });
 
@@ -177,7 +170,7 @@ describe('inversePlan()', () => {
     ]);
   });
 
-  test('gives a replica back to its former master, and the place of a master back to it', () => {
+  test('gives a replica back to its former master, and a former master its role', () => {
     const before = [master(0, [[0, 9]]), master(1, [[10, 19]]), replica(2, 0), replica(3, 0)];
     const [a, b, c] = [refOf(0), refOf(1), refOf(2)];
     for (const step of [
@@ -194,29 +187,21 @@ describe('inversePlan()', () => {
     }
   });
 
-  test('refuses what cannot be taken back, by the name of the node', () => {
+  test('refuses what cannot be undone, and names the node', () => {
     const before = [master(0, [[0, 9]]), master(1, []), replica(2, 0)];
     const [a, b, c] = [refOf(0), refOf(1), refOf(2)];
-    const steps: [Step, RegExp][] = [
-      [{ type: 'reset', node: b }, /7001: it was reset and has another node id$/],
-      [{ type: 'forget', node: b, by: [a] }, /7001: it has left the cluster$/],
-      [
-        { type: 'take-slots', node: b, slots: [[0, 9]], from: [a] },
-        /7001: it took slots 0-9 whose owner had failed/,
-      ],
-      [{ type: 'close-slots', node: a, slots: [[3, 3]], owner: a }, /7000: slots 3 are closed/],
-      [{ type: 'replicate', replica: b, master: a }, /7001: it was a master without slots/],
+    const steps: [Step, address: string][] = [
+      [{ type: 'reset', node: b }, b.address],
+      [{ type: 'forget', node: b, by: [a] }, b.address],
+      [{ type: 'take-slots', node: b, slots: [[0, 9]], from: [a] }, b.address],
+      [{ type: 'close-slots', node: a, slots: [[3, 3]], owner: a }, a.address],
+      [{ type: 'replicate', replica: b, master: a }, b.address],
     ];
-    for (const [step, message] of steps) {
+    for (const [step, address] of steps) {
       assert.throws(
         () => inversePlan(planWith([{ type: 'replicate', replica: c, master: a }, step], before)),
-        (error: unknown) => {
-          assert.ok(error instanceof ClusterError);
-          assert.equal(error.code, 'NOT_REVERSIBLE');
-          assert.match(error.message, message);
-          assert.match(error.hint ?? '', /^Nothing was changed/);
-          return true;
-        },
+        { name: 'ClusterError', code: 'NOT_REVERSIBLE', address },
+        step.type,
       );
     }
   });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import {
   applyPlan,
   ClusterError,
@@ -10,6 +9,7 @@ import {
   type Step,
   verifyPlan,
 } from '../../lib/index.ts';
+import { fc } from '../helpers/properties.ts';
 import { idOf } from '../helpers/views.ts';
 
 const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${7000 + node}` });
@@ -36,6 +36,9 @@ const everyStep: Step[] = [
   { type: 'failover', replica: a, master: b, mode: 'force' },
   { type: 'forget', node: a, by: [b], isDead: true },
   { type: 'reset', node: a },
+  { type: 'meet-again', nodes: [a], members: [a, b], serving: true, isFast: true },
+  { type: 'replicate', replica: b, master: a, isAgain: true },
+  { type: 'restart', nodes: [{ ...b, runId: idOf(7) }] },
 ];
 
 const full: Plan = {
@@ -59,17 +62,18 @@ const full: Plan = {
   ],
 };
 
-/** The plan as it comes out of JSON, to be spoilt. */
+/** The plan as parsed JSON, to be modified. */
 // biome-ignore lint/suspicious/noExplicitAny: it is made to fit no type
 const loose = (): any => JSON.parse(JSON.stringify(full));
 
-function assertRefused(text: string, message: RegExp): void {
+/** Fails unless the plan is refused in a short line that names all of these. */
+function assertRefused(text: string, ...names: string[]): void {
   assert.throws(
     () => parsePlan(text),
     (error: unknown) => {
       assert.ok(error instanceof ClusterError, String(error));
       assert.equal(error.code, 'PLAN_INVALID');
-      assert.match(error.message, message);
+      for (const name of names) assert.ok(error.message.includes(name), error.message);
       assert.ok(error.message.length < 300, `short: ${error.message.length}`);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may come to a terminal
       assert.doesNotMatch(error.message, /[\0-\x1f]/);
@@ -79,114 +83,74 @@ function assertRefused(text: string, message: RegExp): void {
 }
 
 describe('parsePlan()', () => {
-  test('reads what JSON.stringify made of a plan, every field', () => {
+  test('reads every field of a plan that JSON.stringify() wrote', () => {
     assert.deepEqual(parsePlan(JSON.stringify(full)), full);
   });
 
-  test('refuses another version, what is not JSON, and what is no object', () => {
-    assertRefused(JSON.stringify({ ...full, version: 2 }), /^Not a plan: version: only 1 is known/);
-    assertRefused('{"version":1,', /^Not a plan: it is not JSON$/);
-    for (const text of ['null', '[]', '5', '"plan"', '{}', '{"version":1}'])
-      assertRefused(text, /^Not a plan: /);
+  test('refuses another version, invalid JSON, and anything that is not an object', () => {
+    assertRefused(JSON.stringify({ ...full, version: 2 }), 'version');
+    for (const text of ['{"version":1,', 'null', '[]', '5', '"plan"', '{}', '{"version":1}'])
+      assertRefused(text);
   });
 
-  test('names the field that is wrong', () => {
+  test('names the wrong field', () => {
     // biome-ignore lint/suspicious/noExplicitAny: it is made to fit no type
-    const cases: [(plan: any) => void, RegExp][] = [
-      [(plan) => Object.assign(plan, { extra: 1 }), /unknown field "extra"/],
-      [(plan) => Object.assign(plan.steps[3], { extra: 1 }), /steps\[3\]: unknown field "extra"/],
-      [(plan) => Object.assign(plan.steps[3].source, { extra: 1 }), /steps\[3\]\.source: unknown field/],
-      [
-        (plan) => Object.assign(plan.steps[3], { type: 'run' }),
-        /steps\[3\]\.type: not a type of step: "run"/,
-      ],
-      [(plan) => Object.assign(plan.steps[3], { type: 'toString' }), /steps\[3\]\.type: not a type of step/],
-      [(plan) => Object.assign(plan.steps[3], { type: '__proto__' }), /steps\[3\]\.type: not a type of step/],
-      [(plan) => plan.steps.push(null), /steps\[9\]\.type/],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { id: 'abc' }),
-        /steps\[3\]\.source\.id: expected a node id/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { id: idOf(10).toUpperCase() }),
-        /steps\[3\]\.source\.id: expected/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { id: idOf(77) }),
-        /steps\[3\]\.source\.id: no node of "before"/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3], { target: plan.steps[3].source }),
-        /source and target are the same/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { address: 'host' }),
-        /steps\[3\]\.source\.address: not an address/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { address: ':0' }),
-        /steps\[3\]\.source\.address: not an address/,
-      ],
-      [(plan) => Object.assign(plan.steps[3].source, { address: 'a:99999' }), /address: not an address/],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { address: 'a\x1b[2J:1' }),
-        /address: expected host:port/,
-      ],
-      [
-        (plan) => Object.assign(plan.steps[3].source, { address: 'me:pw@a:1' }),
-        /address: expected host:port/,
-      ],
-      [
-        (plan) => plan.steps[3].slots.push([16383, 16384]),
-        /steps\[3\]\.slots\[2\]\[1\]: expected a whole number from 0/,
-      ],
-      [(plan) => plan.steps[3].slots.push([-1, 5]), /slots\[2\]\[0\]: expected a whole number/],
-      [(plan) => plan.steps[3].slots.push([9, 8]), /slots\[2\]: expected the first and the last/],
-      [(plan) => plan.steps[3].slots.push([1, 2]), /slots\[2\]: slots twice, or out of order/],
-      [(plan) => plan.steps[3].slots.push([1.5, 2]), /expected a whole number/],
-      [(plan) => plan.steps[3].slots.push([8]), /expected the first and the last/],
-      [(plan) => plan.steps[3].slots.push([8, 9, 10]), /3 items, where 2 is the most/],
-      [(plan) => Object.assign(plan.steps[3], { slots: '0-5' }), /steps\[3\]\.slots: expected a list/],
-      [(plan) => Object.assign(plan.steps[6], { mode: 'now' }), /steps\[6\]\.mode: expected "graceful"/],
-      [(plan) => Object.assign(plan.steps[7], { isDead: false }), /steps\[7\]\.isDead: expected true/],
-      [(plan) => Object.assign(plan, { operation: 'a\nb' }), /operation: expected the name of a command/],
-      [(plan) => Object.assign(plan.reasons[0], { text: 'a\x1b[2J' }), /reasons\[0\]\.text: expected text/],
-      [(plan) => Object.assign(plan.before[1], plan.before[0]), /before\[1\]\.id: the same node twice/],
-      [
-        (plan) => Object.assign(plan.before[0], { masterId: idOf(2) }),
-        /before\[0\]\.masterId: a master has none/,
-      ],
-      [(plan) => delete plan.before, /before: expected a list, found nothing/],
-      [
-        (plan) => Object.assign(plan.expect.members[0], { id: idOf(66) }),
-        /expect\.members\[0\]\.id: no node/,
-      ],
+    const cases: [(plan: any) => void, ...names: string[]][] = [
+      [(plan) => Object.assign(plan, { extra: 1 }), '"extra"'],
+      [(plan) => Object.assign(plan.steps[3], { extra: 1 }), 'steps[3]', '"extra"'],
+      [(plan) => Object.assign(plan.steps[3].source, { extra: 1 }), 'steps[3].source'],
+      [(plan) => Object.assign(plan.steps[3], { type: 'run' }), 'steps[3].type'],
+      [(plan) => Object.assign(plan.steps[3], { type: 'toString' }), 'steps[3].type'],
+      [(plan) => Object.assign(plan.steps[3], { type: '__proto__' }), 'steps[3].type'],
+      [(plan) => plan.steps.push(null), 'steps[12].type'],
+      [(plan) => Object.assign(plan.steps[3].source, { id: 'abc' }), 'steps[3].source.id'],
+      [(plan) => Object.assign(plan.steps[3].source, { id: idOf(10).toUpperCase() }), 'steps[3].source.id'],
+      [(plan) => Object.assign(plan.steps[3].source, { id: idOf(77) }), 'steps[3].source.id'],
+      [(plan) => Object.assign(plan.steps[3], { target: plan.steps[3].source }), 'steps[3]'],
+      [(plan) => Object.assign(plan.steps[3].source, { address: 'host' }), 'steps[3].source.address'],
+      [(plan) => Object.assign(plan.steps[3].source, { address: ':0' }), 'steps[3].source.address'],
+      [(plan) => Object.assign(plan.steps[3].source, { address: 'a:99999' }), 'address'],
+      [(plan) => Object.assign(plan.steps[3].source, { address: 'a\x1b[2J:1' }), 'address'],
+      [(plan) => Object.assign(plan.steps[3].source, { address: 'me:pw@a:1' }), 'address'],
+      [(plan) => plan.steps[3].slots.push([16383, 16384]), 'steps[3].slots[2][1]'],
+      [(plan) => plan.steps[3].slots.push([-1, 5]), 'slots[2][0]'],
+      [(plan) => plan.steps[3].slots.push([9, 8]), 'slots[2]'],
+      [(plan) => plan.steps[3].slots.push([1, 2]), 'slots[2]'],
+      [(plan) => plan.steps[3].slots.push([1.5, 2]), 'steps[3].slots[2]'],
+      [(plan) => plan.steps[3].slots.push([8]), 'steps[3].slots[2]'],
+      [(plan) => plan.steps[3].slots.push([8, 9, 10]), 'steps[3].slots[2]'],
+      [(plan) => Object.assign(plan.steps[3], { slots: '0-5' }), 'steps[3].slots'],
+      [(plan) => Object.assign(plan.steps[6], { mode: 'now' }), 'steps[6].mode'],
+      [(plan) => Object.assign(plan.steps[7], { isDead: false }), 'steps[7].isDead'],
+      [(plan) => Object.assign(plan, { operation: 'a\nb' }), 'operation'],
+      [(plan) => Object.assign(plan.reasons[0], { text: 'a\x1b[2J' }), 'reasons[0].text'],
+      [(plan) => Object.assign(plan.before[1], plan.before[0]), 'before[1].id'],
+      [(plan) => Object.assign(plan.before[0], { masterId: idOf(2) }), 'before[0].masterId'],
+      [(plan) => delete plan.before, 'before'],
+      [(plan) => Object.assign(plan.expect.members[0], { id: idOf(66) }), 'expect.members[0].id'],
     ];
-    for (const [spoil, message] of cases) {
+    for (const [modify, ...names] of cases) {
       const plan = loose();
-      spoil(plan);
-      assertRefused(JSON.stringify(plan), message);
+      modify(plan);
+      assertRefused(JSON.stringify(plan), ...names);
     }
   });
 
-  test('takes nothing in by way of a prototype', () => {
+  test('is not fooled by names of prototypes', () => {
     const text = JSON.stringify(full);
-    assertRefused(text.replace('{"version"', '{"__proto__":{"x":1},"version"'), /unknown field "__proto__"/);
-    assertRefused(
-      text.replace('"type":"reset"', '"constructor":{},"type":"reset"'),
-      /unknown field "constructor"/,
-    );
+    assertRefused(text.replace('{"version"', '{"__proto__":{"x":1},"version"'), '"__proto__"');
+    assertRefused(text.replace('"type":"reset"', '"constructor":{},"type":"reset"'), '"constructor"');
     assert.equal(({} as { x?: unknown }).x, undefined);
   });
 
-  test('refuses lists and texts without end', () => {
+  test('refuses endless lists and texts', () => {
     const plan = loose();
     plan.before = new Array(20_001).fill(plan.before[0]);
-    assertRefused(JSON.stringify(plan), /before: 20001 items, where 20000 is the most/);
-    assertRefused(`"${'x'.repeat(64 * 1024 * 1024)}"`, /characters, where 67108864 is the most/);
+    assertRefused(JSON.stringify(plan), 'before', '20001', '20000');
+    assertRefused(`"${'x'.repeat(64 * 1024 * 1024)}"`, '67108864');
   });
 
-  test('reads or refuses anything, and throws nothing else', () => {
+  test('reads or refuses any input, and throws nothing else', () => {
     const paths = fc.array(fc.nat(), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(paths, fc.jsonValue(), (path, value) => {
@@ -214,7 +178,7 @@ describe('parsePlan()', () => {
 });
 
 describe('applyPlan(), verifyPlan(), rollbackPlan()', () => {
-  test('reject what is no plan, and do not throw it', async () => {
+  test('reject anything that is not a plan, without throwing', async () => {
     const nothing = {} as Plan;
     for (const carryOut of [applyPlan, verifyPlan, rollbackPlan]) {
       const outcome = carryOut('127.0.0.1:1', nothing).catch((error) => error.code);

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { windows } from '../../lib/apply/mover/windows.ts';
-import { countKeyspace } from '../../lib/apply/newcomer.ts';
 import { ClusterNode } from '../../lib/model/cluster-node.ts';
 import type { NodeRecord } from '../../lib/model/node.ts';
 import { expandSlots, SLOT_COUNT } from '../../lib/model/slot.ts';
 import { nodeById, openSlotsOf, slotOwners, standIn } from '../../lib/model/view.ts';
+import { windows } from '../../lib/move/windows.ts';
+import { countKeyspace } from '../../lib/nodes/newcomer.ts';
 import { planFix } from '../../lib/plan/fix.ts';
 import { planGiveAway } from '../../lib/plan/give-away.ts';
 import { pickSlots } from '../../lib/plan/moves.ts';
-import { describeStep, nodeRef, type Step } from '../../lib/plan/plan.ts';
+import { nodeRef, type Step } from '../../lib/plan/plan.ts';
 import { planRescue } from '../../lib/plan/rescue.ts';
 import { planStart, splitSlots } from '../../lib/plan/start.ts';
+import { fc } from '../helpers/properties.ts';
 import { agreedView, idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
 
 const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${portOf(node)}` });
@@ -24,7 +24,7 @@ function recordOf(line: Line): NodeRecord {
 }
 
 describe('splitSlots()', () => {
-  test('gives the first master what is left over', () => {
+  test('gives the remainder to the first master', () => {
     assert.deepEqual(splitSlots(1), [[0, 16383]]);
     assert.deepEqual(splitSlots(2), [
       [0, 8191],
@@ -55,7 +55,7 @@ describe('splitSlots()', () => {
 
   for (const masters of [0, -1, 1.5, Number.NaN, 16385]) {
     test(`refuses ${masters} masters`, () =>
-      assert.throws(() => splitSlots(masters), { name: 'RangeError' }));
+      assert.throws(() => splitSlots(masters), { code: 'INVALID_ARGUMENT' }));
   }
 });
 
@@ -80,7 +80,7 @@ describe('pickSlots()', () => {
   assert.ok(first && second && third);
   const refs = new Map([1, 2, 3].map((node) => [idOf(node), refOf(node)]));
 
-  test('takes the slots of a source in the order it lists them, each once', () => {
+  test('takes the slots of a source in the order of its list, each once', () => {
     const moves = pickSlots(
       [
         [first, second, 3],
@@ -102,7 +102,7 @@ describe('pickSlots()', () => {
     ]);
   });
 
-  test('leaves out moves of nothing and moves to oneself', () => {
+  test('drops moves of no slots, and of a node to itself', () => {
     assert.deepEqual(
       pickSlots(
         [
@@ -117,27 +117,27 @@ describe('pickSlots()', () => {
 
   for (const count of [21, -1, 1.5, Number.NaN]) {
     test(`refuses to move ${count} slots of 20`, () => {
-      assert.throws(() => pickSlots([[first, second, count]], refs), { name: 'RangeError' });
+      assert.throws(() => pickSlots([[first, second, count]], refs), { code: 'INVALID_ARGUMENT' });
     });
   }
 
-  test('refuses more than there is in all moves together', () => {
+  test('refuses more than there are in all moves together', () => {
     const moves = [
       [first, second, 12],
       [first, third, 9],
     ] as const;
-    assert.throws(() => pickSlots(moves, refs), /Cannot move 9 slots from 127.0.0.1:7001: it has 8/);
+    assert.throws(() => pickSlots(moves, refs), { code: 'INVALID_ARGUMENT' });
   });
 
-  test('refuses a node that is no master of the cluster', () => {
+  test('refuses a node that is not a master of the cluster', () => {
     const stranger = new ClusterNode(recordOf({ node: 9, slots: '1-2' }));
-    assert.throws(() => pickSlots([[first, stranger, 1]], refs), /names a node that is no master/);
-    assert.throws(() => pickSlots([[stranger, first, 1]], refs), /names a node that is no master/);
+    assert.throws(() => pickSlots([[first, stranger, 1]], refs), { code: 'INVALID_ARGUMENT' });
+    assert.throws(() => pickSlots([[stranger, first, 1]], refs), { code: 'INVALID_ARGUMENT' });
   });
 });
 
 describe('planGiveAway()', () => {
-  test('gives equal shares in order, and the last what is left over', () => {
+  test('gives equal shares in order, and the remainder to the last', () => {
     const others = [2, 3, 4].map((node) => recordOf({ node }));
     assert.deepEqual(
       planGiveAway(recordOf({ node: 1, slots: '0-9' }), others).map(({ target, slots }) => [
@@ -152,7 +152,7 @@ describe('planGiveAway()', () => {
     );
   });
 
-  test('moves nothing from a master without slots, nor to one that would get none', () => {
+  test('moves nothing from a master without slots, or to one that would get none', () => {
     const others = [2, 3, 4].map((node) => recordOf({ node }));
     assert.deepEqual(planGiveAway(recordOf({ node: 1 }), others), []);
     assert.deepEqual(
@@ -184,7 +184,7 @@ describe('planGiveAway()', () => {
 describe('planRescue()', () => {
   const taker = refOf(9);
 
-  test('gives the slots of each lost master, and those of nobody, to the new one', () => {
+  test('gives the slots of each lost master, and unowned slots, to the new one', () => {
     const view = agreedView(
       [
         { node: 1, slots: '0-99' },
@@ -204,7 +204,7 @@ describe('planRescue()', () => {
     ]);
   });
 
-  test('has no steps where every slot is served', () => {
+  test('has no steps if every slot is served', () => {
     const view = agreedView(
       [
         { node: 1, slots: '0-16383' },
@@ -235,7 +235,7 @@ describe('planFix()', () => {
   });
   const cases: [string, Line[], Step[]][] = [
     [
-      'finishes a move that both ends tell of',
+      'finishes a move that both ends have open',
       [
         { node: 1, slots: `${owns} ${to(2, 5)}` },
         { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -243,7 +243,7 @@ describe('planFix()', () => {
       [move(1, 2, 5)],
     ],
     [
-      'finishes a move that only its owner tells of',
+      'finishes a move that only the owner has open',
       [
         { node: 1, slots: `${owns} ${to(2, 5)}` },
         { node: 2, slots: rest },
@@ -251,7 +251,7 @@ describe('planFix()', () => {
       [move(1, 2, 5)],
     ],
     [
-      'finishes a move that only the target tells of',
+      'finishes a move that only the target has open',
       [
         { node: 1, slots: owns },
         { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -259,7 +259,7 @@ describe('planFix()', () => {
       [move(1, 2, 5)],
     ],
     [
-      'closes what its owner has open to a node that is gone',
+      'closes a slot that its owner migrates to a node that is gone',
       [
         { node: 1, slots: `${owns} ${to(9, 5)}` },
         { node: 2, slots: rest },
@@ -267,7 +267,7 @@ describe('planFix()', () => {
       [close(1, 1, 5)],
     ],
     [
-      'closes what its owner has open to a replica',
+      'closes a slot that its owner migrates to a replica',
       [
         { node: 1, slots: `${owns} ${to(3, 5)}` },
         { node: 2, slots: rest },
@@ -276,7 +276,7 @@ describe('planFix()', () => {
       [close(1, 1, 5)],
     ],
     [
-      'closes an importing from a node that does not own the slot',
+      'closes an import from a node that does not own the slot',
       [
         { node: 1, slots: owns },
         { node: 2, slots: rest },
@@ -285,7 +285,7 @@ describe('planFix()', () => {
       [close(3, 1, 5)],
     ],
     [
-      'closes an importing from a node that is gone',
+      'closes an import from a node that is gone',
       [
         { node: 1, slots: owns },
         { node: 2, slots: `${rest} ${from(9, 5)}` },
@@ -293,7 +293,7 @@ describe('planFix()', () => {
       [close(2, 1, 5)],
     ],
     [
-      'closes a migrating of a node that does not own the slot any more',
+      'closes a migration of a former owner',
       [
         { node: 1, slots: `${owns} ${to(2, 9000)}` },
         { node: 2, slots: rest },
@@ -301,7 +301,7 @@ describe('planFix()', () => {
       [close(1, 2, 9000)],
     ],
     [
-      'closes two that import from the owner, which sends to neither',
+      'closes two imports from the owner, which migrates to neither',
       [
         { node: 1, slots: owns },
         { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -310,7 +310,7 @@ describe('planFix()', () => {
       [close(2, 1, 5), close(3, 1, 5)],
     ],
     [
-      'finishes to whom the owner sends, where two import',
+      'finishes the one of two imports that the owner migrates to',
       [
         { node: 1, slots: `${owns} ${to(3, 5)}` },
         { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -319,7 +319,7 @@ describe('planFix()', () => {
       [move(1, 3, 5), close(2, 3, 5)],
     ],
     [
-      'finishes towards the promoted replica of the node that its owner sends to',
+      'finishes to the promoted replica of the node that the owner migrates to',
       [
         { node: 1, slots: `${owns} ${to(2, 5)}` },
         { node: 2, flags: 'slave', master: 3 },
@@ -337,7 +337,7 @@ describe('planFix()', () => {
       [move(3, 2, 5)],
     ],
     [
-      'leaves replicas out, which have open what their masters have open',
+      'ignores replicas, which repeat the open slots of their masters',
       [
         { node: 1, slots: `${owns} ${to(2, 5)}` },
         { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -347,7 +347,7 @@ describe('planFix()', () => {
       [move(1, 2, 5)],
     ],
     [
-      'finishes from the promoted replica, too, where the replicas tell of other moves',
+      'finishes from the promoted replica even if replicas have other moves open',
       [
         { node: 1, flags: 'slave', master: 3, slots: to(2, 5) },
         { node: 2, slots: `${rest} ${from(3, 5)}` },
@@ -357,7 +357,7 @@ describe('planFix()', () => {
       [move(3, 2, 5)],
     ],
     [
-      'closes the slots of owners first: they take no key of a slot that they give away',
+      'closes the slots of owners first, because they take no key of a slot that they give away',
       [
         { node: 1, slots: `${owns} ${to(9, 6)}` },
         { node: 2, slots: `${rest} ${from(9, 5)} ${from(9, 6)}` },
@@ -365,7 +365,7 @@ describe('planFix()', () => {
       [close(1, 1, 6), { ...close(2, 1, 5), slots: [[5, 6]] } as Step],
     ],
     [
-      'closes an importing of the owner itself',
+      'closes an import of the owner itself',
       [
         { node: 1, slots: `${owns} ${from(2, 5)}` },
         { node: 2, slots: rest },
@@ -377,7 +377,7 @@ describe('planFix()', () => {
     test(what, () => assert.deepEqual(planFix(agreedView(lines)), { steps, undecided: [] }));
   }
 
-  test('does nothing where no slot is open', () => {
+  test('does nothing if no slot is open', () => {
     assert.deepEqual(planFix(agreedView([{ node: 1, slots: owns }])), { steps: [], undecided: [] });
   });
 
@@ -400,7 +400,7 @@ describe('planFix()', () => {
     ]);
   });
 
-  test('tells the target of a move first who owns the slot, where it did not follow a failover', () => {
+  test('first tells the target of a move the owner, if it missed a failover', () => {
     const lines = (owner: string) => [
       { node: 1, flags: 'slave', master: 3 },
       { node: 2, slots: `${rest} ${from(1, 5)}` },
@@ -414,19 +414,33 @@ describe('planFix()', () => {
     assert.deepEqual(planFix(view).steps, [{ ...close(2, 3, 5), stayOpen: true }, move(3, 2, 5)]);
   });
 
-  test('leaves a slot whose owner or target gives no answer as it is', () => {
+  test('first tells a node the owner of a slot that it imports from a dead one, so that it serves again', () => {
+    const seen = (dead: string, heir: string) => [
+      { node: 1, flags: 'master,fail', slots: dead },
+      { node: 2, slots: `6-8191 ${from(1, 5)} ${from(3, 9000)}` },
+      { node: 3, slots: `8192-16383 ${to(2, 9000)}` },
+      { node: 4, epoch: 9, slots: heir },
+    ];
+    const view = viewOf({
+      2: { lines: seen('5', '0-4'), state: 'fail' },
+      3: { lines: seen('', '0-5') },
+      4: { lines: seen('', '0-5') },
+    });
+    assert.deepEqual(planFix(view).steps, [
+      { ...close(2, 4, 5), stayOpen: true },
+      move(3, 2, 9000),
+      close(2, 4, 5),
+    ]);
+  });
+
+  test('leaves a slot whose owner or target does not answer', () => {
     const lines = [
       { node: 1, slots: `${owns} ${to(2, 5)}` },
       { node: 2, slots: rest },
       { node: 3, slots: from(2, 9000) },
     ];
-    assert.deepEqual(planFix(agreedView(lines, [2])), {
-      steps: [],
-      undecided: [
-        { slot: 5, reason: '127.0.0.1:7002, which takes it, gives no answer' },
-        { slot: 9000, reason: 'its owner 127.0.0.1:7002 gives no answer' },
-      ],
-    });
+    const { steps, undecided } = planFix(agreedView(lines, [2]));
+    assert.deepEqual([steps, undecided.map(({ slot }) => slot)], [[], [5, 9000]]);
   });
 
   test('gives a slot that its source has closed to the node that still imports it', () => {
@@ -450,14 +464,12 @@ describe('planFix()', () => {
     });
   });
 
-  test('leaves a slot that nobody owns as it is', () => {
-    assert.deepEqual(planFix(agreedView([{ node: 1, slots: `0-4 ${from(2, 5)}` }, { node: 2 }])), {
-      steps: [],
-      undecided: [{ slot: 5, reason: 'no master owns it' }],
-    });
+  test('leaves a slot that nobody owns', () => {
+    const { steps, undecided } = planFix(agreedView([{ node: 1, slots: `0-4 ${from(2, 5)}` }, { node: 2 }]));
+    assert.deepEqual([steps, undecided.map(({ slot }) => slot)], [[], [5]]);
   });
 
-  test('touches every open slot or names it, and gives none to anybody but its owner or the partner of it', () => {
+  test('closes or reports every open slot, and gives none to a node but its owner or the other end', () => {
     const node = fc.integer({ min: 1, max: 5 });
     const given = fc.uniqueArray(fc.record({ to: node, slot: fc.integer({ min: 0, max: 5 }) }), {
       maxLength: 3,
@@ -482,7 +494,7 @@ describe('planFix()', () => {
     });
     fc.assert(
       fc.property(world, ({ owners, given, open, replica, silent }) => {
-        // What a node has given away, only itself sees with the other, who does not claim it yet
+        // Only the node that gave a slot away sees the new owner, which does not claim it yet
         const seenOwners = (observer: number) =>
           owners.map((owner, slot) => {
             const gift = given.find((one) => one.slot === slot);
@@ -505,7 +517,7 @@ describe('planFix()', () => {
         const decided = new Set<number>();
         for (const step of steps) {
           if (step.type === 'take-slots') {
-            // Both ends say so, and nobody else claims it
+            // Both ends have it open, and nobody else claims it
             for (const slot of expandSlots(step.slots)) {
               decided.add(slot);
               assert.equal(ownerOf[slot], undefined);
@@ -538,11 +550,14 @@ describe('planFix()', () => {
               );
             if (step.type === 'move-slots') {
               assert.equal(step.source.id, owner);
-              assert.ok(isPartner(step.target.id), 'moves to the partner');
+              assert.ok(isPartner(step.target.id), 'moves to the other end');
               assert.equal(nodeById(view, step.target.id)?.role, 'master');
               assert.ok(view.reports.has(step.target.id));
             } else {
-              assert.ok(step.owner.id === owner || isPartner(step.owner.id), 'closes to owner or partner');
+              assert.ok(
+                step.owner.id === owner || isPartner(step.owner.id),
+                'closes to the owner or the other end',
+              );
               assert.ok(
                 items.some(({ nodeId }) => nodeId === step.node.id),
                 'closes what is open',
@@ -562,12 +577,13 @@ describe('planFix()', () => {
 });
 
 describe('windows()', () => {
-  test('keeps order and holds no more than 500 slots or 20000 keys, but always one slot', () => {
+  test('keeps the order, and takes at most 500 slots or 20000 keys, but always one slot', () => {
     const sizes = (keys: number[]) =>
       [
         ...windows(
           keys.map((_, slot) => slot),
           keys,
+          {},
         ),
       ].map(({ length }) => length);
     assert.deepEqual(sizes([]), []);
@@ -581,7 +597,7 @@ describe('windows()', () => {
     fc.assert(
       fc.property(anyKeys, (keys) => {
         const slots = keys.map((_, index) => index * 3);
-        const cut = [...windows(slots, keys)];
+        const cut = [...windows(slots, keys, {})];
         assert.deepEqual(cut.flat(), slots);
         for (const window of cut) {
           const held = window.reduce((sum, slot) => sum + (keys[slot / 3] ?? 0), 0);
@@ -593,7 +609,7 @@ describe('windows()', () => {
 });
 
 describe('nodeRef()', () => {
-  test('carries a bus port only where servers would not assume it', () => {
+  test('includes a bus port only if servers would not assume it', () => {
     assert.deepEqual(nodeRef({ id: 'a', address: { host: '::1', port: 7000, busPort: 17000 } }), {
       id: 'a',
       address: '[::1]:7000',
@@ -603,55 +619,6 @@ describe('nodeRef()', () => {
       address: 'b:7000',
       busPort: 7777,
     });
-  });
-});
-
-describe('describeStep()', () => {
-  const [a, b] = [refOf(1), refOf(2)];
-  const cases: [Step, string][] = [
-    [
-      { type: 'assign-slots', node: a, slots: [[0, 5]], configEpoch: 3, maxSlots: 9 },
-      'Assign slots 0-5 to 127.0.0.1:7001 (config epoch 3)',
-    ],
-    [{ type: 'meet', nodes: [a], to: [b], serving: true }, 'Introduce 127.0.0.1:7001 to 127.0.0.1:7002'],
-    [
-      { type: 'meet', nodes: [a, b], to: [], serving: true },
-      'Introduce 127.0.0.1:7001, 127.0.0.1:7002 to one another',
-    ],
-    [
-      { type: 'load-functions', node: a, from: b, libraries: ['one', 'two'] },
-      'Load the functions of 127.0.0.1:7002 into 127.0.0.1:7001: one, two',
-    ],
-    [{ type: 'replicate', replica: b, master: a }, 'Make 127.0.0.1:7002 a replica of 127.0.0.1:7001'],
-    [
-      {
-        type: 'move-slots',
-        source: a,
-        target: b,
-        slots: [
-          [0, 5],
-          [9, 9],
-        ],
-      },
-      'Move 7 slots from 127.0.0.1:7001 to 127.0.0.1:7002: 0-5 9',
-    ],
-    [
-      { type: 'close-slots', node: a, owner: b, slots: [[9, 9]] },
-      'Close slots 9 on 127.0.0.1:7001: 127.0.0.1:7002 owns them, and is given their keys',
-    ],
-    [
-      { type: 'take-slots', node: a, from: [b], slots: [[9, 9]] },
-      'Give slots 9 of 127.0.0.1:7002 to 127.0.0.1:7001: their keys on 127.0.0.1:7002 are lost',
-    ],
-    [{ type: 'take-slots', node: a, from: [], slots: [[9, 9]] }, 'Give slots 9 of nobody to 127.0.0.1:7001'],
-    [{ type: 'forget', node: a, by: [b] }, 'Forget 127.0.0.1:7001 on 127.0.0.1:7002'],
-    [{ type: 'reset', node: a }, 'Reset 127.0.0.1:7001'],
-  ];
-  for (const [step, text] of cases) test(`says "${text}"`, () => assert.equal(describeStep(step), text));
-
-  test('names six nodes at most', () => {
-    const by = Array.from({ length: 9 }, (_, index) => refOf(index + 2));
-    assert.match(describeStep({ type: 'forget', node: a, by }), /:7007, 3 more$/);
   });
 });
 

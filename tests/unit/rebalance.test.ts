@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { changeLines } from '../../lib/cli/change-view.ts';
 import { countSlots, type NodeRecord, slotsOf } from '../../lib/model/node.ts';
 import { SLOT_COUNT, toRanges } from '../../lib/model/slot.ts';
 import { toPlan } from '../../lib/plan/plan.ts';
 import { shareReasons } from '../../lib/plan/reasons.ts';
-import { planRebalance, type WeightedMaster, weighMasters } from '../../lib/plan/rebalance.ts';
+import { draftRebalance, type WeightedMaster, weighMasters } from '../../lib/plan/rebalance.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+import { fc } from '../helpers/properties.ts';
 import { applied, ownersIn, recordOf, slotsIn } from '../helpers/slot-plans.ts';
 import { idOf } from '../helpers/views.ts';
 
-/** Masters that have so many slots each, one after another. */
+/** Masters with so many consecutive slots each. */
 function mastersWith(...counts: number[]): NodeRecord[] {
   let next = 0;
   return counts.map((count, node) => {
@@ -25,14 +25,14 @@ const weighted = (nodes: readonly NodeRecord[], weights: readonly number[] = [])
 
 const countsOf = (nodes: readonly NodeRecord[]) => nodes.map(countSlots);
 
-/** Slot counts once the plan is carried out. */
+/** Slot counts after the plan. */
 function after(counts: number[], options: { weights?: number[]; threshold?: number } = {}): number[] {
   const nodes = mastersWith(...counts);
   const { weights, threshold = 2 } = options;
-  return countsOf(applied(nodes, planRebalance({ masters: weighted(nodes, weights), threshold })));
+  return countsOf(applied(nodes, draftRebalance({ masters: weighted(nodes, weights), threshold })));
 }
 
-/** All slots dealt out to so many masters by a seed, uneven, in pieces. */
+/** All slots distributed to so many masters by a seed, unevenly and in pieces. */
 function scattered(masters: number, seed: number): NodeRecord[] {
   let state = seed >>> 0 || 1;
   const random = () => {
@@ -67,8 +67,8 @@ const balanced = clusters.chain((nodes) =>
   }),
 );
 
-describe('planRebalance() by slots', () => {
-  test('moves slots to an empty master that is to have some', () => {
+describe('draftRebalance() by slots', () => {
+  test('moves slots to an empty master that should have some', () => {
     assert.deepEqual(after([8192, 8192, 0]), [5462, 5461, 5461]);
     assert.deepEqual(after([16384, 0], { weights: [3, 1] }), [12288, 4096]);
   });
@@ -78,37 +78,39 @@ describe('planRebalance() by slots', () => {
     assert.deepEqual(after([1, 8191, 8192], { weights: [0, 1, 1], threshold: 5 }), [0, 8192, 8192]);
   });
 
-  test('has the threshold of redis-cli: over it all are balanced, below it nothing moves, 0 is always over', () => {
+  test('uses the threshold of redis-cli: above it all are balanced, below it nothing moves, and 0 is always exceeded', () => {
     assert.deepEqual(after([5561, 5411, 5412]), [5561, 5411, 5412]);
     assert.deepEqual(after([5574, 5405, 5405]), [5462, 5461, 5461]);
     assert.deepEqual(after([5561, 5411, 5412], { threshold: 0 }), [5462, 5461, 5461]);
     assert.deepEqual(after([5461, 5461, 5462], { threshold: 0 }), [5461, 5461, 5462]);
   });
 
-  test('refuses weights and thresholds that are none', () => {
+  test('refuses invalid weights and thresholds', () => {
     const nodes = mastersWith(8192, 8192);
     for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
-      assert.throws(() => planRebalance({ masters: weighted(nodes, [weight]), threshold: 2 }), RangeError);
+      assert.throws(() => draftRebalance({ masters: weighted(nodes, [weight]), threshold: 2 }), {
+        code: 'INVALID_ARGUMENT',
+      });
     }
     assert.throws(
-      () => planRebalance({ masters: weighted(nodes, [0, 0]), threshold: 2 }),
+      () => draftRebalance({ masters: weighted(nodes, [0, 0]), threshold: 2 }),
       /All weights are 0/,
     );
     assert.throws(
-      () => planRebalance({ masters: weighted(nodes), threshold: Number.NaN }),
+      () => draftRebalance({ masters: weighted(nodes), threshold: Number.NaN }),
       /Not a threshold/,
     );
   });
 
-  test('leaves each less than one slot from its share, with the fewest moves, and nothing to do after', () => {
+  test('brings each within one slot of its share with the fewest moves, and then finds nothing to do', () => {
     fc.assert(
       fc.property(balanced, ({ nodes, weights, threshold }) => {
         const masters = weighted(nodes, weights);
-        const steps = planRebalance({ masters, threshold });
-        assert.deepEqual(planRebalance({ masters, threshold }), steps, 'the same plan for the same cluster');
+        const steps = draftRebalance({ masters, threshold });
+        assert.deepEqual(draftRebalance({ masters, threshold }), steps, 'the same plan for the same cluster');
         const result = applied(nodes, steps);
         assert.equal(ownersIn(result).filter((owner) => owner !== undefined).length, SLOT_COUNT);
-        assert.deepEqual(planRebalance({ masters: weighted(result, weights), threshold }), []);
+        assert.deepEqual(draftRebalance({ masters: weighted(result, weights), threshold }), []);
         const weight = weights.reduce((sum, one) => sum + one, 0);
         const shares = weights.map((one) => (SLOT_COUNT * one) / weight);
         if (steps.length > 0 || threshold === 0) {
@@ -116,29 +118,29 @@ describe('planRebalance() by slots', () => {
             assert.ok(Math.abs(count - (shares[at] ?? 0)) < 1, `${count} slots for a share of ${shares[at]}`);
           }
         }
-        // Whoever has more keeps the higher of the two counts that are within one slot of its share, while there are any.
+        // Masters with more slots keep the higher of the two counts within one slot of their share, as long as there are any.
         if (steps.length > 0) assert.equal(slotsIn(steps), fewestMoves(countsOf(nodes), shares));
         const givers = new Set(steps.map(({ source }) => source.id));
-        assert.ok(!steps.some(({ target }) => givers.has(target.id)), 'nobody gives and takes');
+        assert.ok(!steps.some(({ target }) => givers.has(target.id)), 'no master both gives and takes');
         assert.ok(steps.length < Math.max(1, nodes.length), 'no more moves than masters');
       }),
       { numRuns: 60 },
     );
   });
 
-  test('converges on 200 masters, one after another joining', () => {
+  test('converges on 200 masters that join one after another', () => {
     let nodes = mastersWith(SLOT_COUNT);
     for (let count = 2; count <= 201; count++) {
       nodes = [...nodes, recordOf(count - 1, [])];
-      nodes = applied(nodes, planRebalance({ masters: weighted(nodes), threshold: 2 }));
-      assert.deepEqual(planRebalance({ masters: weighted(nodes), threshold: 0 }), [], `${count} masters`);
+      nodes = applied(nodes, draftRebalance({ masters: weighted(nodes), threshold: 2 }));
+      assert.deepEqual(draftRebalance({ masters: weighted(nodes), threshold: 0 }), [], `${count} masters`);
     }
     const counts = countsOf(nodes);
     assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, 'all alike');
   });
 });
 
-/** Slots that have to move so that all are within one slot of their shares. */
+/** How many slots must move so that all are within one slot of their shares. */
 function fewestMoves(counts: readonly number[], shares: readonly number[]): number {
   const [floors, exact] = [shares.map((share) => Math.floor(share + 1e-6)), 1e-6];
   const spare = SLOT_COUNT - floors.reduce((sum, floor) => sum + floor, 0);
@@ -150,7 +152,7 @@ function fewestMoves(counts: readonly number[], shares: readonly number[]): numb
 }
 
 describe('weighMasters()', () => {
-  test('leaves masters without slots out unless they are wanted', () => {
+  test('ignores masters without slots unless they are asked for', () => {
     const nodes = mastersWith(8192, 8192, 0, 0);
     const ids = (weights: [string, number][], useEmpty: boolean) =>
       weighMasters(nodes, new Map(weights), useEmpty).map(({ node, weight }) => [node.id, weight]);
@@ -190,7 +192,7 @@ function loadsOf(kind: 'flat' | 'sparse' | 'skewed' | 'none', seed: number): Flo
 const sumOver = (node: NodeRecord, loads: Float64Array) =>
   slotsOf(node).reduce((sum, slot) => sum + (loads[slot] ?? 0), 0);
 
-/** How much load is outside what the threshold allows. */
+/** How much load is beyond the threshold. */
 function outside(
   nodes: readonly NodeRecord[],
   weights: readonly number[],
@@ -208,56 +210,101 @@ function outside(
   }, 0);
 }
 
-describe('planRebalance() by load', () => {
+interface LoadCase {
+  readonly nodes: readonly NodeRecord[];
+  readonly loads: Float64Array;
+  readonly kind: Parameters<typeof loadsOf>[0];
+  readonly weights: readonly number[];
+  readonly threshold: number;
+}
+
+/** Fails unless the plan by load is stable, comes as near as slots go, and moves no slot that need not move. */
+function assertLoadPlan({ nodes, loads, kind, weights, threshold }: LoadCase): void {
+  const masters = weighted(nodes, weights);
+  const steps = draftRebalance({ masters, threshold, loads });
+  assert.deepEqual(draftRebalance({ masters, threshold, loads }), steps, 'the same plan again');
+  const result = applied(nodes, steps);
+  assert.equal(ownersIn(result).filter((owner) => owner !== undefined).length, SLOT_COUNT);
+  assert.deepEqual(draftRebalance({ masters: weighted(result, weights), threshold, loads }), []);
+  for (const [at, node] of result.entries()) {
+    assert.equal(countSlots(node) === 0, weights[at] === 0, `${node.id} of weight ${weights[at]}`);
+  }
+  const left = outside(result, weights, loads, threshold);
+  if (weights.every((weight) => weight > 0)) {
+    assert.ok(left <= outside(nodes, weights, loads, threshold), 'no worse than before');
+  }
+  if (kind === 'none') {
+    assert.ok(
+      steps.every(({ source }) => weights[nodes.findIndex(({ id }) => id === source.id)] === 0),
+      'slots without load stay',
+    );
+  }
+  // Any slot less makes it worse.
+  const owner = ownersIn(nodes);
+  const moved = ownersIn(result)
+    .map((now, slot) => ({ slot, now, was: owner[slot] }))
+    .filter(({ now, was }) => now !== was && weights[nodes.findIndex(({ id }) => id === was)] !== 0);
+  for (const { slot, was, now } of moved.slice(0, 5)) {
+    const undone = result.map((node) => {
+      if (node.id === was) return { ...node, slots: toRanges([...slotsOf(node), slot]) };
+      if (node.id !== now) return node;
+      return { ...node, slots: toRanges(slotsOf(node).filter((one) => one !== slot)) };
+    });
+    if (undone.some((node, at) => countSlots(node) === 0 && weights[at] !== 0)) continue;
+    assert.ok(outside(undone, weights, loads, threshold) > left, `slot ${slot} need not move`);
+  }
+}
+
+describe('draftRebalance() by load', () => {
   test('moves one heavy slot, and nothing else', () => {
     const nodes = mastersWith(8192, 8192);
     const loads = new Float64Array(SLOT_COUNT);
     loads[7] = 50;
     loads[9] = 50;
-    const steps = planRebalance({ masters: weighted(nodes), threshold: 2, loads });
+    const steps = draftRebalance({ masters: weighted(nodes), threshold: 2, loads });
     assert.deepEqual(
       steps.map(({ source, slots }) => [source.id, slots]),
       [[idOf(0), [[7, 7]]]],
     );
   });
 
-  test('goes without the light slots where the heavy one that is needed anyway does it alone', () => {
+  test('moves no light slots if a heavy one that must move anyway is enough', () => {
     const nodes = mastersWith(8192, 8192);
     const loads = new Float64Array(SLOT_COUNT);
     for (let slot = 0; slot < 60; slot++) loads[slot] = 1;
     loads[100] = 110;
     loads[101] = 110;
     loads[9000] = 60;
-    const steps = planRebalance({ masters: weighted(nodes), threshold: 0, loads });
+    const steps = draftRebalance({ masters: weighted(nodes), threshold: 0, loads });
     assert.deepEqual(
       steps.map(({ slots }) => slots),
       [[[100, 100]]],
     );
   });
 
-  test('leaves what is within the threshold, and what no whole slot would better', () => {
+  test('leaves what is within the threshold, and what no slot would improve', () => {
     const nodes = mastersWith(8192, 8192);
     const loads = new Float64Array(SLOT_COUNT);
     [loads[0], loads[1], loads[9000]] = [51, 50, 99];
-    assert.deepEqual(planRebalance({ masters: weighted(nodes), threshold: 2, loads }), []);
+    assert.deepEqual(draftRebalance({ masters: weighted(nodes), threshold: 2, loads }), []);
     [loads[0], loads[1], loads[9000]] = [100, 0, 0];
-    assert.deepEqual(planRebalance({ masters: weighted(nodes), threshold: 2, loads }), []);
+    assert.deepEqual(draftRebalance({ masters: weighted(nodes), threshold: 2, loads }), []);
     assert.deepEqual(
-      planRebalance({ masters: weighted(nodes), threshold: 2, loads: new Float64Array(SLOT_COUNT) }),
+      draftRebalance({ masters: weighted(nodes), threshold: 2, loads: new Float64Array(SLOT_COUNT) }),
       [],
     );
   });
 
-  test('empties a master of weight 0 of all its slots, those without load evenly too', () => {
+  test('empties a master of weight 0, and distributes its slots without load evenly', () => {
     const nodes = mastersWith(6000, 6000, 4384);
     const loads = loadsOf('sparse', 7);
-    const steps = planRebalance({ masters: weighted(nodes, [1, 1, 0]), threshold: 5, loads });
+    const steps = draftRebalance({ masters: weighted(nodes, [1, 1, 0]), threshold: 5, loads });
     const counts = countsOf(applied(nodes, steps));
     assert.equal(counts[2], 0);
     assert.ok(Math.abs((counts[0] ?? 0) - (counts[1] ?? 0)) < 400, `${counts}`);
   });
 
-  test('comes within the threshold, or as near as slots go; moves nothing without need, and nothing after', () => {
+  test('comes within the threshold or as near as slots allow, moves nothing unnecessary, and nothing the second time', () => {
     const cases = fc
       .tuple(fc.oneof(fc.integer({ min: 2, max: 8 }), fc.integer({ min: 2, max: 300 })), fc.nat(), loadsFor)
       .chain(([masters, seed, kind]) =>
@@ -269,52 +316,22 @@ describe('planRebalance() by load', () => {
           threshold: fc.constantFrom(0, 2, 10, 50),
         }),
       );
-    fc.assert(
-      fc.property(cases, ({ nodes, loads, kind, weights, threshold }) => {
-        const masters = weighted(nodes, weights);
-        const steps = planRebalance({ masters, threshold, loads });
-        assert.deepEqual(planRebalance({ masters, threshold, loads }), steps, 'the same plan again');
-        const result = applied(nodes, steps);
-        assert.equal(ownersIn(result).filter((owner) => owner !== undefined).length, SLOT_COUNT);
-        assert.deepEqual(planRebalance({ masters: weighted(result, weights), threshold, loads }), []);
-        for (const [at, node] of result.entries()) {
-          assert.equal(countSlots(node) === 0, weights[at] === 0, `${node.id} of weight ${weights[at]}`);
-        }
-        const left = outside(result, weights, loads, threshold);
-        if (weights.every((weight) => weight > 0)) {
-          assert.ok(left <= outside(nodes, weights, loads, threshold), 'no worse than before');
-        }
-        if (kind === 'none') {
-          assert.ok(
-            steps.every(({ source }) => weights[nodes.findIndex(({ id }) => id === source.id)] === 0),
-            'slots without load stay',
-          );
-        }
-        // Any slot less makes it worse.
-        const owner = ownersIn(nodes);
-        const moved = ownersIn(result)
-          .map((now, slot) => ({ slot, now, was: owner[slot] }))
-          .filter(({ now, was }) => now !== was && weights[nodes.findIndex(({ id }) => id === was)] !== 0);
-        for (const { slot, was, now } of moved.slice(0, 5)) {
-          const undone = result.map((node) => {
-            if (node.id === was) return { ...node, slots: toRanges([...slotsOf(node), slot]) };
-            if (node.id !== now) return node;
-            return { ...node, slots: toRanges(slotsOf(node).filter((one) => one !== slot)) };
-          });
-          if (undone.some((node, at) => countSlots(node) === 0 && weights[at] !== 0)) continue;
-          assert.ok(outside(undone, weights, loads, threshold) > left, `slot ${slot} need not move`);
-        }
-      }),
-      { numRuns: 60 },
-    );
+    fc.assert(fc.property(cases, assertLoadPlan), { numRuns: 60 });
   });
 
-  test('brings even loads within the threshold, moving little more than is over', () => {
+  test('puts back a slot that need not move once a lighter one is back', () => {
+    // fast-check seed -672632837, path 2
+    const seed = 1535580788;
+    const [nodes, loads] = [scattered(3, seed), loadsOf('skewed', seed)];
+    assertLoadPlan({ nodes, loads, kind: 'skewed', weights: [1, 1, 1], threshold: 2 });
+  });
+
+  test('brings even loads within the threshold, and moves little more than the excess', () => {
     for (const masters of [3, 10, 100]) {
       const nodes = scattered(masters, masters);
       const loads = loadsOf('flat', 3);
       const weights = new Array<number>(masters).fill(1);
-      const steps = planRebalance({ masters: weighted(nodes), threshold: 5, loads });
+      const steps = draftRebalance({ masters: weighted(nodes), threshold: 5, loads });
       const result = applied(nodes, steps);
       const share = nodes.reduce((sum, node) => sum + sumOver(node, loads), 0) / masters;
       if (share > 109 * 40) assert.equal(outside(result, weights, loads, 5), 0, `${masters} masters`);
@@ -332,11 +349,11 @@ describe('planRebalance() by load', () => {
     }
   });
 
-  test('plans for 1000 masters soon', () => {
+  test('plans for 1000 masters quickly', () => {
     for (const loads of [undefined, loadsOf('flat', 1), loadsOf('skewed', 2), loadsOf('sparse', 3)]) {
       const masters = weighted(scattered(1000, 11));
       const start = performance.now();
-      planRebalance({ masters, threshold: 2, ...(loads ? { loads } : {}) });
+      draftRebalance({ masters, threshold: 2, ...(loads ? { loads } : {}) });
       const took = performance.now() - start;
       assert.ok(took < 5000, `${took} ms`);
     }
@@ -344,22 +361,22 @@ describe('planRebalance() by load', () => {
 });
 
 describe('shareReasons()', () => {
-  test('tells of those that give or get, and of a weight of 0', () => {
+  test('names masters that give or get slots, and a weight of 0', () => {
     const nodes = mastersWith(8000, 4384, 4000);
     const masters = weighted(nodes, [0, 1, 3]);
-    const steps = planRebalance({ masters, threshold: 0 });
+    const steps = draftRebalance({ masters, threshold: 0 });
     assert.deepEqual(
       shareReasons(masters, steps, 'keys').map(({ text }) => text),
-      ['weight 0: it is emptied', 'its share is 25% of keys', 'its share is 75% of keys'],
+      ['weight 0: gives all its slots', 'its share is 25% of keys', 'its share is 75% of keys'],
     );
     assert.deepEqual(shareReasons(masters, [], 'slots'), []);
   });
 });
 
 describe('changeLines()', () => {
-  test('shows slots and loads before and after of the nodes that change', () => {
+  test('shows the slots and loads of changed nodes, before and after', () => {
     const nodes = mastersWith(10000, 6383, 0, 1);
-    const steps = planRebalance({ masters: weighted(nodes.slice(0, 2)), threshold: 2 });
+    const steps = draftRebalance({ masters: weighted(nodes.slice(0, 2)), threshold: 2 });
     const draft = { operation: 'rebalance', steps, masters: [] };
     assert.deepEqual(changeLines(toPlan(draft, nodes)), [
       'Slots before and after:',
@@ -388,16 +405,16 @@ describe('changeLines()', () => {
   });
 });
 
-test('`rebalance` refuses what it cannot read before it asks anybody', async () => {
+test('`rebalance` refuses wrong options before it connects', async () => {
   for (const [options, what] of [
-    [['--weight', 'abc'], /^Not a weight: "abc"/],
-    [['--weight', 'abc=-1'], /^Not a weight: "abc=-1"/],
-    [['--weight', 'a=1', '--weight', 'a=2'], /^Two weights for one node: "a"/],
-    [['--threshold', 'x'], /^Not a number from 0 up for --threshold: "x"/],
-    [['--by', 'size'], /^Not something to share out: "size"/],
+    [['--weight', 'abc'], '"abc"'],
+    [['--weight', 'abc=-1'], '"abc=-1"'],
+    [['--weight', 'a=1', '--weight', 'a=2'], '"a"'],
+    [['--threshold', 'x'], '"x"'],
+    [['--by', 'size'], '"size"'],
   ] as const) {
     const ran = await runMain(['rebalance', '127.0.0.1:1', '--yes', ...options]);
     assert.equal(ran.code, 2, ran.stderr);
-    assert.match(ran.stderr, what);
+    assert.ok(ran.stderr.includes(what), ran.stderr);
   }
 });

@@ -6,12 +6,12 @@ import { recordOf } from '../helpers/slot-plans.ts';
 const three = [recordOf(1, [[0, 5460]]), recordOf(2, [[5461, 10922]]), recordOf(3, [[10923, 16383]])];
 
 describe('reshardTable()', () => {
-  test('takes the lowest slots of each, rounded up for the one with most and listed first', () => {
+  test('takes the lowest slots of each, rounded up for the one with the most, which is listed first', () => {
     const slots = reshardTable(three, 10).map(({ slot }) => slot);
     assert.deepEqual(slots, [5461, 5462, 5463, 5464, 0, 1, 2, 10923, 10924, 10925]);
   });
 
-  test('takes fewer than asked for where rounding down makes it so, as redis-cli does', () => {
+  test('takes fewer than asked for because of rounding, as redis-cli does', () => {
     assert.equal(reshardTable(three, 8).length, 7);
   });
 
@@ -26,7 +26,7 @@ describe('rebalanceLikeRedisCli()', () => {
     assert.equal(rebalanceLikeRedisCli(three, new Map(), 2, false).isNeeded, false);
   });
 
-  test('leaves empty masters out unless told to use them', () => {
+  test('ignores empty masters unless told to use them', () => {
     const four = [...three, recordOf(4, [])];
     assert.equal(rebalanceLikeRedisCli(four, new Map(), 2, false).nodes, 3);
     const { moves } = rebalanceLikeRedisCli(four, new Map(), 2, true);

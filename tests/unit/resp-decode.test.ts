@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { Decoder, type DecoderOptions, ProtocolError, type Reply, ReplyError } from '../../resp/index.ts';
+import { fc } from '../helpers/properties.ts';
 
 type Options = Omit<DecoderOptions, 'onReply'>;
 
@@ -22,7 +22,7 @@ function decode(chunks: readonly Uint8Array[], options: Options = {}): Reply[] {
   return replies;
 }
 
-/** Every way to cut bytes in one, two or three, empty chunks among them, and byte by byte. */
+/** Every way to cut bytes into one, two or three chunks, including empty ones, and byte by byte. */
 function* splits(wire: Buffer): Generator<Buffer[]> {
   for (let first = 0; first <= wire.length; first++) {
     for (let second = first; second <= wire.length; second++) {
@@ -103,7 +103,7 @@ const replies: readonly (readonly [name: string, wire: string | Uint8Array, ...r
 
 describe('Decoder reads', () => {
   for (const [name, wire, ...expected] of replies) {
-    test(`${name}, cut in every place`, () => {
+    test(`${name}, cut at every place`, () => {
       for (const chunks of splits(bytes(wire))) assertReplies(decode(chunks), expected);
     });
   }
@@ -125,7 +125,7 @@ describe('Decoder reads', () => {
     );
   });
 
-  test('strings as Buffers, and nothing else as such', () => {
+  test('strings as Buffers, but nothing else', () => {
     const [reply] = decode([bytes('*5\r\n$1\r\na\r\n+OK\r\n:1\r\n$-1\r\n-ERR x\r\n')], { as: 'buffer' });
     assert.deepEqual(plain(reply as Reply), [
       Buffer.from('a'),
@@ -150,7 +150,7 @@ describe('Decoder reads', () => {
     }
   });
 
-  test('a reply that has begun in the form it began with', () => {
+  test('a reply in the form with which it began', () => {
     for (const begun of ['$1\r\n', '$1\r\na', '$1\r\na\r', '*1\r\n', '*2\r\n:1\r\n']) {
       const rest =
         { '*1\r\n': '$1\r\na\r\n', '$1\r\n': 'a\r\n', '$1\r\na': '\r\n', '$1\r\na\r': '\n' }[begun] ??
@@ -166,13 +166,13 @@ describe('Decoder reads', () => {
     }
   });
 
-  test('Uint8Arrays that are no Buffers, at an offset', () => {
+  test('Uint8Arrays that are not Buffers, at an offset', () => {
     const wire = bytes('xx$3\r\nabc\r\n');
     const array = new Uint8Array(wire);
     assert.deepEqual(decode([array.subarray(2, 7), array.subarray(7)]), ['abc']);
   });
 
-  test('bulk strings larger than many chunks', () => {
+  test('bulk strings that span many chunks', () => {
     const body = Buffer.alloc(300_000, 'abcdefg');
     const wire = Buffer.concat([bytes(`*2\r\n$${body.length}\r\n`), body, bytes('\r\n:1\r\n')]);
     for (const size of [1000, 4096, 65_536, wire.length]) {
@@ -250,7 +250,7 @@ const faults: readonly Fault[] = [
   ['arrays past the depth given', '*1\r\n*1\r\n*1\r\n', 'RESP_LIMIT', { maxDepth: 2 }],
   ['a line past the limit given', '+abcdefgh\r\n', 'RESP_LIMIT', { maxLineLength: 4 }],
   ['an error past the limit given', '-abcdefgh\r\n', 'RESP_LIMIT', { maxLineLength: 4 }],
-  ['a type byte that is none', 'x\r\n', 'RESP_TYPE'],
+  ['an invalid type byte', 'x\r\n', 'RESP_TYPE'],
   ['a NUL', '\0\r\n', 'RESP_TYPE'],
   ['a CRLF between replies', '+OK\r\n\r\n', 'RESP_TYPE'],
   ['an inline answer', 'PONG\r\n', 'RESP_TYPE'],
@@ -305,25 +305,23 @@ describe('Decoder refuses', () => {
     });
   }
 
-  test('what follows a good reply, which is delivered', () => {
+  test('what follows a valid reply, which is delivered', () => {
     const seen: Reply[] = [];
     const decoder = new Decoder({ onReply: (reply) => seen.push(reply) });
     assert.throws(() => decoder.write(bytes('+OK\r\n:1\r\n?')), { code: 'RESP_TYPE', offset: 9 });
     assert.deepEqual(seen, ['OK', 1]);
   });
 
-  test('with an offset counted over all chunks', () => {
+  test('with an offset that counts all chunks', () => {
     const decoder = new Decoder({ onReply: () => {} });
     decoder.write(bytes('+OK\r\n$3\r\nab'));
     assert.throws(() => decoder.write(bytes('cXY')), { code: 'RESP_TERMINATOR', offset: 12 });
   });
 
   test('HTTP and TLS by name', () => {
-    assert.match(faultOf([bytes('HTTP/1.1 400 Bad Request\r\n')]).message, /HTTP/);
     assert.equal(faultOf([bytes('HTTP/1.1 400 Bad Request\r\n')]).code, 'RESP_HTTP');
     const alert = faultOf([Buffer.from([0x15, 3, 1, 0, 2, 2, 40])]);
     assert.equal(alert.code, 'RESP_TLS');
-    assert.match(alert.message, /TLS/);
     assert.match(faultOf([bytes('>1\r\n')]).message, /RESP3/);
   });
 
@@ -341,7 +339,7 @@ describe('Decoder refuses', () => {
     assert.ok(written <= 65_536 + chunk.length);
   });
 
-  test('depth, not by running out of stack', () => {
+  test('too much depth, without running out of stack', () => {
     assert.equal(faultOf([bytes('*1\r\n'.repeat(1_000_000))]).code, 'RESP_LIMIT');
     const deep = '*1\r\n'.repeat(128);
     assert.equal(JSON.stringify(decode([bytes(`${deep}:1\r\n`)])), `[${'['.repeat(128)}1${']'.repeat(128)}]`);
@@ -349,7 +347,7 @@ describe('Decoder refuses', () => {
   });
 });
 
-describe('Decoder allocates nothing on the word of', () => {
+describe('Decoder allocates nothing for the announcement of', () => {
   function heldBy(wire: string, options?: Options): number {
     const decoder = new Decoder({ ...options, onReply: () => {} });
     const before = process.memoryUsage().heapUsed;
@@ -393,7 +391,7 @@ describe('Decoder counts the bytes of a reply', () => {
     });
   }
 
-  test('anew for each, also where every chunk ends in the middle of one', () => {
+  test('again for each, even if every chunk ends within one', () => {
     const seen: Reply[] = [];
     const decoder = decoderOf(seen);
     const chunk = bytes('llo\r\n:1\r\n*2\r\n$5\r\nworld\r\n$5\r\nhe');
@@ -404,7 +402,7 @@ describe('Decoder counts the bytes of a reply', () => {
   });
 });
 
-describe('Decoder takes time in proportion to', () => {
+describe('Decoder takes linear time for', () => {
   test('an array of 20,000 elements in chunks of 64 bytes', () => {
     const wire = bytes(`*20000\r\n${'$10\r\nabcdefghij\r\n'.repeat(20_000)}`);
     const chunks = [];
@@ -421,7 +419,7 @@ describe('Decoder.write()', () => {
     assert.throws(() => decoder.write(bytes('+OK\r\n')), /from its onReply/);
   });
 
-  test('stays at fault once onReply has thrown', () => {
+  test('stays unusable after onReply has thrown', () => {
     const boom = new Error('boom');
     const decoder = new Decoder({
       onReply: () => {
@@ -465,7 +463,7 @@ function toWire(reply: Reply): string {
   if (typeof reply === 'number' || typeof reply === 'bigint') return `:${reply}\r\n`;
   if (reply instanceof ReplyError) return `-${reply.message}\r\n`;
   if (typeof reply === 'string') {
-    // Both ways of sending a string, by its content.
+    // Strings are sent in both ways, depending on their content.
     if (reply.length % 2 === 0 && !/[\r\n]/.test(reply)) return `+${reply}\r\n`;
     return `$${Buffer.byteLength(reply)}\r\n${reply}\r\n`;
   }
@@ -474,7 +472,7 @@ function toWire(reply: Reply): string {
 }
 
 describe('Decoder, for any replies in any chunks,', () => {
-  test('gives back what was sent', () => {
+  test('returns what was sent', () => {
     fc.assert(
       fc.property(fc.array(replyTree, { maxLength: 8 }), fc.array(fc.nat({ max: 40 })), (sent, cuts) => {
         const wire = bytes(sent.map(toWire).join(''));
@@ -493,7 +491,7 @@ describe('Decoder, for any replies in any chunks,', () => {
     );
   });
 
-  test('makes of a stream with a few bytes changed, lost or put in either replies or a ProtocolError, however it is cut', () => {
+  test('reads a stream with a few changed, lost or added bytes as replies or a ProtocolError, wherever it is cut', () => {
     const change = fc.record({
       at: fc.nat(),
       kind: fc.constantFrom('set', 'drop', 'insert', 'repeat', 'cut'),
@@ -525,7 +523,7 @@ describe('Decoder, for any replies in any chunks,', () => {
       } catch (fault) {
         if (!(fault instanceof ProtocolError)) throw fault;
         assert.throws(() => decoder.write(bytes('+OK\r\n')), fault);
-        // What it is taken for may rest on more than its first byte.
+        // Its type may depend on more than its first byte.
         const code = /TLS|HTTP/.test(fault.code) ? 'RESP_TYPE' : fault.code;
         return [seen.map(plain), code, fault.offset];
       }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SyncPayload } from '../../lib/model/sync-payload.ts';
+import { SyncPayload } from '../../lib/rdb/sync-payload.ts';
 
 const MARK = 'f6d2a81b07c93e5548d0b1a6f7e2390c4d85ab16';
 
-/** What is made of bytes that come in these pieces. */
+/** The payload of bytes that arrive in these pieces. */
 function receive(pieces: readonly string[]) {
   const payload = new SyncPayload();
   const taken = pieces.flatMap((piece) => payload.push(Buffer.from(piece, 'latin1')));
@@ -17,7 +17,7 @@ function splits(text: string): string[][] {
 }
 
 describe('SyncPayload', () => {
-  // A beginning of the mark within the snapshot, and right before the mark.
+  // The beginning of the mark occurs within the snapshot, and right before the mark.
   const snapshot = `REDIS0011\r\n$5\n-ERR${MARK.slice(0, 39)}\xff\x00${MARK.slice(0, 16)}`;
 
   for (const [name, head, tail] of [
@@ -36,7 +36,7 @@ describe('SyncPayload', () => {
       }
     });
 
-    test(`is not whole before the last byte of ${name}`, () => {
+    test(`is not complete before the last byte of ${name}`, () => {
       const text = head + snapshot + (head.includes('EOF') ? MARK : '');
       for (let length = 0; length < text.length; length++) {
         const { payload, snapshot: read } = receive([text.slice(0, length)]);
@@ -46,14 +46,14 @@ describe('SyncPayload', () => {
     });
   }
 
-  test('tells a refusal, and takes nothing after it for a snapshot', () => {
+  test('reports a refusal, and does not treat anything after it as a snapshot', () => {
     for (const pieces of splits('\n-LOADING it is loading\r\n$3\r\nabc')) {
       const { payload, snapshot: read } = receive(pieces);
       assert.deepEqual([payload.refusal, payload.isWhole, read], ['LOADING it is loading', false, '']);
     }
   });
 
-  test('throws for what announces no snapshot', () => {
+  test('throws for anything that does not announce a snapshot', () => {
     const wrong = [
       '+OK\r\n',
       '$-1\r\n',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SLOT_COUNT } from '../../lib/model/slot.ts';
 import {
+  type ClusterView,
   mergeReports,
   nodeByAddress,
   nodeById,
@@ -12,33 +13,35 @@ import {
   recordSeenBy,
   replicasOf,
   slotOwners,
+  slotsLeftTo,
 } from '../../lib/model/view.ts';
 import { agreedView, idOf, reportOf, viewOf } from '../helpers/views.ts';
 
 describe('parseClusterInfo()', () => {
-  test('reads the fields that operations rest on', () => {
+  test('reads the fields that operations need', () => {
     assert.deepEqual(
       parseClusterInfo(
         'cluster_enabled:1\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n' +
-          'cluster_known_nodes:6\r\ncluster_size:3\r\ncluster_current_epoch:9\r\ncluster_my_epoch:2\r\n',
+          'cluster_known_nodes:6\r\ncluster_size:3\r\ncluster_current_epoch:9\r\ncluster_my_epoch:2\r\ncluster_stats_messages_sent:12\r\n',
       ),
-      { state: 'ok', slotsAssigned: 16384, knownNodes: 6, currentEpoch: 9 },
+      { state: 'ok', slotsAssigned: 16384, knownNodes: 6, currentEpoch: 9, messagesSent: 12 },
     );
   });
 
-  test('takes everything but ok for fail, and missing counts for 0', () => {
+  test('treats anything but ok as fail, and missing counts as 0', () => {
     assert.deepEqual(parseClusterInfo('cluster_state:fail\r\n'), {
       state: 'fail',
       slotsAssigned: 0,
       knownNodes: 0,
       currentEpoch: 0,
+      messagesSent: 0,
     });
     assert.equal(parseClusterInfo('').state, 'fail');
   });
 });
 
 describe('mergeReports()', () => {
-  test("takes each node's own line, and another's where it gives no answer", () => {
+  test("uses each node's own line, or another's if it does not answer", () => {
     const view = viewOf({
       1: {
         lines: [
@@ -61,7 +64,7 @@ describe('mergeReports()', () => {
     assert.equal(view.seedId, idOf(1));
   });
 
-  test('names a node by the address it answered at', () => {
+  test('names a node by the address at which it answered', () => {
     const report = { ...reportOf(1, { lines: [{ node: 1 }] }), address: { host: 'named.example', port: 9 } };
     const view = mergeReports(report.address, idOf(1), new Map([[idOf(1), report]]), new Map());
     assert.equal(nodeName(view, idOf(1)), 'named.example:9');
@@ -71,8 +74,40 @@ describe('mergeReports()', () => {
   });
 });
 
+describe('slotsLeftTo()', () => {
+  const first = { node: 1, slots: '0-99', epoch: 5 };
+  const dead = (slots: string, epoch = 2) => ({ node: 2, flags: 'master,fail', slots, epoch });
+  const third = { node: 3, slots: '', epoch: 3 };
+  const rows: readonly [title: string, ClusterView, number[]][] = [
+    ['none of one that nobody gives any', agreedView([first, dead(''), third], [2]), []],
+    ['those that all give it', agreedView([first, dead('100-101'), third], [2]), [100, 101]],
+    [
+      'those that only one member knows of',
+      viewOf({ 1: { lines: [first, dead('')] }, 3: { lines: [dead('100'), third] } }),
+      [100],
+    ],
+    [
+      'none that an answering master has by a higher config epoch, whatever one member has not heard',
+      viewOf({ 1: { lines: [first, dead('')] }, 3: { lines: [dead('0-9'), third] } }),
+      [],
+    ],
+    [
+      'those that it has by a higher config epoch than another',
+      viewOf({ 1: { lines: [first, dead('', 9)] }, 3: { lines: [dead('0-1', 9), third] } }),
+      [0, 1],
+    ],
+    [
+      'those that another has which does not answer either',
+      viewOf({ 3: { lines: [{ ...first, flags: 'master,fail' }, dead('0', 9), third] } }),
+      [0],
+    ],
+  ];
+  for (const [title, view, left] of rows)
+    test(title, () => assert.deepEqual(slotsLeftTo(view, idOf(2)), left));
+});
+
 describe('slotOwners()', () => {
-  test('gives every slot its owner, and undefined where nobody claims it', () => {
+  test('gives every slot its owner, or undefined if nobody claims it', () => {
     const owners = slotOwners(
       agreedView([
         { node: 1, slots: '0-8191' },
@@ -84,7 +119,7 @@ describe('slotOwners()', () => {
     assert.equal(owners[16383], undefined);
   });
 
-  test('lets the highest config epoch win where several claim a slot, whatever their order', () => {
+  test('lets the highest config epoch win if several claim a slot, in any order', () => {
     for (const [low, high] of [
       [1, 2],
       [2, 1],
@@ -101,7 +136,7 @@ describe('slotOwners()', () => {
     }
   });
 
-  test('lets the smaller id win where config epochs collide, as servers settle it', () => {
+  test('lets the smaller id win if config epochs collide, as servers do', () => {
     const lines = [
       { node: 9, epoch: 3, slots: '0' },
       { node: 4, epoch: 3, slots: '0' },
@@ -110,7 +145,7 @@ describe('slotOwners()', () => {
     assert.equal(slotOwners(agreedView(lines.toReversed()))[0], idOf(4));
   });
 
-  test('counts masters only, and each by its own word where it answers', () => {
+  test('counts only masters, and believes each about itself if it answers', () => {
     const view = viewOf({
       1: {
         lines: [
@@ -131,7 +166,7 @@ describe('slotOwners()', () => {
 });
 
 describe('openSlotsOf()', () => {
-  test('lists by slot what each node says of itself, in ascending order', () => {
+  test('lists what each node says of itself, by slot in ascending order', () => {
     const view = viewOf({
       1: { lines: [{ node: 1, slots: `5-9 [9->-${idOf(2)}] [5->-${idOf(2)}]` }, { node: 2 }] },
       2: {
@@ -167,7 +202,7 @@ describe('reachableMasters(), replicasOf(), recordSeenBy()', () => {
     ],
     [2, 4],
   );
-  test('leave out masters that give no answer, and keep replicas that do not', () => {
+  test('omit masters that do not answer, but keep such replicas', () => {
     assert.deepEqual(
       reachableMasters(view).map(({ id }) => id),
       [idOf(1)],
@@ -178,7 +213,7 @@ describe('reachableMasters(), replicasOf(), recordSeenBy()', () => {
     );
   });
 
-  test('tell how one node sees another', () => {
+  test('give what one node says of another', () => {
     assert.deepEqual(recordSeenBy(view, idOf(3), idOf(2))?.flags, ['master', 'fail']);
     assert.equal(recordSeenBy(view, idOf(2), idOf(1)), undefined);
     assert.equal(recordSeenBy(view, idOf(1), idOf(77)), undefined);

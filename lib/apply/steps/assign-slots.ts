@@ -2,11 +2,11 @@ import type { Command } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
 import { parseAddress } from '../../model/address.ts';
 import { expandSlots } from '../../model/slot.ts';
+import { type Context, nodeError } from '../../nodes/context.ts';
+import { askNode } from '../../nodes/look.ts';
 import type { StepOf } from '../../plan/plan.ts';
-import { type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
 
-/** Gives a node that knows nobody its slots and its config epoch. Slots it has already are left out. */
+/** Gives a node that knows no other its slots and its config epoch. Slots that it already has are left out. */
 export async function assignSlots(context: Context, step: StepOf<'assign-slots'>): Promise<void> {
   const address = parseAddress(step.node.address);
   const { myself } = await askNode(context.connections, address);
@@ -17,7 +17,7 @@ export async function assignSlots(context: Context, step: StepOf<'assign-slots'>
     commands.push(['CLUSTER', 'ADDSLOTS', ...slots.slice(at, at + step.maxSlots)]);
   }
   const [, ...replies] = await context.connections.askAll(address, commands);
-  // SET-CONFIG-EPOCH is refused where the node has one or knows others by now: then it is set, or gossip settles it.
+  // SET-CONFIG-EPOCH is refused if the node already has an epoch or knows others: then it is set, or gossip settles it.
   const refused = replies.find((reply) => reply instanceof Error);
   if (refused) {
     throw nodeError(

@@ -1,39 +1,41 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAddress } from '../../model/address.ts';
+import type { Next } from '../../model/next.ts';
+import type { Context } from '../../nodes/context.ts';
+import { askNode } from '../../nodes/look.ts';
+import { inParallel } from '../../nodes/parallel.ts';
+import { DONE, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
 import type { NodeRef, Step } from '../../plan/plan.ts';
-import { agreeTimeout, type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
-import { inParallel } from '../parallel.ts';
 
 const PAUSE_MS = 100;
-const REPORT_EVERY_MS = 500;
 
 /**
- * Waits until every node that is to be given keys by these steps serves: after slots were taken that nobody served it says
- * cluster_state:fail for some seconds yet, and refuses keys. Rejects with ClusterError `NOT_REACHED`.
+ * Waits until every node that these steps give keys to serves. After slots were taken that had no owner, it reports
+ * cluster_state:fail for some more seconds, and refuses keys. Rejects with ClusterError `NOT_REACHED`.
  */
 export async function awaitServing(context: Context, steps: readonly Step[]): Promise<void> {
-  const nodes = new Map(steps.flatMap(takerOf).map((node) => [node.id, node]));
-  const started = performance.now();
-  let reported = 0;
-  await inParallel([...nodes.values()], async ({ address }) => {
-    for (;;) {
-      context.signal?.throwIfAborted();
+  let waiting = [...new Map(steps.flatMap(takerOf).map((node) => [node.id, node])).values()];
+  const wait: Wait = {
+    what: 'the cluster to serve',
+    timeoutMs: context.settings.agreeTimeout,
+    pauseMs: PAUSE_MS,
+    signal: context.signal,
+    emit: context.emit,
+  };
+  await waitUntil(wait, async () => {
+    const states = await inParallel(waiting, async ({ address }) => {
       const { info } = await askNode(context.connections, parseAddress(address), context.signal);
-      if (info.state === 'ok') return;
-      const elapsedMs = performance.now() - started;
-      const lacking = `${address} says cluster_state:fail`;
-      if (elapsedMs > agreeTimeout(context)) {
-        const message = `Waited ${Math.round(elapsedMs / 1000)} s for the cluster to serve: ${lacking}`;
-        const hint = 'See what is wrong with: redis-trib check; then run the same command again';
-        throw nodeError('NOT_REACHED', address, message, { hint, resumable: true });
-      }
-      if (elapsedMs - reported > REPORT_EVERY_MS) {
-        reported = elapsedMs;
-        context.emit({ type: 'waiting', what: 'the cluster to serve', elapsedMs, missing: [lacking] });
-      }
-      await sleep(PAUSE_MS);
-    }
+      return info.state;
+    });
+    waiting = waiting.filter((_, index) => states[index] !== 'ok');
+    const [first] = waiting;
+    if (!first) return DONE;
+    const missing = waiting.map(({ address }) => `${address} reports cluster_state:fail`);
+    const next: readonly Next[] = [
+      { do: 'check', cluster: first.address },
+      { do: 'retry', when: 'repaired' },
+    ];
+    const details = { address: first.address, next };
+    return { missing, giveUp: (elapsedMs) => notReached(wait.what, elapsedMs, missing, details) };
   });
 }
 

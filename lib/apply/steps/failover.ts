@@ -1,45 +1,185 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ReplyError } from '../../../resp/index.ts';
-import { parseAddress } from '../../model/address.ts';
-import type { StepOf } from '../../plan/plan.ts';
-import { agreeTimeout, type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import type { Next } from '../../model/next.ts';
+import { NodeLines } from '../../model/node-lines.ts';
+import { deniedPromotion } from '../../model/promotion.ts';
+import { formatSlots } from '../../model/slot.ts';
+import { type Context, nodeError } from '../../nodes/context.ts';
+import { askNode } from '../../nodes/look.ts';
+import { askInfo } from '../../nodes/node-info.ts';
+import { pairsIn } from '../../nodes/pairs.ts';
+import { inParallel } from '../../nodes/parallel.ts';
+import { readServer } from '../../nodes/server.ts';
+import { DONE, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
+import type { NodeRef, StepOf } from '../../plan/plan.ts';
 
-/** A server gives a manual failover up after five seconds (CLUSTER_MF_TIMEOUT) and tells nobody: it is asked again then. */
-const ASK_AGAIN_MS = 6000;
+/**
+ * A server abandons a manual failover after five seconds (CLUSTER_MF_TIMEOUT) without reporting it: then it is asked again. Its
+ * master does not accept writes for that long, so the pauses grow.
+ */
+const [ASK_AGAIN_MS, ASK_AGAIN_LATER_MS] = [6000, 20_000];
 const PAUSE_MS = 50;
+const MAY_STILL_HAPPEN =
+  'The failover that was asked for may still happen: see which node is the master before you go on';
+/** Masters that are asked besides the former one. */
+const WITNESSES = 3;
+/** Time for an election and for the others to hear of it. */
+const ELECTION_MS = 15_000;
+const MARGIN_MS = 500;
+/** The server's default, for a node that does not say. */
+const NODE_TIMEOUT_MS = 15_000;
 
-/** Lets a replica take its master's place, and waits until it says that it is a master. */
-export async function failover(context: Context, step: StepOf<'failover'>): Promise<void> {
+/**
+ * Makes a replica replace its master, and waits until it reports that it is a master, and so do its former master and others, in
+ * two looks: an election may be taken back.
+ */
+export async function promoteReplica(
+  context: Context,
+  step: StepOf<'failover'>,
+  masters: readonly NodeRef[] = [],
+): Promise<void> {
   const { replica, master, mode } = step;
+  const { connections, settings, signal, account, emit } = context;
+  const wait: Wait = {
+    what: `${replica.address} to take the place of ${master.address}`,
+    timeoutMs: settings.agreeTimeout,
+    pauseMs: PAUSE_MS,
+    signal,
+    emit,
+  };
   const started = performance.now();
-  let asked = Number.NEGATIVE_INFINITY;
-  for (;;) {
-    context.signal?.throwIfAborted();
-    const { myself } = await askNode(context.connections, parseAddress(replica.address), context.signal);
-    if (myself.role === 'master') return;
-    const elapsedMs = performance.now() - started;
-    if (elapsedMs > agreeTimeout(context)) throw notReached(step, elapsedMs);
-    if (elapsedMs - asked > ASK_AGAIN_MS && (mode !== 'graceful' || (await isReady(context, step)))) {
-      asked = elapsedMs;
-      await ask(context, step);
-      context.emit({ type: 'failover', node: replica.address, master: master.address });
+  let [asks, askAt, patienceMs] = [0, started, ASK_AGAIN_MS];
+  let limitMs = settings.agreeTimeout;
+  let [wasMaster, wasConfirmed] = [false, false];
+  let retryMs: number | undefined;
+  let askedAt: number | undefined;
+  let confirmedMs = 0;
+  // A replica that has held an election holds another only once four node timeouts have passed (clusterHandleSlaveFailover,
+  // auth_retry_time). Until then it takes the old votes each time it is asked, which others take back, or does nothing.
+  const knowRetry = async (): Promise<number> => {
+    retryMs ??= 4 * (await nodeTimeout(context, replica)) + MARGIN_MS;
+    if (retryMs - MARGIN_MS <= settings.agreeTimeout) limitMs = Math.max(limitMs, retryMs + ELECTION_MS);
+    return started + retryMs;
+  };
+  const askAgain = async (): Promise<void> => {
+    if (performance.now() < askAt || (mode === 'graceful' && !(await isReady(context, step)))) return;
+    if (mode === 'graceful' && asks === 0) await requireClosedAt(context, step);
+    const now = performance.now();
+    const newElectionAt = asks > 0 ? await knowRetry() : now;
+    askAt = newElectionAt > now ? Math.min(now + patienceMs, newElectionAt) : now + patienceMs;
+    patienceMs = Math.min(2 * patienceMs, ASK_AGAIN_LATER_MS);
+    asks += 1;
+    askedAt ??= performance.now();
+    account.asked(replica.address);
+    await ask(context, step);
+    emit({ type: 'failover', node: replica.address, master: master.address });
+  };
+  await waitUntil(wait, async () => {
+    const { myself } = await askNode(connections, parseAddress(replica.address), signal);
+    const isMaster = myself.role === 'master';
+    const missing = isMaster ? await denials(context, step, masters) : [];
+    if (isMaster && missing.length === 0) {
+      if (wasConfirmed) {
+        account.answered(replica.address, confirmedMs);
+        return DONE;
+      }
+      [wasMaster, wasConfirmed] = [true, true];
+      confirmedMs = askedAt === undefined ? 0 : performance.now() - askedAt;
+      return { missing };
     }
-    await sleep(PAUSE_MS);
-  }
+    wasConfirmed = false;
+    if (wasMaster && !isMaster) {
+      askAt = await knowRetry();
+      const seconds = Math.max(0, Math.ceil((askAt - performance.now()) / 1000));
+      emit({
+        type: 'warning',
+        node: replica.address,
+        message: `The others took the promotion of ${replica.address} back. It can hold another election in ${seconds} s, and is asked again then`,
+      });
+    }
+    wasMaster = isMaster;
+    const lacking = isMaster ? missing : [`${replica.address} is a replica`];
+    const details = { address: replica.address, next: wayOn(step), hint: MAY_STILL_HAPPEN };
+    return {
+      missing: lacking,
+      ...(performance.now() - started < limitMs
+        ? {}
+        : { giveUp: (elapsedMs: number) => notReached(wait.what, elapsedMs, lacking, details) }),
+      nudge: () => (isMaster ? undefined : askAgain()),
+    };
+  });
 }
 
-// Redis up to 6.0 takes an offset of 0 for one that it has not heard of yet (mf_master_offset), and waits in vain: the
-// master's first PING to its replicas, after ten seconds at most, takes it further, but none is sent while a failover is under way.
+/** Members that answer and do not report the promotion, as texts. */
+async function denials(
+  context: Context,
+  { replica, master }: StepOf<'failover'>,
+  masters: readonly NodeRef[],
+): Promise<string[]> {
+  const others = masters.filter(({ id }) => id !== master.id && id !== replica.id).slice(0, WITNESSES);
+  const lines = new NodeLines();
+  const asked = await inParallel([master, replica, ...others], async ({ id, address }) => {
+    try {
+      const report = await askNode(context.connections, parseAddress(address), context.signal, lines);
+      return report.myself.id === id ? report : undefined;
+    } catch {
+      // It is silent, or gone. Those that must agree are asked after the step.
+      context.signal?.throwIfAborted();
+      return undefined;
+    }
+  });
+  const [former, promoted, ...rest] = asked;
+  const denying = deniedPromotion(
+    replica.id,
+    { former, hasSlots: promoted?.myself.slots.length !== 0 },
+    rest.filter((report) => report !== undefined),
+  );
+  return denying.map(({ myself, address }) =>
+    myself.id === master.id
+      ? `${master.address} has not become a replica of ${replica.address}`
+      : `${formatAddress(address)} does not consider ${replica.address} the master`,
+  );
+}
+
+/**
+ * Rejects with ClusterError `OPEN_SLOT` if the master has a slot open now, or the replica does: another tool may have begun a move since
+ * the plan was made. The replicas of Redis know nothing of it, and clients would not find keys that have moved. If forced, warns.
+ */
+async function requireClosedAt(context: Context, { replica, master }: StepOf<'failover'>): Promise<void> {
+  const reports = await inParallel([master, replica], ({ address }) =>
+    // A master that does not answer is the business of the failover itself.
+    askNode(context.connections, parseAddress(address), context.signal).catch(() => undefined),
+  );
+  context.signal?.throwIfAborted();
+  const marks = reports.flatMap((report) => report?.myself.openSlots ?? []);
+  const openSlots = [...new Set(marks.map(({ slot }) => slot))].sort((a, b) => a - b);
+  if (openSlots.length === 0) return;
+  const message = `Cannot fail over from ${master.address} to ${replica.address}: slots ${formatSlots(openSlots)} are open there`;
+  if (context.settings.force) {
+    context.emit({ type: 'warning', node: master.address, message });
+    return;
+  }
+  throw nodeError('OPEN_SLOT', master.address, message, {
+    openSlots,
+    resumable: 'same-call',
+    next: [
+      { do: 'fix', cluster: master.address, when: 'not-moving' },
+      { do: 'retry', when: 'after-that' },
+    ],
+  });
+}
+
+async function nodeTimeout({ connections }: Context, { address }: NodeRef): Promise<number> {
+  const name = 'cluster-node-timeout';
+  const replies = await connections.askAll(parseAddress(address), [['CONFIG', 'GET', name]]);
+  return Number(pairsIn(replies)?.get(name)) || NODE_TIMEOUT_MS;
+}
+
+// An old Redis mistakes an offset of 0 for one that it has not received yet, and waits in vain. The master's next PING to its
+// replicas, within ten seconds, raises the offset, but none is sent during a failover.
 async function isReady({ connections }: Context, { replica }: StepOf<'failover'>): Promise<boolean> {
-  const address = parseAddress(replica.address);
-  const [server, replication] = await connections.askAll(address, [
-    ['INFO', 'server'],
-    ['INFO', 'replication'],
-  ]);
-  const [, major = 0, minor = 0] = /^redis_version:(\d+)\.(\d+)/m.exec(String(server))?.map(Number) ?? [];
-  const isOld = major < 6 || (major === 6 && minor < 2);
-  return !isOld || !/^slave_repl_offset:0\b/m.test(String(replication));
+  const info = await askInfo(connections, parseAddress(replica.address), ['server', 'replication']);
+  return readServer(info).capabilities.failsOverFromZero || info.get('slave_repl_offset') !== '0';
 }
 
 async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<void> {
@@ -48,28 +188,24 @@ async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<
   try {
     await connections.ask(parseAddress(replica.address), ['CLUSTER', 'FAILOVER', ...words]);
   } catch (error) {
-    // Between two looks it may have become a master.
+    // It may have become a master between two looks.
     if (!(error instanceof ReplyError) || error.message.includes('to a replica')) throw error;
     throw nodeError(
       'NOT_REACHED',
       replica.address,
       `Cannot fail over to ${replica.address}: ${error.message}`,
       {
-        hint: hintFor(step),
+        next: wayOn(step),
         cause: error,
       },
     );
   }
 }
 
-function notReached(step: StepOf<'failover'>, elapsedMs: number): Error {
-  const { replica, master } = step;
-  const message = `Waited ${Math.round(elapsedMs / 1000)} s for ${replica.address} to take the place of ${master.address}`;
-  return nodeError('NOT_REACHED', replica.address, message, { hint: hintFor(step), resumable: true });
-}
-
-function hintFor({ mode }: StepOf<'failover'>): string {
-  if (mode === 'graceful') return 'Where the master does not answer, use --mode force';
-  if (mode === 'force') return 'Where too few masters live to vote, use --mode takeover';
-  return 'See what is wrong with: redis-trib check';
+function wayOn({ mode, replica: { address: node } }: StepOf<'failover'>): Next[] {
+  if (mode === 'graceful')
+    return [{ do: 'failover', node, options: { mode: 'force' }, when: 'master-silent' }];
+  if (mode === 'force')
+    return [{ do: 'failover', node, options: { mode: 'takeover' }, when: 'too-few-masters-to-vote' }];
+  return [{ do: 'check', cluster: node }];
 }

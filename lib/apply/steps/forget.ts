@@ -1,14 +1,14 @@
 import { parseAddress } from '../../model/address.ts';
+import { type Context, nodeError } from '../../nodes/context.ts';
+import { askNode } from '../../nodes/look.ts';
+import { mustDo } from '../../nodes/must-do.ts';
+import { countKeyspace } from '../../nodes/newcomer.ts';
+import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
-import { type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
-import { countKeyspace } from '../newcomer.ts';
-import { inParallel } from '../parallel.ts';
-import { mustDo } from './must-do.ts';
 
 /**
- * Makes every one of `by` forget a node, at once: a node id is banned for a minute where it is forgotten, and gossip from a
- * node that still knows it would bring it back after that.
+ * Makes every one of `by` forget a node, all at once. A node that forgets an id refuses it for a minute; after that, gossip from
+ * a node that still knows it would bring it back.
  */
 export async function forget(context: Context, { node, by, isDead }: StepOf<'forget'>): Promise<void> {
   if (!isDead) await requireEmpty(context, node);
@@ -17,14 +17,14 @@ export async function forget(context: Context, { node, by, isDead }: StepOf<'for
       context,
       other,
       ['CLUSTER', 'FORGET', node.id],
-      `make it forget ${node.address}`,
+      `make ${other.address} forget ${node.address}`,
       'Unknown node',
     );
     context.emit({ type: 'node-forget', node: node.address, by: other.address });
   });
 }
 
-/** Throws if a master that is to leave still owns slots or holds keys: its reset would fail, or lose them. */
+/** Throws if a master that leaves still owns slots or holds keys: its reset would fail, or lose them. */
 async function requireEmpty(context: Context, node: NodeRef): Promise<void> {
   const address = parseAddress(node.address);
   const { myself } = await askNode(context.connections, address);
@@ -33,5 +33,5 @@ async function requireEmpty(context: Context, node: NodeRef): Promise<void> {
   if (myself.slots.length === 0 && keys === 0) return;
   const what =
     myself.slots.length > 0 ? 'still owns slots' : `still contains keys (${keys}) of slots it does not own`;
-  throw nodeError('NODE_NOT_EMPTY', node.address, `Node ${node.address} ${what}`, { resumable: true });
+  throw nodeError('NODE_NOT_EMPTY', node.address, `Node ${node.address} ${what}`, { resumable: 'same-call' });
 }

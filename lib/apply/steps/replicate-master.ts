@@ -1,59 +1,151 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Address, parseAddress } from '../../model/address.ts';
-import type { StepOf } from '../../plan/plan.ts';
-import { agreeTimeout, type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
-import { mustDo } from './must-do.ts';
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import type { Next } from '../../model/next.ts';
+import type { NodeRecord } from '../../model/node.ts';
+import { endOfChain } from '../../model/promotion.ts';
+import type { Context } from '../../nodes/context.ts';
+import { barElection, liftElectionBar } from '../../nodes/election-bar.ts';
+import { type Hindrance, hindranceOf } from '../../nodes/followers.ts';
+import { askNode } from '../../nodes/look.ts';
+import { mustDo } from '../../nodes/must-do.ts';
+import { askInfo, isLinkUp, type NodeInfo, numberOf } from '../../nodes/node-info.ts';
+import { asksElsewhere } from '../../nodes/replication.ts';
+import { DONE, growingPause, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
+import { type NodeRef, nodeRef, type StepOf } from '../../plan/plan.ts';
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
-/** Makes a node a replica, and waits until it has copied its master. */
+/** A server tries again every second to reach its master: after so long without a link, it is looked into. */
+const LOOK_INTO_AFTER_MS = 3000;
+
+const ONCE_REPAIRED: Next = { do: 'retry', when: 'repaired' };
+
+/**
+ * Makes a node a replica, and waits until it has copied its master. A replica that is one already (`isAgain`) keeps the master that it
+ * has by now, and may have taken its place. A replica that asks for its master at an address that it has left
+ * is told again: a Redis that learns the new address by a MEET keeps asking the old one (clusterProcessPacket sets the address without
+ * replicationSetMaster). A replica that leaves another master does so only once the one that stays there (`kept`) has copied that.
+ */
 export async function replicateMaster(
   context: Context,
-  { replica, master }: StepOf<'replicate'>,
+  { replica, master, isAgain, kept }: StepOf<'replicate'>,
 ): Promise<void> {
   const address = parseAddress(replica.address);
-  const { myself } = await askNode(context.connections, address);
-  if (myself.role !== 'replica' || myself.masterId !== master.id) {
-    await mustDo(
-      context,
-      replica,
-      ['CLUSTER', 'REPLICATE', master.id],
-      `make it a replica of ${master.address}`,
-    );
-    context.emit({ type: 'replica-set', node: replica.address, master: master.address });
-  }
+  const { connections, settings, signal, emit } = context;
+  const { myself } = await askNode(connections, address);
+  const set = async (to: NodeRef): Promise<void> => {
+    const what = `make ${replica.address} a replica of ${to.address}`;
+    await mustDo(context, replica, ['CLUSTER', 'REPLICATE', to.id], what);
+    emit({ type: 'replica-set', node: replica.address, master: to.address });
+  };
+  const isToSet = !isAgain && (myself.role !== 'replica' || myself.masterId !== master.id);
+  const leaves = isToSet && myself.role === 'replica';
+  if (leaves && kept) await awaitKept(context, replica, kept);
+  if (leaves) await barElection(context, replica);
+  if (isToSet) await set(master);
+  // One that was a replica before has had its time.
+  let lookAt = isToSet ? LOOK_INTO_AFTER_MS : 0;
+  let hindrance: Hindrance | undefined;
+  const wait: Wait = {
+    what: 'replication',
+    timeoutMs: settings.agreeTimeout,
+    pauseMs: growingPause(FIRST_PAUSE_MS, LONGEST_PAUSE_MS),
+    signal,
+    emit,
+  };
   const started = performance.now();
-  let told = 0;
-  let pause = FIRST_PAUSE_MS;
-  for (;;) {
-    context.signal?.throwIfAborted();
-    if (await hasCopiedMaster(context, address)) return;
-    const elapsedMs = performance.now() - started;
-    const lacking = `${replica.address} has not copied ${master.address} yet`;
-    if (elapsedMs > agreeTimeout(context)) {
-      throw nodeError(
-        'NOT_REACHED',
-        replica.address,
-        `Waited ${Math.round(elapsedMs / 1000)} s for replication: ${lacking}`,
-        {
-          hint: `It is a replica already and goes on by itself; see "INFO replication" on ${replica.address}, and masterauth if the nodes have a password`,
-          resumable: true,
-        },
-      );
-    }
-    if (elapsedMs - told > 500) {
-      told = elapsedMs;
-      context.emit({ type: 'waiting', what: 'replication', elapsedMs, missing: [lacking] });
-    }
-    await sleep(pause);
-    pause = Math.min(pause * 1.5, LONGEST_PAUSE_MS);
-  }
+  /** The master that it should ask, if it asks elsewhere. */
+  const missed = async (info: NodeInfo): Promise<NodeRef | undefined> => {
+    const own = await askNode(connections, address, signal);
+    const id = isAgain ? own.myself.masterId : master.id;
+    const record = own.records.find((one) => one.id === id);
+    if (!record) return undefined;
+    const to = id === master.id ? master : nodeRef(record);
+    return (await asksElsewhere(context, info, record.address, parseAddress(to.address))) ? to : undefined;
+  };
+  await waitUntil(wait, async () => {
+    const info = await askInfo(connections, address, ['replication']);
+    if (isAgain && info.get('role') === 'master') return DONE;
+    if (isLinkUp(info) && !(await missed(info))) return DONE;
+    const missing = [
+      `${replica.address} has not copied ${master.address} yet${hindrance ? `: it ${hindrance.says}` : ''}`,
+    ];
+    return {
+      missing,
+      giveUp: (elapsedMs) =>
+        notReached(wait.what, elapsedMs, missing, {
+          address: replica.address,
+          hint: hindrance
+            ? 'It is a replica already and continues on its own once that is changed'
+            : `It is a replica already and continues on its own. See "INFO replication" on ${replica.address}, and masterauth if the nodes have a password`,
+          next: [...(hindrance?.next ?? []), ONCE_REPAIRED],
+        }),
+      nudge: async () => {
+        const elapsedMs = performance.now() - started;
+        if (elapsedMs < lookAt) return;
+        lookAt = Math.max(LOOK_INTO_AFTER_MS, 2 * elapsedMs);
+        const to = await missed(info);
+        if (to) await set(to);
+        if (numberOf(info, 'master_sync_in_progress') === 0)
+          hindrance = await hindranceOf(context, address, parseAddress(master.address));
+      },
+    };
+  });
+  // One that a run before this has barred, too. A new replica never was.
+  if (leaves || !isToSet) await liftElectionBar(context, replica);
 }
 
-/** True of a replica that has copied its master and is connected to it. */
-export async function hasCopiedMaster({ connections, signal }: Context, address: Address): Promise<boolean> {
-  const replication = await connections.ask(address, ['INFO', 'replication'], { signal });
-  return /^master_link_status:up/m.test(String(replication));
+/**
+ * Waits until a replica that stays has copied the master that another leaves. After a failover, either may follow the former master,
+ * which is a replica by then, for good (see `followUp()`). The one that stays is given its master again.
+ */
+async function awaitKept(context: Context, leaving: NodeRef, kept: NodeRef): Promise<void> {
+  const { connections, settings, signal, emit } = context;
+  const address = parseAddress(kept.address);
+  const wait: Wait = {
+    what: `${kept.address} to have what ${leaving.address} has`,
+    timeoutMs: settings.agreeTimeout,
+    pauseMs: growingPause(FIRST_PAUSE_MS, LONGEST_PAUSE_MS),
+    signal,
+    emit,
+  };
+  let tellAt = performance.now() + LOOK_INTO_AFTER_MS;
+  await waitUntil(wait, async () => {
+    const [own, other, info] = await Promise.all([
+      askNode(connections, parseAddress(leaving.address), signal),
+      askNode(connections, address, signal),
+      askInfo(connections, address, ['replication']),
+    ]);
+    const master = topIn(own.records, own.myself.masterId);
+    const isTheirs = master !== undefined && other.myself.masterId === master.id;
+    if (isTheirs && isLinkUp(info) && other.myself.id === kept.id) return DONE;
+    const name = master ? formatAddress(master.address) : 'its master';
+    const missing = [`${kept.address} has not copied ${name} yet`];
+    return {
+      missing,
+      giveUp: (elapsedMs) =>
+        notReached(wait.what, elapsedMs, missing, {
+          address: kept.address,
+          hint: `${name} would be left without a replica`,
+          next: [ONCE_REPAIRED],
+        }),
+      nudge: async () => {
+        if (!master || isTheirs || other.myself.role === 'master' || performance.now() < tellAt) return;
+        tellAt = Number.POSITIVE_INFINITY;
+        const what = `make ${kept.address} follow ${name}`;
+        await mustDo(context, kept, ['CLUSTER', 'REPLICATE', master.id], what);
+        emit({ type: 'replica-set', node: kept.address, master: name });
+      },
+    };
+  });
+}
+
+/** The master at the end of the chain that begins with this node, as one node sees it. */
+function topIn(records: readonly NodeRecord[], id: string | null): NodeRecord | undefined {
+  const recordOf = (one: string | null) => records.find((record) => record.id === one);
+  const top = endOfChain(id ?? '', (at) => {
+    const record = recordOf(at);
+    return record?.role === 'master' ? null : (record?.masterId ?? undefined);
+  });
+  return top === undefined ? undefined : recordOf(top);
 }

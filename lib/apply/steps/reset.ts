@@ -1,33 +1,56 @@
+import { ConnectionError } from '../../../resp/index.ts';
 import { parseAddress, sameAddress } from '../../model/address.ts';
 import { isFailed, type NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
+import { type Context, nodeError } from '../../nodes/context.ts';
+import { askNode } from '../../nodes/look.ts';
+import { mustDo } from '../../nodes/must-do.ts';
+import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef } from '../../plan/plan.ts';
-import { agreeTimeout, type Context, nodeError } from '../context.ts';
-import { askNode } from '../look.ts';
-import { inParallel } from '../parallel.ts';
-import { mustDo } from './must-do.ts';
 
-/** CLUSTER RESET HARD: the node forgets everything and takes a new id, so that it can join again at once. */
-export async function reset(context: Context, node: NodeRef): Promise<void> {
+/**
+ * CLUSTER RESET HARD: the node forgets everything and takes a new id, so that it can join again at once. `isForgotten` if the
+ * others have forgotten it before.
+ */
+export async function reset(context: Context, node: NodeRef, isForgotten = true): Promise<void> {
+  try {
+    await resetUntilAlone(context, node);
+  } catch (error) {
+    context.signal?.throwIfAborted();
+    if (error instanceof ConnectionError && isForgotten) throw onlyResetLeft(node, error);
+    throw error;
+  }
+}
+
+// Others do not know its id any more, only its address leads to it.
+function onlyResetLeft({ address }: NodeRef, cause: ConnectionError): Error {
+  return nodeError('NODE_UNREACHABLE', address, `Cannot reset ${address}: ${cause.message}`, {
+    cause,
+    hint: 'All other nodes have forgotten it: only its reset is left, without which it takes itself for a member',
+    next: [{ do: 'quit', node: address, when: 'answers' }],
+  });
+}
+
+async function resetUntilAlone(context: Context, node: NodeRef): Promise<void> {
   const started = performance.now();
   const { records, myself } = await askNode(context.connections, parseAddress(node.address));
   const others = records.filter((one) => one.id !== myself.id && !isFailed(one));
   do {
-    if (performance.now() - started > agreeTimeout(context))
+    if (performance.now() - started > context.settings.agreeTimeout)
       throw nodeError(
         'NOT_REACHED',
         node.address,
-        `${node.address} is introduced again whenever it is reset`,
+        `${node.address} is introduced again each time it is reset`,
       );
-    await mustDo(context, node, ['CLUSTER', 'RESET', 'HARD'], 'reset it');
+    await mustDo(context, node, ['CLUSTER', 'RESET', 'HARD'], `reset ${node.address}`);
   } while (await isIntroduced(context, myself, others));
   context.emit({ type: 'node-reset', node: node.address });
 }
 
 /**
- * Ends introductions of a node that was reset to those it knew, under whatever id, and says whether there were any. Valkey 8.1 and
- * newer send MEET to nodes that have no link to them, so also to those that were made to forget them
- * (clusterNodeCronHandleReconnect): what is on its way then would bring the node in again under its new id.
+ * Ends introductions of a node that was reset by those that knew it, under any id, and returns whether there were any. Valkey 8.1
+ * and newer send MEET to nodes without a link to them, including those that were made to forget them
+ * (clusterNodeCronHandleReconnect). A MEET in flight at that moment would make the node a member again under its new id.
  */
 async function isIntroduced(
   { connections }: Context,
@@ -38,7 +61,7 @@ async function isIntroduced(
   const found = await inParallel(others, async (other) => {
     try {
       const { records, inHandshake = [] } = await askNode(connections, other.address, undefined, lines);
-      // One that owns slots is what was at this address before.
+      // One that owns slots is the node that was at this address before.
       const strays = [...records, ...inHandshake].filter(
         (one) => one.id !== formerId && sameAddress(one.address, address) && one.slots.length === 0,
       );
@@ -48,7 +71,7 @@ async function isIntroduced(
       );
       return strays.length > 0;
     } catch {
-      // Whoever gives no answer cannot be told to forget the node's former id either.
+      // A node that does not answer cannot be told to forget the former id either.
       return false;
     }
   });

@@ -1,20 +1,21 @@
 import type { Command } from '../command.ts';
-import { changeFlags } from '../flags.ts';
+import { changeFlags, newcomerFlags, newcomerOptions } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import { operated } from '../outcome.ts';
 
-export const addNode: Command = {
+export const addNodeCommand: Command = {
   name: 'add_node',
   usage: 'NEW CLUSTER',
   arity: [2, 2],
   summary: 'Add a node as a master without slots, or as a replica',
   details:
-    "In the order of redis-cli's words: the new node first. A new master gets the functions that the cluster has.\n" +
-    'MASTER is a node id, the beginning of one, or an address; without it a replica goes to the master with fewest.',
+    'The new node comes first, as with redis-cli. A new master gets the functions that the cluster has.\n' +
+    'MASTER is a node id, the beginning of one, or an address. The default is the master with the fewest replicas.',
   example: '127.0.0.1:7003 127.0.0.1:7000 --replica',
   flags: {
     replica: { type: 'boolean', help: 'Add it as a replica' },
-    of: { type: 'string', value: 'MASTER', help: 'The master that it is to copy, with --replica' },
+    of: { type: 'string', value: 'MASTER', help: 'The master to replicate, with --replica' },
+    ...newcomerFlags,
     ...changeFlags,
   },
   run: async ({ positionals: [node = '', cluster = ''], options, values }) => {
@@ -22,9 +23,11 @@ export const addNode: Command = {
     if (values.of !== undefined && !isReplica) throw new UsageError('--of needs --replica');
     const { addNode } = await import('../../operations/add-node.ts');
     const replicaOf = isReplica ? String(values.of ?? '') || true : false;
-    const result = await addNode(cluster, node, { ...options, replicaOf });
-    const step = result.plan.steps.find(({ type }) => type === 'replicate');
-    const as = step?.type === 'replicate' ? `a replica of ${step.master.address}` : 'a master without slots';
-    return operated(result, `Added ${node} as ${as}`);
+    const result = await addNode(cluster, node, { ...options, ...newcomerOptions(values), replicaOf });
+    const { before, expect } = result.plan;
+    const [followed] = expect?.replicas ?? [];
+    const master = before.find(({ id }) => id === followed?.masterId)?.address;
+    const as = followed ? `a replica of ${master}` : 'a master without slots';
+    return operated(result, `Added ${node} as ${as}`, `${node} is already ${as}`);
   },
 };

@@ -6,14 +6,14 @@ import { changeFlags, numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import type { Outcome } from '../outcome.ts';
 
-export const backup: Command = {
+export const backupCommand: Command = {
   name: 'backup',
   usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'Save a snapshot of every master into a directory',
   details:
-    'One RDB file for each master, and manifest.json, which is written last: a directory without one is no backup.\n' +
-    'Each snapshot is of one moment, all of them together are not.',
+    'Writes one RDB file per master, then manifest.json: a directory without it is not a backup.\n' +
+    'Each snapshot is of one moment, but not all of the same moment.',
   example: '127.0.0.1:7000 --dir /var/backups/cluster-1',
   flags: {
     'agree-timeout': changeFlags['agree-timeout'],
@@ -21,14 +21,14 @@ export const backup: Command = {
     concurrency: {
       type: 'string',
       value: 'N',
-      help: 'Masters that are copied at one time, each forks (4)',
+      help: 'Masters to copy at once, each forks (4)',
     },
     'idle-timeout': {
       type: 'string',
       value: 'MS',
-      help: 'Time a master may send nothing (60000)',
+      help: 'Time that a master may send nothing (60000)',
     },
-    force: { type: 'boolean', help: 'Go on where slots are open, not served, or move meanwhile' },
+    force: { type: 'boolean', help: 'Keep the backup even if slots are open, unserved, or moving' },
   } as NonNullable<Command['flags']>,
   run: async ({ positionals: [cluster = ''], options, values }) => {
     const dir = directoryOf('backup', values.dir);
@@ -43,19 +43,19 @@ export const backup: Command = {
   },
 };
 
-/** The directory that a command cannot do without. */
+/** The required directory of a command. */
 export function directoryOf(command: string, value: unknown): string {
   if (typeof value === 'string' && value !== '') return value;
   throw new UsageError(`${command} needs --dir DIR: the directory of the backup`);
 }
 
-/** What `backup` ends with. */
+/** Outcome of `backup`. */
 export function backedUp({ dir, manifest, bytes, elapsedMs }: BackupResult): Outcome {
   const { date, problems, masters } = manifest;
   const data = { dir, date, problems, masters, bytes, elapsedMs: Math.round(elapsedMs) };
   const lines = [
     `Saved ${count(masters.length, 'master')} (${formatBytes(bytes)}) to ${dir} (${seconds(elapsedMs)})`,
-    ...problems.map((problem) => `Passed over: ${problem}`),
+    ...problems.map((problem) => `Ignored: ${problem}`),
   ];
   return { ok: true, data, text: lines.join('\n') };
 }

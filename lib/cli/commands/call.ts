@@ -1,13 +1,13 @@
 import { type Command, MANY } from '../command.ts';
 import { executed } from '../execute-view.ts';
 
-export const call: Command = {
+export const callCommand: Command = {
   name: 'call',
   usage: 'CLUSTER COMMAND [ARG...]',
   arity: [2, MANY],
-  summary: "Run a command on every node, as redis-cli's call; like execute",
+  summary: 'Run a command on every node, like execute, by the name that redis-cli uses',
   details:
-    'Options come before COMMAND: all that follows it belongs to it, dashes too. Exit code 1 if any node fails.',
+    'Options come before COMMAND: everything after it belongs to it, dashes included. Exit code 1 if any node fails.',
   example: '127.0.0.1:7000 CONFIG GET maxmemory',
   flags: {
     'only-masters': { type: 'boolean', help: 'Masters only' },

@@ -1,21 +1,23 @@
 import { checked } from '../check-view.ts';
 import type { Command } from '../command.ts';
+import { slotMapFlag } from '../flags.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const check: Command = {
+export const checkCommand: Command = {
   name: 'check',
   usage: 'CLUSTER',
   arity: [1, 1],
-  summary: 'Ask every node and tell what is wrong',
+  summary: 'Ask every node and report what is wrong',
   details:
-    'Exit code 1 for errors, not for warnings: slots that are not served or not settled, nodes that do not agree.',
+    'Exit code 1 for errors (slots that are unserved or open, nodes that disagree), 0 for warnings.\nWhat a finding means: redis-trib help findings KIND.',
   example: '127.0.0.1:7000',
   flags: {
     zone: zoneFlag,
+    'slot-map': slotMapFlag,
   },
-  run: async ({ positionals: [node = ''], options, values }) => {
+  run: async ({ positionals: [node = ''], elsewhere, options, values }) => {
     const zones = zonesOf(values);
     const { check } = await import('../../operations/check.ts');
-    return checked(await check(node, { ...options, zones }));
+    return checked(await check(node, { ...options, zones, elsewhere }), values);
   },
 };

@@ -1,11 +1,11 @@
 import type { Command } from '../command.ts';
 import { UsageError } from '../io.ts';
 
-export const completion: Command = {
+export const completionCommand: Command = {
   name: 'completion',
   usage: 'SHELL',
   arity: [1, 1],
-  summary: 'Print the script by which a shell completes commands and options',
+  summary: 'Print a script that makes a shell complete commands, options and topics',
   details: 'SHELL is bash, zsh or fish. For bash: source <(redis-trib completion bash)',
   example: 'bash',
   isLocal: true,
@@ -13,7 +13,13 @@ export const completion: Command = {
     const { completionScript, SHELLS } = await import('../completion.ts');
     const shell = SHELLS.find((one) => one === named);
     if (!shell) throw new UsageError(`Not a shell: "${named}" (expected ${SHELLS.join(', ')})`);
-    const script = completionScript(shell, commands);
+    // From the entries that hold them anyway: files of their own would cost other starts one.
+    const [{ helpWords }, { compatArity, compatOptions }] = await Promise.all([
+      import('../topics.ts'),
+      import('../compat/run.ts'),
+    ]);
+    const cluster = { commands: Object.keys(compatArity), options: Object.keys(compatOptions) };
+    const script = completionScript(shell, { commands, topics: helpWords, cluster });
     return { ok: true, text: script, data: { shell, script } };
   },
 };

@@ -6,13 +6,13 @@ import { operated } from '../outcome.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 import { maxSlots } from './start.ts';
 
-export const create: Command = {
+export const createCommand: Command = {
   name: 'create',
   usage: 'NODE...',
   arity: [1, MANY],
-  summary: 'Make a cluster of masters, which share the slots, and their replicas',
+  summary: 'Make a cluster of masters that share the slots, and their replicas',
   details:
-    'Replicas are kept away from their master, and from each other, by zone and by host where that can be.',
+    'Replicas are placed in other zones and on other hosts than their master and each other, if possible.',
   example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002 --yes',
   asks: true,
   flags: {
@@ -31,6 +31,7 @@ export const create: Command = {
     const masters = result.plan.masters.length;
     const replicas = result.plan.before.length - masters;
     const also = replicas > 0 ? ` and ${count(replicas, 'replica')}` : '';
-    return operated(result, `Created a cluster of ${count(masters, 'master')}${also}`);
+    const cluster = `a cluster of ${count(masters, 'master')}${also}`;
+    return operated(result, `Created ${cluster}`, `These nodes are already ${cluster}`);
   },
 };

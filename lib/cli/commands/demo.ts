@@ -3,23 +3,23 @@ import { count } from '../figures.ts';
 import { numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 
-/** The bus of the last node has to have a port too. */
+/** The last node's bus port must be valid too. */
 const LAST_PORT = 55_535;
 
-export const demo: Command = {
+export const demoCommand: Command = {
   name: 'demo',
   usage: '',
   arity: [0, 0],
-  summary: 'Start a cluster to try things on; Ctrl-C ends and removes it',
+  summary: 'Start a cluster to try things on; Ctrl-C stops and removes it',
   details:
-    'Runs the redis-server or valkey-server on the path, on 127.0.0.1, in a folder that is removed afterwards.',
+    'Runs the redis-server or valkey-server on the PATH, on 127.0.0.1, in a folder that is removed afterwards.',
   example: '--replicas 1',
   isLocal: true,
   flags: {
     masters: { type: 'string', value: 'N', help: 'Masters (3)' },
     replicas: { type: 'string', value: 'N', help: 'Replicas of each master (0)' },
     port: { type: 'string', value: 'N', help: 'Port of the first node; the others follow (7000)' },
-    server: { type: 'string', value: 'FILE', help: 'The server to run, where it is not on the path' },
+    server: { type: 'string', value: 'FILE', help: 'The server to run, if it is not on the PATH' },
   },
   run: async ({ values, options: { onEvent }, io }) => {
     const masters = numberFlag(values, 'masters') ?? 3;
@@ -38,7 +38,7 @@ export const demo: Command = {
     try {
       await createCluster(nodes, {
         ...{ replicas, signal },
-        // That all nodes are on one host is no news here.
+        // All nodes are on one host: no need to warn about that.
         onEvent: (event) => event.type === 'warning' || onEvent?.(event),
       });
       if (values.json !== true && values['json-stream'] !== true) io.stdout(`${invitation(nodes)}\n`);
@@ -49,8 +49,8 @@ export const demo: Command = {
       const dead = await Promise.race([died, isStopped]);
       const text =
         dead === undefined
-          ? 'The cluster is gone'
-          : `${dead} has ended by itself, so the others were ended too`;
+          ? 'The cluster is removed'
+          : `${dead} exited on its own, so the others were stopped too`;
       return { ok: dead === undefined, text, data: { nodes, died: dead ?? null } };
     } finally {
       await servers.close();
@@ -67,6 +67,6 @@ function invitation(nodes: readonly string[]): string {
     `  redis-trib check ${first}`,
     `  redis-trib rebalance ${first} --weight ${second}=2 --dry-run`,
     `  redis-cli -c -h ${host} -p ${port}`,
-    'Ctrl-C ends it',
+    'Ctrl-C stops and removes it',
   ].join('\n');
 }

@@ -1,16 +1,16 @@
-import type { OperationResult } from '../../operations/result.ts';
+import type { OperationResult } from '../../operations/carry-out.ts';
 import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const drain: Command = {
+export const drainCommand: Command = {
   name: 'drain',
   usage: 'CLUSTER HOST_OR_NODE',
   arity: [2, 2],
-  summary: 'Prepare a node, or all nodes of a host, for a restart: leave no master there',
+  summary: 'Prepare a node, or all nodes of a host, for a restart',
   details:
-    'Replicas elsewhere take the place of the masters there, gracefully and one after the other. A master without one is\n' +
-    'refused. The nodes stay members. A node is named by its address, its id or the beginning of that.',
+    'Replicas elsewhere take the place of the masters there, gracefully and one by one. A master without such a replica\n' +
+    'is refused. The nodes stay members. A node is named by its address, its id, or the beginning of its id.',
   example: '127.0.0.1:7000 10.0.0.2',
   flags: {
     ...changeFlags,
@@ -34,7 +34,7 @@ export const drain: Command = {
 function homeLines(cluster: string, { plan }: OperationResult): string[] {
   const failovers = plan.steps.flatMap((step) => (step.type === 'failover' ? [step.master.address] : []));
   return [
-    ...(failovers.length > 0 ? ['To bring masters home after the restart:'] : []),
+    ...(failovers.length > 0 ? ['To bring the masters back after the restart:'] : []),
     ...failovers.map((address) => `  redis-trib failover ${address}`),
     ...(plan.steps.some(({ type }) => type === 'move-slots')
       ? [`To bring slots back after the restart: redis-trib rebalance ${cluster} --use-empty-masters`]

@@ -5,17 +5,27 @@ import { operated } from '../outcome.ts';
 
 const MODES = ['graceful', 'force', 'takeover'] as const;
 
-export const failover: Command = {
+export const failoverCommand: Command = {
   name: 'failover',
   usage: 'REPLICA',
   arity: [1, 1],
   summary: 'Let a replica take the place of its master',
   details:
-    'graceful: the master hands over and no write is lost. force: it gives no answer. takeover: too few masters live to vote.',
+    'graceful: the master hands over and no write is lost. force: the master does not answer.\n' +
+    'takeover: too few masters are left to vote.',
   example: '127.0.0.1:7004',
   flags: {
-    mode: { type: 'string', value: 'MODE', help: 'graceful, force or takeover (graceful)' },
+    mode: {
+      type: 'string',
+      value: 'MODE',
+      choices: ['graceful', 'force', 'takeover'],
+      help: 'graceful, force or takeover (graceful)',
+    },
     ...changeFlags,
+    force: {
+      type: 'boolean',
+      help: 'With force and takeover, replace a master that runs; ignore other operators',
+    },
   },
   run: async ({ positionals: [replica = ''], options, values }) => {
     const mode = MODES.find((one) => one === (values.mode ?? 'graceful'));

@@ -1,42 +1,79 @@
+import type { StrayKeys } from '../../events.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
-import { changeFlags, moveFlags } from '../flags.ts';
+import { count } from '../figures.ts';
+import { changeFlags, moveFlags, strayAnswer } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-/** True of a plan that gives slots to somebody; the end of a move that was begun does not count. */
+/** True if a plan gives slots to a new owner, other than by finishing a move that was begun. */
 export function givesSlots({ steps }: Pick<Plan, 'steps'>): boolean {
   return steps.some((step) => step.type === 'take-slots' && !step.isBegun);
 }
 
-export const fix: Command = {
+/** True if a plan changes who owns a slot. */
+function changesOwners({ steps }: Pick<Plan, 'steps'>): boolean {
+  return steps.some(({ type }) => type === 'take-slots' || type === 'move-slots');
+}
+
+export const fixCommand: Command = {
   name: 'fix',
   usage: 'CLUSTER',
   arity: [1, 1],
-  summary: 'Mend slots: finish moves, give away what nobody serves, bring stray keys home',
+  summary: 'Repair slots: finish moves, reassign unserved slots, drop stray copies',
   details:
-    'Asks only before it gives slots to somebody. What cannot be decided without guessing is left as it is and told,\n' +
-    'with exit code 1: the slots of failed masters too, which may come back with their keys.',
+    'Asks before a slot changes hands, also to finish a move. What would be a guess stays as it is and is reported, with\n' +
+    'exit code 1. So do the slots of failed masters, which may come back with their keys. How it decides: redis-trib help fix',
   example: '127.0.0.1:7000',
-  asks: givesSlots,
+  asks: changesOwners,
   flags: {
     ...changeFlags,
     ...moveFlags,
     'with-unreachable-masters': {
       type: 'boolean',
-      help: 'Give away slots of failed masters without a living replica: their keys are lost',
+      help: 'Also reassign slots of failed masters without a living replica; their keys are lost',
+    },
+    'stray-keys': {
+      type: 'string',
+      value: 'ANSWER',
+      choices: ['keep', 'bring', 'drop'],
+      help: 'Stray keys that differ from the owner: keep, bring what it lacks, or drop (keep)',
+    },
+    list: {
+      type: 'string',
+      value: 'FILE',
+      help: 'Write stray keys that stay to FILE, a JSON line each',
     },
     force: {
       type: 'boolean',
-      help: 'Count masters as failed that give no answer; mind no other operator',
+      help: 'Treat masters that do not answer as failed; ignore other operators',
     },
   },
   run: async ({ positionals: [node = ''], options, values }) => {
     const withUnreachableMasters = values['with-unreachable-masters'] === true;
+    const answer = strayAnswer(values);
+    const list =
+      values.list === undefined
+        ? undefined
+        : new (await import('../key-list.ts')).KeyList(String(values.list));
+    const settled: StrayKeys[] = [];
     const { fixMigrating } = await import('../../operations/fix-migrating.ts');
-    const result = await fixMigrating(node, { ...options, withUnreachableMasters });
-    return operated(
-      result,
-      result.plan.steps.length === 0 ? 'Nothing to mend' : 'Every slot is served and closed',
-    );
+    const result = await fixMigrating(node, {
+      ...options,
+      withUnreachableMasters,
+      ...(answer ? { strayKeys: answer } : {}),
+      onEvent: (event) => {
+        if (event.type === 'stray-keys') settled.push(event);
+        options.onEvent?.(event);
+      },
+    }).finally(() => list?.write(settled));
+    const dropped = settled.reduce((sum, one) => sum + one.dropped, 0);
+    const brought = settled.reduce((sum, one) => sum + one.brought, 0);
+    const keys = [
+      ...(dropped > 0 ? [`${count(dropped, 'stray key')} dropped`] : []),
+      ...(brought > 0 ? [`${count(brought, 'stray key')} brought to their owners`] : []),
+    ];
+    const done = result.plan.steps.length === 0 ? 'Nothing to repair' : 'Every slot is served and closed';
+    const outcome = operated(result, [done, ...keys].join(', '));
+    return { ...outcome, data: { ...outcome.data, strayKeysDropped: dropped, strayKeysBrought: brought } };
   },
 };

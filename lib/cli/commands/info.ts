@@ -1,13 +1,15 @@
 import type { Command } from '../command.ts';
+import { slotMapFlag } from '../flags.ts';
 import { informed } from '../info-view.ts';
 
-export const info: Command = {
+export const infoCommand: Command = {
   name: 'info',
   usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'Show keys, slots, replicas and memory of each master',
-  details: 'Exit code 1 if a master gives no answer.',
+  details: 'Exit code 1 if a master does not answer.',
   example: '127.0.0.1:7000',
+  flags: { 'slot-map': slotMapFlag },
   run: async ({ positionals: [node = ''], options }) => {
     const { clusterInfo } = await import('../../operations/cluster-info.ts');
     return informed(await clusterInfo(node, options));

@@ -1,14 +1,19 @@
 import type { Command } from '../command.ts';
+import { slotMapFlag } from '../flags.ts';
 import { listed } from '../list-view.ts';
 
-export const list: Command = {
+export const listCommand: Command = {
   name: 'list',
-  usage: 'NODE',
+  usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'List the nodes that a node knows, each master with its replicas',
   example: '127.0.0.1:7000',
-  run: async ({ positionals: [node = ''], options }) => {
+  flags: {
+    slots: { type: 'boolean', help: 'Show the slots of each master as ranges' },
+    'slot-map': slotMapFlag,
+  },
+  run: async ({ positionals: [node = ''], options, values }) => {
     const { listNodes } = await import('../../operations/list-nodes.ts');
-    return listed(await listNodes(node, options));
+    return listed(await listNodes(node, options), values);
   },
 };

@@ -1,7 +1,7 @@
 import type { OperationOptions } from '../../index.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
-import { changeFlags, moveFlags } from '../flags.ts';
+import { changeFlags, execFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
 async function read(file: string): Promise<Plan> {
@@ -14,37 +14,39 @@ async function nodeOf(plan: Plan, options: OperationOptions): Promise<string> {
   return findPlanNode(plan, options);
 }
 
-export const apply: Command = {
+export const applyCommand: Command = {
   name: 'apply',
   usage: 'FILE',
   arity: [1, 1],
-  summary: 'Carry out a plan that --plan saved, or finish one that was begun',
+  summary: 'Carry out a plan saved by --plan, or finish one that was begun',
   details:
-    'Refused where the cluster is neither as the plan saw it nor as the plan makes it. Memory, other operators and\n' +
-    'what is in the slots are looked at anew.',
+    'Refused if the cluster is neither as the plan saw it nor as the plan makes it. Memory, other operators and\n' +
+    'the contents of the slots are checked again.',
   example: 'plan.json',
   asks: true,
-  flags: { ...changeFlags, ...moveFlags },
-  run: async ({ positionals: [file = ''], options }) => {
+  flags: { ...changeFlags, ...moveFlags, ...execFlags },
+  run: async ({ positionals: [file = ''], options: given, values, io }) => {
+    const { execOptions } = await import('../exec-options.ts');
+    const options = { ...given, ...(await execOptions(values, io)) };
     const plan = await read(file);
     const { applyPlan } = await import('../../operations/apply-plan.ts');
     const result = await applyPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
     return operated(
       result,
-      nothing ? 'Nothing is left to do of the plan' : `Carried out the plan of ${plan.operation}`,
+      nothing ? 'The plan is already done' : `Carried out the plan of ${plan.operation}`,
     );
   },
 };
 
-export const rollback: Command = {
+export const rollbackCommand: Command = {
   name: 'rollback',
   usage: 'FILE',
   arity: [1, 1],
-  summary: 'Take back what was done of a plan: slots, roles and nodes that it brought in',
+  summary: 'Undo what was done of a plan: slots, roles, and nodes that it added',
   details:
-    'Refused before anything is changed for what cannot be taken back: a node that was reset, keys that were given up.\n' +
-    'Nodes that the plan brought in leave under a new node id.',
+    'Refused before anything is changed if something cannot be undone: a node that was reset, keys that were given up.\n' +
+    'Nodes that the plan added leave the cluster and get a new node id.',
   example: 'plan.json',
   asks: true,
   flags: { ...changeFlags, ...moveFlags },
@@ -53,19 +55,16 @@ export const rollback: Command = {
     const { rollbackPlan } = await import('../../operations/rollback-plan.ts');
     const result = await rollbackPlan(await nodeOf(plan, options), plan, options);
     const nothing = result.plan.steps.length === 0;
-    return operated(
-      result,
-      nothing ? 'Nothing is to be taken back' : `Took back the plan of ${plan.operation}`,
-    );
+    return operated(result, nothing ? 'Nothing to undo' : `Undid the plan of ${plan.operation}`);
   },
 };
 
-export const verify: Command = {
+export const verifyCommand: Command = {
   name: 'verify',
   usage: 'FILE',
   arity: [1, 1],
-  summary: 'Tell how far a plan has come: done, partly, not begun, or the cluster differs',
-  details: 'Exit code 0 only where all of it is done.',
+  summary: 'Report how far a plan has come: done, partly, not begun, or the cluster differs',
+  details: 'Exit code 0 only if all of it is done.',
   example: 'plan.json',
   run: async ({ positionals: [file = ''], options }) => {
     const plan = await read(file);

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const quit: Command = {
+export const quitCommand: Command = {
   name: 'quit',
   usage: 'NODE',
   arity: [1, 1],
@@ -13,6 +13,7 @@ export const quit: Command = {
   flags: { ...changeFlags, ...moveFlags },
   run: async ({ positionals: [node = ''], options }) => {
     const { quitCluster } = await import('../../operations/quit-cluster.ts');
-    return operated(await quitCluster(node, options), `${node} has left the cluster`);
+    const result = await quitCluster(node, options);
+    return operated(result, `${node} has left the cluster`, `${node} had left its cluster already`);
   },
 };

@@ -2,19 +2,19 @@ import type { Command } from '../command.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const rescue: Command = {
+export const rescueCommand: Command = {
   name: 'rescue',
   usage: 'CLUSTER NEW',
   arity: [2, 2],
   summary: 'Give the slots of failed masters to a new node; their keys are lost',
   details:
-    'A master that is only slow, or has a living replica, is left alone. Nothing is done where no slot is missing.',
+    'A master that is only slow, or that has a living replica, is left alone. Does nothing if every slot is served.',
   example: '127.0.0.1:7000 127.0.0.1:7005',
   flags: {
     ...changeFlags,
     force: {
       type: 'boolean',
-      help: 'Count masters as lost that do not answer; mind no other operator',
+      help: 'Treat masters that do not answer as failed; ignore other operators',
     },
   },
   run: async ({ positionals: [cluster = '', node = ''], options }) => {

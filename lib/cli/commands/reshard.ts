@@ -6,16 +6,13 @@ import { changeFlags, type FlagValues, moveFlags } from '../flags.ts';
 import { type Io, UsageError } from '../io.ts';
 import { operated } from '../outcome.ts';
 
-/** By their number it cannot tell which of them went before. */
-export const AGAIN_FOR_THE_REST = 'Run the same command again with the number of slots that are left';
-
-export const reshard: Command = {
+export const reshardCommand: Command = {
   name: 'reshard',
   usage: 'CLUSTER',
   arity: [1, 1],
-  summary: 'Move slots of several masters to one',
+  summary: 'Move slots from several masters to one',
   details:
-    'A number of slots is shared among the sources by how many they have. What is left out is asked for.\n' +
+    'A number of slots is shared among the sources by how many they have. Asks for options that are missing.\n' +
     'NODE is a node id, the beginning of one, or an address.',
   example: '127.0.0.1:7000 --from all --to 127.0.0.1:7003 --slots 1000',
   asks: true,
@@ -26,8 +23,6 @@ export const reshard: Command = {
     to: { type: 'string', value: 'NODE', help: 'Master that receives them' },
     slots: { type: 'string', value: 'N|RANGES', help: 'How many slots, or which: 5-5 for one, 0-99,200-299' },
   },
-  again: ({ slots }) =>
-    String(slots ?? '').includes('-') ? 'Run the same command again' : AGAIN_FOR_THE_REST,
   run: async (invocation) => {
     const [cluster = ''] = invocation.positionals;
     const { from, to, slots } = await wishes(invocation, cluster);
@@ -48,7 +43,7 @@ async function wishes({ values, io, options }: Invocation, cluster: string): Pro
   if (missing.length > 0 && (!io.canAsk() || values.yes)) {
     throw new UsageError(`reshard needs ${missing.map((name) => `--${name}`).join(', ')}`);
   }
-  // What was given is read before anything is asked, of a person or of a node.
+  // Check all options before asking the user or a node.
   const given = {
     slots: values.slots === undefined ? undefined : readSlots(text(values, 'slots')),
     to: values.to === undefined ? undefined : readTarget(text(values, 'to')),
@@ -74,7 +69,7 @@ async function mastersText(cluster: string, options: OperationOptions): Promise<
 
 async function answer<Value>(io: Io, question: string, read: (text: string) => Value): Promise<Value> {
   const line = await io.ask(question);
-  if (line === undefined) throw new UsageError('reshard: the input ended before it was said what to do');
+  if (line === undefined) throw new UsageError('reshard: the input ended before all options were given');
   return read(line.trim());
 }
 
@@ -87,11 +82,7 @@ function readSlots(text: string): number | SlotRange[] {
     if (Number(text) >= 1 && Number(text) <= 16384) return Number(text);
     throw new UsageError(`Not a number of slots: "${text}" (expected 1 to 16384, or ranges such as 0-99)`);
   }
-  try {
-    return text.split(/[\s,]+/).map(parseSlotRange);
-  } catch (error) {
-    throw error instanceof RangeError ? new UsageError(error.message) : error;
-  }
+  return text.split(/[\s,]+/).map(parseSlotRange);
 }
 
 function readTarget(text: string): string {

@@ -2,16 +2,16 @@ import type { Command } from '../command.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const shutdown: Command = {
+export const shutdownCommand: Command = {
   name: 'shutdown',
   usage: 'NODE',
   arity: [1, 1],
-  summary: 'End a cluster that is down to one node without keys',
-  details: 'The server goes on running; it is reset and belongs to no cluster after.',
+  summary: 'End a cluster of one node without keys',
+  details: 'The server keeps running. It is reset, and belongs to no cluster afterwards.',
   example: '127.0.0.1:7000',
   flags: {
     ...changeFlags,
-    'ignore-failed': { type: 'boolean', help: 'Leave failed nodes out of account' },
+    'ignore-failed': { type: 'boolean', help: 'Ignore failed nodes' },
   },
   run: async ({ positionals: [node = ''], options, values }) => {
     const { shutdownCluster } = await import('../../operations/shutdown-cluster.ts');
@@ -19,6 +19,10 @@ export const shutdown: Command = {
       ...options,
       ignoreFailed: values['ignore-failed'] === true,
     });
-    return operated(result, `The cluster of ${node} has ended`);
+    return operated(
+      result,
+      `The cluster of ${node} has ended`,
+      `${node} is in no cluster: nothing was changed`,
+    );
   },
 };

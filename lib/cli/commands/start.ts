@@ -14,10 +14,15 @@ async function startCluster({ positionals, options, values }: Invocation): Promi
     ...options,
     ...(limit === undefined ? {} : { maxSlots: limit }),
   });
-  return operated(result, `Started a cluster of ${count(result.plan.masters.length, 'master')}`);
+  const cluster = `a cluster of ${count(result.plan.masters.length, 'master')}`;
+  return operated(
+    result,
+    `Started ${cluster}`,
+    `${positionals.length === 1 ? 'This node is' : 'These nodes are'} already ${cluster}`,
+  );
 }
 
-export const start: Command = {
+export const startCommand: Command = {
   name: 'start',
   usage: 'NODE',
   arity: [1, 1],
@@ -27,12 +32,12 @@ export const start: Command = {
   run: startCluster,
 };
 
-export const startMulti: Command = {
+export const startMultiCommand: Command = {
   name: 'start_multi',
   usage: 'NODE...',
   arity: [1, MANY],
-  summary: 'Make a cluster of several masters, which share the slots',
-  details: 'The slots are shared in the order given; the first node gets what is left over.',
+  summary: 'Make a cluster of several masters that share the slots',
+  details: 'Slots are shared in the order given; the first node gets the remainder.',
   example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
   flags: { ...changeFlags, ...maxSlots },
   run: startCluster,

@@ -1,7 +1,9 @@
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import { LARGEST_INT } from '../../model/numbers.ts';
 import { UsageError } from '../io.ts';
 import { compatArity, compatOptions } from './options.ts';
 
-/** A command line in the spelling of redis-cli, read. */
+/** A parsed command line in redis-cli's syntax. */
 export interface CompatArguments {
   readonly command: string;
   readonly words: readonly string[];
@@ -9,8 +11,8 @@ export interface CompatArguments {
 }
 
 /**
- * Reads a command line as redis-cli reads it: options in any order before and after `--cluster COMMAND`, the words of the
- * command between them. Throws a UsageError, which names no value: it may be a password.
+ * Parses a command line as redis-cli does: options in any order before and after `--cluster COMMAND`, and the words of the
+ * command among them. Throws a UsageError, which never contains the value of an option: it may be a password.
  */
 export function readArguments(argv: readonly string[]): CompatArguments {
   let command: string | undefined;
@@ -22,17 +24,27 @@ export function readArguments(argv: readonly string[]): CompatArguments {
       const name = argv[++index];
       if (command !== undefined) throw new UsageError('--cluster is given twice');
       if (name === undefined) throw new UsageError('--cluster needs a command');
-      if (!Object.hasOwn(compatArity, name)) throw new UsageError(`Unknown --cluster subcommand: "${name}"`);
+      if (!Object.hasOwn(compatArity, name)) {
+        const names = Object.keys(compatArity);
+        throw new UsageError(`Unknown --cluster subcommand: "${name}"`, undefined, { word: name, names });
+      }
       command = name;
       continue;
     }
     if (!text.startsWith('-') || text === '-') {
-      if (command === undefined) throw new UsageError(`A word before --cluster: "${text}"`);
+      if (command === undefined)
+        throw new UsageError(`A word before --cluster${text.includes('@') ? '' : `: "${text}"`}`);
       words.push(text);
       continue;
     }
     const option = Object.hasOwn(compatOptions, text) ? compatOptions[text] : undefined;
-    if (!option) throw new UsageError(`Unrecognized option or bad number of args for: '${nameOf(text)}'`);
+    if (!option) {
+      const [word, names] = [nameOf(text), Object.keys(compatOptions)];
+      throw new UsageError(`Unrecognized option or bad number of args for: '${word}'`, undefined, {
+        word,
+        names,
+      });
+    }
     if (option.form === 'flag') {
       values[option.as] = true;
     } else if (option.form === 'word') {
@@ -43,7 +55,7 @@ export function readArguments(argv: readonly string[]): CompatArguments {
     } else {
       if (values[option.as]) throw new UsageError(`${text} is given twice: write all pairs after one`);
       const pairs: string[] = [];
-      while (argv[index + 1]?.includes('=') && !argv[index + 1]?.startsWith('-'))
+      while (argv[index + 1]?.includes('=') && !argv[index + 1]?.startsWith('--'))
         pairs.push(argv[++index] ?? '');
       if (pairs.length === 0) throw new UsageError(`${text} needs NODE=WEIGHT`);
       values[option.as] = pairs;
@@ -53,7 +65,7 @@ export function readArguments(argv: readonly string[]): CompatArguments {
   return requireWords({ command, words, values });
 }
 
-// The option without its value, which may be a password.
+// The option without its value, since that may be a password.
 function nameOf(text: string): string {
   return text.startsWith('--') ? (text.split('=')[0] ?? '') : text.slice(0, 2);
 }
@@ -69,26 +81,29 @@ function requireWords(read: CompatArguments): CompatArguments {
   );
 }
 
-/** The address of the node that a command is given, in one word or in two. Throws a UsageError for anything else. */
+/** The address of the node that a command was given, as one word or two. Throws a UsageError for anything else. */
 export function nodeIn(words: readonly string[]): string {
   const [first = '', second, ...more] = words;
   if (second === undefined) return readAddress(first);
   if (more.length === 0 && /^\d+$/.test(second)) return readAddress(`${first}:${second}`);
-  throw invalid();
+  throw invalid(words.join(' '));
 }
 
-/** Reads `host:port`, `host:port@bus` or, cut at the last colon, an IPv6 address without brackets. */
+/** Parses `host:port`, `host:port@bus`, or an IPv6 address without brackets, which is split at the last colon. */
 export function readAddress(text: string): string {
-  const [, host = '', port = '', bus = ''] = /^(.+):(\d{1,5})(@\d{1,5})?$/.exec(text) ?? [];
-  const isPort = Number(port) >= 1 && Number(port) <= 65535;
-  if (!isPort || /[\s@,/]/.test(host)) throw invalid();
-  const bare = host.replace(/^\[(.*)\]$/, '$1');
-  return `${bare.includes(':') ? `[${bare}]` : bare}:${port}${bus}`;
+  try {
+    const { busPort, ...address } = parseAddress(text);
+    return `${formatAddress(address)}${busPort === undefined ? '' : `@${busPort}`}`;
+  } catch {
+    throw invalid(text);
+  }
 }
 
-function invalid(): UsageError {
+// What stands before an @ may be a password.
+function invalid(text: string): UsageError {
+  const given = text.includes('@') ? '' : ` Not an address: "${text}"`;
   return new UsageError(
-    '[ERR] Invalid arguments: a valid address is needed (as 127.0.0.1:7000), or host and port with a space between (127.0.0.1 7000)',
+    `[ERR] Invalid arguments: a valid address is needed (as 127.0.0.1:7000), or host and port with a space between (127.0.0.1 7000).${given}`,
   );
 }
 
@@ -102,6 +117,6 @@ export function textOf({ values }: CompatArguments, name: string): string | unde
 export function wholeOf(read: CompatArguments, name: string, least: number): number | undefined {
   const text = textOf(read, name);
   if (text === undefined) return undefined;
-  if (/^\d+$/.test(text) && Number(text) >= least && Number(text) <= 0x7fffffff) return Number(text);
-  throw new UsageError(`Not a number from ${least} up for --cluster-${name}: "${text}"`);
+  if (/^\d+$/.test(text) && Number(text) >= least && Number(text) <= LARGEST_INT) return Number(text);
+  throw new UsageError(`Not a whole number from ${least} to ${LARGEST_INT} for --cluster-${name}: "${text}"`);
 }

@@ -1,21 +1,27 @@
 import { messageOf } from '../../errors.ts';
+import { LARGEST_INT } from '../../model/numbers.ts';
 import type { ConnectionOptions, OperationOptions } from '../../options.ts';
 import { connectionOptions } from '../flags.ts';
 import { type Io, UsageError } from '../io.ts';
 import { type CompatArguments, textOf, wholeOf } from './arguments.ts';
 
-/** Options of the library for a command line in the spelling of redis-cli. A password never comes into an error. */
+/** Library options for a command line in redis-cli's syntax. Errors never contain a password. */
 export async function compatOptionsOf(read: CompatArguments, io: Io): Promise<OperationOptions> {
   const { values } = read;
   const timeout = wholeOf(read, 'timeout', 1);
-  // What is given and means nothing here has to be a number all the same.
+  // Options without effect here must still be numbers.
   wholeOf(read, 'ignored-number', 1);
+  const inherited = io.env.VALKEYCLI_AUTH || io.env.REDISCLI_AUTH;
+  const hasPassword = Boolean(values.pass ?? values.askpass ?? inherited);
   const connection = await connectionOptions(
     {
-      ...pick(values, ['pass', 'user', 'askpass', 'tls', 'sni', 'cacert', 'cert', 'key', 'insecure']),
+      // A user without a password changes nothing (cliAuth).
+      ...pick(values, hasPassword ? ['user'] : []),
+      ...pick(values, ['pass', 'askpass', 'tls', 'sni', 'cacert', 'cert', 'key', 'insecure']),
       ...connectTimeout(read),
     },
-    { ...io, env: { REDISCLI_AUTH: io.env.VALKEYCLI_AUTH || io.env.REDISCLI_AUTH } },
+    { ...io, env: { REDISCLI_AUTH: inherited } },
+    { prefix: '--', variable: 'REDISCLI_AUTH', ways: ['askpass'] },
   );
   return {
     ...connection,
@@ -27,13 +33,13 @@ export async function compatOptionsOf(read: CompatArguments, io: Io): Promise<Op
   };
 }
 
-/** The version of IP that host names are looked up for: with both options, as without any, either. */
+/** The IP version for host names. With both options, or neither, it is either version. */
 export function familyOf({ values }: CompatArguments): Pick<ConnectionOptions, 'family'> {
   if (values.ipv4 === values.ipv6) return {};
   return { family: values.ipv4 ? 4 : 6 };
 }
 
-/** True if nothing is to be asked: by option, or by the environment. */
+/** True if an option or the environment says not to ask. */
 export function isYes({ values }: CompatArguments, { env }: Io): boolean {
   return values.yes === true || env.REDISCLI_CLUSTER_YES === '1' || env.VALKEYCLI_CLUSTER_YES === '1';
 }
@@ -42,7 +48,7 @@ function connectTimeout(read: CompatArguments): Record<string, string> {
   const text = textOf(read, 'connect-seconds');
   if (text === undefined) return {};
   const ms = Math.round(Number(text) * 1000);
-  if (!(ms >= 1 && ms <= 0x7fffffff)) throw new UsageError(`Not a number of seconds for -t: "${text}"`);
+  if (!(ms >= 1 && ms <= LARGEST_INT)) throw new UsageError(`Not a number of seconds for -t: "${text}"`);
   return { 'connect-timeout': String(ms) };
 }
 

@@ -5,7 +5,7 @@ import type { Plan, StepOf } from '../../plan/plan.ts';
 import { bracketed } from './lines.ts';
 import type { Words } from './words.ts';
 
-/** `host:port` of an address as text, without brackets. */
+/** `host:port` of an address, without brackets around the host. */
 export function placeOf(address: string): string {
   try {
     const { host, port } = parseAddress(address);
@@ -15,7 +15,7 @@ export function placeOf(address: string): string {
   }
 }
 
-/** What `create` prints before it asks. */
+/** The output of `create` before it asks. */
 export function createLines(plan: Plan, replicas: number, words: Words): string[] {
   const assigned = plan.steps.filter((step): step is StepOf<'assign-slots'> => step.type === 'assign-slots');
   const attached = plan.steps.filter((step): step is StepOf<'replicate'> => step.type === 'replicate');
@@ -69,7 +69,7 @@ function affinityLines(attached: readonly StepOf<'replicate'>[], words: Words): 
   ];
 }
 
-/** What is said where there are fewer than three masters; for Valkey the last line is the question. */
+/** The message for fewer than three masters; for Valkey the last line is the question. */
 export function fewMasters(words: Words, nodes: number, replicas: number): string[] {
   if (words.asksForFewMasters) {
     return [

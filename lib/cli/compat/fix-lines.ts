@@ -4,7 +4,7 @@ import type { Plan, StepOf } from '../../plan/plan.ts';
 import { placeOf } from './create-lines.ts';
 import type { Words } from './words.ts';
 
-/** What `fix` prints of each open slot: where it is open, and where its keys go. */
+/** The output of `fix` for each open slot: where it is open, and where its keys go. */
 export function fixLines(
   view: ClusterView,
   plan: Plan,

@@ -1,40 +1,119 @@
 import { compatArity, compatOptions } from './options.ts';
 
-const USAGE: Readonly<Record<string, string>> = {
-  create: 'NODE...',
-  'add-node': 'NEW CLUSTER',
-  'del-node': 'CLUSTER ID',
-  call: 'CLUSTER COMMAND [ARG...]',
-  'set-timeout': 'CLUSTER MS',
-  import: 'CLUSTER',
-  backup: 'CLUSTER DIRECTORY',
-  help: '',
+/** A command: what follows its name, and its options with what follows them. Synonyms of valkey-cli stand beside those of redis-cli. */
+interface Entry {
+  readonly usage: string;
+  readonly options?: readonly string[];
+}
+
+const NODE = 'HOST:PORT or HOST PORT';
+const MANY_OWNERS = '--cluster-search-multiple-owners';
+
+/** In redis-cli's order, each with its options. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  create: { usage: 'HOST1:PORT1 ... HOSTN:PORTN', options: ['--cluster-replicas N'] },
+  check: { usage: NODE, options: [MANY_OWNERS] },
+  info: { usage: NODE },
+  fix: {
+    usage: NODE,
+    options: [
+      MANY_OWNERS,
+      '--cluster-fix-with-unreachable-masters, --cluster-fix-with-unreachable-primaries',
+    ],
+  },
+  reshard: {
+    usage: NODE,
+    options: [
+      '--cluster-from ID,...|all',
+      '--cluster-to ID',
+      '--cluster-slots N',
+      '--cluster-yes',
+      '--cluster-timeout MS',
+      '--cluster-pipeline N',
+      '--cluster-replace',
+      '--cluster-use-atomic-slot-migration',
+    ],
+  },
+  rebalance: {
+    usage: NODE,
+    options: [
+      '--cluster-weight NODE1=W1 ... NODEN=WN',
+      '--cluster-use-empty-masters, --cluster-use-empty-primaries',
+      '--cluster-timeout MS',
+      '--cluster-simulate',
+      '--cluster-pipeline N',
+      '--cluster-threshold PERCENT',
+      '--cluster-replace',
+      '--cluster-use-atomic-slot-migration',
+    ],
+  },
+  'add-node': {
+    usage: 'NEW_HOST:NEW_PORT HOST:PORT',
+    options: ['--cluster-slave, --cluster-replica', '--cluster-master-id, --cluster-primary-id ID'],
+  },
+  'del-node': { usage: 'HOST:PORT ID' },
+  call: {
+    usage: 'HOST:PORT COMMAND ARG ... ARG',
+    options: ['--cluster-only-masters, --cluster-only-primaries', '--cluster-only-replicas'],
+  },
+  'set-timeout': { usage: 'HOST:PORT MS' },
+  import: {
+    usage: 'HOST:PORT',
+    options: [
+      '--cluster-from HOST:PORT',
+      '--cluster-from-user NAME',
+      '--cluster-from-pass PASSWORD',
+      '--cluster-from-askpass',
+      '--cluster-copy',
+      '--cluster-replace',
+    ],
+  },
+  backup: { usage: 'HOST:PORT DIRECTORY' },
+  help: { usage: '' },
 };
 
-/** What `redis-trib --cluster help` prints. */
+/** Columns of the names of commands. */
+const WIDTH = 15;
+
+/** What `redis-trib --cluster help` prints: grouped as redis-cli groups it, each command with its options. */
 export function compatHelp(): string {
-  const options = Object.keys(compatOptions);
-  const of = (isCluster: boolean) => options.filter((name) => name.startsWith('--cluster-') === isCluster);
+  const connecting = Object.keys(compatOptions).filter((name) => !name.startsWith('--cluster-'));
   return [
     'Usage: redis-trib --cluster COMMAND ARGUMENT... [OPTION...]',
     '',
-    'Takes what redis-cli --cluster and valkey-cli --cluster take, and prints what they print.',
-    'CLUSTER, NODE, NEW: host:port, or host port. Options stand before or after.',
+    'Accepts what redis-cli --cluster and valkey-cli --cluster accept, and prints what they print.',
+    'Options may come before or after.',
     '',
-    'Commands:',
-    ...Object.keys(compatArity).map((name) => `  ${name.padEnd(13)}${USAGE[name] ?? 'CLUSTER'}`.trimEnd()),
+    'Cluster Manager Commands:',
+    ...Object.keys(compatArity).flatMap((name) => {
+      const { usage, options = [] } = COMMANDS[name] ?? { usage: NODE };
+      return [
+        `  ${name.padEnd(WIDTH)}${usage}`.trimEnd(),
+        ...options.map((option) => `  ${' '.repeat(WIDTH)}${option}`),
+      ];
+    }),
     '',
-    'Options of commands:',
-    ...columns(of(true)),
+    'For check, fix, reshard, del-node, set-timeout, info, rebalance, call, import and backup name any node of the cluster.',
     '',
-    'Options for connecting:',
-    ...columns(of(false)),
+    'Cluster Manager Options:',
+    '  --cluster-yes  Never ask. REDISCLI_CLUSTER_YES=1 is the same',
     '',
-    'The password is best given in the environment variable REDISCLI_AUTH.',
-    'REDISCLI_CLUSTER_YES=1 is the same as --cluster-yes. What becomes of each option: docs/redis-cli.md',
+    'Connection options:',
+    ...wrapped(connecting),
+    '',
+    'Give the password in the environment variable REDISCLI_AUTH.',
+    'What each option does: redis-trib help redis-cli',
   ].join('\n');
 }
 
-function columns(names: readonly string[]): string[] {
-  return names.map((name) => `  ${name}`);
+const WIDEST = 80;
+
+function wrapped(names: readonly string[]): string[] {
+  const lines = [' '];
+  for (const name of names) {
+    const line = lines.at(-1) ?? '';
+    if (line.length + 1 + name.length > WIDEST) lines.push(`  ${name}`);
+    else lines[lines.length - 1] = `${line} ${name}`;
+  }
+  return lines;
 }

@@ -4,12 +4,12 @@ import { claimsBySlot, formatRanges, SLOT_COUNT, type SlotRange } from '../../mo
 import type { ClusterView } from '../../model/view.ts';
 import type { Words } from './words.ts';
 
-/** `host:port` as redis-cli writes it: without brackets. */
+/** `host:port` as redis-cli prints it, without brackets. */
 export function nameOf({ address }: Pick<NodeRecord, 'address'>): string {
   return `${address.host}:${address.port}`;
 }
 
-/** The nodes that answered, in redis-cli's order: the one that was asked, then the others as it lists them. */
+/** The nodes that answered, in redis-cli's order: the node that was asked, then the others as it lists them. */
 export function nodesInOrder(view: ClusterView): NodeRecord[] {
   const byId = new Map(view.nodes.map((node) => [node.id, node]));
   const listed = view.reports.get(view.seedId)?.records ?? [];
@@ -22,12 +22,12 @@ export function mastersInOrder(view: ClusterView): NodeRecord[] {
   return nodesInOrder(view).filter(({ role }) => role === 'master');
 }
 
-/** How many replicas of a master answered. */
+/** Number of replicas of a master that answered. */
 export function replicaCount(nodes: readonly NodeRecord[], id: string): number {
   return nodes.filter(({ role, masterId }) => role === 'replica' && masterId === id).length;
 }
 
-/** What `info` prints. */
+/** The output of `info`. */
 export function infoLines(
   view: ClusterView,
   details: ReadonlyMap<string, NodeDetails | Error>,
@@ -55,7 +55,7 @@ export function bracketed(ranges: readonly SlotRange[]): string {
   return ranges.map((range) => `[${formatRanges([range])}]`).join(',');
 }
 
-/** A node with its slots, or with its master, as `check` shows it. */
+/** A node with its slots or its master, as in the output of `check`. */
 export function nodeLines(node: NodeRecord, nodes: readonly NodeRecord[]): string[] {
   const isMaster = node.role === 'master';
   const replicas = isMaster ? replicaCount(nodes, node.id) : 0;
@@ -69,16 +69,16 @@ export function nodeLines(node: NodeRecord, nodes: readonly NodeRecord[]): strin
   ];
 }
 
-/** What `check` finds, as redis-cli looks for it. */
+/** The problems that redis-cli's `check` looks for. */
 export interface CompatCheck {
   readonly agrees: boolean;
   readonly openSlots: readonly number[];
   readonly isCovered: boolean;
-  /** By slot: names of the nodes that claim it, where there are several. */
+  /** By slot that several nodes claim: their names. */
   readonly contested: ReadonlyMap<number, readonly string[]>;
 }
 
-/** Looks for what redis-cli looks for. */
+/** Looks for the problems that redis-cli looks for. */
 export function compatCheck(view: ClusterView): CompatCheck {
   const signatures = new Set(
     [...view.reports.values()].map(({ records }) =>
@@ -100,7 +100,8 @@ export function compatCheck(view: ClusterView): CompatCheck {
       }
     }
   }
-  const openSlots = new Set(masters.flatMap((node) => node.openSlots.map(({ slot }) => slot)));
+  // Those of replicas, too: since Valkey 8.0 they show the open slots of their master.
+  const openSlots = new Set(nodesInOrder(view).flatMap((node) => node.openSlots.map(({ slot }) => slot)));
   return {
     agrees: signatures.size === 1,
     openSlots: [...openSlots].sort((a, b) => a - b),
@@ -109,7 +110,7 @@ export function compatCheck(view: ClusterView): CompatCheck {
   };
 }
 
-/** What `check` prints up to open slots; with `quiet` without the nodes. */
+/** The output of `check` up to the open slots; with `quiet`, without the nodes. */
 export function checkHead(view: ClusterView, found: CompatCheck, quiet: boolean): string[] {
   const nodes = nodesInOrder(view);
   const [seed] = nodes;
@@ -126,7 +127,7 @@ export function checkHead(view: ClusterView, found: CompatCheck, quiet: boolean)
   ];
 }
 
-/** What `check` prints of coverage, and of multiple owners where asked for. */
+/** The output of `check` about coverage and, with `owners`, about slots with several owners. */
 export function checkTail(found: CompatCheck, searchOwners: boolean): string[] {
   const owners = [...found.contested].flatMap(([slot, names]) => [
     `[WARNING] Slot ${slot} has ${names.length} owners:`,

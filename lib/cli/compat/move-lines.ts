@@ -5,17 +5,17 @@ import type { SlotOf } from '../../plan/redis-cli-moves.ts';
 import { nameOf, nodeLines, nodesInOrder } from './lines.ts';
 import type { Words } from './words.ts';
 
-/** What reshard is about to do. */
+/** The moves that reshard is about to make. */
 export interface ReshardTable {
-  /** Slots that were asked for. */
+  /** Number of slots asked for. */
   readonly count: number;
   readonly sources: readonly NodeRecord[];
   readonly target: NodeRecord;
   readonly table: readonly SlotOf[];
 }
 
-/** What `reshard` prints before it asks. */
-export function planLines(view: ClusterView, plan: ReshardTable, words: Words): string[] {
+/** The output of `reshard` before it asks. */
+export function reshardPlanLines(view: ClusterView, plan: ReshardTable, words: Words): string[] {
   const { count, sources, target, table } = plan;
   const nodes = nodesInOrder(view);
   const shown = (node: NodeRecord): string[] => nodeLines(node, nodes).map((line) => `    ${line}`);
@@ -38,7 +38,7 @@ export function planLines(view: ClusterView, plan: ReshardTable, words: Words): 
   ];
 }
 
-/** What is printed of a slot that moves. */
+/** The line for a slot that moves. */
 export function movingLine(slot: number, source: NodeRecord, target: NodeRecord, words: Words): string {
   return `Moving slot ${slot} from ${nameOf(source)} to ${nameOf(target)}${words.inRanges ? '' : ': '}`;
 }

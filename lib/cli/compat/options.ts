@@ -1,17 +1,17 @@
-/** What stands after an option: nothing, one word, or words of the form NAME=VALUE as long as there are any. */
+/** What follows an option: nothing, one word, or any number of NAME=VALUE words. */
 export type OptionForm = 'flag' | 'word' | 'pairs';
 
-/** An option of `redis-cli --cluster`, by the name under which its value is kept. */
+/** An option of `redis-cli --cluster`. */
 export interface CompatOption {
   readonly form: OptionForm;
-  /** Where its value is kept: names that mean the same share one. */
+  /** Name under which the value is stored. Synonyms share one. */
   readonly as: string;
 }
 
 const flag = (as: string): CompatOption => ({ form: 'flag', as });
 const word = (as: string): CompatOption => ({ form: 'word', as });
 
-/** Every option of redis-cli and valkey-cli that their cluster commands know. Those kept as `ignored` mean nothing here. */
+/** Every option that the cluster commands of redis-cli and valkey-cli know. Those stored as `ignored` have no effect here. */
 export const compatOptions: Readonly<Record<string, CompatOption>> = {
   '--cluster-yes': flag('yes'),
   '--cluster-replicas': word('replicas'),
@@ -63,15 +63,15 @@ export const compatOptions: Readonly<Record<string, CompatOption>> = {
   '--verbose': flag('verbose'),
 };
 
-/** A command of `redis-cli --cluster`: how many words it takes, at least so many where it takes more. */
+/** A command of `redis-cli --cluster`: how many words it takes. With `orMore`, that is the least. */
 export interface CompatArity {
   readonly words: number;
   readonly orMore?: true;
-  /** True if the first word names a node of a cluster: it may be given as two, and by -h and -p. */
+  /** True if the first word is a node of the cluster: it may also be given as two words, or with -h and -p. */
   readonly takesNode?: true;
 }
 
-/** The commands, with what redis-cli takes. */
+/** The commands, with the words that redis-cli takes. */
 export const compatArity: Readonly<Record<string, CompatArity>> = {
   create: { words: 1, orMore: true },
   check: { words: 1, orMore: true, takesNode: true },

@@ -1,6 +1,6 @@
 import type { Reply } from '../../../resp/index.ts';
 
-/** A reply as redis-cli prints it where stdout is no terminal: strings as they are, the items of arrays a line each. */
+/** A reply as redis-cli prints it if stdout is not a terminal: strings as they are, one line per array element. */
 export function showReply(reply: Reply): string {
   if (reply === null) return '';
   if (Array.isArray(reply)) return reply.map(showReply).join('\n');

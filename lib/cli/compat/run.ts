@@ -1,38 +1,42 @@
-import { AGAIN_FOR_THE_REST } from '../commands/reshard.ts';
-import { type Io, UsageError } from '../io.ts';
+import { type Io, isUsage, UsageError } from '../io.ts';
 import { ProgressView } from '../progress.ts';
-import { readArguments } from './arguments.ts';
-import { backup } from './commands/backup.ts';
-import { create } from './commands/create.ts';
-import { fix } from './commands/fix.ts';
-import { importFrom } from './commands/import.ts';
-import { call, check, info, setTimeout } from './commands/look.ts';
-import { addNode, delNode } from './commands/nodes.ts';
-import { rebalance } from './commands/rebalance.ts';
-import { reshard } from './commands/reshard.ts';
+import { type CompatArguments, readArguments } from './arguments.ts';
+import { runBackup } from './commands/backup.ts';
+import { runCreate } from './commands/create.ts';
+import { runFix } from './commands/fix.ts';
+import { runImport } from './commands/import.ts';
+import { runCall, runCheck, runInfo, runSetTimeout } from './commands/look.ts';
+import { runAddNode, runDelNode } from './commands/nodes.ts';
+import { runRebalance } from './commands/rebalance.ts';
+import { runReshard } from './commands/reshard.ts';
 import { compatOptionsOf, isYes } from './connection.ts';
 import { compatHelp } from './help.ts';
+import { nativeWords } from './native.ts';
+import { compatArity, compatOptions } from './options.ts';
 import type { Scene } from './scene.ts';
 
-/** Each resolves to false where it ran and what it found is not well. */
+// For completion: see there.
+export { compatArity, compatOptions };
+
+/** Each resolves to false if it ran but found a problem. */
 const runs: Readonly<Record<string, (scene: Scene) => Promise<boolean>>> = {
-  create,
-  check,
-  info,
-  call,
-  'set-timeout': setTimeout,
-  fix,
-  reshard,
-  rebalance,
-  'add-node': addNode,
-  import: importFrom,
-  backup,
-  'del-node': delNode,
+  create: runCreate,
+  check: runCheck,
+  info: runInfo,
+  call: runCall,
+  'set-timeout': runSetTimeout,
+  fix: runFix,
+  reshard: runReshard,
+  rebalance: runRebalance,
+  'add-node': runAddNode,
+  import: runImport,
+  backup: runBackup,
+  'del-node': runDelNode,
 };
 
-/** Runs a command line in the spelling of redis-cli. Resolves to the exit code; throws a UsageError for wrong usage. */
+/** Runs a command line in redis-cli's syntax. Resolves to the exit code; throws a UsageError for wrong usage. */
 export async function runCompat(argv: readonly string[], io: Io): Promise<number> {
-  const read = readArguments(argv);
+  const read = await withoutUrlsIn(readArguments(argv));
   if (read.command === 'help') {
     io.stdout(`${compatHelp()}\n`);
     return 0;
@@ -46,6 +50,20 @@ export async function runCompat(argv: readonly string[], io: Io): Promise<number
   return runScene(run, { read, io, options, yes: isYes(read, io), progress: new ProgressView(io) });
 }
 
+// Loaded only for a line that has a URL.
+async function withoutUrlsIn(read: CompatArguments): Promise<CompatArguments> {
+  const { command, words, values } = read;
+  const nodes = command === 'call' ? 1 : words.length;
+  const isPlain = [...words.slice(0, nodes), ...Object.values(values).flat()].every(
+    (text) => text === true || !text.includes('://'),
+  );
+  if (isPlain) return read;
+  const { withoutUrls } = await import('../settle-line.ts');
+  const source = command === 'import';
+  const { positionals, ...rest } = withoutUrls({ positionals: words, values }, { words: nodes, source });
+  return { ...read, ...rest, words: positionals };
+}
+
 async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): Promise<number> {
   const { read, io, options, progress } = scene;
   try {
@@ -54,12 +72,13 @@ async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): 
     return isWell ? 0 : 1;
   } catch (error) {
     progress.clear();
-    if (error instanceof UsageError) throw error;
+    if (isUsage(error)) throw new UsageError(error.message);
+    progress.tellHeld();
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError } = await import('../error-view.ts');
-    const { moved } = progress;
-    const again = moved.done > 0 && read.command === 'reshard' ? AGAIN_FOR_THE_REST : undefined;
-    io.stderr(describeError(error, { interrupted, password: options.password, again, moved }));
+    const typed = { dialect: 'cluster' as const, values: read.values, native: () => nativeWords(read) };
+    const { stopped } = progress;
+    io.stderr(describeError(error, { interrupted, password: options.password, typed, stopped }));
     return interrupted ? 130 : 1;
   }
 }

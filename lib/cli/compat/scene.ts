@@ -1,27 +1,28 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ClusterError, messageOf } from '../../errors.ts';
+import { ClusterError, messageOf, notApproved } from '../../errors.ts';
 import type { ClusterEvent } from '../../events.ts';
-import { parseAddress } from '../../model/address.ts';
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import { waitUntil } from '../../nodes/wait-until.ts';
 import type { CheckResult } from '../../operations/check.ts';
-import { Cluster } from '../../operations/run.ts';
+import { Cluster } from '../../operations/cluster.ts';
 import type { OperationOptions } from '../../options.ts';
 import type { Io } from '../io.ts';
+import { printable } from '../printable.ts';
 import type { ProgressView } from '../progress.ts';
 import { type CompatArguments, nodeIn } from './arguments.ts';
 import { type CompatCheck, checkHead, checkTail, compatCheck, infoLines } from './lines.ts';
 import { type Words, wordsFor } from './words.ts';
 
-/** What a command in the spelling of redis-cli works with. */
+/** What a command in redis-cli's syntax works with. */
 export interface Scene {
   readonly read: CompatArguments;
   readonly io: Io;
   readonly options: OperationOptions;
-  /** True if nothing is to be asked. */
+  /** True if it must not ask. */
   readonly yes: boolean;
   readonly progress: ProgressView;
 }
 
-/** A cluster that was looked at, and what was found. */
+/** The state of a cluster, and the problems found. */
 export interface Examined {
   readonly result: CheckResult;
   readonly found: CompatCheck;
@@ -34,37 +35,33 @@ export function say({ io, progress }: Pick<Scene, 'io' | 'progress'>, ...lines: 
   if (lines.length > 0) io.stdout(`${lines.join('\n')}\n`);
 }
 
-/** Asks on stdout. Throws where the input ends without an answer. */
+/** Asks on stdout. Throws if the input ends without an answer. */
 export async function ask(scene: Scene, question: string): Promise<string> {
   scene.progress.clear();
   scene.io.stdout(question);
   const line = await scene.io.ask('');
   if (line !== undefined) return line.trim();
   scene.io.stdout('\n');
-  throw new ClusterError('NOT_APPROVED', 'The input ended before the question was answered', {
-    hint: 'Nothing was changed. Answer on a terminal or from a pipe, or add --cluster-yes and all that is asked for as options',
-  });
+  throw notApproved(
+    'The input ended before the question was answered',
+    'Nothing was changed. Answer on a terminal or from a pipe, or give --cluster-yes and everything that is asked for as options',
+  );
 }
 
-/** Asks for a yes. Throws where the answer is another. */
+/** Asks for a yes. Throws on any other answer. */
 export async function confirm(scene: Scene, question: string): Promise<void> {
   if (scene.yes) return;
   if ((await ask(scene, question)).toLowerCase() === 'yes') return;
-  throw notApproved();
+  throw notApproved('It was not accepted');
 }
 
-/** The error for a no. */
-export function notApproved(): ClusterError {
-  return new ClusterError('NOT_APPROVED', 'It was not accepted', { hint: 'Nothing was changed' });
-}
-
-/** Runs with connections that stay open from one call to the next. */
+/** Runs `run` with connections that stay open between calls. */
 export async function withCluster<Result>(
   scene: Scene,
   words: readonly string[],
   run: (cluster: Cluster) => Promise<Result>,
 ): Promise<Result> {
-  // Not `openCluster()`, which makes sure that the node answers: what is asked next does so in the same round trip.
+  // Not `openCluster()`, which spends a round trip on checking that the node answers: the first command does that too.
   const cluster = new Cluster(parseAddress(nodeIn(words)), scene.options);
   try {
     return await run(cluster);
@@ -74,23 +71,23 @@ export async function withCluster<Result>(
 }
 
 const PAUSE_MS = 100;
-/** Gossip brings a change to all nodes in less. */
+/** Longer than gossip takes to bring a change to all nodes. */
 const LONGEST_WAIT_MS = 10_000;
 
-/** Looks at a cluster; while its nodes do not agree and nothing else is wrong, again for some seconds. */
+/** Looks at a cluster, and again for some seconds while its only problem is that the nodes disagree. */
 export async function examine(scene: Scene, cluster: Cluster, waits = true): Promise<Examined> {
   const { check } = await import('../../operations/check.ts');
-  const deadline = performance.now() + LONGEST_WAIT_MS;
-  for (;;) {
-    const result = await check(cluster, { ...(scene.io.signal ? { signal: scene.io.signal } : {}) });
+  const { signal } = scene.io;
+  const wait = { what: 'the nodes to agree', timeoutMs: LONGEST_WAIT_MS, pauseMs: PAUSE_MS, signal };
+  return waitUntil<Examined>(wait, async () => {
+    const result = await check(cluster, signal ? { signal } : {});
     const found = compatCheck(result.view);
     const isOnItsWay = !found.agrees && found.openSlots.length === 0;
-    if (!waits || !isOnItsWay || performance.now() > deadline) {
-      const seed = result.details.get(result.view.seedId);
-      return { result, found, words: wordsFor(seed instanceof Error ? undefined : seed?.version) };
-    }
-    await sleep(PAUSE_MS, undefined, { signal: scene.io.signal });
-  }
+    const seed = result.details.get(result.view.seedId);
+    const words = wordsFor(seed instanceof Error ? undefined : seed?.version);
+    const done = { done: { result, found, words } };
+    return waits && isOnItsWay ? { missing: ['agreement'], giveUp: () => done } : done;
+  });
 }
 
 /** True if redis-cli finds nothing wrong. */
@@ -98,17 +95,17 @@ export function isSane({ agrees, openSlots, isCovered }: CompatCheck): boolean {
   return agrees && openSlots.length === 0 && isCovered;
 }
 
-/** Prints what `info` prints. */
+/** Prints the output of `info`. */
 export function showInfo(scene: Scene, { result, words }: Examined): void {
   say(scene, ...infoLines(result.view, result.details, words));
 }
 
-/** Prints what `check` prints. */
+/** Prints the output of `check`. */
 export function showCheck(scene: Scene, { result, found }: Examined, quiet = false, owners = false): void {
   say(scene, ...checkHead(result.view, found, quiet), ...checkTail(found, owners));
 }
 
-/** Looks, shows it, and throws unless the cluster is as redis-cli wants it before slots or nodes move. */
+/** Looks at the cluster and shows it. Throws if redis-cli would refuse to move slots or nodes in this state. */
 export async function requireSane(
   scene: Scene,
   cluster: Cluster,
@@ -118,24 +115,31 @@ export async function requireSane(
   showCheck(scene, examined, what === 'rebalancing');
   if (isSane(examined.found)) return examined;
   if (what) say(scene, `*** Please fix your cluster problems before ${what}`);
-  throw new ClusterError('OPEN_SLOT', 'The cluster is not well: see [ERR] and [WARNING] above', {
+  const seed = formatAddress(examined.result.view.seed);
+  throw new ClusterError('OPEN_SLOT', 'The cluster is not healthy: see [ERR] and [WARNING] above', {
     openSlots: examined.found.openSlots,
-    hint: 'Nothing was changed. See more with: redis-trib check; open slots are closed by: redis-trib --cluster fix',
+    hint: 'Nothing was changed',
+    next: [
+      { do: 'check', cluster: seed },
+      { do: 'fix', cluster: seed },
+    ],
   });
 }
 
-/** Options of an operation that tells of its events. */
+/** Options of an operation whose events are shown. */
 export function operation(scene: Scene, onEvent?: (event: ClusterEvent) => void): OperationOptions {
   return {
     ...scene.options,
     onEvent: (event) => {
       onEvent?.(event);
-      scene.progress.onEvent(event);
+      // stderr is for what fails: a script may take any word there for a failure, as Tcl's exec does.
+      if (event.type === 'warning') say(scene, printable(`[WARNING] ${event.message}`));
+      else scene.progress.onEvent(event);
     },
   };
 }
 
-/** Prints an error of redis-cli's on stdout, and leaves telling what to do next to the error itself. */
+/** Prints redis-cli's error line on stdout, then throws the error, which says what to do next. */
 export function sayError(scene: Scene, line: string, error: unknown): never {
   say(scene, line);
   throw error instanceof Error ? error : new Error(messageOf(error));

@@ -1,30 +1,32 @@
-/** The words in which the tools of the two servers differ. */
+import { isAtLeast, readServerName } from '../../nodes/server.ts';
+
+/** Words in which redis-cli and valkey-cli differ. */
 export interface Words {
   readonly master: 'master' | 'primary';
   readonly masters: 'masters' | 'primaries';
   readonly replicas: 'slaves' | 'replicas';
-  /** `nodes...` or `node(s)...`, of create. */
+  /** `nodes` or `node(s)`, in the output of create. */
   readonly nodes: string;
-  /** True if the plan of reshard is told in ranges. */
+  /** True if reshard shows its plan in ranges. */
   readonly inRanges: boolean;
-  /** True if del-node says at the end that it is done. */
-  readonly tellsRemoval: boolean;
-  /** Fewest masters that create makes without asking, and whether it asks or refuses below. */
+  /** True if del-node reports at the end that it is done. */
+  readonly confirmsRemoval: boolean;
+  /** True if create asks before making fewer than three masters, false if it refuses. */
   readonly asksForFewMasters: boolean;
 }
 
-/** The words for a server, by its version as INFO tells it: `Redis 8.6.0`, `Valkey 9.1.0`. */
+/** The words for a server, by its name: `Redis 8.6.0`, `Valkey 9.1.0`. */
 export function wordsFor(version: string | undefined): Words {
-  const [, major] = /^Valkey (\d+)/.exec(version ?? '') ?? [];
-  const isValkey = major !== undefined;
-  const isNew = isValkey && Number(major) >= 9;
+  const server = readServerName(version ?? '');
+  const isValkey = server?.family === 'valkey';
+  const isNew = isValkey && isAtLeast(server, 9);
   return {
     master: isValkey ? 'primary' : 'master',
     masters: isValkey ? 'primaries' : 'masters',
     replicas: isValkey ? 'replicas' : 'slaves',
     nodes: isValkey ? 'node(s)' : 'nodes',
     inRanges: isNew,
-    tellsRemoval: isNew,
+    confirmsRemoval: isNew,
     asksForFewMasters: isValkey,
   };
 }

@@ -2,8 +2,8 @@ import { reachableMasters } from '../../../model/view.ts';
 import { readAddress } from '../arguments.ts';
 import { examine, isSane, operation, type Scene, say, sayError, showCheck, withCluster } from '../scene.ts';
 
-/** As redis-cli saves what there is, whatever is wrong with the cluster, and says so at the end. */
-export function backup(scene: Scene): Promise<boolean> {
+/** As redis-cli, saves what it can whatever is wrong with the cluster, and reports that at the end. */
+export function runBackup(scene: Scene): Promise<boolean> {
   const [node = '', dir = ''] = scene.read.words;
   return withCluster(scene, [readAddress(node)], async (cluster) => {
     const examined = await examine(scene, cluster);

@@ -1,6 +1,7 @@
 import { ClusterError } from '../../../errors.ts';
 import { readAddress, wholeOf } from '../arguments.ts';
 import { createLines, fewMasters, placeOf } from '../create-lines.ts';
+import { nativeWords } from '../native.ts';
 import {
   confirm,
   examine,
@@ -14,7 +15,7 @@ import {
 } from '../scene.ts';
 import { type Words, wordsFor } from '../words.ts';
 
-export async function create(scene: Scene): Promise<boolean> {
+export async function runCreate(scene: Scene): Promise<boolean> {
   const addresses = scene.read.words.map(readAddress);
   const replicas = wholeOf(scene.read, 'replicas', 0) ?? 0;
   const { check } = await import('../../../operations/check.ts');
@@ -41,11 +42,11 @@ export async function create(scene: Scene): Promise<boolean> {
   });
   const { createCluster } = await import('../../../operations/create-cluster.ts');
   try {
-    await createCluster(addresses, {
+    const { plan: made } = await createCluster(addresses, {
       ...options,
       replicas,
       order: 'redis-cli',
-      // Where replicas stand is told on stdout, with the layout.
+      // Warnings about the placement of replicas are on stdout, with the layout.
       onEvent: (event) => (event.type === 'warning' && !isAsked ? undefined : options.onEvent?.(event)),
       approve: async (plan) => {
         isAsked = true;
@@ -54,6 +55,13 @@ export async function create(scene: Scene): Promise<boolean> {
         return true;
       },
     });
+    if (made.steps.length === 0) {
+      const address = addresses[0] ?? '';
+      throw new ClusterError('ALREADY_IN_CLUSTER', 'These nodes are this cluster already', {
+        address,
+        hint: 'Nothing was changed',
+      });
+    }
   } catch (error) {
     if (!(error instanceof ClusterError) || !['ALREADY_IN_CLUSTER', 'NODE_NOT_EMPTY'].includes(error.code))
       throw error;
@@ -77,7 +85,7 @@ async function requireMasters(scene: Scene, words: Words, nodes: number, replica
     return confirm(scene, `${lines.at(-1)} (type 'yes' to accept): `);
   }
   const error = new ClusterError('MORE_NODES', `Cannot create a cluster of ${masters} masters`, {
-    hint: 'Give more nodes or fewer replicas. A cluster of fewer masters is made by: redis-trib create',
+    hint: `Give more nodes or fewer replicas. With fewer masters: redis-trib ${nativeWords(scene.read).join(' ')}`,
   });
   sayError(scene, lines.join('\n'), error);
 }

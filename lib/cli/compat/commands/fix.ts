@@ -4,7 +4,7 @@ import { fixLines } from '../fix-lines.ts';
 import { checkHead, checkTail, compatCheck, nameOf } from '../lines.ts';
 import { confirm, examine, isSane, operation, type Scene, say, showInfo, withCluster } from '../scene.ts';
 
-export function fix(scene: Scene): Promise<boolean> {
+export function runFix(scene: Scene): Promise<boolean> {
   const { read } = scene;
   return withCluster(scene, read.words, async (cluster) => {
     const before = await examine(scene, cluster, false);
@@ -14,6 +14,7 @@ export function fix(scene: Scene): Promise<boolean> {
     const { fixMigrating } = await import('../../../operations/fix-migrating.ts');
     await fixMigrating(cluster, {
       ...operation(scene),
+      oneSided: 'close',
       withUnreachableMasters: read.values['with-unreachable'] === true,
       approve: async (plan) => {
         say(scene, ...fixLines(before.result.view, plan, names, before.words));

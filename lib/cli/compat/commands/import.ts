@@ -7,10 +7,10 @@ import { familyOf } from '../connection.ts';
 import { placeOf } from '../create-lines.ts';
 import { operation, requireSane, type Scene, say, withCluster } from '../scene.ts';
 
-/** Database of the source that redis-cli imports, the only one. */
+/** The only database that redis-cli imports. */
 const DATABASE = 0;
 
-export function importFrom(scene: Scene): Promise<boolean> {
+export function runImport(scene: Scene): Promise<boolean> {
   const { read } = scene;
   const from = textOf(read, 'from');
   if (from === undefined) throw new UsageError("Option '--cluster-from' is required for subcommand 'import'");
@@ -38,5 +38,11 @@ export function importFrom(scene: Scene): Promise<boolean> {
 async function sourceOptions({ read, io }: Scene): Promise<ConnectionOptions> {
   const own = { user: textOf(read, 'from-user'), pass: textOf(read, 'from-pass') };
   const askpass = read.values['from-askpass'] === true;
-  return { ...(await connectionOptions({ ...own, askpass }, { ...io, env: {} })), ...familyOf(read) };
+  // From a URL alone: redis-cli has no option for it.
+  const tls = read.values['from-tls'] === true;
+  const spelling = { prefix: '--cluster-from-', variable: '--cluster-from-pass', ways: ['askpass'] };
+  return {
+    ...(await connectionOptions({ ...own, askpass, tls }, { ...io, env: {} }, spelling)),
+    ...familyOf(read),
+  };
 }

@@ -1,10 +1,11 @@
+import { LARGEST_INT } from '../../../model/numbers.ts';
 import { UsageError } from '../../io.ts';
 import { nodeIn, readAddress } from '../arguments.ts';
 import { placeOf } from '../create-lines.ts';
 import { showReply } from '../reply.ts';
 import { examine, isSane, operation, type Scene, say, showCheck, showInfo, withCluster } from '../scene.ts';
 
-export function check(scene: Scene): Promise<boolean> {
+export function runCheck(scene: Scene): Promise<boolean> {
   return withCluster(scene, scene.read.words, async (cluster) => {
     const owners = scene.read.values['search-multiple-owners'] === true;
     const examined = await examine(scene, cluster, false);
@@ -12,7 +13,7 @@ export function check(scene: Scene): Promise<boolean> {
     showCheck(scene, examined, false, owners);
     const { result, found } = examined;
     const isWell = isSane(found) && found.contested.size === 0;
-    // What redis-cli does not see: told where it finds nothing itself, since what it finds is told already.
+    // Errors that redis-cli does not look for. Only if it finds nothing itself, since they may have the same cause.
     if (isWell && !result.ok) {
       const errors = result.findings.filter(({ severity }) => severity === 'error');
       say(scene, ...errors.map(({ message }) => `[ERR] ${message}`));
@@ -21,7 +22,7 @@ export function check(scene: Scene): Promise<boolean> {
   });
 }
 
-export function info(scene: Scene): Promise<boolean> {
+export function runInfo(scene: Scene): Promise<boolean> {
   return withCluster(scene, scene.read.words, async (cluster) => {
     const examined = await examine(scene, cluster, false);
     showInfo(scene, examined);
@@ -29,12 +30,12 @@ export function info(scene: Scene): Promise<boolean> {
     const silent = view.nodes.filter(
       ({ id, role }) => role === 'master' && (!view.reports.has(id) || details.get(id) instanceof Error),
     );
-    say(scene, ...silent.map(({ address }) => `[ERR] ${address.host}:${address.port} gives no answer`));
+    say(scene, ...silent.map(({ address }) => `[ERR] ${address.host}:${address.port} does not answer`));
     return silent.length === 0;
   });
 }
 
-export function call(scene: Scene): Promise<boolean> {
+export function runCall(scene: Scene): Promise<boolean> {
   const [node = '', ...command] = scene.read.words;
   return withCluster(scene, [node], async (cluster) => {
     const { values } = scene.read;
@@ -57,11 +58,11 @@ export function call(scene: Scene): Promise<boolean> {
   });
 }
 
-export async function setTimeout(scene: Scene): Promise<boolean> {
+export async function runSetTimeout(scene: Scene): Promise<boolean> {
   const [node = '', text = ''] = scene.read.words;
   const address = nodeIn([readAddress(node)]);
   const ms = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(ms >= 100 && ms <= 0x7fffffff)) {
+  if (!(ms >= 100 && ms <= LARGEST_INT)) {
     throw new UsageError('Setting a node timeout of less than 100 milliseconds is a bad idea.');
   }
   say(scene, '>>> Reconfiguring node timeout in every cluster node...');

@@ -1,11 +1,14 @@
 import { ClusterError } from '../../../errors.ts';
-import type { Cluster } from '../../../operations/run.ts';
+import { formatAddress } from '../../../model/address.ts';
+import type { NodeRecord } from '../../../model/node.ts';
+import type { Cluster } from '../../../operations/cluster.ts';
+import type { Joining } from '../../../operations/joining.ts';
 import { readAddress, textOf } from '../arguments.ts';
 import { placeOf } from '../create-lines.ts';
 import { mastersInOrder, nameOf, nodesInOrder, replicaCount } from '../lines.ts';
 import { examine, operation, requireSane, type Scene, say, sayError, withCluster } from '../scene.ts';
 
-export function addNode(scene: Scene): Promise<boolean> {
+export function runAddNode(scene: Scene): Promise<boolean> {
   const { read } = scene;
   const [added, existing] = read.words.map(readAddress) as [string, string];
   const place = placeOf(added);
@@ -14,20 +17,28 @@ export function addNode(scene: Scene): Promise<boolean> {
     const { result, words } = await requireSane(scene, cluster, undefined);
     const id = textOf(read, 'master-id');
     const isReplica = read.values.replica === true;
-    const nodes = nodesInOrder(result.view);
     const masters = mastersInOrder(result.view);
     const named = id === undefined ? undefined : masters.find((node) => node.id === id.toLowerCase());
     if (isReplica && id !== undefined && !named) {
       const error = new ClusterError('NOT_SAME_CLUSTER', `No master of the cluster has the id "${id}"`, {
-        hint: 'Nothing was changed. See ids with: redis-trib --cluster check',
+        hint: 'Nothing was changed',
+        next: [{ do: 'check', cluster: formatAddress(result.view.seed) }],
       });
       sayError(scene, `[ERR] No such ${words.master} ID ${id}`, error);
     }
-    const fewest = masters.toSorted((a, b) => replicaCount(nodes, a.id) - replicaCount(nodes, b.id))[0];
-    const master = isReplica ? (named ?? fewest) : undefined;
-    if (master && !named) say(scene, `Automatically selected ${words.master} ${nameOf(master)}`);
+    // Chosen from what is seen once no other operator is active.
+    const choose = ({ view, node }: Joining): NodeRecord => {
+      const now = mastersInOrder(view).filter(({ id: own }) => own !== node.id);
+      const members = nodesInOrder(view);
+      const [fewest] = now.toSorted((a, b) => replicaCount(members, a.id) - replicaCount(members, b.id));
+      if (!fewest) throw new ClusterError('NODE_UNREACHABLE', 'Cannot add a replica: no master answers');
+      master = fewest;
+      say(scene, `Automatically selected ${words.master} ${nameOf(fewest)}`);
+      return fewest;
+    };
+    let master = isReplica ? named : undefined;
     let isMet = false;
-    const takesFunctions = !master && (await knowsFunctions(cluster));
+    const takesFunctions = !isReplica && (await knowsFunctions(cluster));
     const options = operation(scene, (event) => {
       if (event.type === 'plan' && takesFunctions) {
         say(
@@ -39,16 +50,24 @@ export function addNode(scene: Scene): Promise<boolean> {
       } else if (event.type === 'node-meet' && !isMet) {
         isMet = true;
         say(scene, `>>> Send CLUSTER MEET to node ${place} to make it join the cluster.`);
-        if (master) say(scene, 'Waiting for the cluster to join', '');
+        if (isReplica) say(scene, 'Waiting for the cluster to join', '');
       } else if (event.type === 'replica-set' && master) {
         say(scene, `>>> Configure node as replica of ${nameOf(master)}.`);
       }
     });
-    const { addNode: add } = await import('../../../operations/add-node.ts');
+    const { addNode, addReplicaOf } = await import('../../../operations/add-node.ts');
     try {
-      await add(cluster, added, { ...options, ...(master ? { replicaOf: master.id } : {}) });
+      if (isReplica && !named) await addReplicaOf(cluster, added, choose, options);
+      else {
+        const made = await addNode(cluster, added, { ...options, ...(named ? { replicaOf: named.id } : {}) });
+        if (made.plan.steps.length === 0) throw isMember(added);
+      }
     } catch (error) {
       if (!(error instanceof ClusterError)) throw error;
+      if (error.next.some(({ command: [word] = [] }) => word === 'FUNCTION')) {
+        const line = '[ERR] New node already contains functions and can not be added to the cluster.';
+        sayError(scene, line, error);
+      }
       if (error.code === 'ALREADY_IN_CLUSTER' || error.code === 'NODE_NOT_EMPTY') {
         sayError(
           scene,
@@ -63,14 +82,20 @@ export function addNode(scene: Scene): Promise<boolean> {
   });
 }
 
-// Servers before 7.0 have none.
+// redis-cli refuses a member, whatever it is.
+function isMember(address: string): ClusterError {
+  const message = `Node ${address} is already in the cluster, as it would be added`;
+  return new ClusterError('ALREADY_IN_CLUSTER', message, { address, hint: 'Nothing was changed' });
+}
+
+// Servers before 7.0 do not have functions.
 async function knowsFunctions(cluster: Cluster): Promise<boolean> {
   const { execute } = await import('../../../operations/execute.ts');
   const answers = await execute(cluster, ['FUNCTION', 'LIST'], { mastersOnly: true });
   return answers.some(({ error }) => error === null);
 }
 
-export function delNode(scene: Scene): Promise<boolean> {
+export function runDelNode(scene: Scene): Promise<boolean> {
   const [node = '', id = ''] = scene.read.words;
   return withCluster(scene, [node], async (cluster) => {
     say(scene, `>>> Removing node ${id} from cluster ${placeOf(readAddress(node))}`);
@@ -78,7 +103,8 @@ export function delNode(scene: Scene): Promise<boolean> {
     const found = result.view.nodes.find((one) => one.id === id.toLowerCase());
     if (!found) {
       const error = new ClusterError('NOT_SAME_CLUSTER', `No node of the cluster has the id "${id}"`, {
-        hint: 'Nothing was changed. See ids with: redis-trib --cluster check',
+        hint: 'Nothing was changed',
+        next: [{ do: 'check', cluster: formatAddress(result.view.seed) }],
       });
       sayError(scene, `[ERR] No such node ID ${id}`, error);
     }
@@ -97,10 +123,13 @@ export function delNode(scene: Scene): Promise<boolean> {
     try {
       await remove(cluster, found.id, options);
     } catch (error) {
-      if (!(error instanceof ClusterError) || error.code !== 'NODE_NOT_EMPTY') throw error;
+      const isRefused =
+        error instanceof ClusterError &&
+        (error.code === 'NODE_NOT_EMPTY' || (error.code === 'LAST_NODE' && found.slots.length > 0));
+      if (!isRefused) throw error;
       sayError(scene, `[ERR] Node ${nameOf(found)} is not empty! Reshard data away and try again.`, error);
     }
-    if (words.tellsRemoval) say(scene, `[OK] Node ${found.id} removed from the cluster.`);
+    if (words.confirmsRemoval) say(scene, `[OK] Node ${found.id} removed from the cluster.`);
     return true;
   });
 }

@@ -3,12 +3,13 @@ import type { ClusterEvent } from '../../../events.ts';
 import type { NodeRecord } from '../../../model/node.ts';
 import { type CountedMove, rebalanceLikeRedisCli } from '../../../plan/redis-cli-moves.ts';
 import { UsageError } from '../../io.ts';
-import { type CompatArguments, textOf } from '../arguments.ts';
-import { mastersInOrder, nameOf } from '../lines.ts';
+import { type CompatArguments, nodeIn, textOf } from '../arguments.ts';
+import { mastersInOrder, nameOf, nodesInOrder } from '../lines.ts';
+import { atof } from '../numbers.ts';
 import { examine, operation, requireSane, type Scene, say, sayError, withCluster } from '../scene.ts';
 import type { Words } from '../words.ts';
 
-export function rebalance(scene: Scene): Promise<boolean> {
+export function runRebalance(scene: Scene): Promise<boolean> {
   const { read } = scene;
   const threshold = thresholdOf(read);
   const given = weightsOf(read);
@@ -16,11 +17,18 @@ export function rebalance(scene: Scene): Promise<boolean> {
   return withCluster(scene, read.words, async (cluster) => {
     if (given.length > 0) {
       const { result, words } = await examine(scene, cluster);
-      for (const [name] of given) find(scene, mastersInOrder(result.view), name, words);
+      for (const [name] of given) find(scene, nodesInOrder(result.view), name, words);
     }
     const { result, words } = await requireSane(scene, cluster, 'rebalancing');
     const masters = mastersInOrder(result.view);
-    const weights = new Map(given.map(([name, weight]) => [find(scene, masters, name, words).id, weight]));
+    const weights = new Map<string, number>();
+    for (const [name, weight] of given) {
+      const node = find(scene, nodesInOrder(result.view), name, words);
+      weights.set(node.id, weight);
+      // A master that gave its last slot away may have become a replica.
+      if (node.role === 'replica')
+        say(scene, `[WARNING] ${nameOf(node)} is a replica: its weight is ignored`);
+    }
     const plan = rebalanceLikeRedisCli(masters, weights, threshold, useEmpty);
     if (!plan.isNeeded) {
       const within = `All nodes are within the ${threshold.toFixed(2)}% threshold.`;
@@ -50,7 +58,7 @@ export function rebalance(scene: Scene): Promise<boolean> {
   });
 }
 
-/** A line for each move and a `#` for each slot, in the order of the plan, though moves run beside each other. */
+/** Shows a line per move and a `#` per slot, in the order of the plan, although moves run in parallel. */
 class Bars {
   readonly #scene: Scene;
   readonly #left: { readonly move: CountedMove; readonly open: Set<number> }[];
@@ -66,7 +74,7 @@ class Bars {
     while (this.#left[0]?.open.size === 0) this.#show(false);
   };
 
-  /** Shows what has not been shown; as done where it is. */
+  /** Shows the rest of the moves, as done if they are. */
   end(isDone: boolean): void {
     while (this.#left.length > 0) this.#show(isDone);
   }
@@ -85,30 +93,36 @@ class Bars {
 
 function thresholdOf(read: CompatArguments): number {
   const text = textOf(read, 'threshold') ?? '2';
-  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= 0) return value;
+  const value = atof(text);
+  if (Number.isFinite(value)) return value;
   throw new UsageError(`Not a number for --cluster-threshold: "${text}"`);
 }
 
+// redis-cli plans nonsense with a weight below 0.
 function weightsOf(read: CompatArguments): [string, number][] {
   const pairs = read.values.weight;
   return (Array.isArray(pairs) ? pairs : []).map((pair) => {
-    const [, name = '', weight] = /^([^=]+)=(\d+(?:\.\d+)?)$/.exec(String(pair)) ?? [];
-    if (weight === undefined) throw new UsageError(`Not a weight: "${pair}" (expected NODE=WEIGHT)`);
-    return [name, Number(weight)];
+    const at = String(pair).indexOf('=');
+    const [name, weight] = [pair.slice(0, at), atof(pair.slice(at + 1))];
+    if (name === '' || !Number.isFinite(weight) || weight < 0)
+      throw new UsageError(`Not a weight: "${pair}" (expected NODE=WEIGHT, WEIGHT a number from 0 up)`);
+    return [name, weight];
   });
 }
 
-function find(scene: Scene, masters: readonly NodeRecord[], name: string, words: Words): NodeRecord {
-  const found = masters.filter(({ id }) => id.startsWith(name.toLowerCase()));
+function find(scene: Scene, nodes: readonly NodeRecord[], name: string, words: Words): NodeRecord {
+  const named = nodes.filter(({ id }) => id.startsWith(name.toLowerCase()));
+  const masters = named.filter(({ role }) => role === 'master');
+  const found = masters.length > 0 ? masters : named;
   const [first, second] = found;
   if (first && !second) return first;
   const error = first
-    ? new ClusterError('AMBIGUOUS_NODE', `"${name}" begins the ids of ${found.length} masters`, {
+    ? new ClusterError('AMBIGUOUS_NODE', `"${name}" begins the ids of ${found.length} nodes`, {
         hint: 'Nothing was changed. Write more of the id',
       })
-    : new ClusterError('NOT_SAME_CLUSTER', `No master has an id that begins with "${name}"`, {
-        hint: 'Nothing was changed. See ids with: redis-trib --cluster check',
+    : new ClusterError('NOT_SAME_CLUSTER', `No node has an id that begins with "${name}"`, {
+        hint: 'Nothing was changed',
+        next: [{ do: 'check', cluster: nodeIn(scene.read.words) }],
       });
   sayError(scene, `*** No such ${words.master} node ${name}`, error);
 }

@@ -1,16 +1,16 @@
-import { ClusterError } from '../../../errors.ts';
+import { ClusterError, notApproved } from '../../../errors.ts';
 import type { NodeRecord } from '../../../model/node.ts';
 import { reshardTable } from '../../../plan/redis-cli-moves.ts';
 import { textOf, wholeOf } from '../arguments.ts';
 import { mastersInOrder } from '../lines.ts';
-import { movingLine, planLines } from '../move-lines.ts';
+import { movingLine, reshardPlanLines } from '../move-lines.ts';
 import { ask, confirm, operation, requireSane, type Scene, say, sayError, withCluster } from '../scene.ts';
 import type { Words } from '../words.ts';
 
-/** Answers that cannot be understood before it ends: a pipe may hold no other. */
+/** Invalid answers before giving up: a pipe may have no valid one. */
 const MOST_ANSWERS = 10;
 
-export function reshard(scene: Scene): Promise<boolean> {
+export function runReshard(scene: Scene): Promise<boolean> {
   const { read } = scene;
   const given = wholeOf(read, 'slots', 1);
   return withCluster(scene, read.words, async (cluster) => {
@@ -20,7 +20,7 @@ export function reshard(scene: Scene): Promise<boolean> {
     const target = await findTarget(scene, masters, words);
     const sources = await findSources(scene, masters, target, words);
     const table = reshardTable(sources, count);
-    say(scene, ...planLines(result.view, { count, sources, target, table }, words));
+    say(scene, ...reshardPlanLines(result.view, { count, sources, target, table }, words));
     if (table.length === 0) {
       throw new ClusterError('SLOTS_NOT_HELD', 'Cannot reshard: the sources have no slots', {
         hint: 'Nothing was changed. Name masters that have slots',
@@ -93,10 +93,11 @@ async function findSources(
     if (text === 'all') return others;
     if (text === 'done') {
       if (found.size > 0) return [...found];
-      const error = new ClusterError('NOT_APPROVED', 'No source nodes were given', {
-        hint: 'Nothing was changed',
-      });
-      sayError(scene, '*** No source nodes given, operation aborted.', error);
+      sayError(
+        scene,
+        '*** No source nodes given, operation aborted.',
+        notApproved('No source nodes were given'),
+      );
     }
     const node = masterOf(masters, text);
     if (node && node !== target) {
@@ -127,14 +128,12 @@ function unknown(scene: Scene, name: string, words: Words): never {
 }
 
 function sameNode(scene: Scene): never {
-  const error = new ClusterError('SAME_NODE', 'Same node: it is to give slots and to receive them', {
+  const error = new ClusterError('SAME_NODE', 'Same node: it cannot both give and receive slots', {
     hint: 'Nothing was changed. Leave it out of the sources',
   });
   sayError(scene, SAME_LINE, error);
 }
 
 function notUnderstood(): ClusterError {
-  return new ClusterError('NOT_APPROVED', `${MOST_ANSWERS} answers could not be understood`, {
-    hint: 'Nothing was changed',
-  });
+  return notApproved(`${MOST_ANSWERS} answers could not be understood`);
 }

@@ -1,0 +1,39 @@
+import { writeFileSync } from 'node:fs';
+import { messageOf } from '../errors.ts';
+import type { StrayKeys } from '../events.ts';
+import { UsageError } from './io.ts';
+
+/** A file of the keys that stay on nodes which do not own their slot, a JSON line each. */
+export class KeyList {
+  readonly #path: string;
+
+  /** Throws a UsageError if the file cannot be written: this is found before anything is changed. */
+  constructor(path: string) {
+    this.#path = path;
+    this.write([]);
+  }
+
+  write(settled: readonly StrayKeys[]): void {
+    try {
+      writeFileSync(this.#path, keyLines(settled), { mode: 0o600 });
+    } catch (error) {
+      throw new UsageError(`Cannot write --list "${this.#path}": ${messageOf(error)}`);
+    }
+  }
+}
+
+/** The lines of such a file. */
+export function keyLines(settled: readonly StrayKeys[]): string {
+  const lines = settled.flatMap(({ node, owner, differing, onlyThere }) => [
+    ...differing.map((key) => ({ node, owner, state: 'differs', key: jsonKey(key) })),
+    ...onlyThere.map((key) => ({ node, owner, state: 'only-there', key: jsonKey(key) })),
+  ]);
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+}
+
+/** A key is bytes, and JSON has none. */
+export function jsonKey(key: string): string | { readonly base64: string } {
+  const bytes = Buffer.from(key, 'latin1');
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : { base64: bytes.toString('base64') };
+}

@@ -1,0 +1,40 @@
+import type { Plan, PlannedNode } from '../plan/plan.ts';
+import { nodesAfter } from '../plan/projection.ts';
+import type { Io } from './io.ts';
+import type { Outcome } from './outcome.ts';
+import { isAsciiOnly, type MapOptions, type SlotOwner, slotMap } from './slot-map.ts';
+
+/** The text of an outcome with the slot map: of the nodes that it shows, or before and after its plan. */
+export function withSlotMap(
+  { owners, data }: Outcome,
+  text: string,
+  io: Pick<Io, 'env' | 'columns'>,
+): string {
+  const options = mapOptions(io);
+  const plan = data.plan as Plan | undefined;
+  const lines = owners ? slotMap(owners(), options) : plan ? planMaps(plan, options) : [];
+  return [text, ...lines].join('\n');
+}
+
+/** Two maps, under each other, in the same columns. Only the first if nothing changes. */
+export function planMaps(plan: Pick<Plan, 'before' | 'steps'>, options: MapOptions): string[] {
+  if (plan.steps.length === 0) return slotMap(ownersIn(plan.before, plan.before), options);
+  const after = nodesAfter(plan);
+  const all = [...plan.before, ...after];
+  return [
+    'Slots before:',
+    ...slotMap(ownersIn(plan.before, all), options),
+    'Slots after:',
+    ...slotMap(ownersIn(after, all), options),
+  ];
+}
+
+// A node that gets its first slots, or gives its last, stands in both maps if it is known in both.
+function ownersIn(nodes: readonly PlannedNode[], all: readonly PlannedNode[]): SlotOwner[] {
+  const owning = new Set(all.filter(({ slots }) => slots.length > 0).map(({ id }) => id));
+  return nodes.filter(({ id }) => owning.has(id)).map(({ address, slots }) => ({ name: address, slots }));
+}
+
+function mapOptions({ env, columns }: Pick<Io, 'env' | 'columns'>): MapOptions {
+  return { columns: columns(), ascii: isAsciiOnly(env) };
+}

@@ -1,0 +1,240 @@
+import type { Finding } from '../../findings/finding.ts';
+import { SLOT_COUNT } from '../../model/slot.ts';
+import type { ClusterSnapshot, NodeVitals } from '../../operations/snapshot.ts';
+import { count } from '../figures.ts';
+import { summaryOf } from '../many-findings.ts';
+import { sharesIn } from '../slot-map.ts';
+import { nodeDetails } from './details.ts';
+import { line, type Piece, type Style, type TextLine } from './line.ts';
+import { brief, type Marks } from './marks.ts';
+import { sorted, type TopState } from './state.ts';
+import { nodeTable } from './table.ts';
+
+export interface PictureOptions extends Marks {
+  readonly columns: number;
+  readonly rows: number;
+  /** The time of day that is shown for an ISO date. */
+  readonly timeOf: (at: string) => string;
+}
+
+/** Lines about moves, and about findings if there are more nodes than lines. */
+const [MOST_MOVES, LEAST_FINDINGS] = [3, 2];
+const LEAST_NODES = 3;
+const STYLES: Readonly<Record<Finding['severity'], Style>> = {
+  error: 'error',
+  warning: 'warning',
+  info: 'dim',
+};
+const WORDS: Readonly<Record<Finding['severity'], string>> = {
+  error: 'Error',
+  warning: 'Warning',
+  info: 'Note',
+};
+
+/** The whole picture: as many lines as the terminal has, none longer than it is wide once rendered. */
+export function picture(state: TopState, options: PictureOptions): TextLine[] {
+  const { rows } = options;
+  const { snapshot } = state;
+  if (!snapshot) return filled([], rows, keyLine(state, options));
+  const nodes = sorted(state);
+  const selected = nodes.find(({ id }) => id === state.selected);
+  const head = headLines(snapshot, options);
+  const moves = moveLines(snapshot, options);
+  const findings = findingLines(shownFindings(snapshot));
+  const details = selected ? nodeDetails(selected, snapshot.nodes) : [];
+  // Title, head of the table, and the line of keys are always there; then come the nodes.
+  let left = rows - head.length - 2;
+  const take = (lines: readonly TextLine[], most: number): readonly TextLine[] => {
+    const taken = lines.slice(0, Math.max(0, Math.min(most, left - Math.min(nodes.length, LEAST_NODES))));
+    left -= taken.length;
+    return taken;
+  };
+  const shownDetails = take(details, details.length);
+  const slots = take([slotLine(snapshot, options)], 1);
+  const shownMoves = take(moves, MOST_MOVES + 1);
+  const roomForAll = left - nodes.length;
+  const told = take(atMost(findings, Math.max(LEAST_FINDINGS, roomForAll), 'finding'), findings.length);
+  const [header, ...table] = windowOf(state, left, options);
+  const groups = [table, [...slots, ...shownMoves], shownDetails, told].filter((group) => group.length > 0);
+  const body = spaced(groups, rows - head.length - 2);
+  return filled([...head, header, ...body], rows, keyLine(state, options));
+}
+
+function headLines(snapshot: ClusterSnapshot, options: PictureOptions): TextLine[] {
+  const { nodes, state, intervalMs } = snapshot;
+  const dot = options.ascii ? ' - ' : ' · ';
+  const versions = [...new Set(nodes.flatMap(({ version }) => version ?? []))];
+  const version = `${versions[0] ?? 'no version known'}${versions.length > 1 ? ' and others' : ''}`;
+  const masters = nodes.filter(({ role }) => role === 'master');
+  const first: TextLine = [
+    { text: 'redis-trib top', style: 'bold' },
+    { text: `${dot}${version}${dot}` },
+    state === 'ok' ? { text: 'serving', style: 'good' } : { text: 'not serving', style: 'error' },
+    { text: `${dot}${count(nodes.length, 'node')}, ${count(masters.length, 'shard')}` },
+    { text: `${dot}${options.timeOf(snapshot.at)}` },
+  ];
+  const every: Piece = { text: `${dot}every ${intervalMs / 1000} s` };
+  const hasRoom = widthOf([...first, every]) <= options.columns;
+  return [
+    hasRoom ? [...first, every] : first,
+    [findingCounts(shownFindings(snapshot)), { text: [' ', ...totalsOf(nodes)].join(dot).slice(1) }],
+  ];
+}
+
+/** What all nodes have and do together, in words. */
+export function totalsOf(nodes: readonly NodeVitals[]): string[] {
+  const sum = (of: (node: NodeVitals) => number | null | undefined): number =>
+    nodes.reduce((total, node) => total + (of(node) ?? 0), 0);
+  const bytes = (of: (node: NodeVitals) => number | null | undefined): string => brief(sum(of), 1024);
+  return [
+    `${brief(sum(({ role, keys }) => (role === 'master' ? keys : 0)))} keys`,
+    `${bytes(({ memory }) => memory?.used)} memory`,
+    `${brief(sum(({ rates }) => rates?.opsPerSecond))} ops/s`,
+    `${bytes(({ rates }) => rates?.bytesInPerSecond)}/s in`,
+    `${bytes(({ rates }) => rates?.bytesOutPerSecond)}/s out`,
+  ];
+}
+
+function widthOf(pieces: TextLine): number {
+  return pieces.reduce((sum, { text }) => sum + text.length, 0);
+}
+
+/** Open slots are no finding while they move: there is a line about them. */
+function shownFindings({ findings, moves, operators }: ClusterSnapshot): readonly Finding[] {
+  const isMoving =
+    operators.length > 0 || moves.some(({ by, slotsPerSecond }) => by === 'task' || slotsPerSecond !== null);
+  return isMoving ? findings.filter(({ kind }) => kind !== 'slot-open') : findings;
+}
+
+function findingCounts(findings: readonly Finding[]): Piece {
+  const of = (severity: Finding['severity']): number =>
+    findings.filter((finding) => finding.severity === severity).length;
+  const [errors, warnings, notes] = [of('error'), of('warning'), of('info')];
+  const parts = [
+    ...(errors > 0 ? [count(errors, 'error')] : []),
+    ...(warnings > 0 ? [count(warnings, 'warning')] : []),
+    ...(notes > 0 ? [count(notes, 'note')] : []),
+  ];
+  if (parts.length === 0) return { text: 'no findings', style: 'good' };
+  return { text: parts.join(', '), style: errors > 0 ? 'error' : warnings > 0 ? 'warning' : 'plain' };
+}
+
+/** The nodes that there is room for, around the one that is selected, and how many others there are. */
+function windowOf(
+  state: TopState,
+  room: number,
+  { columns, ...marks }: PictureOptions,
+): [TextLine, ...TextLine[]] {
+  const nodes = sorted(state);
+  if (nodes.length <= room) return nodeTable(nodes, nodes, state, columns, marks);
+  const most = Math.max(0, room - 1);
+  const at = nodes.findIndex(({ id }) => id === state.selected);
+  const first = Math.max(0, Math.min(nodes.length - most, at - Math.floor(most / 2)));
+  const [head, ...rows] = nodeTable(nodes.slice(first, first + most), nodes, state, columns, marks);
+  const below = nodes.length - first - most;
+  const hidden = [...(first > 0 ? [`${first} above`] : []), ...(below > 0 ? [`${below} below`] : [])];
+  const text = ` ${marks.ascii ? '...' : '…'} and ${count(nodes.length - most, 'more node')}: ${hidden.join(', ')}`;
+  return [head, ...rows, ...(room > 0 ? [line(text, 'dim')] : [])];
+}
+
+const DIGITS = '123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
+
+/** Who owns which slots, in one line: in each cell the number of the shard that has most of its slots. */
+function slotLine({ nodes }: ClusterSnapshot, { columns, ascii }: PictureOptions): TextLine {
+  const [before, after] = ['slots 0 ', ` ${SLOT_COUNT - 1}`];
+  const cells = Math.max(8, columns - before.length - after.length);
+  const owners = nodes
+    .filter(({ role, slots }) => role === 'master' && slots.length > 0)
+    .map(({ shard, slots }) => ({ shard: shard ?? 0, shares: sharesIn(slots, cells) }));
+  const bar: Piece[] = [];
+  for (let cell = 0; cell < cells; cell++) {
+    const share = owners.reduce((sum, { shares }) => sum + (shares[cell] ?? 0), 0);
+    const most = owners.reduce<(typeof owners)[number] | undefined>(
+      (best, one) => ((one.shares[cell] ?? 0) > (best?.shares[cell] ?? 0) ? one : best),
+      undefined,
+    );
+    // One slot that nobody owns is seen, too.
+    const isFree = !most || share < 1 - 1e-9;
+    const text = isFree ? (ascii ? '.' : '·') : (DIGITS[(most.shard - 1) % DIGITS.length] ?? '?');
+    const style: Style = isFree ? 'error' : `shard${most.shard}`;
+    const last = bar.at(-1);
+    if (last?.style === style) bar[bar.length - 1] = { text: last.text + text, style };
+    else bar.push({ text, style });
+  }
+  return [{ text: before }, ...bar, { text: after }];
+}
+
+function moveLines({ moves, operators }: ClusterSnapshot, { ascii }: PictureOptions): readonly TextLine[] {
+  const arrow = ascii ? '->' : '→';
+  const lines = moves.map(({ source, target, state, slotsOpen, slotsDone, slotsPerSecond }): TextLine => {
+    const figures = [
+      ...(slotsDone > 0 ? [`${count(slotsDone, 'slot')} moved`] : []),
+      ...(slotsOpen > 0
+        ? [
+            `${slotsDone > 0 ? slotsOpen : count(slotsOpen, 'slot')} ${state === null ? 'open' : 'on the way'}`,
+          ]
+        : []),
+      ...(slotsPerSecond === null ? [] : [`${brief(slotsPerSecond)} slots/s`]),
+      ...(state === null ? [] : [`by the servers: ${state}`]),
+    ];
+    return [
+      { text: 'moving ', style: 'bold' },
+      { text: `${source} ${arrow} ${target}: ${figures.join(', ')}` },
+    ];
+  });
+  const others = operators.map(({ from, ageSeconds }) =>
+    line(`An operator at ${from} is changing the cluster, connected for ${ageSeconds} s`),
+  );
+  return [...others.slice(0, 1), ...atMost(lines, MOST_MOVES, 'move')];
+}
+
+// One line for each kind: the most severe come first.
+function findingLines(findings: readonly Finding[]): TextLine[] {
+  const kinds = new Map<string, Finding[]>();
+  for (const finding of findings) {
+    const key = `${finding.severity} ${finding.kind}`;
+    const group = kinds.get(key);
+    if (group) group.push(finding);
+    else kinds.set(key, [finding]);
+  }
+  return [...kinds.values()].flatMap((group): TextLine[] => {
+    const [first] = group;
+    if (!first) return [];
+    const { severity, message } = first;
+    return [
+      [
+        { text: `${WORDS[severity]}: `, style: STYLES[severity] },
+        { text: group.length > 1 ? summaryOf(group) : message },
+      ],
+    ];
+  });
+}
+
+function atMost(lines: readonly TextLine[], most: number, noun: string): readonly TextLine[] {
+  if (lines.length <= most) return lines;
+  const shown = lines.slice(0, Math.max(0, most - 1));
+  return [...shown, line(`and ${count(lines.length - shown.length, `more ${noun}`)}`, 'dim')];
+}
+
+function keyLine({ sort, isFrozen }: TopState, { ascii }: PictureOptions): TextLine {
+  return [
+    ...(isFrozen ? ([{ text: 'frozen', style: 'warning' }, { text: '  ' }] as const) : []),
+    {
+      text: `q quit  s sort: ${sort}  ${ascii ? 'up/down' : '↑↓'} select  p ${isFrozen ? 'go on' : 'freeze'}`,
+      style: 'dim',
+    },
+  ];
+}
+
+/** Groups with an empty line between them if there is room for all. */
+function spaced(groups: readonly (readonly TextLine[])[], room: number): TextLine[] {
+  const lines = groups.flat();
+  if (lines.length + groups.length - 1 > room) return lines;
+  return groups.flatMap((group, index) => (index > 0 ? [[], ...group] : [...group]));
+}
+
+function filled(lines: readonly TextLine[], rows: number, last: TextLine): TextLine[] {
+  const shown = lines.slice(0, Math.max(0, rows - 1));
+  const empty = Array.from({ length: Math.max(0, rows - 1 - shown.length) }, (): TextLine => []);
+  return [...shown, ...empty, ...(rows > 0 ? [last] : [])];
+}

@@ -1,0 +1,191 @@
+import { type Command, type Connection, type Reply, ReplyError } from '../../resp/index.ts';
+import { badReply } from '../errors.ts';
+import { keySlot } from '../model/slot.ts';
+import { ttlOf } from '../nodes/key-content.ts';
+import { PASSING, type StoredKey } from './write-keys.ts';
+
+/** COUNT of each SCAN. */
+const SCAN_COUNT = 1000;
+/** Most keys read at once: serialising them blocks the source. */
+const MOST_KEYS = 100;
+/** Most bytes read at once, by MEMORY USAGE, unless a single key is larger. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+/** Which keys to list, and how. */
+export interface Listing {
+  /** Leaves out a key. @default none is left out */
+  readonly accepts?: (slot: number) => boolean;
+  /** Keys of different slots are in different lots: a cluster does not take them in one transaction. @default false */
+  readonly isBySlot?: boolean;
+  /** Only names are wanted: lots are limited by number alone. @default false */
+  readonly isNamesOnly?: boolean;
+}
+
+/** Takes a key that a node of a cluster does not serve now: its slot is moving, or its master fails over. */
+export type OnElsewhere = (key: string) => void;
+
+/** The slot of a key, given as latin1. */
+export function slotOfKey(key: string): number {
+  return keySlot(Buffer.from(key, 'latin1'));
+}
+
+/**
+ * Names of the keys of a database, in lots to be read at once. As with SCAN, every key that exists throughout is listed, and
+ * a key may be listed twice.
+ */
+export async function* listKeys(
+  connection: Connection,
+  db: number,
+  { accepts, isBySlot = false, isNamesOnly = false }: Listing = {},
+): AsyncGenerator<string[]> {
+  await connection.command(['SELECT', db]);
+  let cursor = '0';
+  do {
+    const reply = await connection.command(['SCAN', cursor, 'COUNT', SCAN_COUNT]);
+    const [next, keys] = Array.isArray(reply) ? reply : [];
+    if (typeof next !== 'string' || !Array.isArray(keys)) throw badReply('SCAN did not return a cursor');
+    cursor = next;
+    const named = keys.map(String);
+    const wanted = accepts ? named.filter((key) => accepts(slotOfKey(key))) : named;
+    if (isNamesOnly) {
+      if (wanted.length > 0) yield wanted;
+      continue;
+    }
+    const sizes = await sizesOf(connection, wanted);
+    if (isBySlot) yield* lotsBySlot(wanted, sizes);
+    else yield* lots(wanted, sizes);
+  } while (cursor !== '0');
+}
+
+// A key that is gone, or that the user may not measure, counts as 0 bytes.
+async function sizesOf(connection: Connection, keys: readonly string[]): Promise<number[]> {
+  if (keys.length === 0) return [];
+  const replies = await connection.pipeline(keys.map((key): Command => ['MEMORY', 'USAGE', key]));
+  return replies.map((reply) => (typeof reply === 'number' ? reply : 0));
+}
+
+function* lotsBySlot(keys: readonly string[], sizes: readonly number[]): Generator<string[]> {
+  const slots = new Map<number, { readonly keys: string[]; readonly sizes: number[] }>();
+  for (const [index, key] of keys.entries()) {
+    const slot = slotOfKey(key);
+    const own = slots.get(slot) ?? { keys: [], sizes: [] };
+    own.keys.push(key);
+    own.sizes.push(sizes[index] ?? 0);
+    slots.set(slot, own);
+  }
+  for (const own of slots.values()) yield* lots(own.keys, own.sizes);
+}
+
+/** Splits keys into lots of limited number and size. */
+export function* lots(keys: readonly string[], sizes: readonly number[]): Generator<string[]> {
+  let lot: string[] = [];
+  let bytes = 0;
+  for (const [index, key] of keys.entries()) {
+    const size = sizes[index] ?? 0;
+    if (lot.length > 0 && (lot.length >= MOST_KEYS || bytes + size > MOST_BYTES)) {
+      yield lot;
+      lot = [];
+      bytes = 0;
+    }
+    lot.push(key);
+    bytes += size;
+  }
+  if (lot.length > 0) yield lot;
+}
+
+/**
+ * Reads values and expiries, and leaves out keys that are gone. With `isWatched` the next transaction on this connection
+ * fails if one of the keys changes before it. Throws an error that a node answers unless `onElsewhere` takes it.
+ */
+export async function readKeys(
+  connection: Connection,
+  keys: readonly string[],
+  isWatched: boolean,
+  onElsewhere?: OnElsewhere,
+): Promise<StoredKey[]> {
+  const watch: Command[] = isWatched ? [['WATCH', ...keys]] : [];
+  const replies = await connection.pipeline([
+    ...watch,
+    ...keys.flatMap((key): Command[] => [
+      ['PTTL', key],
+      ['DUMP', key],
+    ]),
+  ]);
+  const readAt = performance.now();
+  const isElsewhere = (reply: Reply | undefined): boolean => {
+    if (!(reply instanceof ReplyError)) return false;
+    if (onElsewhere && PASSING.has(reply.code)) return true;
+    throw reply;
+  };
+  // If one of them cannot be watched, none is.
+  const isUnwatched = isWatched && isElsewhere(replies[0]);
+  return keys.flatMap((key, index): StoredKey[] => {
+    const at = watch.length + 2 * index;
+    const [ttl, dump] = [replies[at], replies[at + 1]];
+    if (isUnwatched || isElsewhere(ttl) || isElsewhere(dump)) {
+      onElsewhere?.(key);
+      return [];
+    }
+    if (typeof dump !== 'string') return [];
+    // Between PTTL and DUMP another client may have changed the expiry, at most.
+    return [{ key, dump, ttlMs: typeof ttl === 'number' ? ttlOf(ttl) : undefined, readAt }];
+  });
+}
+
+/** What became of keys that were to be deleted. */
+export interface Deleted {
+  readonly deleted: number;
+  /** Keys that were written after they were read, which are kept. */
+  readonly changed: readonly StoredKey[];
+}
+
+/**
+ * Deletes copied keys unless they were written after they were read. They must have been read with `isWatched`, and in a cluster
+ * be of one slot.
+ */
+export async function deleteKeys(
+  connection: Connection,
+  keys: readonly StoredKey[],
+  onElsewhere?: OnElsewhere,
+): Promise<Deleted> {
+  if (keys.length === 0) {
+    await connection.command(['UNWATCH']);
+    return { deleted: 0, changed: [] };
+  }
+  const all = await deleteWatched(connection, keys, onElsewhere);
+  if (all !== 'touched') return { deleted: all === 'deleted' ? keys.length : 0, changed: [] };
+  // One of the keys was written or expired: delete them one by one.
+  const changed: StoredKey[] = [];
+  let deleted = 0;
+  for (const stored of keys) {
+    const [now] = await readKeys(connection, [stored.key], true, onElsewhere);
+    const isSame =
+      now !== undefined &&
+      now.dump === stored.dump &&
+      (now.ttlMs === undefined) === (stored.ttlMs === undefined);
+    const end = isSame ? await deleteWatched(connection, [stored], onElsewhere) : undefined;
+    if (end === undefined) await connection.command(['UNWATCH']);
+    if (end === 'deleted') deleted += 1;
+    else if (end === 'touched' || (end === undefined && now !== undefined)) changed.push(stored);
+  }
+  return { deleted, changed };
+}
+
+async function deleteWatched(
+  connection: Connection,
+  keys: readonly StoredKey[],
+  onElsewhere: OnElsewhere | undefined,
+): Promise<'deleted' | 'touched' | 'elsewhere'> {
+  const replies: Reply[] = await connection.pipeline([
+    ['MULTI'],
+    ['UNLINK', ...keys.map(({ key }) => key)],
+    ['EXEC'],
+  ]);
+  const refused = replies.find((reply) => reply instanceof ReplyError);
+  if (refused) {
+    if (!onElsewhere || !PASSING.has(refused.code)) throw refused;
+    for (const { key } of keys) onElsewhere(key);
+    return 'elsewhere';
+  }
+  return replies[2] === null ? 'touched' : 'deleted';
+}

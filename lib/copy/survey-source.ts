@@ -1,0 +1,64 @@
+import { type Command, ReplyError } from '../../resp/index.ts';
+import { expandSlots } from '../model/slot.ts';
+import { unlessAborted } from '../nodes/abort.ts';
+import { askRdbSupport } from '../nodes/rdb-support.ts';
+import { holdFieldExpiry } from '../rdb/convert.ts';
+import { readsRdb } from '../rdb/versions.ts';
+import { convertKeys, type Outlook, OutlookTally } from './conversion.ts';
+import type { KeySource, SourceNode } from './key-source.ts';
+import { listKeys, readKeys } from './read-keys.ts';
+import { PASSING } from './write-keys.ts';
+
+/** The types of values that every server knows. */
+const COMMON_TYPES = new Set(['string', 'list', 'set', 'zset', 'hash', 'stream']);
+
+/**
+ * Finds out how the keys of these databases would be written for servers of these RDB versions. If they read what a node of the
+ * source writes, none of its keys is looked at. Otherwise each key's type is asked, and hashes are read if their fields may not
+ * expire there.
+ */
+export async function surveySource(
+  source: KeySource,
+  nodes: readonly SourceNode[],
+  databases: readonly { readonly db: number }[],
+  readers: readonly number[],
+): Promise<Outlook> {
+  const tally = new OutlookTally();
+  for (const node of nodes) await surveyNode(source, node, databases, readers, tally);
+  return tally.outlook;
+}
+
+async function surveyNode(
+  { context: { connections, signal } }: KeySource,
+  { address, master, isReplica }: SourceNode,
+  databases: readonly { readonly db: number }[],
+  readers: readonly number[],
+  tally: OutlookTally,
+): Promise<void> {
+  const { rdb: written } = await askRdbSupport(connections, address);
+  if (written === undefined || readers.every((reader) => readsRdb(reader, written))) return;
+  const connection = await unlessAborted(connections.get(address), signal);
+  if (isReplica) await connection.command(['READONLY']);
+  const owned = master && new Set(expandSlots(master.slots));
+  const listing = owned ? { accepts: (slot: number) => owned.has(slot) } : {};
+  const isPlain = holdFieldExpiry(readers);
+  const onElsewhere = master ? () => {} : undefined;
+  for (const { db } of databases) {
+    for await (const lot of listKeys(connection, db, listing)) {
+      signal?.throwIfAborted();
+      const types = await connection.pipeline(lot.map((key): Command => ['TYPE', key]));
+      for (const type of types) {
+        if (type instanceof ReplyError && !(master && PASSING.has(type.code))) throw type;
+      }
+      const hashes = isPlain ? [] : lot.filter((_, index) => types[index] === 'hash');
+      if (hashes.length > 0)
+        tally.add(convertKeys(await readKeys(connection, hashes, false, onElsewhere), readers));
+      for (const [index, key] of lot.entries()) {
+        const type = types[index];
+        if (type instanceof ReplyError || type === 'none') continue;
+        if (COMMON_TYPES.has(String(type))) tally.convert(isPlain || type !== 'hash' ? 1 : 0);
+        else tally.leave({ key, why: 'module' });
+      }
+    }
+  }
+}

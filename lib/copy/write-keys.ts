@@ -1,0 +1,269 @@
+import { type Command, ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
+import { messageOf } from '../errors.ts';
+import { type Address, formatAddress } from '../model/address.ts';
+import type { Next } from '../model/next.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { sameTtl, ttlOf } from '../nodes/key-content.ts';
+import { fromDatabase, inDatabase } from '../nodes/node-info.ts';
+import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
+import { sameValue } from '../rdb/dump.ts';
+import type { Owners } from './owners.ts';
+
+/** A key and its value as a DUMP payload, both as latin1. */
+export interface StoredKey {
+  readonly key: string;
+  readonly dump: string;
+  /** PTTL when it was read; undefined for a key that does not expire. */
+  readonly ttlMs: number | undefined;
+  /** `performance.now()` when it was read. */
+  readonly readAt: number;
+  /** Expiry in milliseconds since 1970, if known. It takes precedence over `ttlMs`. */
+  readonly expiresAt?: number;
+  /** The value in a format that the target reads, if `dump` is not. */
+  readonly converted?: string;
+}
+
+/** The result of writing keys to a cluster. */
+export interface Written {
+  readonly restored: readonly StoredKey[];
+  /** Keys that existed with the same value. */
+  readonly same: readonly StoredKey[];
+  /** Keys that existed with another value, which was kept. */
+  readonly conflicts: readonly StoredKey[];
+  /** Keys that do not exist, and were only looked for. */
+  readonly missing: readonly StoredKey[];
+  /** Keys whose value the owner cannot read, such as that of a module that it lacks. */
+  readonly unread: readonly StoredKey[];
+}
+
+export interface WriteOptions {
+  /** Database of the cluster; more than 0 only on Valkey with `cluster-databases`. */
+  readonly db: number;
+  /** Overwrite keys that exist with another value. */
+  readonly replace: boolean;
+  /** Write nothing, and tell which keys exist. @default false */
+  readonly comparesOnly?: boolean;
+}
+
+const PATIENCE_MS = 30_000;
+const PAUSE_MS = 100;
+/** A lane of its own, so that looking at the cluster on lane 0 does not wait for large values. */
+const LANE = 1;
+/** Errors that pass while a slot moves or a master fails over: try again. */
+export const PASSING: ReadonlySet<string> = new Set([
+  'MOVED',
+  'ASK',
+  'TRYAGAIN',
+  'CLUSTERDOWN',
+  'LOADING',
+  'MASTERDOWN',
+  'BUSY',
+  'READONLY',
+]);
+
+/**
+ * Writes keys to the masters that own their slots, with one pipeline per master. Passing failures, such as a slot that is
+ * moving, are retried for 30 seconds. A key that exists is compared, and kept unless `replace` is set.
+ * Rejects with ClusterError `NO_MEMORY`, `TARGET_TOO_OLD` or `RESTORE_FAILED`; some keys may have been written by then.
+ */
+export async function writeKeys(
+  context: Context,
+  owners: Owners,
+  keys: readonly StoredKey[],
+  options: WriteOptions,
+): Promise<Written> {
+  const written = nothing();
+  const wait: Wait = {
+    what: 'keys to be taken',
+    timeoutMs: PATIENCE_MS,
+    pauseMs: PAUSE_MS,
+    signal: context.signal,
+  };
+  let left = keys;
+  await waitUntil(wait, async () => {
+    // The node to ask may itself be gone.
+    if (left !== keys) await owners.refresh().catch(() => undefined);
+    const tries = await Promise.all(
+      [...groupByOwner(owners, left)].map(([owner, some]) => writeTo(context, owner, some, options)),
+    );
+    for (const one of tries) {
+      written.restored.push(...one.restored);
+      written.same.push(...one.same);
+      written.conflicts.push(...one.conflicts);
+      written.missing.push(...one.missing);
+      written.unread.push(...one.unread);
+    }
+    left = tries.flatMap(({ again }) => again);
+    const reason = tries.find(({ again }) => again.length > 0)?.reason;
+    const [first] = left;
+    if (!first) return DONE;
+    return { missing: [messageOf(reason)], giveUp: () => gaveUp(owners.ownerOf(first.key), reason) };
+  });
+  return written;
+}
+
+function nothing(): { readonly [result in keyof Written]: StoredKey[] } {
+  return { restored: [], same: [], conflicts: [], missing: [], unread: [] };
+}
+
+interface Try extends Written {
+  readonly again: readonly StoredKey[];
+  readonly reason?: unknown;
+}
+
+function groupByOwner(owners: Owners, keys: readonly StoredKey[]): Map<Address | undefined, StoredKey[]> {
+  const groups = new Map<Address | undefined, StoredKey[]>();
+  for (const key of keys) {
+    const owner = owners.ownerOf(key.key);
+    const group = groups.get(owner);
+    if (group) group.push(key);
+    else groups.set(owner, [key]);
+  }
+  return groups;
+}
+
+async function writeTo(
+  context: Context,
+  owner: Address | undefined,
+  keys: readonly StoredKey[],
+  options: WriteOptions,
+): Promise<Try> {
+  if (!owner) return { ...nothing(), again: keys, reason: new Error('no node owns its slot') };
+  try {
+    const replies = await askIn(
+      context,
+      owner,
+      options.db,
+      keys.map((key) => (options.comparesOnly ? ['EXISTS', key.key] : restoreCommand(key, options))),
+    );
+    const restored: StoredKey[] = [];
+    const missing: StoredKey[] = [];
+    const unread: StoredKey[] = [];
+    const busy: StoredKey[] = [];
+    const again: StoredKey[] = [];
+    let reason: unknown;
+    for (const [index, key] of keys.entries()) {
+      const reply = replies[index];
+      if (options.comparesOnly && typeof reply === 'number') (reply === 0 ? missing : busy).push(key);
+      else if (!(reply instanceof ReplyError)) restored.push(key);
+      else if (reply.code === 'BUSYKEY') busy.push(key);
+      else if (PASSING.has(reply.code)) {
+        again.push(key);
+        reason = reply;
+      } else if (/Bad data format/i.test(reply.message)) unread.push(key);
+      else throw refused(owner, key.key, reply);
+    }
+    return { restored, missing, unread, ...(await compare(context, owner, busy, options)), again, reason };
+  } catch (error) {
+    // The outcome is unknown. If a key was written, the retry finds it to be the same.
+    if (error instanceof ConnectionError) return { ...nothing(), again: keys, reason: error };
+    throw error;
+  }
+}
+
+function restoreCommand(
+  { key, dump, converted = dump, ttlMs, readAt, expiresAt }: StoredKey,
+  { replace }: WriteOptions,
+): Command {
+  const how = replace ? ['REPLACE'] : [];
+  if (expiresAt !== undefined) return ['RESTORE', key, expiresAt, converted, 'ABSTTL', ...how];
+  // A key that has expired since must expire at once: a TTL of 0 would mean that it never does.
+  const ttl = ttlMs === undefined ? 0 : Math.max(1, Math.round(ttlMs - (performance.now() - readAt)));
+  return ['RESTORE', key, ttl, converted, ...how];
+}
+
+async function compare(
+  context: Context,
+  owner: Address,
+  keys: readonly StoredKey[],
+  { db }: WriteOptions,
+): Promise<Pick<Written, 'same' | 'conflicts'>> {
+  const same: StoredKey[] = [];
+  const conflicts: StoredKey[] = [];
+  if (keys.length === 0) return { same, conflicts };
+  const commands = keys.flatMap(({ key }): Command[] => [
+    ['DUMP', key],
+    ['PTTL', key],
+  ]);
+  // An absolute expiry is compared by the owner's clock.
+  const clock: Command[] = keys.some(({ expiresAt }) => expiresAt !== undefined) ? [['TIME']] : [];
+  const replies = await askIn(context, owner, db, [...commands, ...clock]);
+  const now = timeOf(replies[commands.length]);
+  for (const [index, stored] of keys.entries()) {
+    const [dump = null, ttl = null] = [replies[2 * index], replies[2 * index + 1]];
+    const isSame =
+      typeof dump === 'string' &&
+      sameTtl(ttlOf(ttl), timeLeft(stored, now)) &&
+      sameValue(dump, stored.dump, now);
+    (isSame ? same : conflicts).push(stored);
+  }
+  return { same, conflicts };
+}
+
+function timeLeft({ ttlMs, readAt, expiresAt }: StoredKey, now: number): number | undefined {
+  if (expiresAt !== undefined) return expiresAt - now;
+  return ttlMs === undefined ? undefined : ttlMs - (performance.now() - readAt);
+}
+
+function timeOf(reply: Reply | undefined): number {
+  if (!Array.isArray(reply)) return Date.now();
+  return 1000 * Number(reply[0]) + Number(reply[1]) / 1000;
+}
+
+async function askIn(
+  { connections }: Context,
+  address: Address,
+  db: number,
+  commands: readonly Command[],
+): Promise<Reply[]> {
+  return fromDatabase(db, await connections.askAll(address, inDatabase(db, commands), { lane: LANE }));
+}
+
+/** Keys that were written are found to be the same. */
+const AGAIN: Next = { do: 'retry', when: 'repaired' };
+
+function refused(owner: Address, key: string, reply: ReplyError): Error {
+  const name = formatAddress(owner);
+  const hint = 'Keys that were written are kept';
+  if (reply.code === 'OOM') {
+    return nodeError('NO_MEMORY', name, `Cannot write to ${name}: ${reply.message}`, {
+      hint: `${hint}. Give it more memory`,
+      // Above maxmemory it refuses transactions, too, and with them to give slots away by MIGRATE.
+      next: [{ do: 'configure', node: name, settings: ['maxmemory'] }, AGAIN],
+      resumable: 'same-call',
+    });
+  }
+  if (/payload version/i.test(reply.message)) {
+    return nodeError(
+      'TARGET_TOO_OLD',
+      name,
+      `Cannot write to ${name}: it cannot read the format of the keys`,
+      {
+        hint: 'Nothing that it has was changed. Upgrade it, or give its user the right to run FUNCTION DUMP: the format that it reads is learned from that',
+        cause: reply,
+      },
+    );
+  }
+  return nodeError('RESTORE_FAILED', name, `Cannot write to ${name}: ${reply.message}`, {
+    hint,
+    next: [AGAIN],
+    resumable: 'same-call',
+    keys: [key],
+    cause: reply,
+  });
+}
+
+function gaveUp(owner: Address | undefined, reason: unknown): Error {
+  const name = owner ? formatAddress(owner) : 'the cluster';
+  return nodeError(
+    'RESTORE_FAILED',
+    name,
+    `Cannot write to ${name} for ${PATIENCE_MS / 1000} s: ${messageOf(reason)}`,
+    {
+      hint: 'Keys that were written are kept',
+      next: [...(owner ? [{ do: 'check', cluster: name } as const] : []), AGAIN],
+      resumable: 'same-call',
+      cause: reason,
+    },
+  );
+}

@@ -1,0 +1,120 @@
+import type { NodeRecord } from './node.ts';
+import { type ClusterView, type NodeReport, nodeById, slotOwners } from './view.ts';
+
+/** Why a replica has nothing to take over from the node that it follows. */
+export type PromotionBar =
+  /** The node that it follows is itself a replica; `top` is the master at the end of the chain. */
+  | { readonly kind: 'replica-of-replica'; readonly top?: NodeRecord }
+  /** No member gives that master a slot that no other owns by a higher config epoch: servers elect no replica of it. */
+  | { readonly kind: 'no-slots' };
+
+/**
+ * The id of the node that a node follows: null for a master, undefined if no member knows the node. Its own report counts; of a
+ * node that does not answer, what most members report that do not follow it: a replica that was cut off knows what was before.
+ */
+export function followedBy(view: ClusterView, id: string): string | null | undefined {
+  const own = view.reports.get(id)?.myself;
+  if (own) return own.role === 'master' ? null : own.masterId;
+  const said = new Map<string | null, number>();
+  for (const { myself, records } of view.reports.values()) {
+    if (myself.masterId === id) continue;
+    const record = records.find((one) => one.id === id);
+    if (!record) continue;
+    const master = record.role === 'master' ? null : record.masterId;
+    said.set(master, (said.get(master) ?? 0) + 1);
+  }
+  const [most] = [...said].sort(([, a], [, b]) => b - a);
+  if (most) return most[0];
+  const known = nodeById(view, id);
+  return known && (known.role === 'master' ? null : known.masterId);
+}
+
+/** The master at the end of the chain of nodes that a node follows: itself, if it is one. Undefined if the chain does not end. */
+export function topMaster(view: ClusterView, id: string): NodeRecord | undefined {
+  const top = endOfChain(id, (at) => followedBy(view, at));
+  return top === undefined ? undefined : nodeById(view, top);
+}
+
+/** The id at the end of a chain: `next` gives the id that one follows, null for none, undefined if that is not known. */
+export function endOfChain(id: string, next: (id: string) => string | null | undefined): string | undefined {
+  const seen = new Set<string>();
+  for (let at = id; !seen.has(at); ) {
+    seen.add(at);
+    const followed = next(at);
+    if (followed === null) return at;
+    if (followed === undefined) return undefined;
+    at = followed;
+  }
+  return undefined;
+}
+
+/** What stands against promoting a replica of this master, whatever the way. */
+export function promotionBar(view: ClusterView, masterId: string): PromotionBar | undefined {
+  if (followedBy(view, masterId) !== null) {
+    const top = topMaster(view, masterId);
+    return { kind: 'replica-of-replica', ...(top ? { top } : {}) };
+  }
+  return slotOwners(view).includes(masterId) ? undefined : { kind: 'no-slots' };
+}
+
+/** Nodes that follow this one: by their own report or, of those that do not answer, by that of others. */
+export function followersOf(view: ClusterView, id: string): NodeRecord[] {
+  return view.nodes.filter((node) => node.id !== id && followedBy(view, node.id) === id);
+}
+
+/**
+ * What speaks against a promotion that the replica itself reports: an election may be taken back a moment later, when others know a
+ * newer owner of the slots. `former` is the master that it replaces, if that answers; `hasSlots`, whether the replica reports any as its
+ * own now: after the takeover from a master without slots it does not.
+ */
+export function deniedPromotion(
+  replicaId: string,
+  { former, hasSlots }: { readonly former: NodeReport | undefined; readonly hasSlots: boolean },
+  others: readonly NodeReport[],
+): NodeReport[] {
+  const steppedDown = !former || followsIn(former, former.myself.id, replicaId);
+  return [
+    ...(former && !steppedDown ? [former] : []),
+    ...others.filter(({ records }) => {
+      const record = records.find(({ id }) => id === replicaId);
+      return record !== undefined && (record.role !== 'master' || (hasSlots && record.slots.length === 0));
+    }),
+  ];
+}
+
+function followsIn({ records }: NodeReport, id: string, masterId: string): boolean {
+  const record = records.find((one) => one.id === id);
+  return record?.role === 'replica' && record.masterId === masterId;
+}
+
+/** How far a replica is, as it reports it. */
+export interface ReplicaProgress {
+  readonly id: string;
+  readonly keys: number;
+  readonly offset: number;
+  /** Identifies the stream that the offset counts. */
+  readonly replicationId: string;
+  /** True if it has had a link to its master since it became a replica or was started. */
+  readonly wasLinked: boolean;
+}
+
+/**
+ * What a replica that replaces a master without its consent would lose: `empty` if it never copied it, or another replica of the
+ * same stream that has received more.
+ */
+export function promotionLoss(
+  replica: ReplicaProgress,
+  siblings: readonly ReplicaProgress[],
+): 'empty' | { readonly ahead: ReplicaProgress; readonly bytes: number } | undefined {
+  const isEmpty = ({ wasLinked, keys }: ReplicaProgress): boolean => !wasLinked && keys === 0;
+  const full = siblings.filter((one) => !isEmpty(one));
+  const offsets = (one: ReplicaProgress, other: ReplicaProgress): number => other.offset - one.offset;
+  if (isEmpty(replica)) {
+    const [fuller] = full.toSorted((one, other) => other.keys - one.keys || offsets(one, other));
+    // The one of its stream that has received most: else it would be the next to be refused.
+    const [ahead] = full.filter((one) => one.replicationId === fuller?.replicationId).sort(offsets);
+    return ahead ? { ahead, bytes: Math.max(0, offsets(replica, ahead)) } : 'empty';
+  }
+  const [ahead] = full.filter(({ replicationId }) => replicationId === replica.replicationId).sort(offsets);
+  return ahead && ahead.offset > replica.offset ? { ahead, bytes: offsets(replica, ahead) } : undefined;
+}

@@ -1,0 +1,194 @@
+import {
+  type Connection,
+  type PreparedCommands,
+  prepareCommands,
+  type Reply,
+  ReplyError,
+} from '../../../resp/index.ts';
+import { countCommand } from '../../nodes/count-keys.ts';
+import { fromDatabase, inDatabase } from '../../nodes/node-info.ts';
+import type { Ends } from '../ends.ts';
+
+/** Keys of one slot that are moved by one MIGRATE. */
+export interface Batch {
+  readonly slot: number;
+  /** Database, on Valkey with `cluster-databases`; otherwise 0. */
+  readonly db: number;
+  readonly keys: readonly string[];
+}
+
+/** How a batch ended. */
+export type BatchEnd =
+  /** MIGRATE succeeded. `gone` keys have left the source, not counting keys that had expired or were deleted. */
+  | { readonly type: 'moved'; readonly gone: number; readonly stallMs: number }
+  /** MIGRATE did not run. */
+  | { readonly type: 'refused'; readonly error: ReplyError }
+  /**
+   * MIGRATE stopped. At most `gone` keys have left the source; the target may have a copy of the others. A source reports only the first
+   * error: one of the target hides that it then stopped answering (migrateCommand). `isLate` if it took long enough for that.
+   */
+  | {
+      readonly type: 'failed';
+      readonly error: ReplyError;
+      readonly gone: number;
+      readonly stallMs: number;
+      readonly isLate: boolean;
+    }
+  /** MIGRATE was not sent, because the batch before it on the lane failed. */
+  | { readonly type: 'held' }
+  /** No answer arrived: MIGRATE may have run, may be running, or may still run. */
+  | { readonly type: 'lost'; readonly error: Error };
+
+/** Of its timeout: a MIGRATE that takes longer may have waited for the target in vain. */
+const LATE = 0.5;
+
+/** How a batch ended that did not succeed. */
+export type BatchFailure = Extract<BatchEnd, { readonly error: Error }>;
+
+export interface BatchOptions {
+  /** Overwrites what the target holds. */
+  readonly replace: boolean;
+  /** Milliseconds: MIGRATE's own timeout. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * A connection to the source with one batch in flight at a time. Another batch may be handed over in the meantime: it is encoded,
+ * and sent as soon as the one before it has succeeded, so that the source hardly waits for us.
+ * Rules 3, 17 and 18 (docs/moving-slots.md).
+ */
+export class Lane {
+  readonly #ends: Ends;
+  readonly #number: number;
+  #connection: Connection | undefined;
+  /** CLIENT ID of that connection. */
+  #id = 0;
+  /** The shortest round trip to the source in milliseconds: the duration of a batch less the time that the source spent on it. */
+  roundTripMs: number = Number.POSITIVE_INFINITY;
+  /** Milliseconds until the replies to the last batch arrived. */
+  #elapsedMs = 0;
+  #isBusy = false;
+  /** Lets the batch that waits for the one in flight go, or holds it back. */
+  #release: ((isToGo: boolean) => void) | undefined;
+
+  constructor(ends: Ends, number: number) {
+    this.#ends = ends;
+    this.#number = number;
+  }
+
+  /**
+   * Sends a batch. The slot's keys are counted before and after it in the same transaction. MIGRATE deletes keys in the order
+   * given, so if it stops, the counts say how many it has deleted. At most one batch may wait for the one in flight.
+   */
+  async send({ slot, db, keys }: Batch, { replace, timeoutMs }: BatchOptions): Promise<BatchEnd> {
+    const { migrateTo, auth, context } = this.#ends;
+    const migrate = [
+      ...['MIGRATE', migrateTo.host, migrateTo.port, '', db, timeoutMs],
+      ...(replace ? ['REPLACE'] : []),
+      ...[...auth, 'KEYS', ...keys],
+    ];
+    const count = countCommand(slot);
+    // TIME stays outside: newer servers stop the clock within a transaction. ASKING lasts until EXEC, and is needed for keys on a
+    // node that imports the slot.
+    const commands = [['TIME'], ['ASKING'], ['MULTI'], count, migrate, count, ['EXEC'], ['TIME']];
+    const prepared = prepareCommands(inDatabase(db, commands), 'latin1');
+    if (this.#isBusy && !(await this.#isReleased())) return { type: 'held' };
+    this.#isBusy = true;
+    // The timeout of MIGRATE applies to connecting and again to the transfer.
+    const timeout = 2 * timeoutMs + context.settings.commandTimeout;
+    const end = await this.#exchange(db, prepared, { timeout, lateMs: LATE * timeoutMs });
+    const release = this.#release;
+    this.#isBusy = release !== undefined && end.type === 'moved';
+    this.#release = undefined;
+    release?.(this.#isBusy);
+    return end;
+  }
+
+  #isReleased(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  async #exchange(
+    db: number,
+    prepared: PreparedCommands,
+    { timeout, lateMs }: { readonly timeout: number; readonly lateMs: number },
+  ): Promise<BatchEnd> {
+    try {
+      const replies = await this.#ask(prepared, timeout);
+      const end = readEnd(fromDatabase(db, replies));
+      if (end.type === 'moved') this.#measured(this.#elapsedMs - end.stallMs);
+      // The source's clock may have been set back in the meantime.
+      return end.type === 'failed' ? { ...end, isLate: this.#elapsedMs >= lateMs } : end;
+    } catch (error) {
+      if (error instanceof ReplyError) return { type: 'refused', error };
+      return { type: 'lost', error: error as Error };
+    }
+  }
+
+  /**
+   * After a lost answer: makes sure that nothing already sent will still run, since a server runs what it has received of a
+   * client that is gone. Rejects with ReplyError if the node does not allow that. Rule 21 (docs/moving-slots.md).
+   */
+  async fence(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined || !connection.closed) return;
+    const { context, sourceAddress } = this.#ends;
+    try {
+      await context.connections.ask(sourceAddress, ['CLIENT', 'KILL', 'ID', this.#id]);
+    } catch (error) {
+      // The server already knows that the connection is gone.
+      if (!(error instanceof ReplyError && error.message.includes('No such client'))) throw error;
+    }
+    this.#connection = undefined;
+  }
+
+  async #ask(commands: PreparedCommands, timeout: number): Promise<Reply[]> {
+    const { context, sourceAddress } = this.#ends;
+    const known = this.#connection;
+    const connection =
+      known?.closed === false ? known : await context.connections.get(sourceAddress, this.#number);
+    if (connection !== known) {
+      // Without a transaction MIGRATE would run anyway, and nothing would show how it ended.
+      const [id, ...replies] = await connection.pipeline([['CLIENT', 'ID'], ['MULTI'], ['EXEC']], {
+        timeout,
+      });
+      for (const reply of replies) if (reply instanceof ReplyError) throw reply;
+      // If `rename-command` has taken CLIENT away, keys still move. Only a lost answer then ends the move: it takes the fence.
+      if (id instanceof ReplyError && !id.message.startsWith('ERR unknown command')) throw id;
+      this.#id = id instanceof ReplyError ? 0 : Number(id);
+      this.#connection = connection;
+    }
+    const sent = performance.now();
+    const replies = await connection.pipeline(commands, { timeout });
+    this.#elapsedMs = performance.now() - sent;
+    return replies;
+  }
+
+  // Negative if the source's clock was set forward.
+  #measured(roundTripMs: number): void {
+    if (roundTripMs > 0) this.roundTripMs = Math.min(this.roundTripMs, roundTripMs);
+  }
+}
+
+function readEnd(replies: readonly Reply[]): BatchEnd {
+  const refusal = replies.slice(1, -1).find((reply) => reply instanceof ReplyError);
+  if (refusal) return { type: 'refused', error: refusal };
+  const [begun] = replies;
+  const [result, ended] = replies.slice(-2);
+  const [before, answer, after] = Array.isArray(result) ? result : [];
+  if (typeof before !== 'number' || typeof after !== 'number' || answer === undefined) {
+    return { type: 'lost', error: new TypeError('EXEC gave no counts') };
+  }
+  const gone = Math.max(0, before - after);
+  const stallMs = Math.max(0, timeOf(ended) - timeOf(begun));
+  if (answer instanceof ReplyError) return { type: 'failed', error: answer, gone, stallMs, isLate: false };
+  return { type: 'moved', gone, stallMs };
+}
+
+/** Milliseconds by the server's clock, from the reply of TIME; 0 if it is not a time. */
+function timeOf(reply: Reply | undefined): number {
+  if (!Array.isArray(reply)) return 0;
+  return Number(reply[0]) * 1000 + Number(reply[1]) / 1000;
+}

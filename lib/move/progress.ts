@@ -1,0 +1,234 @@
+import type { ClusterEvent, MoveFigures } from '../events.ts';
+import { countSlots } from '../model/node.ts';
+import type { MoveLimits } from '../options.ts';
+import type { MoveContent, MoveStep } from '../plan/plan.ts';
+import { timeLeft, type Work } from './pace.ts';
+import { Throttle } from './throttle.ts';
+
+const REPORT_EVERY_MS = 100;
+/** Even an empty slot takes time: as much as some keys do. */
+const KEYS_PER_SLOT = 20;
+
+/** What was moved. */
+export interface Moved {
+  readonly slots: number;
+  readonly keys: number;
+  /** An estimate, see `MoveContent`. */
+  readonly bytes: number;
+  /** Milliseconds that the slowest MIGRATE blocked its source. */
+  readonly longestStallMs: number;
+  /** Milliseconds from the begin of the first move to the end of the last. */
+  readonly keysPerSecond: number;
+}
+
+/** Counts what the moves of a plan have done, applies their limits, and reports progress a few times a second. */
+export class Ledger {
+  readonly #emit: (event: ClusterEvent) => void;
+  readonly #moves: number;
+  readonly #throttle: Throttle;
+  readonly #total = new MoveTally();
+  /** By id of the source: all that it gives, to one target after the other. */
+  readonly #sources = new Map<string, MoveTally>();
+  #movesDone = 0;
+
+  /** The total is that of all moves of the plan from the beginning, though some may begin late. */
+  constructor(emit: (event: ClusterEvent) => void, moves: readonly MoveStep[], limits: MoveLimits) {
+    this.#emit = emit;
+    this.#moves = moves.length;
+    this.#throttle = new Throttle(limits);
+    for (const move of moves)
+      for (const tally of [this.#total, this.#ofSource(move)]) tally.add(plannedSize(move));
+  }
+
+  /** Begins a move whose source and target are known to be reachable. */
+  begin(step: MoveStep, method: 'atomic' | 'migrate', slots: number, content: MoveContent): Progress {
+    let pair = { source: step.source.address, target: step.target.address, method };
+    const size = { slots, keys: content.keys, bytes: content.bytes };
+    // Keys are counted again when a move begins.
+    const planned = plannedSize(step);
+    const tallies = [this.#total, this.#ofSource(step)];
+    for (const tally of tallies) {
+      tally.start();
+      tally.add({
+        slots: slots - planned.slots,
+        keys: size.keys - planned.keys,
+        bytes: size.bytes - planned.bytes,
+      });
+    }
+    this.#emit({ type: 'move-start', ...pair, ...size });
+    return new Progress(size, tallies, this.#throttle, {
+      tell: (figures, state) => {
+        this.#emit({ type: 'move-progress', ...pair, ...figures, ...(state === undefined ? {} : { state }) });
+        this.#tellTotal();
+      },
+      end: (figures) => {
+        this.#movesDone += 1;
+        this.#emit({ type: 'move-done', ...pair, ...figures });
+        this.#tellTotal();
+      },
+      goOnBy: (other) => {
+        pair = { ...pair, method: other };
+      },
+    });
+  }
+
+  /** Everything moved so far. */
+  get moved(): Moved {
+    return this.#total.moved;
+  }
+
+  #tellTotal(): void {
+    const { figures, work } = this.#total;
+    const left = timeLeft(
+      work,
+      [...this.#sources.values()].map((source) => source.work),
+    );
+    const etaMs = left === null ? null : Math.round(left);
+    this.#emit({ type: 'move-total', moves: this.#moves, movesDone: this.#movesDone, ...figures, etaMs });
+  }
+
+  #ofSource({ source }: MoveStep): MoveTally {
+    const known = this.#sources.get(source.id);
+    if (known) return known;
+    const tally = new MoveTally();
+    this.#sources.set(source.id, tally);
+    return tally;
+  }
+}
+
+interface Teller {
+  readonly tell: (figures: MoveFigures, state: string | undefined) => void;
+  readonly end: (figures: MoveFigures) => void;
+  readonly goOnBy: (method: 'atomic' | 'migrate') => void;
+}
+
+/** The progress of one move. */
+export class Progress {
+  /** Shared by all moves of a plan. */
+  readonly throttle: Throttle;
+  readonly #own = new MoveTally();
+  /** Those of all moves, and of all moves of its source. */
+  readonly #wider: readonly MoveTally[];
+  readonly #teller: Teller;
+  #state: string | undefined;
+  #toldMs = 0;
+
+  constructor(size: Size, wider: readonly MoveTally[], throttle: Throttle, teller: Teller) {
+    this.throttle = throttle;
+    this.#own.add(size);
+    this.#own.start();
+    this.#wider = wider;
+    this.#teller = teller;
+  }
+
+  /** Keys have reached the target; `stallMs` is how long that blocked the source. */
+  keysMoved(keys: number, stallMs = 0): void {
+    for (const tally of [this.#own, ...this.#wider]) tally.keysMoved(keys, stallMs);
+    this.#tellNowAndThen();
+  }
+
+  /** Slots now belong to the target. */
+  slotsMoved(slots: number): void {
+    for (const tally of [this.#own, ...this.#wider]) tally.slotsDone += slots;
+    this.#tellNowAndThen();
+  }
+
+  /** The state that the servers report. */
+  reached(state: string): void {
+    this.#state = state;
+    this.#tellNowAndThen();
+  }
+
+  /** The move continues by another method. */
+  goOnBy(method: 'atomic' | 'migrate'): void {
+    this.#state = undefined;
+    this.#teller.goOnBy(method);
+  }
+
+  /** Ends the move. */
+  done(): void {
+    this.#teller.end(this.#own.figures);
+  }
+
+  #tellNowAndThen(): void {
+    const { elapsedMs } = this.#own;
+    if (elapsedMs - this.#toldMs < REPORT_EVERY_MS) return;
+    this.#toldMs = elapsedMs;
+    this.#teller.tell(this.#own.figures, this.#state);
+  }
+}
+
+type Size = Pick<MoveFigures, 'slots' | 'keys' | 'bytes'>;
+
+function plannedSize(step: MoveStep): Size {
+  const { keys = 0, bytes = 0 } = step.content ?? {};
+  return { slots: countSlots(step), keys, bytes };
+}
+
+class MoveTally {
+  slotsDone = 0;
+  #started: number | undefined;
+  #size: Size = { slots: 0, keys: 0, bytes: 0 };
+  #keysDone = 0;
+  #lastStallMs = 0;
+  #longestStallMs = 0;
+
+  get elapsedMs(): number {
+    return this.#started === undefined ? 0 : performance.now() - this.#started;
+  }
+
+  // The clock of all moves starts when the first one begins: nodes may have to be introduced before that.
+  start(): void {
+    this.#started ??= performance.now();
+  }
+
+  add({ slots, keys, bytes }: Size): void {
+    const size = this.#size;
+    this.#size = { slots: size.slots + slots, keys: size.keys + keys, bytes: size.bytes + bytes };
+  }
+
+  keysMoved(keys: number, stallMs: number): void {
+    this.#keysDone += keys;
+    this.#lastStallMs = stallMs;
+    this.#longestStallMs = Math.max(this.#longestStallMs, stallMs);
+  }
+
+  get #bytesDone(): number {
+    const { keys, bytes } = this.#size;
+    return keys === 0 ? 0 : Math.round(bytes * Math.min(1, this.#keysDone / keys));
+  }
+
+  get moved(): Moved {
+    const { keysPerSecond, longestStallMs } = this.figures;
+    return {
+      slots: this.slotsDone,
+      keys: this.#keysDone,
+      bytes: this.#bytesDone,
+      longestStallMs,
+      keysPerSecond,
+    };
+  }
+
+  get work(): Work {
+    const { slots, keys } = this.#size;
+    return {
+      all: keys + KEYS_PER_SLOT * slots,
+      done: this.#keysDone + KEYS_PER_SLOT * this.slotsDone,
+      elapsedMs: this.elapsedMs,
+    };
+  }
+
+  get figures(): MoveFigures {
+    const { elapsedMs, slotsDone, work } = this;
+    const [keysDone, { slots, keys, bytes }] = [this.#keysDone, this.#size];
+    const left = timeLeft({ ...work, elapsedMs }, []);
+    return {
+      ...{ slotsDone, slots, keysDone, keys, bytesDone: this.#bytesDone, bytes },
+      keysPerSecond: elapsedMs > 0 ? Math.round((1000 * keysDone) / elapsedMs) : 0,
+      etaMs: left === null ? null : Math.round(left),
+      lastStallMs: this.#lastStallMs,
+      longestStallMs: this.#longestStallMs,
+      elapsedMs,
+    };
+  }
+}

@@ -1,0 +1,208 @@
+import { type Address, formatAddress } from '../model/address.ts';
+import type { ConnectedReplica, NodeDetails, ReplicaLink, SharedId } from '../model/details.ts';
+import { isInHandshake } from '../model/node.ts';
+import type { ClusterView } from '../model/view.ts';
+import type { Connections } from './connections.ts';
+import { isBarred } from './election-bar.ts';
+import { look } from './look.ts';
+import {
+  askInfo,
+  type InfoSection,
+  loadingProgress,
+  type NodeInfo,
+  NodeInfos,
+  numberOf,
+  totalKeys,
+} from './node-info.ts';
+import { inParallel } from './parallel.ts';
+import { serverName } from './server.ts';
+
+const TEN_YEARS = 10 * 365 * 24 * 3600;
+
+/** What the nodes of a view report about themselves. */
+export interface Inspection {
+  /** By node id: an error if the node refuses. Nodes that did not answer before are not asked. */
+  readonly details: ReadonlyMap<string, NodeDetails | Error>;
+  readonly sharedIds: readonly SharedId[];
+  /** Addresses in handshake with a member at which a node answers that no member knows yet. */
+  readonly introduced: ReadonlySet<string>;
+}
+
+/** The sections of INFO that `inspect` needs. */
+export const INSPECTED: readonly InfoSection[] = [
+  'server',
+  'replication',
+  'memory',
+  'keyspace',
+  'persistence',
+];
+
+/**
+ * Asks every node that answered for more about itself, unless `infos` has already. Also asks every other address that is listed
+ * for its id who answers there.
+ */
+export async function inspect(
+  connections: Connections,
+  view: ClusterView,
+  infos: NodeInfos,
+): Promise<Inspection> {
+  const [details, elsewhere] = await Promise.all([detailsIn(view, infos), askElsewhere(connections, view)]);
+  return { details, sharedIds: sharedIds(view, details, elsewhere), introduced: introduced(view, elsewhere) };
+}
+
+/** Looks at a cluster, and asks each node that answers for its replication in the same write. */
+export async function lookWithReplication(
+  connections: Connections,
+  seed: Address,
+  signal?: AbortSignal,
+): Promise<{ readonly view: ClusterView; readonly details: ReadonlyMap<string, NodeDetails | Error> }> {
+  const infos = new NodeInfos(connections, ['server', 'replication', 'persistence']);
+  const view = await look(connections, seed, signal, (address) => infos.of(address));
+  signal?.throwIfAborted();
+  return { view, details: await detailsIn(view, infos) };
+}
+
+async function detailsIn(view: ClusterView, infos: NodeInfos): Promise<Map<string, NodeDetails | Error>> {
+  const details = await inParallel(
+    [...view.reports.values()],
+    async ({ myself, address }): Promise<[string, NodeDetails | Error]> => {
+      try {
+        return [myself.id, detailsOf(await infos.of(address))];
+      } catch (error) {
+        return [myself.id, error as Error];
+      }
+    },
+  );
+  return new Map(details);
+}
+
+interface Elsewhere {
+  readonly id: string;
+  readonly runId: string;
+  readonly address: string;
+}
+
+// Servers started with copies of one nodes.conf answer with the same id. Other nodes use now one, now the other address for it,
+// and a node that should meet the second server stays in handshake with it.
+async function askElsewhere(connections: Connections, view: ClusterView): Promise<Elsewhere[]> {
+  const asked = new Set(view.nodes.map(({ address }) => formatAddress(address)));
+  const others = new Map<string, { host: string; port: number }>();
+  const seen = new Set<object>();
+  for (const { records, inHandshake = [] } of view.reports.values()) {
+    for (const record of records.concat(inHandshake)) {
+      if (seen.has(record)) continue;
+      seen.add(record);
+      const { address, flags } = record;
+      if (address.host === '' || address.port === 0 || flags.includes('noaddr')) continue;
+      if (view.unreachable.has(record.id) && !isInHandshake(record)) continue;
+      const name = formatAddress(address);
+      if (!asked.has(name)) others.set(name, address);
+    }
+  }
+  const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
+    try {
+      const [id, info] = await Promise.all([
+        connections.ask(address, ['CLUSTER', 'MYID'], { early: true }).then(String),
+        askInfo(connections, address, ['server']),
+      ]);
+      return [{ id, runId: info.get('run_id') ?? '', address: formatAddress(address) }];
+    } catch {
+      // A second address that does not answer is just another name of a node that does.
+      return [];
+    }
+  });
+  return found.flat();
+}
+
+function introduced(view: ClusterView, elsewhere: readonly Elsewhere[]): Set<string> {
+  const known = new Set(view.nodes.map(({ id }) => id));
+  const inHandshake = new Set(
+    [...view.reports.values()].flatMap((report) =>
+      (report.inHandshake ?? []).map(({ address }) => formatAddress(address)),
+    ),
+  );
+  const met = elsewhere.filter(({ id, address }) => !known.has(id) && inHandshake.has(address));
+  return new Set(met.map(({ address }) => address));
+}
+
+function sharedIds(
+  view: ClusterView,
+  details: ReadonlyMap<string, NodeDetails | Error>,
+  elsewhere: readonly Elsewhere[],
+): SharedId[] {
+  const shared = new Map<string, Map<string, string>>();
+  for (const { id, runId, address } of elsewhere) {
+    const own = details.get(id);
+    const report = view.reports.get(id);
+    if (!report || own === undefined || own instanceof Error || runId === own.runId) continue;
+    const servers = shared.get(id) ?? new Map([[own.runId, formatAddress(report.address)]]);
+    servers.set(runId, address);
+    shared.set(id, servers);
+  }
+  return [...shared].map(([id, servers]) => ({ id, addresses: [...servers.values()].sort() }));
+}
+
+/** Reads the fields of INFO that checks need. */
+export function detailsOf(info: NodeInfo): NodeDetails {
+  const link = linkOf(info);
+  const loading = loadingProgress(info);
+  const zone = info.get('availability_zone');
+  return {
+    runId: info.get('run_id') ?? '',
+    version: serverName(info),
+    ...(zone ? { zone } : {}),
+    offset: numberOf(info, link ? 'slave_repl_offset' : 'master_repl_offset'),
+    ...(link ? { link } : {}),
+    ...(info.has('master_replid') ? { replicationId: info.get('master_replid') ?? '' } : {}),
+    replicas: replicasIn(info),
+    memory: {
+      used: numberOf(info, 'used_memory'),
+      counted: Math.max(0, numberOf(info, 'used_memory') - numberOf(info, 'mem_not_counted_for_evict')),
+      max: numberOf(info, 'maxmemory'),
+      policy: info.get('maxmemory_policy') ?? 'noeviction',
+    },
+    keys: totalKeys(info),
+    isSaveFailing:
+      info.get('rdb_last_bgsave_status') === 'err' ||
+      info.get('aof_last_write_status') === 'err' ||
+      info.get('aof_last_bgrewrite_status') === 'err',
+    ...(loading ? { loading } : {}),
+  };
+}
+
+/** The link of a replica to its master; undefined for a master. */
+export function linkOf(info: NodeInfo): ReplicaLink | undefined {
+  const status = info.get('master_link_status');
+  if (info.get('role') !== 'slave' || status === undefined) return undefined;
+  const isCopying = numberOf(info, 'master_sync_in_progress') === 1;
+  const downSeconds = numberOf(info, 'master_link_down_since_seconds');
+  // For a link that was never up, Redis 7.0 and newer report -1; older ones count from 1970 (genRedisInfoString,
+  // repl_down_since).
+  const [host = '', port] = [info.get('master_host'), numberOf(info, 'master_port')];
+  const wasUp = downSeconds >= 0 && downSeconds < TEN_YEARS;
+  return {
+    status: status === 'up' ? 'up' : isCopying ? 'copying' : 'down',
+    ...(wasUp ? { downSeconds } : {}),
+    ...(isBarred(info) ? { isBarred: true as const } : {}),
+    ...(host === '' || port === 0 ? {} : { asks: { host, port } }),
+  };
+}
+
+// slave0:ip=127.0.0.1,port=7003,state=online,offset=14,lag=0,type=replica
+// They are numbered without a gap (genRedisInfoString).
+/** The replicas that a master lists. */
+export function replicasIn(info: NodeInfo): ConnectedReplica[] {
+  const replicas: ConnectedReplica[] = [];
+  for (let value = info.get('slave0'); value !== undefined; value = info.get(`slave${replicas.length}`)) {
+    const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
+    const [port, offset, lag] = ['port', 'offset', 'lag'].map((name) => Number(parts.get(name) ?? 0));
+    replicas.push({
+      host: parts.get('ip') ?? '',
+      port: port ?? 0,
+      offset: offset ?? 0,
+      lagSeconds: lag ?? 0,
+      isOnline: (parts.get('state') ?? 'online') === 'online',
+    });
+  }
+  return replicas;
+}

@@ -1,0 +1,50 @@
+import type { Address } from '../model/address.ts';
+import { isMisdirected } from '../model/details.ts';
+import { type ClusterView, recordSeenBy } from '../model/view.ts';
+import type { Context } from './context.ts';
+import { linkOf } from './inspect.ts';
+import { askInfo, isLinkUp, type NodeInfo, parseInfo } from './node-info.ts';
+
+/** True if a replica has copied the server that it follows, and is connected to it. Which server that is, is another question. */
+export async function hasMasterLink({ connections, signal }: Context, address: Address): Promise<boolean> {
+  const reply = await connections.ask(address, ['INFO', 'replication'], { signal });
+  return isLinkUp(parseInfo(String(reply)));
+}
+
+/** True if a replica has copied this master, and is connected to it. */
+export async function hasCopied(
+  context: Context,
+  view: ClusterView,
+  replica: { readonly id: string; readonly address: Address },
+  master: { readonly id: string; readonly address: Address },
+): Promise<boolean> {
+  const info = await askInfo(context.connections, replica.address, ['replication']);
+  return isCopy(context, view, info, replica, master);
+}
+
+/** The same of a replica that has reported its replication. */
+export async function isCopy(
+  context: Context,
+  view: ClusterView,
+  info: NodeInfo,
+  replica: { readonly id: string },
+  master: { readonly id: string; readonly address: Address },
+): Promise<boolean> {
+  if (!isLinkUp(info)) return false;
+  const listed = recordSeenBy(view, replica.id, master.id)?.address;
+  return !(await asksElsewhere(context, info, listed, master.address));
+}
+
+/** See `isMisdirected()`: the master is asked for its data only if that decides. */
+export async function asksElsewhere(
+  { connections }: Context,
+  info: NodeInfo,
+  listed: Address | undefined,
+  master: Address,
+): Promise<boolean> {
+  const link = linkOf(info);
+  if (!isMisdirected(link, listed, true)) return false;
+  if (isMisdirected(link, listed, false)) return true;
+  const theirs = await askInfo(connections, master, ['replication']);
+  return info.get('master_replid') !== theirs.get('master_replid');
+}

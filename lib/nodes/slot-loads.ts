@@ -1,0 +1,95 @@
+import type { Reply } from '../../resp/index.ts';
+import { parseAddress } from '../model/address.ts';
+import { type NodeRecord, slotsOf } from '../model/node.ts';
+import { SLOT_COUNT } from '../model/slot.ts';
+import { type NodeRef, nodeRef } from '../plan/plan.ts';
+import { type Context, nodeError } from './context.ts';
+import { countKeys } from './count-keys.ts';
+import { askInfo, dataBytes, databases } from './node-info.ts';
+import { inParallel } from './parallel.ts';
+
+/** What slots can be weighed by. */
+export type LoadKind = 'keys' | 'memory' | 'cpu' | 'network';
+
+/** Fields of CLUSTER SLOT-STATS. Redis counts memory too. */
+const STATS: Readonly<Record<Exclude<LoadKind, 'keys'>, readonly string[]>> = {
+  memory: ['memory-bytes'],
+  cpu: ['cpu-usec'],
+  network: ['network-bytes-in', 'network-bytes-out'],
+};
+
+/**
+ * The load of each slot: keys, bytes, microseconds of CPU time or bytes on the network, as reported by the owners. Bytes are
+ * counted by the servers if all of them can; otherwise each node's data is divided evenly among its keys. Rejects with
+ * ClusterError `METHOD_UNSUPPORTED` if a server does not count what is wanted.
+ */
+export async function slotLoads(
+  context: Context,
+  owners: readonly NodeRecord[],
+  by: LoadKind,
+): Promise<Float64Array> {
+  const loads = new Float64Array(SLOT_COUNT);
+  const nodes = owners.filter(({ slots }) => slots.length > 0);
+  if (by !== 'keys') {
+    const found = await inParallel(nodes, (node) => askStats(context, node, STATS[by]));
+    const missing = found.indexOf(undefined);
+    if (missing < 0) {
+      for (const stats of found) for (const [slot, load] of stats ?? []) loads[slot] = load;
+      return loads;
+    }
+    if (by !== 'memory') throw unsupported(nodeRef(nodes[missing] as NodeRecord), by);
+  }
+  await inParallel(nodes, async (node) => {
+    for (const [slot, load] of await countIn(context, node, by)) loads[slot] = load;
+  });
+  return loads;
+}
+
+function unsupported({ address }: NodeRef, by: LoadKind): Error {
+  const message = `Cannot rebalance by ${by}: ${address} does not count it per slot`;
+  return nodeError('METHOD_UNSUPPORTED', address, message, {
+    hint:
+      'Nothing was changed. This needs "cluster-slot-stats-enabled yes" on every master, Redis 8.2 or Valkey 8.0 and newer; ' +
+      'balancing by keys or memory does not',
+  });
+}
+
+async function countIn(context: Context, node: NodeRecord, by: LoadKind): Promise<Map<number, number>> {
+  const info = await askInfo(context.connections, node.address, ['memory', 'keyspace']);
+  const all = databases(info);
+  const counts = new Map<number, number>();
+  for (const { db } of all) {
+    const inSlot = await countKeys(context.connections, node.address, db, slotsOf(node), context.signal);
+    for (const [slot, keys] of inSlot) {
+      counts.set(slot, (counts.get(slot) ?? 0) + keys);
+    }
+  }
+  const total = all.reduce((sum, { keys }) => sum + keys, 0);
+  const each = by === 'memory' && total > 0 ? dataBytes(info) / total : 1;
+  return new Map([...counts].map(([slot, keys]) => [slot, Math.round(keys * each)]));
+}
+
+// Undefined if the server does not count all of the fields. The command came with Valkey 8.0 and Redis 8.2, and most of its
+// fields are there only if they are enabled.
+async function askStats(
+  context: Context,
+  node: NodeRecord,
+  fields: readonly string[],
+): Promise<[slot: number, load: number][] | undefined> {
+  const command = ['CLUSTER', 'SLOT-STATS', 'SLOTSRANGE', 0, SLOT_COUNT - 1] as const;
+  const [reply] = await context.connections.askAll(parseAddress(nodeRef(node).address), [command]);
+  if (!Array.isArray(reply)) return undefined;
+  const stats: [number, number][] = [];
+  for (const item of reply as readonly Reply[]) {
+    if (!Array.isArray(item) || !Array.isArray(item[1])) return undefined;
+    const values = item[1] as readonly Reply[];
+    let load = 0;
+    for (const field of fields) {
+      const at = values.indexOf(field);
+      if (at < 0) return undefined;
+      load += Number(values[at + 1]);
+    }
+    stats.push([Number(item[0]), load]);
+  }
+  return stats;
+}

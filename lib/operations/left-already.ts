@@ -1,0 +1,68 @@
+import { formatAddress, sameAddress } from '../model/address.ts';
+import type { NodeRecord } from '../model/node.ts';
+import { type ClusterView, reachableMasters } from '../model/view.ts';
+import type { Context } from '../nodes/context.ts';
+import { askNode } from '../nodes/look.ts';
+import { addressIn } from '../nodes/named-masters.ts';
+import { hasLeft } from '../nodes/newcomer.ts';
+import { inParallel } from '../nodes/parallel.ts';
+import { askServer } from '../nodes/server.ts';
+
+const FULL_ID = /^[0-9a-f]{40}$/i;
+
+/**
+ * True if there is evidence that an earlier run took the node out: it is alone now, and was in a cluster before (`hasLeft`), or a
+ * master still bans its id, as for a minute after it forgot it: from Redis 7.2 on, FORGET of an unknown id succeeds then and does
+ * nothing (clusterBlacklistExists). Without such evidence, the name may be mistyped. Older servers cannot give any of an id.
+ */
+export async function hasLeftAlready(context: Context, view: ClusterView, name: string): Promise<boolean> {
+  const { connections, settings, signal } = context;
+  const nodes = knownNodes(view);
+  if (FULL_ID.test(name)) {
+    const id = name.toLowerCase();
+    if (nodes.some((node) => node.id === id)) return false;
+    if (await isGoneWithoutTrace(context, view, id)) return true;
+    return !settings.dryRun && isBannedByMaster(context, view, id);
+  }
+  const address = addressIn(name);
+  if (!address) return false;
+  const seed = view.reports.get(view.seedId);
+  if (sameAddress(view.seed, address)) return seed !== undefined && hasLeft(seed);
+  if (nodes.some((node) => sameAddress(node.address, address))) return false;
+  const report = await askNode(connections, address, signal).catch(() => undefined);
+  signal?.throwIfAborted();
+  return report !== undefined && hasLeft(report);
+}
+
+/** True if a master bans an id that no member knows: then it answers OK to FORGET, and does nothing. */
+export async function isBannedByMaster(
+  { connections, signal }: Context,
+  view: ClusterView,
+  id: string,
+): Promise<boolean> {
+  const masters = reachableMasters(view).filter(({ slots }) => slots.length > 0);
+  const answers = await inParallel(masters, ({ address }) =>
+    connections.ask(address, ['CLUSTER', 'FORGET', id], { signal }).catch(() => undefined),
+  );
+  signal?.throwIfAborted();
+  return answers.some((answer) => answer !== undefined);
+}
+
+/**
+ * True if all members answer and are servers that keep no trace of a node that left (before Redis 7.2): an id that none of them knows is
+ * gone then, by any tool. Nothing proves that it was ever a member of this cluster, so a warning says so.
+ */
+async function isGoneWithoutTrace(context: Context, view: ClusterView, id: string): Promise<boolean> {
+  const reports = [...view.reports.values()];
+  if (reports.length < view.nodes.length || reports.some(({ info }) => info.state !== 'ok')) return false;
+  const servers = await inParallel(reports, ({ address }) => askServer(context.connections, address));
+  if (servers.some(({ version, capabilities }) => version === '?' || capabilities.tellsForgotten))
+    return false;
+  const message = `No member knows node ${id}: it has left, or was never in the cluster of ${formatAddress(view.seed)}. Servers before Redis 7.2 keep no trace of a node that left`;
+  context.emit({ type: 'warning', node: formatAddress(view.seed), message });
+  return true;
+}
+
+function knownNodes(view: ClusterView): NodeRecord[] {
+  return [...view.reports.values()].flatMap(({ records, inHandshake = [] }) => [...records, ...inHandshake]);
+}

@@ -1,0 +1,95 @@
+import type { ClusterError } from '../errors.ts';
+import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
+import { formatAddress } from '../model/address.ts';
+import { conditionOf, goneNodes, isGone } from '../model/condition.ts';
+import type { Next } from '../model/next.ts';
+import type { NodeRecord } from '../model/node.ts';
+import { formatSlots } from '../model/slot.ts';
+import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { isStaleEntry } from './stale-entries.ts';
+
+/** Throws if a node that is to be removed does not answer but may be alive. */
+export function requireGone(view: ClusterView, leaver: NodeRecord): void {
+  if (view.reports.has(leaver.id) || isStaleEntry(view, leaver) || goneNodes(view).includes(leaver.id))
+    return;
+  const name = nodeName(view, leaver.id);
+  const { says, hint, next } = wordsOnCondition(view, leaver.id);
+  const isSilent = conditionOf(view, leaver.id).kind === 'silent';
+  throw nodeError('NODE_UNREACHABLE', name, `Cannot take ${name} out: it ${says}`, {
+    hint,
+    next: isSilent
+      ? [
+          { do: 'wait', when: 'declared-failed' },
+          { do: 'retry', options: { force: true }, when: 'gone-for-good' },
+        ]
+      : next,
+  });
+}
+
+/**
+ * Throws if members import slots from a node that does not answer: FORGET clears that (clusterDelNode). Keys that have arrived would then
+ * lie there, and nothing would say that a move of their slot was begun. If another owns it, as a replica that took over, that move can be
+ * finished.
+ */
+export function requireNoMoveWith(view: ClusterView, { id }: NodeRecord): void {
+  if (view.reports.has(id)) return;
+  const owners = slotOwners(view);
+  const open = [...openSlotsOf(view)].filter(
+    ([slot, items]) =>
+      items.some(({ peer, direction }) => peer === id && direction === 'importing') &&
+      view.reports.has(owners[slot] ?? ''),
+  );
+  const [first] = open;
+  if (!first) return;
+  const [name, other] = [
+    nodeName(view, id),
+    nodeName(view, first[1].find(({ peer }) => peer === id)?.nodeId ?? ''),
+  ];
+  const slots = open.map(([slot]) => slot);
+  throw nodeError(
+    'OPEN_SLOT',
+    other,
+    `Cannot take ${name} out: slots ${formatSlots(slots)} are open between it and ${other}`,
+    {
+      openSlots: slots,
+      hint: 'Nothing was changed',
+      next: [
+        { do: 'fix', cluster: formatAddress(view.seed) },
+        { do: 'retry', when: 'after-that' },
+      ],
+    },
+  );
+}
+
+/** The error for a node that is to be removed and owns so many slots. */
+export function notEmptied(view: ClusterView, leaver: NodeRecord, slots: number): ClusterError {
+  const name = nodeName(view, leaver.id);
+  const isAlive = view.reports.has(leaver.id);
+  const { says, next: cure = [] } = wordsOnCondition(view, leaver.id);
+  const condition = conditionOf(view, leaver.id);
+  const isLost = isGone(condition);
+  const living = replicasOf(view, leaver.id).find(({ id }) => view.reports.has(id));
+  const next: readonly Next[] = isAlive
+    ? [{ do: 'retry', options: { drain: true } }]
+    : living
+      ? takeovers(view, living.id, leaver.id)
+      : isLost || condition.kind === 'silent'
+        ? [{ do: 'rescue', cluster: formatAddress(view.seed) }]
+        : cure;
+  return nodeError(
+    'NODE_NOT_EMPTY',
+    name,
+    `Node ${name} is not empty: it ${isAlive ? '' : isLost ? 'has failed and ' : `${says}, and `}owns ${slots} slots`,
+    { hint: 'Move its slots away first', next },
+  );
+}
+
+/** Warns of a node that was not reset: started again, it would be a member in its own eyes, and serve old data to clients that ask it. */
+export function warnOfMissingReset({ emit }: Context, view: ClusterView, { id }: NodeRecord): void {
+  if (view.reports.has(id) || conditionOf(view, id).kind === 'wiped') return;
+  const node = nodeName(view, id);
+  if (node === id) return;
+  const message = `${node} does not answer and was not reset: if it is started again, it still considers itself a member. Reset it then (CLUSTER RESET HARD), or delete its data and nodes.conf before`;
+  emit({ type: 'warning', node, message });
+}

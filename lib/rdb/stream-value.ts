@@ -1,0 +1,101 @@
+import { type RdbBytes, times } from './rdb-bytes.ts';
+import { skipProducers } from './rdb-values.ts';
+import { lengthOf, stringOf } from './write.ts';
+
+/**
+ * A stream. Its parts are kept as they are written, since all versions write them alike: numbers with their encoding, ids as
+ * 16 bytes, times as 8 bytes. Newer versions only add parts.
+ */
+export interface Stream {
+  readonly kind: 'stream';
+  /** 1 to 4: RDB types 15, 19, 21 and 26. */
+  readonly version: number;
+  /** The entries in listpacks, each with the id of its first entry. */
+  readonly nodes: readonly (readonly [id: string, listpack: string])[];
+  /** Number of entries, and the last id. */
+  readonly counts: string;
+  /** From version 2: first id, largest deleted id, number of entries ever added. */
+  readonly history: string;
+  readonly groups: readonly Group[];
+}
+
+interface Group {
+  readonly name: string;
+  readonly lastId: string;
+  /** From version 2: number of entries read. */
+  readonly read: string;
+  /** Pending entries: id, delivery time and delivery count of each, with their number before them. */
+  readonly pending: string;
+  readonly consumers: readonly Consumer[];
+}
+
+interface Consumer {
+  readonly name: string;
+  readonly seenAt: string;
+  /** From version 3. */
+  readonly activeAt: string;
+  /** Ids of pending entries, with their number before them. */
+  readonly pending: string;
+}
+
+const ID_BYTES = 16;
+const TIME_BYTES = 8;
+
+/** Reads a stream of this version. What version 4 adds, the entries that producers are known to have sent, is read over. */
+export function readStream(bytes: RdbBytes, version: number): Stream {
+  const numbers = (count: number) => raw(bytes, () => times(count, () => bytes.length()));
+  const nodes = times(bytes.length(), () => [bytes.string(), bytes.string()] as const);
+  const counts = numbers(3);
+  const history = numbers(version >= 2 ? 5 : 0);
+  const groups = times(bytes.length(), () => ({
+    name: bytes.string(),
+    lastId: numbers(2),
+    read: numbers(version >= 2 ? 1 : 0),
+    pending: raw(bytes, () =>
+      times(bytes.length(), () => {
+        bytes.skip(ID_BYTES + TIME_BYTES);
+        bytes.length();
+      }),
+    ),
+    consumers: times(bytes.length(), () => ({
+      name: bytes.string(),
+      seenAt: bytes.raw(TIME_BYTES),
+      activeAt: bytes.raw(version >= 3 ? TIME_BYTES : 0),
+      pending: raw(bytes, () => times(bytes.length(), () => bytes.skip(ID_BYTES))),
+    })),
+  }));
+  if (version >= 4) skipProducers(bytes);
+  return { kind: 'stream', version, nodes, counts, history, groups };
+}
+
+/** Writes a stream in a version that is not newer than its own. */
+export function writeStream({ nodes, counts, history, groups }: Stream, version: number): string {
+  return [
+    lengthOf(nodes.length),
+    ...nodes.flatMap(([id, listpack]) => [stringOf(id), stringOf(listpack)]),
+    counts,
+    version >= 2 ? history : '',
+    lengthOf(groups.length),
+    ...groups.flatMap(({ name, lastId, read, pending, consumers }) => [
+      stringOf(name),
+      lastId,
+      version >= 2 ? read : '',
+      pending,
+      lengthOf(consumers.length),
+      ...consumers.flatMap(({ name, seenAt, activeAt, pending }) => [
+        stringOf(name),
+        seenAt,
+        version >= 3 ? activeAt : '',
+        pending,
+      ]),
+    ]),
+  ].join('');
+}
+
+function raw(bytes: RdbBytes, skip: () => void): string {
+  const from = bytes.at;
+  skip();
+  const length = bytes.at - from;
+  bytes.at = from;
+  return bytes.raw(length);
+}

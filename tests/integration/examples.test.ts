@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { check } from '../../lib/index.ts';
+import { type Bed, openBed } from '../bed/index.ts';
+import { at, startMasters } from '../helpers/clusters.ts';
+
+const root = new URL('../../', import.meta.url);
+const folder = mkdtempSync(join(tmpdir(), 'redis-trib-examples-'));
+
+/** The TypeScript examples of a document. */
+function examplesIn(document: string): string[] {
+  const text = readFileSync(new URL(document, root), 'utf8');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)]
+    .map(([, code = '']) => code)
+    .filter((code) => code.includes("from 'redis-trib"));
+}
+
+/** Runs an example as a program of its own, with real addresses in place of its own. */
+async function run(example: string, addresses: Readonly<Record<string, string>>): Promise<string> {
+  let code = example.includes('{ password }') ? `const password = undefined;\n${example}` : example;
+  for (const [from, to] of Object.entries(addresses)) code = code.replaceAll(from, to);
+  for (const [name, path] of [
+    ['redis-trib/resp', 'resp/index.ts'],
+    ['redis-trib', 'lib/index.ts'],
+  ] as const)
+    code = code.replaceAll(`'${name}'`, JSON.stringify(fileURLToPath(new URL(path, root))));
+  assert.doesNotMatch(code, /10\.\d+\.0\.\d+:7000/, 'every address is replaced');
+  const file = join(folder, 'example.mts');
+  writeFileSync(file, code);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file], {
+    cwd: fileURLToPath(root),
+  });
+  return stdout;
+}
+
+describe('The examples of the documents run', () => {
+  let bed: Bed;
+  before(async () => {
+    bed = await openBed();
+  });
+  after(async () => {
+    await bed.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('README.md', async () => {
+    const [joins = '', several = '', balances = '', resp = '', ...more] = examplesIn('README.md');
+    assert.deepEqual(more, []);
+    const nodes = await startMasters(bed, 2, 2);
+    const [alone] = await bed.start(1, { cluster: false });
+    const [first, second] = [at(nodes, 0).address, at(nodes, 1).address];
+    await run(several, { '10.0.0.1:7000': first, '10.0.0.2:7000': second });
+    const printed = await run(joins, { '10.0.0.1:7000': first, '10.0.0.9:7000': at(nodes, 2).address });
+    assert.equal(printed.match(/ master \d+$/gm)?.length, 3);
+    await run(balances, { '10.0.0.1:7000': first, '10.1.0.1:7000': at(nodes, 3).address });
+    await run(resp, { 'port: 6379': `port: ${alone?.port}` });
+    const { ok, view } = await check(first);
+    assert.deepEqual([ok, view.nodes.length], [true, 4]);
+  });
+
+  test('docs/plan.md', async () => {
+    const [example = '', ...more] = examplesIn('docs/plan.md');
+    assert.deepEqual(more, []);
+    const [node] = await startMasters(bed, 2);
+    await run(example, { '10.0.0.1:7000': node?.address ?? '' });
+  });
+});

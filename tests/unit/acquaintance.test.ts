@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { acquaint, type Stranger } from '../../lib/model/acquaintance.ts';
+import type { NodeReport } from '../../lib/model/view.ts';
+import { fc } from '../helpers/properties.ts';
+import { idOf, reportOf } from '../helpers/views.ts';
+
+/** Reports by what each node lists, besides itself. */
+function reportsOf(lists: Readonly<Record<number, readonly number[]>>): Map<string, NodeReport> {
+  return new Map(
+    Object.entries(lists).map(([name, others]) => {
+      const node = Number(name);
+      return [idOf(node), reportOf(node, { lines: [node, ...others].map((one) => ({ node: one })) })];
+    }),
+  );
+}
+
+function told(lists: Readonly<Record<number, readonly number[]>>, named: readonly number[]) {
+  const { members, strangers } = acquaint(reportsOf(lists), new Set(named.map(idOf)));
+  return {
+    members: [...members].map((id) => Number.parseInt(id, 16)).sort((a, b) => a - b),
+    strangers: strangers.map(({ id, why }): [number, Stranger['why']] => [Number.parseInt(id, 16), why]),
+  };
+}
+
+const all = { 1: [2, 3], 2: [1, 3], 3: [1, 2] };
+const rows: readonly (readonly [
+  name: string,
+  lists: Readonly<Record<number, readonly number[]>>,
+  named: readonly number[],
+  members: readonly number[],
+  strangers: readonly (readonly [number, Stranger['why']])[],
+])[] = [
+  ['takes nodes that list one another', all, [1, 2, 3], [1, 2, 3], []],
+  ['takes nodes that were not named', all, [1], [1, 2, 3], []],
+  ['takes one alone', { 1: [2, 3] }, [1], [1], []],
+  [
+    'refuses a named node of another cluster',
+    { ...all, 7: [8, 9] },
+    [1, 2, 3, 7],
+    [1, 2, 3],
+    [[7, 'unrelated']],
+  ],
+  [
+    'counts the cluster with most named nodes',
+    { ...all, 7: [8], 8: [7] },
+    [7, 1, 2],
+    [1, 2, 3],
+    [[7, 'unrelated']],
+  ],
+  ['takes one that some forgot', { ...all, 1: [2, 3, 4], 4: [1, 2, 3] }, [1, 4], [1, 2, 3, 4], []],
+  ['takes one that all forgot and that is named', { ...all, 4: [1, 2, 3] }, [4, 1], [1, 2, 3, 4], []],
+  ['takes it even if it alone is named', { ...all, 4: [1, 2, 3] }, [4], [1, 2, 3, 4], []],
+  ['refuses one that lists too few of them', { ...all, 4: [1, 8, 9] }, [4, 1], [1, 2, 3], [[4, 'unknown']]],
+  [
+    'refuses one that was reset and kept its id',
+    { 1: [2, 3], 2: [1, 3], 3: [] },
+    [1, 3],
+    [1, 2],
+    [[3, 'reset']],
+  ],
+  ['refuses it in a cluster of two', { 1: [2], 2: [] }, [1, 2], [1], [[2, 'reset']]],
+  [
+    'refuses one that went over to another cluster, which it does not follow there',
+    { 1: [2, 3], 2: [1, 3], 3: [7, 8], 7: [3, 8], 8: [3, 7] },
+    [1, 2],
+    [1, 2],
+    [[3, 'reset']],
+  ],
+  [
+    'refuses two clusters that a node of each has begun to merge',
+    { 1: [2, 3, 7], 2: [1, 3], 3: [1, 2], 7: [8, 9, 1], 8: [7, 9], 9: [7, 8] },
+    [1, 7],
+    [1, 7],
+    [2, 3, 8, 9].map((node) => [node, 'between'] as const),
+  ],
+];
+
+describe('acquaint()', () => {
+  for (const [name, lists, named, members, strangers] of rows) {
+    test(name, () =>
+      assert.deepEqual(told(lists, named), { members: [...members], strangers: [...strangers] }),
+    );
+  }
+
+  test('never takes nodes of two clusters that list none of each other', () => {
+    const sizes = fc.record({ one: fc.integer({ min: 1, max: 6 }), two: fc.integer({ min: 1, max: 6 }) });
+    const holes = fc.array(fc.tuple(fc.nat(11), fc.nat(11)), { maxLength: 8 });
+    const names = fc.subarray(Array.from({ length: 12 }, (_, index) => index + 1));
+    fc.assert(
+      fc.property(sizes, holes, names, ({ one, two }, forgotten, named) => {
+        const isIn = (node: number) => (node <= one ? 'one' : 'two');
+        const nodes = Array.from({ length: one + two }, (_, index) => index + 1);
+        const lists = Object.fromEntries(
+          nodes.map((node) => [
+            node,
+            nodes.filter(
+              (other) =>
+                other !== node &&
+                isIn(other) === isIn(node) &&
+                !forgotten.some(([by, of]) => by + 1 === node && of + 1 === other),
+            ),
+          ]),
+        );
+        const { members, strangers } = told(lists, named);
+        assert.ok(new Set(members.map(isIn)).size <= 1, 'all members are of one cluster');
+        for (const node of named.filter((id) => id <= one + two)) {
+          assert.ok(members.includes(node) || strangers.some(([id]) => id === node), `${node} is told`);
+        }
+      }),
+    );
+  });
+});

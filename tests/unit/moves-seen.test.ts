@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ClusterView } from '../../lib/model/view.ts';
+import type { Task } from '../../lib/move/by-servers/task.ts';
+import { MovesSeen } from '../../lib/move/moves-seen.ts';
+import { idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
+
+/** Two masters and a replica of the first; the first owns slots up to this one, the second the rest. */
+function shared(lastOfFirst: number, open: readonly number[] = []): ClusterView {
+  const marks = (arrow: '>' | '<', peer: number): string =>
+    open.map((slot) => ` [${slot}-${arrow}-${idOf(peer)}]`).join('');
+  const lines = (observer: number): Line[] => [
+    { node: 1, slots: `0-${lastOfFirst}${observer === 1 ? marks('>', 2) : ''}` },
+    { node: 2, slots: `${lastOfFirst + 1}-16383${observer === 2 ? marks('<', 1) : ''}` },
+    { node: 3, flags: 'slave', master: 1 },
+  ];
+  return viewOf({ 1: { lines: lines(1) }, 2: { lines: lines(2) }, 3: { lines: lines(3) } });
+}
+
+/** The replica has taken the place of its master. */
+const failedOver: ClusterView = (() => {
+  const lines: Line[] = [
+    { node: 1, flags: 'slave', master: 3 },
+    { node: 2, slots: '100-16383' },
+    { node: 3, slots: '0-99', epoch: 9 },
+  ];
+  return viewOf({ 1: { lines }, 2: { lines }, 3: { lines } });
+})();
+
+const name = (node: number): string => `127.0.0.1:${portOf(node)}`;
+const task: Task = {
+  ...{ id: 'a', end: 'source', slots: [[0, 9]], source: idOf(1), target: idOf(2), state: 'connecting' },
+  ...{ outcome: 'running', error: '', retries: 0, mark: '' },
+};
+
+describe('MovesSeen', () => {
+  test('sees open slots, counts those that have moved, and how fast', () => {
+    const seen = new MovesSeen();
+    assert.deepEqual(seen.update(shared(99), [], 0), []);
+    const move = { source: name(1), target: name(2), by: 'open', state: null };
+    assert.deepEqual(seen.update(shared(99, [98, 99]), [], 1000), [
+      { ...move, slotsOpen: 2, slotsDone: 0, slotsPerSecond: null },
+    ]);
+    assert.deepEqual(seen.update(shared(97, [95, 96, 97]), [], 3000), [
+      { ...move, slotsOpen: 3, slotsDone: 2, slotsPerSecond: 1 },
+    ]);
+  });
+
+  test('keeps a move for a while in which no slot is open, and forgets it then', () => {
+    const seen = new MovesSeen();
+    seen.update(shared(99, [99]), [], 0);
+    seen.update(shared(98), [], 1000);
+    assert.equal(seen.update(shared(98), [], 5000)[0]?.slotsDone, 1);
+    assert.deepEqual(seen.update(shared(98), [], 7000), []);
+  });
+
+  test('sees a task once that both ends report, and one that was over between two looks', () => {
+    const seen = new MovesSeen();
+    const [move] = seen.update(shared(99), [task, { ...task, end: 'target' }], 0);
+    assert.deepEqual([move?.by, move?.state, move?.slotsOpen], ['task', 'connecting', 10]);
+    const quick = new MovesSeen();
+    quick.update(shared(99), [], 0);
+    assert.equal(quick.update(shared(49), [], 1000)[0]?.slotsDone, 50);
+  });
+
+  test('does not take a failover for a move', () => {
+    const seen = new MovesSeen();
+    seen.update(shared(99), [], 0);
+    assert.deepEqual(seen.update(failedOver, [], 1000), []);
+  });
+});

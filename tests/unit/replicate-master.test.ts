@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { replicateMaster } from '../../lib/apply/steps/replicate-master.ts';
+import type { Address } from '../../lib/model/address.ts';
+import { Account } from '../../lib/nodes/account.ts';
+import type { Connections } from '../../lib/nodes/connections.ts';
+import type { Context } from '../../lib/nodes/context.ts';
+import { settingsOf } from '../../lib/settings.ts';
+import { ReplyError } from '../../resp/index.ts';
+import { idOf, type Line, nodesText, portOf } from '../helpers/views.ts';
+
+const [master, replica, other] = [1, 2, 9];
+const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${portOf(node)}` });
+const linesOf = (has: number): readonly Line[] =>
+  has === replica
+    ? [
+        { node: master, flags: 'slave', master: replica },
+        { node: replica, slots: '0-16383' },
+      ]
+    : [
+        { node: has, slots: '0-16383' },
+        { node: replica, flags: 'slave', master: has },
+      ];
+
+interface World {
+  /** The node that the replica asks for its master, before it is told again. */
+  readonly asks: number;
+  readonly status: 'up' | 'down';
+  /** Whose data it has. */
+  readonly data?: number;
+  /** What the master replies to its password. */
+  readonly refuses?: string;
+  /** The step of a plan that found it to be a replica. */
+  readonly isAgain?: true;
+  /** The master that it has by now. */
+  readonly has?: number;
+}
+
+/** How often the replica was told to follow the master, and how that ended. */
+async function told({ asks, status, data = master, refuses, isAgain, has = master }: World) {
+  let times = 0;
+  let to: unknown;
+  const info = (node: number): string => {
+    if (node !== replica || has === replica) return `role:master\r\nmaster_replid:${idOf(node)}\r\n`;
+    const [at, link, of] = times > 0 ? [has, 'up', has] : [asks, status, data];
+    return `role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:${portOf(at)}\r\nmaster_link_status:${link}\r\nmaster_replid:${idOf(of)}\r\n`;
+  };
+  const connections = {
+    askAll: async ({ port }: Address, commands: readonly (readonly unknown[])[]) =>
+      commands.map(([command, section]) => {
+        if (command === 'INFO') return info(port - 7000);
+        if (command === 'CONFIG') return ['masterauth', 'secret'];
+        return Buffer.from(
+          section === 'NODES' ? `${nodesText(port - 7000, linesOf(has))}\n` : 'cluster_state:ok\r\n',
+        );
+      }),
+    ask: async (_: Address, [, , id]: readonly unknown[]) => {
+      times += 1;
+      to = id;
+      return 'OK';
+    },
+    tryLogin: async () => {
+      if (refuses) throw new ReplyError(refuses);
+    },
+  } as unknown as Connections;
+  const context: Context = {
+    connections,
+    settings: settingsOf({ agreeTimeout: 200 }),
+    options: {},
+    emit: () => {},
+    signal: undefined,
+    account: new Account(),
+  };
+  const failed = await replicateMaster(context, {
+    type: 'replicate',
+    replica: refOf(replica),
+    master: refOf(master),
+    ...(isAgain ? { isAgain } : {}),
+  }).then(
+    () => undefined,
+    (error: Error & { code?: string; next?: readonly { do: string }[] }) => error,
+  );
+  if (times > 0) assert.equal(to, idOf(has));
+  return { times, failed };
+}
+
+describe('A node that follows its master already', () => {
+  test('is left alone if it has a link, wherever it asks', async () => {
+    assert.deepEqual(await told({ asks: master, status: 'up' }), { times: 0, failed: undefined });
+    assert.deepEqual(await told({ asks: other, status: 'up' }), { times: 0, failed: undefined });
+  });
+
+  test('is told again if it asks for it elsewhere', async () => {
+    assert.deepEqual(await told({ asks: other, status: 'down' }), { times: 1, failed: undefined });
+  });
+
+  test('is told again if it copies another server there', async () => {
+    assert.deepEqual(await told({ asks: other, status: 'up', data: other }), { times: 1, failed: undefined });
+  });
+
+  test('is not told again if the master does not accept its password, which is named', async () => {
+    const { times, failed } = await told({ asks: master, status: 'down', refuses: 'WRONGPASS no' });
+    assert.equal(times, 0);
+    assert.equal(failed?.code, 'NOT_REACHED');
+    assert.match(failed?.message ?? '', /masterauth is not accepted: WRONGPASS no/);
+    assert.equal(failed?.next?.[0]?.do, 'configure');
+    assert.doesNotMatch(JSON.stringify(failed), /secret/);
+  });
+
+  test('asks the master that it has by now, if a plan only has it ask again', async () => {
+    const world = { asks: other, status: 'down', isAgain: true } as const;
+    assert.deepEqual(await told(world), { times: 1, failed: undefined });
+    assert.deepEqual(await told({ ...world, has: 3 }), { times: 1, failed: undefined });
+    assert.deepEqual(await told({ ...world, has: replica }), { times: 0, failed: undefined });
+  });
+});

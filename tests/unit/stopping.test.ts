@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ClusterError, ReplyError, type Resumable } from '../../lib/errors.ts';
+import type { ClusterEvent, Stopped } from '../../lib/events.ts';
+import type { parseAddress } from '../../lib/model/address.ts';
+import type { Next } from '../../lib/model/next.ts';
+import { Account } from '../../lib/nodes/account.ts';
+import type { Connections } from '../../lib/nodes/connections.ts';
+import type { Context } from '../../lib/nodes/context.ts';
+import { reportStop } from '../../lib/nodes/stopping.ts';
+import type { Plan } from '../../lib/plan/plan.ts';
+import { settingsOf } from '../../lib/settings.ts';
+import { agreedView, idOf } from '../helpers/views.ts';
+
+const [source, target] = [1, 2].map((node) => ({ id: idOf(node), address: `127.0.0.1:700${node}` })) as [
+  { id: string; address: string },
+  { id: string; address: string },
+];
+
+/** The plan that moves slots 0 to 9 from node 1 to node 2. */
+const plan: Plan = {
+  version: 1,
+  operation: 'reshard',
+  before: [],
+  masters: [source, target],
+  steps: [{ type: 'move-slots', source, target, slots: [[0, 9]] }],
+};
+
+const view = agreedView([
+  { node: 1, slots: '0-99' },
+  { node: 2, slots: '100-199' },
+  { node: 3, slots: '200-16383 [300-<-abc]' },
+  { node: 4, flags: 'slave', master: 1 },
+]);
+
+interface Scene {
+  /** What each node reports about its own slots when it is asked at the end. By default node 3 has none open, and no other answers. */
+  readonly says?: Readonly<Record<number, string | null>>;
+  /** Slots that the operation has counted as moved; undefined if no plan was begun. */
+  readonly moved?: number;
+  readonly onceMoved?: Exclude<Resumable, 'no'>;
+  readonly movedBefore?: number;
+  /** The node on which a plan before this one has closed a slot. */
+  readonly before?: number;
+  readonly hasLooked?: boolean;
+  /** Replicas that were asked to take over, and those of them that did. */
+  readonly asked?: readonly string[];
+  readonly answered?: readonly string[];
+}
+
+async function stop(failure: unknown, scene: Scene, isAborted = false) {
+  const { says, moved, onceMoved = 'same-call', movedBefore = 0, before, hasLooked = true } = scene;
+  const said: Scene['says'] = says && { 3: '200-16383', ...says };
+  const account = new Account();
+  if (hasLooked) account.view = view;
+  account.onceMoved = onceMoved;
+  for (const node of scene.asked ?? []) account.asked(node);
+  for (const node of scene.answered ?? []) account.answered(node);
+  const counted = (slots: number) => () => ({ slots, keys: 7 * slots, bytes: 0 });
+  if (movedBefore > 0) account.begin({ ...plan, steps: [] }, counted(movedBefore));
+  if (before !== undefined) {
+    const node = { id: idOf(before), address: `127.0.0.1:${7000 + before}` };
+    const steps = [{ type: 'close-slots', node, owner: target, slots: [[7, 7]] }] as const;
+    account.begin({ ...plan, steps }, counted(0));
+  }
+  if (moved !== undefined) account.begin(plan, counted(moved));
+  const events: ClusterEvent[] = [];
+  const connections = {
+    askSoon: async ({ port }: ReturnType<typeof parseAddress>): Promise<string> => {
+      const slots = said?.[port - 7000] ?? null;
+      if (slots === null) throw new Error('no answer');
+      return `${idOf(port - 7000)} 127.0.0.1:${port}@1 myself,master - 0 0 1 connected ${slots}\n`;
+    },
+  } as unknown as Connections;
+  const signal = isAborted ? AbortSignal.abort(failure) : undefined;
+  const context: Context = {
+    connections,
+    settings: settingsOf({}),
+    options: {},
+    emit: (event) => events.push(event),
+    signal,
+    account,
+  };
+  const thrown = await reportStop(context, failure);
+  const [stopped, ...more] = events.filter((event): event is Stopped => event.type === 'stopped');
+  assert.deepEqual(more, []);
+  return { thrown, stopped };
+}
+
+const failed = (next?: readonly Next[], resumable: Resumable = 'same-call') =>
+  new ClusterError('MIGRATE_FAILED', 'no', { resumable, ...(next ? { next } : {}) });
+
+describe('what an operation says at its end', () => {
+  const rows: readonly [what: string, scene: Scene, wanted: Partial<Stopped>][] = [
+    [
+      'nothing moved: the same call, whatever it would be later',
+      { moved: 0, onceMoved: 'with-resume', says: { 1: '0-99', 2: '100-199' } },
+      { resumable: 'same-call', next: [{ do: 'retry' }], openSlots: [] },
+    ],
+    [
+      'some moved of slots by name: with resume',
+      { moved: 3, onceMoved: 'with-resume', says: { 1: '3-99', 2: '0-2 100-199' } },
+      { resumable: 'with-resume', next: [{ do: 'resume' }], openSlots: [] },
+    ],
+    [
+      'slots that were found open have moved: with resume',
+      { moved: 0, movedBefore: 1, onceMoved: 'with-resume', says: { 1: '0-99', 2: '100-199' } },
+      { resumable: 'with-resume', next: [{ do: 'resume' }] },
+    ],
+    [
+      'some moved of a number of slots: the rest, without the one that is open',
+      {
+        moved: 3,
+        onceMoved: 'rest',
+        says: { 1: `3-99 [3->-${target.id}]`, 2: `0-2 100-199 [3-<-${source.id}]` },
+      },
+      { resumable: 'rest', next: [{ do: 'retry-rest', slots: 6 }], openSlots: [3] },
+    ],
+    [
+      'a slot whose last answer was lost counts by what its target says',
+      { moved: 3, onceMoved: 'rest', says: { 2: '0-3 100-199' } },
+      { resumable: 'rest', next: [{ do: 'retry-rest', slots: 6 }] },
+    ],
+    [
+      'all of the rest is open: fix',
+      { moved: 9, onceMoved: 'rest', says: { 1: `9-99 [9->-${target.id}]`, 2: '0-8 100-199' } },
+      { resumable: 'rest', next: [{ do: 'fix', cluster: '127.0.0.1:7001' }], openSlots: [9] },
+    ],
+    [
+      'slots that somebody else has open are named',
+      { moved: 3, says: { 1: '3-99', 2: '0-2 100-199', 3: '200-16383 [300-<-abc]' } },
+      { resumable: 'same-call', openSlots: [300] },
+    ],
+    [
+      'a failover that was asked for and not seen may still happen',
+      { moved: 0, says: { 1: '0-99', 2: '100-199' }, asked: ['a:1', 'b:1'], answered: ['a:1'] },
+      { resumable: 'same-call', failovers: ['b:1'] },
+    ],
+    [
+      'no node answers any more: what was counted',
+      { moved: 3, onceMoved: 'rest' },
+      {
+        resumable: 'rest',
+        next: [{ do: 'retry-rest', slots: 7 }],
+        openSlots: [300],
+        silent: ['127.0.0.1:7001', '127.0.0.1:7002', '127.0.0.1:7003'],
+      },
+    ],
+    [
+      'a node that does not answer keeps what it had open, and is named',
+      { moved: 3, says: { 1: '3-99', 2: '0-2 100-199', 3: null } },
+      { openSlots: [300], silent: ['127.0.0.1:7003'] },
+    ],
+    [
+      'what a plan before this one has left open on other nodes is named',
+      { moved: 3, says: { 1: '3-99', 2: '0-2', 3: '200-16383', 9: '[7-<-abc]' }, before: 9 },
+      { openSlots: [7], silent: [] },
+    ],
+  ];
+  for (const [what, scene, wanted] of rows) {
+    test(what, async () => {
+      const reason = new Error('stop');
+      const aborted = await stop(reason, scene, true);
+      assert.equal(aborted.thrown, reason, "an aborted call rejects with the signal's reason");
+      const error = await stop(failed(), scene);
+      const reply = await stop(new ReplyError('ERR no'), scene);
+      assert.ok(error.thrown instanceof ClusterError);
+      const { openSlots, resumable, next, moved } = error.thrown;
+      const { failovers, silent, ...said } = error.stopped ?? {};
+      assert.deepEqual({ openSlots, resumable, next, moved, type: 'stopped' }, said);
+      assert.deepEqual([failovers, silent], [aborted.stopped?.failovers, aborted.stopped?.silent]);
+      for (const { stopped } of [aborted, error, reply]) {
+        for (const [field, value] of Object.entries(wanted))
+          assert.deepEqual(stopped?.[field as keyof Stopped], value, field);
+      }
+    });
+  }
+
+  test('an error keeps its code, its stack and its own advice, of which a retry is the one that continues', async () => {
+    const cause = new Error('why');
+    const details = { cause, hint: 'So', address: 'a:1', keys: ['k'], openSlots: [12] };
+    const next: readonly Next[] = [
+      { do: 'check', cluster: 'a:1' },
+      { do: 'retry', when: 'healthy' },
+    ];
+    const first = new ClusterError('KEY_CONFLICT', 'no', { ...details, next });
+    const { thrown } = await stop(first, { moved: 3, onceMoved: 'rest', says: { 2: '0-2' } });
+    assert.ok(thrown instanceof ClusterError);
+    const { code, message, stack } = thrown;
+    assert.deepEqual([code, message, stack], ['KEY_CONFLICT', 'no', first.stack]);
+    assert.deepEqual([thrown.cause, thrown.hint, thrown.address, thrown.keys], [cause, 'So', 'a:1', ['k']]);
+    assert.deepEqual(thrown.openSlots, [12]);
+    assert.deepEqual(thrown.next, [
+      { do: 'check', cluster: 'a:1' },
+      { do: 'retry-rest', slots: 7, when: 'healthy' },
+    ]);
+    assert.deepEqual(thrown.moved, { slots: 3, planned: 10, keys: 21, bytes: 0 });
+  });
+
+  test('a slot that is moved in another way is none of the rest', async () => {
+    const act: Next = { do: 'migrate-slots', slots: [[5, 5]], when: 'earlier-move' };
+    const { stopped } = await stop(failed([act]), { moved: 3, onceMoved: 'rest', says: { 2: '0-2' } });
+    assert.deepEqual(stopped?.next, [
+      act,
+      { do: 'retry-rest', slots: 6, when: 'after-that' },
+      { do: 'retry-rest', slots: 7 },
+    ]);
+  });
+
+  test('nothing continues what is done, or was not begun', async () => {
+    const scene: Scene = { moved: 10, says: { 2: '0-9' } };
+    const { thrown } = await stop(failed([], 'no'), scene);
+    assert.ok(thrown instanceof ClusterError);
+    assert.deepEqual([thrown.resumable, thrown.next, thrown.moved.slots], ['no', [], 10]);
+    const refused = failed([], 'no');
+    assert.deepEqual(await stop(refused, {}), { thrown: refused, stopped: undefined });
+  });
+
+  test('a replica that took over from a master since is asked for what it has open', async () => {
+    const reason = new Error('stop');
+    const { stopped } = await stop(reason, { says: { 2: '', 4: '[5-<-abc]' } }, true);
+    assert.deepEqual([stopped?.openSlots, stopped?.silent], [[5], ['127.0.0.1:7001']]);
+  });
+
+  test('before a plan was begun the slots that were found open are named, and nothing where nobody had looked', async () => {
+    const reason = new Error('stop');
+    const { stopped } = await stop(reason, { says: { 1: '', 2: '', 3: '[300-<-abc]' } }, true);
+    assert.deepEqual([stopped?.openSlots, stopped?.resumable], [[300], 'same-call']);
+    assert.equal((await stop(reason, { hasLooked: false }, true)).stopped, undefined);
+  });
+});
