@@ -15,7 +15,7 @@ const value = 'x'.repeat(20);
 const commandsOf = (name, count) =>
   Array.from({ length: count }, () => (name === 'SET' ? ['SET', key, value] : ['GET', key]));
 
-/** Each gives a function that sends commands and resolves when all are answered. */
+/** Each returns a function that sends commands and resolves when all are answered. */
 const openers = {
   async 'redis-trib'({ resp, host, port }, pipeline = false) {
     const { connect } = await import(resp);

@@ -13,10 +13,10 @@ export const rows = [
 ];
 export const candidates = ['redis-trib', 'redis-trib latin1', 'redis-parser', 'node-redis', 'ioredis'];
 
-/** Has a string put its pieces together, and finds without a look at them that there is none of these chars. */
+/** Makes a string join its pieces; it contains none of these chars, which V8 finds without reading it. */
 const readable = /[\u0100-\uffff]/;
 
-/** Keeps replies from being optimised away, and reads long strings: some are only promises to join pieces. */
+/** Keeps replies from being optimised away, and reads long strings: some are ropes whose pieces are not joined yet. */
 let sink;
 function onReply(reply) {
   sink = reply;

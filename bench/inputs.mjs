@@ -1,4 +1,4 @@
-/** What nodes say, as bytes: each row is a reply or a handful, repeated to about the size given. */
+/** Replies of nodes as bytes: each row is one reply or a few, repeated to about the given size. */
 
 const bulk = (text) => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 const array = (items) => `*${items.length}\r\n${items.join('')}`;
@@ -59,7 +59,7 @@ export const inputs = {
   'CLUSTER NODES 1000': nodes,
 };
 
-/** Repeats a row up to `size` bytes and cuts it in chunks of 1 to `largest` bytes, the same ones every time. */
+/** Repeats a row up to `size` bytes and cuts it into chunks of 1 to `largest` bytes, the same chunks every time. */
 export function chunksOf(row, largest, size = 1 << 20) {
   const once = inputs[row]();
   const wire = Buffer.from(once.repeat(Math.ceil(size / once.length)));
@@ -68,7 +68,7 @@ export function chunksOf(row, largest, size = 1 << 20) {
   for (let at = 0; at < wire.length; ) {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
     const length = 1 + (seed % largest);
-    // Memory of its own, as from a socket.
+    // Each chunk in its own memory, as from a socket.
     chunks.push(Buffer.from(Uint8Array.prototype.slice.call(wire, at, at + length).buffer));
     at += length;
   }

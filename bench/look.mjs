@@ -1,9 +1,9 @@
 /**
- * How long the command line takes to check a cluster of many made-up nodes, and the memory it needs:
+ * How long the command line takes to check a cluster of many simulated nodes, and how much memory it needs:
  *
  *     npm run bench:look -- [--nodes 1000] [--rounds 3] [--check]
  *
- * With --check it fails above 2 s or 150 MB.
+ * With --check, fails above 2 s or 150 MB.
  */
 import { fork, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const { values } = parseArgs({
 });
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-// What is measured is what is published: JavaScript, built as the package is.
+// Measures what is published: JavaScript, built like the package.
 const out = mkdtempSync(join(tmpdir(), 'redis-trib-look-'));
 await build({
   entryPoints: [join(here, '../cli.ts')],
@@ -46,10 +46,10 @@ writeFileSync(
 const nodes = fork(join(here, 'look/nodes.mjs'), [values.nodes]);
 const { ports } = await new Promise((resolve, reject) => {
   nodes.once('message', resolve);
-  nodes.once('exit', (code) => reject(new Error(`The nodes ended with ${code}`)));
+  nodes.once('exit', (code) => reject(new Error(`The nodes exited with ${code}`)));
 });
 
-/** Runs check once: seconds, and the most memory it held. */
+/** Runs check once: milliseconds, and peak memory. */
 async function measure() {
   const began = performance.now();
   const child = spawn(process.execPath, [
@@ -63,9 +63,9 @@ async function measure() {
   child.stdout.on('data', (data) => (stdout += data));
   child.stderr.on('data', (data) => (stderr += data));
   const code = await new Promise((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Error(`check ended with ${code}:\n${stdout.slice(-2000)}${stderr}`);
+  if (code !== 0) throw new Error(`check exited with ${code}:\n${stdout.slice(-2000)}${stderr}`);
   const lines = stdout.match(/^[MS]: /gm)?.length;
-  if (lines !== ports.length) throw new Error(`check shows ${lines} nodes of ${ports.length}`);
+  if (lines !== ports.length) throw new Error(`check shows ${lines} of ${ports.length} nodes`);
   return { ms: performance.now() - began, mb: Number(/rss (\d+)/.exec(stderr)?.[1]) / 1024 };
 }
 
@@ -77,7 +77,7 @@ try {
   for (const { ms, mb } of runs)
     console.log(`${ports.length} nodes: ${(ms / 1000).toFixed(2)} s, ${mb.toFixed(0)} MB`);
   console.log(
-    `best ${(best / 1000).toFixed(2)} s (target ${MOST_MS / 1000} s), most memory ${most.toFixed(0)} MB (target ${MOST_MB} MB)`,
+    `best ${(best / 1000).toFixed(2)} s (target ${MOST_MS / 1000} s), peak memory ${most.toFixed(0)} MB (target ${MOST_MB} MB)`,
   );
   if (values.check && (best > MOST_MS || most > MOST_MB)) process.exitCode = 1;
 } finally {

@@ -6,7 +6,7 @@ export const candidates = ['bare node', 'redis-trib', 'node-redis', 'ioredis'];
 export const lowerIsBetter = () => true;
 export const yardstick = 'bare node';
 
-/** Each opens a client and, when told how, reads the key. */
+/** Each opens a client and, if `as` is given, reads the key. */
 const scripts = {
   'bare node': () => '',
   'redis-trib': ({ resp, host, port }, as) => `

@@ -1,12 +1,12 @@
 /**
- * Compares how slots are moved: by us, by redis-cli or valkey-cli, and at best:
+ * Compares moving slots with redis-trib, with redis-cli or valkey-cli, and with the floor:
  *
  *     npm run bench:migrate -- [CASE...] [--rounds 5] [--server redis-8.6] [--scale 1] [--only TEXT...] [--profile]
  *
- * Everybody moves the same data between the same servers in turn, forth and back, each move in a process of its own, and every
- * move is verified. `--scale` shrinks the data or the number of slots, `--only` leaves out candidates without that text in their
- * names, `--profile` tells where the time goes on the servers and in our process. The figures depend on the machine; the ratios, round by
- * round, are what counts.
+ * Every candidate moves the same data between the same servers in turn, back and forth, each move in a process of its own, and every
+ * move is verified. `--scale` multiplies the data or the number of slots, `--only` skips candidates without that text in their
+ * names, `--profile` shows where the time goes on the servers and in our process. The figures depend on the machine; the ratios
+ * within a round are what counts.
  */
 import { parseArgs } from 'node:util';
 import { openBed } from '../tests/bed/index.ts';
@@ -32,14 +32,14 @@ const { values: options, positionals } = parseArgs({
 const names = casesOf(positionals);
 const built = build();
 
-/** How long it takes until a program has started, and ended. */
+/** How long a program takes to start and exit. */
 async function startTime(program, args) {
   const times = [];
   for (let time = 0; time < 5; time++) times.push((await runProgram(program, args)).ms);
   return median(times);
 }
 
-/** The case as it is for these servers, its candidates by the names they have there. */
+/** The case for these servers, with the names that its candidates have there. */
 function settle({ candidates, goals, ...rest }, server) {
   const named = (candidate) =>
     typeof candidate.name === 'function' ? { ...candidate, name: candidate.name(server.kind) } : candidate;

@@ -1,10 +1,10 @@
-// How long the plan of a rebalance takes: node --import tsx bench/rebalance.mjs
+// How long it takes to plan a rebalance: node --import tsx bench/rebalance.mjs
 import { SLOT_COUNT, toRanges } from '../lib/model/slot.ts';
 import { planRebalance } from '../lib/plan/rebalance.ts';
 
 const RUNS = 7;
 
-/** The same numbers in each run. */
+/** Pseudorandom numbers, the same in every run. */
 function dice(seed) {
   let state = seed;
   return () => {

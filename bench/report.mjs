@@ -3,7 +3,7 @@ export function median(values) {
   return sorted[sorted.length >> 1];
 }
 
-/** Half the range of the middle half of the values, in percent of the median. */
+/** Half the range of the middle half of the values, as a percentage of the median. */
 function spread(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const quarter = Math.floor(sorted.length / 4);
@@ -13,8 +13,8 @@ function spread(values) {
 const digits = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 
 /**
- * A Markdown table of medians, and how our best compares with the best of the others: the median of the ratios round
- * by round, above 1 where ours leads. Where the middle half of those ratios has 1 in it, they are called level.
+ * A Markdown table of medians, and how our best compares with the best of the others: the median of the ratios per
+ * round, above 1 if ours leads. If the middle half of those ratios includes 1, they are called level.
  */
 export function table(title, { rows, candidates, unit, lowerIsBetter = () => false, yardstick }, results) {
   const ours = candidates.filter((name) => name.startsWith('redis-trib'));

@@ -3,8 +3,8 @@
  *
  *     npm run bench -- [decode] [encode] [commands] [memory] [start] [--rounds 15] [--ms 60] [--row TEXT] [--node PATH]
  *
- * One process for each candidate, rounds in turn among them, medians with their spread. The figures depend on the
- * machine; the ratios along a row are what counts.
+ * One process per candidate, rounds alternating between them, medians with their spread. The figures depend on the
+ * machine; the ratios within a row are what counts.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -34,7 +34,7 @@ if (!existsSync(join(here, 'node_modules'))) {
   });
 }
 
-/** What is measured is what is published: JavaScript in one file, built as the package is. */
+/** Measures what is published: JavaScript in one file, built like the package. */
 function build() {
   const out = mkdtempSync(join(here, 'node_modules', '.resp-'));
   const input = join(here, '../resp/index.ts');
@@ -44,7 +44,7 @@ function build() {
   return out;
 }
 
-/** Asks each candidate in turn, round by round, so that a busy spell of the machine hits all alike. */
+/** Asks the candidates in turn, round by round, so that a busy moment of the machine affects all of them. */
 async function compare(suite, context) {
   const file = new URL(`${suite}.mjs`, import.meta.url).href;
   const definition = await import(file);
@@ -58,7 +58,7 @@ async function compare(suite, context) {
   let answered;
   for (const [index, worker] of workers.entries()) {
     worker.on('message', (value) => answered.resolve(value));
-    worker.on('exit', () => answered.reject(new Error(`${definition.candidates[index]} ended`)));
+    worker.on('exit', () => answered.reject(new Error(`${definition.candidates[index]} exited`)));
   }
   const ask = (worker, message) =>
     new Promise((resolve, reject) => {
@@ -69,7 +69,7 @@ async function compare(suite, context) {
   for (const row of rows) {
     const seen = new Map(definition.candidates.map((name) => [name, []]));
     results.set(row, seen);
-    // Once to warm up.
+    // One round to warm up.
     for (const worker of workers) await ask(worker, { row, ms: 300 });
     for (let round = 0; round < rounds; round++) {
       for (const [index, worker] of workers.entries()) {
@@ -82,7 +82,7 @@ async function compare(suite, context) {
   return { definition: { ...definition, rows }, results };
 }
 
-/** The same for suites of which each sample is a process of its own. */
+/** The same for suites in which each sample is a process of its own. */
 async function sample(suite, context) {
   const definition = await import(new URL(`${suite}.mjs`, import.meta.url).href);
   const rows = definition.rows.filter((row) => row.includes(options.row));
@@ -114,7 +114,7 @@ try {
   };
   const version = execFileSync(options.node, ['--version'], { encoding: 'utf8' }).trim();
   const server = bed === undefined ? '' : `, ${bed.server.kind} ${bed.server.version}`;
-  console.log(`Node ${version}${server}; ${rounds} rounds, medians ± half the middle half\n`);
+  console.log(`Node ${version}${server}; ${rounds} rounds, medians ± half the interquartile range\n`);
   for (const suite of suites) {
     const each = ['memory', 'start'].includes(suite) ? sample : compare;
     const { definition, results } = await each(suite, context);

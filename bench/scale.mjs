@@ -1,14 +1,14 @@
 /**
- * Compares with redis-cli or valkey-cli what is done to clusters of many nodes:
+ * Compares redis-trib with redis-cli or valkey-cli on clusters of many nodes:
  *
  *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs] [--away 20]
  *
- * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list from --away ms away, there and
- * back); rebalance-100. Any number of nodes may stand in place of these.
- * Both tools work on the same nodes in turn, in one order and then in the other.
+ * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list at a round trip of --away ms);
+ * rebalance-100. Any number of nodes works.
+ * Both tools use the same nodes in turn, in alternating order.
  *
- * Nodes save their configuration whenever they hear something new, with an fsync. Hundreds of them do not share one disk
- * elsewhere, so here their files are in memory where that can be, unless TMPDIR says otherwise.
+ * Nodes save their configuration with an fsync whenever they learn something. In production, hundreds of nodes do not share one
+ * disk, so their files are in memory here if possible, unless TMPDIR is set.
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -35,7 +35,7 @@ const cases = (positionals.length > 0 ? positionals : ['create-6', 'create-30', 
 );
 const built = build();
 
-/** Rounds of a case: seconds by candidate and figure, each candidate first in every other round. */
+/** Rounds of a case: seconds by candidate and figure. Each candidate goes first in every other round. */
 async function runRounds({ run }, candidates, state) {
   const times = {};
   for (let round = 0; round < Number(options.rounds); round++) {

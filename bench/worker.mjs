@@ -1,9 +1,9 @@
-/** One candidate in a process of its own: prepares a row when told, then measures it as often as asked. */
+/** One candidate in a process of its own: prepares a row when told to, then measures it as often as asked. */
 const [suite, candidate, context] = process.argv.slice(2);
 const { prepare } = await import(suite);
 let prepared;
 
-/** Processor time where nothing is waited for, as that is not disturbed so much by what else the machine does. */
+/** Processor time if nothing has to be waited for: other work on the machine disturbs that less. */
 async function rate({ run }, ms) {
   const started = performance.now();
   const cpu = process.cpuUsage();

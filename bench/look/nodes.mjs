@@ -1,4 +1,4 @@
-/** So many made-up cluster nodes, each a server on a loopback port of its own, until the parent ends this process. */
+/** As many simulated cluster nodes as asked for, each a server on its own loopback port, until the parent ends this process. */
 import { createServer } from 'node:net';
 
 const count = Number(process.argv[2]);
@@ -36,9 +36,22 @@ function infoText(node, section) {
   return sections[section] ?? '';
 }
 
+const list = (...texts) => `*${texts.length}\r\n${texts.map(bulk).join('')}`;
+
+/** As many settings as a server of 8.6 has of each name, all alike. */
+const settings = {
+  'cluster-*': Array.from({ length: 26 }, (_, index) => [`cluster-setting-number-${index}`, '15000']).flat(),
+  maxmemory: ['maxmemory', '0'],
+  appendonly: ['appendonly', 'no'],
+  save: ['save', '3600 1 300 100 60 10000'],
+  requirepass: ['requirepass', ''],
+  'tls-auth-clients*': ['tls-auth-clients', 'yes'],
+  'master*': ['masterauth', '', 'masteruser', ''],
+};
+
 const bulk = (text) => `$${text.length}\r\n${text}\r\n`;
 
-function answer(node, [command = '', sub = '']) {
+function answer(node, [command = '', sub = '', name = '']) {
   switch (`${command} ${sub}`.toUpperCase()) {
     case 'CLUSTER NODES':
       return replies[node];
@@ -48,13 +61,22 @@ function answer(node, [command = '', sub = '']) {
       );
     case 'CLUSTER MYID':
       return bulk(idOf(node));
+    case 'CLUSTER MYSHARDID':
+      return bulk(idOf(node < masters ? node : node - masters));
+    case 'CONFIG GET':
+      return list(...(settings[name] ?? []));
+    case 'ACL LIST':
+      return list('user default on nopass sanitize-payload ~* &* +@all');
+    case 'FUNCTION LIST':
+    case 'CLUSTER SHARDS':
+      return '*0\r\n';
     default:
       if (command.toUpperCase() === 'INFO') return bulk(infoText(node, sub.toLowerCase()));
       return command.toUpperCase() === 'PING' ? '+PONG\r\n' : '+OK\r\n';
   }
 }
 
-// Commands are small and come whole or not: what is left over waits for the rest.
+// Commands are small and arrive whole or not at all: a part waits for the rest.
 function serve(node, socket) {
   let rest = '';
   socket.setNoDelay(true);

@@ -3,14 +3,14 @@ import { runProgram } from './child.mjs';
 import { moveAtFloor } from './floor.mjs';
 
 /**
- * Who moves slots. Each has a name and a function of a job that resolves to the span of time it took. A job says what is to be
- * moved: its `verb` is `move` (slots, from a master to another), `grow` (from all to a master without slots) or `shrink` (away
+ * The programs that move slots. Each has a name and a function that does a job and resolves to the time span it took. A job says what
+ * to move: its `verb` is `move` (slots, from one master to another), `grow` (from all to a master without slots) or `shrink` (away
  * from that master, to all others).
  */
 
 const operate = fileURLToPath(new URL('./operate.mjs', import.meta.url));
 
-/** Our command line, its process included, with the flags that stand for options of the library. */
+/** Our command line, including its process, with the flags for these options of the library. */
 export const ours = (options) => ({
   name: ['redis-trib', ...flagsOf(options)].join(' '),
   starts: 'node',
@@ -32,7 +32,7 @@ function flagsOf({ method, maxStall }) {
   ];
 }
 
-/** The same from code: the time of the call alone. `nodeArgs` go to Node. */
+/** The same from code: the time of the call alone. `nodeArgs` are arguments for Node. */
 export const library = (options, nodeArgs = []) => ({
   options,
   name: ['library', ...flagsOf(options)].join(' ').replaceAll('--', ''),
@@ -40,8 +40,7 @@ export const library = (options, nodeArgs = []) => ({
     const { text } = await runOperation(job, options, nodeArgs);
     const span = JSON.parse(text);
     const other = span.methods.find((method) => method !== options.method);
-    if (other !== undefined)
-      throw new Error(`Slots were moved by the method "${other}", not ${options.method}`);
+    if (other !== undefined) throw new Error(`Slots moved with the method "${other}", not ${options.method}`);
     return { ...span, ms: span.to - span.from };
   },
 });
@@ -56,7 +55,7 @@ function runOperation({ context, verb, from, to, slots, onTick }, options, nodeA
   return runProgram(context.node, [...nodeArgs, operate, task], { onTick });
 }
 
-/** The command-line tool that comes with the servers, its process included. */
+/** The command-line tool that comes with the servers, including its process. */
 export const theirs = (...flags) => ({
   name: (kind) => [`${kind}-cli`, ...flags.map((flag) => flag.replace('--cluster-', '--…'))].join(' '),
   starts: 'tool',

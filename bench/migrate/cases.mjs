@@ -2,8 +2,8 @@ import { floor, library, ours, theirs } from './candidates.mjs';
 import { text } from './cluster.mjs';
 
 /**
- * What is moved, by whom, and how we want to compare. A goal says: this candidate is so many times as fast as (`faster`), the part of
- * it in which slots move is (`moving`), or its `p99` for other clients is at most so many times that of (`p99`), another candidate.
+ * What is moved, by which candidates, and the goals. A goal compares a candidate with another: how many times as fast it is
+ * (`faster`), the same for the part in which slots move (`moving`), or how many times the p99 of other clients may be (`p99`).
  */
 
 const string = (size) => ({
@@ -15,16 +15,16 @@ const elements = (name, make) => ({
 });
 const hash = { ...elements('HSET', (i) => [`field:${i}`, text(10)]), read: (key) => ['HGETALL', key] };
 const list = { ...elements('RPUSH', () => text(10)), read: (key) => ['LRANGE', key, '0', '-1'] };
-/** From 10 B to 100 KB, each power of ten as often as the others. */
+/** From 10 B to 100 KB, each power of ten equally often. */
 const mixed = () => Math.round(10 ** (1 + 4 * Math.random()));
 
-const classic = { method: 'migrate' };
+const byMigrate = { method: 'migrate' };
 const unlimited = { method: 'migrate', maxStall: 'off' };
 const atomic = { method: 'atomic' };
 
-const us = ours(classic);
+const us = ours(byMigrate);
 const usUnlimited = ours(unlimited);
-const inCode = library(classic);
+const inCode = library(byMigrate);
 const inCodeUnlimited = library(unlimited);
 const usAtomic = ours(atomic);
 const inCodeAtomic = library(atomic);
@@ -136,7 +136,7 @@ export const cases = {
   },
 };
 
-/** The cases of these names; `values` stands for all whose names begin with it. */
+/** The cases with these names; `values` means all whose names begin with it. */
 export function casesOf(names) {
   const all = Object.keys(cases);
   if (names.length === 0) return all;

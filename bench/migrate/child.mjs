@@ -8,7 +8,7 @@ import { nowMs } from './clock.mjs';
 let number = 0;
 
 /**
- * Runs a program to its end. What it prints goes to a file: nothing waits for us to read it. Rejects where it fails.
+ * Runs a program to its end. Its output goes to a file, so it never waits for us to read. Rejects if it fails.
  * `onTick` is called with its process id many times a second.
  */
 export async function runProgram(program, args, { timeoutMs = 600_000, onTick } = {}) {
@@ -27,7 +27,7 @@ export async function runProgram(program, args, { timeoutMs = 600_000, onTick } 
     const text = readFileSync(file, 'utf8');
     if (code !== 0) {
       const end = text.trim().split('\n').slice(-15).join('\n');
-      throw new Error(`${[program, ...args].join(' ')} ended with ${code ?? signal}:\n${end}`);
+      throw new Error(`${[program, ...args].join(' ')} exited with ${code ?? signal}:\n${end}`);
     }
     return { from, to, ms: to - from, text };
   } finally {

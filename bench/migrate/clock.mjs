@@ -1,2 +1,2 @@
-/** Milliseconds of a clock that all processes of a machine share. */
+/** Milliseconds of a clock shared by all processes of a machine. */
 export const nowMs = () => Number(process.hrtime.bigint()) / 1e6;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { parseClusterNodes } from '../../lib/model/node.ts';
+import { parseClusterNodes } from '../../lib/model/node-lines.ts';
 import { expandSlots } from '../../lib/model/slot.ts';
 import { connectTo, eventually } from '../../tests/bed/client.ts';
 import { findProgram, serverTool } from '../../tests/bed/servers.ts';
@@ -9,10 +9,10 @@ import { idOfNode, openSlotsAt, settled, startMasters, tagOfSlot } from '../../t
 
 const CHUNK = 2000;
 const SAMPLES = 50;
-/** Servers may remove what they have given away in the background. */
+/** Servers may delete in the background what they have given away. */
 const REMOVED_MS = 60_000;
 
-/** Bytes that do not shrink when a server compresses them, as text without line ends. */
+/** Incompressible bytes, as text without line ends. */
 const pool = randomBytes(1 << 20).toString('base64');
 export function text(size) {
   const start = Math.floor(Math.random() * (pool.length - size));
@@ -27,17 +27,17 @@ export function toolOf({ server }) {
   return tool;
 }
 
-/** Three masters that share the slots, and a spare node that belongs to no cluster yet. */
+/** Three masters that share the slots, and a spare node that is not in a cluster yet. */
 export async function startCluster(bed, spare, options) {
   const { major } = bed.server;
-  // Otherwise a master that gives its last slot away becomes a replica, and has to be made a master for every round.
+  // Otherwise a master that gives its last slot away becomes a replica, and must be made a master again in every round.
   const stay = bed.server.kind === 'valkey' || major >= 7 ? { 'cluster-allow-replica-migration': 'no' } : {};
   const config = { 'cluster-node-timeout': '5000', ...stay };
   const nodes = await startMasters(bed, 3, spare, { config, ...options });
   return new TestCluster(nodes.slice(0, 3), nodes.slice(3));
 }
 
-/** A cluster of which it is known how many keys each slot has to have. */
+/** A cluster with a known number of keys in each slot. */
 class TestCluster {
   expected = new Array(16_384).fill(0);
   #samples = new Map();
@@ -51,7 +51,7 @@ class TestCluster {
     return this.expected.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Runs commands on a node, some thousands in flight; fails where one is refused. */
+  /** Runs commands on a node, some thousands in flight; fails if one is refused. */
   async tell(node, commands) {
     const connection = await connectTo(node);
     const replies = [];
@@ -68,7 +68,7 @@ class TestCluster {
     return replies;
   }
 
-  /** The slots of each member, as the member says. */
+  /** The slots of each member, as the member reports. */
   async owned() {
     return Promise.all(
       this.members.map(async (node) => {
@@ -79,7 +79,7 @@ class TestCluster {
     );
   }
 
-  /** Puts keys into slots. `write` gives the command that makes a key, `read` the one that tells what it holds. */
+  /** Puts keys into slots. `write` returns the command that creates a key, `read` the one that reads it. */
   async load(slots, keysInSlot, write, read) {
     const wanted = new Set(slots);
     const owned = await this.owned();
@@ -116,7 +116,7 @@ class TestCluster {
     for (const sample of this.#samples.values()) sample.value ??= await this.#read(sample, owned);
   }
 
-  /** Moves do not follow each other so closely in practice that gossip has not caught up; who moves next is not to wait for it. */
+  /** In practice, moves are far enough apart for gossip to catch up: the next candidate must not have to wait for it. */
   async #agreeOnEpochs() {
     const texts = await Promise.all(
       this.members.map(async (node) => {
@@ -137,7 +137,7 @@ class TestCluster {
     return Array.isArray(reply) && command[0] === 'HGETALL' ? [...reply].sort() : reply;
   }
 
-  /** Fails unless every key is where its slot is, nothing is anywhere else, no slot is open, and all nodes agree. */
+  /** Fails unless every key is on the owner of its slot and nowhere else, no slot is open, and all nodes agree. */
   async verify() {
     await settled(this.members);
     await eventually('every node knows the epochs of all', () => this.#agreeOnEpochs());
@@ -165,14 +165,14 @@ class TestCluster {
     }
   }
 
-  /** Fails unless the node holds these slots. */
+  /** Fails unless the node owns these slots. */
   async verifyHolds(node, slots) {
     const held = new Set((await this.owned())[this.members.indexOf(node)]);
     const missing = slots.filter((slot) => !held.has(slot));
-    assert.deepEqual(missing, [], `slots that ${node.address} does not hold`);
+    assert.deepEqual(missing, [], `slots that ${node.address} does not own`);
   }
 
-  /** How many slots a node has; 0 too where it is no member. */
+  /** How many slots a node has; 0 if it is not a member. */
   async countSlots(node) {
     const place = this.members.indexOf(node);
     return place < 0 ? 0 : (await this.owned())[place].length;

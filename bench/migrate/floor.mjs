@@ -3,8 +3,8 @@ import * as net from 'node:net';
 import { nowMs } from './clock.mjs';
 
 /**
- * What moving the keys costs the servers at least: the slots are open already, each has one MIGRATE with all its keys, and all of
- * these are queued on one connection. Opening, listing and closing are not timed.
+ * The least that moving the keys costs the servers: the slots are open already, and one MIGRATE per slot, with all its keys, is queued on
+ * one connection. Opening, listing and closing are not timed.
  */
 export async function moveAtFloor({ cluster, from, to, slots }) {
   const [fromId, toId] = await Promise.all([cluster.idOf(from), cluster.idOf(to)]);

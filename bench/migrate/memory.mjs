@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Gathers the resident megabytes of a process, by its id, each time it is asked to. */
+/** Collects the resident megabytes of a process, by its id, each time it is called. */
 export function memorySampler() {
   const seen = [];
   return {
@@ -10,7 +10,7 @@ export function memorySampler() {
         const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
         if (kilobytes !== undefined) seen.push(Number(kilobytes) / 1024);
       } catch {
-        // It has ended.
+        // The process has exited.
       }
     },
   };

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 const MOST = 15;
 
 /**
- * Prints where the time of a move went: what the servers spent on each command, and what a profiler saw where it is Node that
- * `run` starts, which is called with arguments for Node and with what is to be called right before the move and after.
+ * Prints where the time of a move went: what the servers spent on each command and, if `run` starts Node, what a profiler saw. `run`
+ * gets arguments for Node, and a function to call right before the move and right after.
  */
 export async function profile(title, run) {
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-profile-'));

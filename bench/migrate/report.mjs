@@ -6,7 +6,7 @@ const least = (values) => values.reduce((a, b) => Math.min(a, b));
 const most = (values) => values.reduce((a, b) => Math.max(a, b));
 const row = (cells) => `| ${cells.join(' | ')} |`;
 
-/** The latency that so much of all stays below. */
+/** The latency below which this fraction of all stays. */
 function quantile(latencies, share) {
   const sorted = Float64Array.from(latencies).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
@@ -18,7 +18,7 @@ function latencyCells(latencies) {
   return [...figures, digits(most(latencies)), String(latencies.length)];
 }
 
-/** Tables of one case: what each candidate took, what another client saw meanwhile, and whether the goals are met. */
+/** Tables of one case: the time of each candidate, what another client saw in the meantime, and whether the goals are met. */
 export function caseReport(title, { results, idle, slots, keys, goals }) {
   const lines = [];
   for (const [verb, seen] of results) {
@@ -32,7 +32,8 @@ export function caseReport(title, { results, idle, slots, keys, goals }) {
       const part = moving.length > 0 ? digits(median(moving)) : '';
       lines.push(row([name, digits(median(times)), spread, part, ...latencyCells(latencies)]));
     }
-    if (goals.length > 0) lines.push('', row(['goal', 'is', 'min–max', 'met']), row(Array(4).fill('---')));
+    if (goals.length > 0)
+      lines.push('', row(['goal', 'measured', 'min–max', 'met']), row(Array(4).fill('---')));
     for (const goal of goals) lines.push(goalRow(goal, seen));
     lines.push('');
   }

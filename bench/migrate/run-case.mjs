@@ -10,13 +10,13 @@ import { profile } from './profile.mjs';
 import { openWatcher } from './watcher.mjs';
 
 const IDLE_MS = 1000;
-/** Slots of the first two masters that are never moved, for the other client's keys. */
+/** Slots of the first two masters that never move, for the keys of the other client. */
 const STILL_SLOTS = [5400, 10_900];
 
 const range = (count) => Array.from({ length: count }, (_, index) => index);
 
 /**
- * Runs a case: everybody moves the same data in turn, round by round, in one order and then in the other. Every move is verified.
+ * Runs a case: every candidate moves the same data in turn, round by round, in alternating order. Every move is verified.
  * Resolves to the samples by verb and candidate, and the latencies seen while nothing moved.
  */
 export async function runCase(name, definition, context) {
@@ -29,7 +29,7 @@ export async function runCase(name, definition, context) {
   const slots = range(
     spare > 0 ? 16_384 : Math.max(1, Math.round(definition.slots * (scaleKeys ? 1 : scale))),
   );
-  assert.ok(slots.length <= 5000 || spare > 0, 'The first master has no more than 5000 slots to move');
+  assert.ok(slots.length <= 5000 || spare > 0, 'The first master has only 5000 slots to move');
   const keys = Math.round(definition.keys * (scaleKeys ? scale : 1));
   if (keys > 0) await cluster.load(slots, keys, data.write, data.read);
   if (spare === 0) {
@@ -45,7 +45,7 @@ export async function runCase(name, definition, context) {
   for (const seen of results.values()) for (const each of candidates) seen.set(each.name, newSamples());
   let [holder, receiver] = [cluster.members[0], cluster.spare[0] ?? cluster.members[1]];
 
-  /** One move by one candidate, the other client looking on; fails where anything is not as it should be. */
+  /** One move by one candidate, while the other client measures; fails if anything is not as it should be. */
   const once = async (candidate, verb, samples, onLook) => {
     const [from, to] = verb === 'shrink' ? [receiver, holder] : [holder, receiver];
     const [fromId, toId] = await Promise.all([cluster.idOf(from), cluster.idOf(to)]);
@@ -61,7 +61,7 @@ export async function runCase(name, definition, context) {
     } finally {
       for (const node of cluster.members) if (isFar) node.setDelay(0);
     }
-    // The start of a process disturbs nobody, and would only thin out the latencies.
+    // The start of a process disturbs no client, and would only dilute the latencies.
     const start = context.starts[candidate.starts] ?? 0;
     const latencies = await watcher.stop({ from: Math.min(span.from + start, span.to - 1), to: span.to });
     await onLook?.(job);
@@ -69,7 +69,7 @@ export async function runCase(name, definition, context) {
     if (verb === 'move') [holder, receiver] = [receiver, holder];
     samples?.times.push(span.ms);
     if (span.movingMs > 0) samples?.moving.push(span.movingMs);
-    // More than fit on the stack.
+    // Too many for the arguments of one call.
     for (const latency of latencies) samples?.latencies.push(latency);
     samples?.memory.push(...memory.seen);
     return span;
@@ -110,7 +110,7 @@ async function openWatchers(cluster, spare, isFar) {
   const nodes = spare > 0 ? [cluster.members[0], cluster.spare[0]] : cluster.members.slice(0, 2);
   const watchers = new Map();
   for (const [index, node] of nodes.entries()) {
-    // A client that is near, while the operator is far.
+    // The client is near, the operator is far.
     const place = isFar ? { path: node.unixSocket } : { host: node.host, port: node.port };
     watchers.set(node, await openWatcher(place, `key:0:{${tagOfSlot(STILL_SLOTS[index])}}`));
   }
@@ -132,13 +132,13 @@ async function admit(cluster, node) {
 
 async function verifyMove(cluster, { verb, from, to, slots }) {
   if (verb === 'shrink') {
-    // Ours takes the node out of the cluster, theirs only empties it.
+    // redis-trib takes the node out of the cluster, redis-cli only empties it.
     const [first] = cluster.members;
     const [reply] = await cluster.tell(first, [['CLUSTER', 'NODES']]);
     const isMember = String(reply).includes(from.address);
     if (!isMember) cluster.members.splice(cluster.members.indexOf(from), 1);
     await cluster.verify();
-    assert.equal(await cluster.countSlots(from), 0, `slots that are left on ${from.address}`);
+    assert.equal(await cluster.countSlots(from), 0, `slots left on ${from.address}`);
     if (!isMember) await admit(cluster, from);
     return;
   }

@@ -1,6 +1,6 @@
 /**
- * Another client of a node, in a process of its own: between `start` and a span of time to tell of it sends PING and GET in turn
- * every millisecond, whether or not the last was answered, so that a stall counts for as long as it lasts.
+ * Another client of a node, in a process of its own. From `start` until it is asked to report a span of time, it sends PING and GET
+ * alternately every millisecond, whether or not the last was answered, so that a stall counts for as long as it lasts.
  */
 import * as net from 'node:net';
 import { constants, setPriority } from 'node:os';
@@ -9,10 +9,10 @@ import { nowMs } from './clock.mjs';
 const { key, ...place } = JSON.parse(process.argv[2]);
 const commands = ['*1\r\n$4\r\nPING\r\n', `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`];
 try {
-  // What is measured is the server, not how long this process waits for the processor.
+  // This measures the server, not how long this process waits for the processor.
   setPriority(constants.priority.PRIORITY_HIGH);
 } catch {
-  // Only root may.
+  // Only root may do that.
 }
 
 let sent = [];
@@ -25,7 +25,7 @@ socket.setEncoding('latin1');
 socket.on('data', (chunk) => {
   const now = nowMs();
   rest += chunk;
-  // A status, an error or a value without line ends in it.
+  // A status, an error, or a value without line ends.
   for (let match = /^(?:[+:-]|\$-1)[^\n]*\n|^\$\d+\r\n[^\n]*\n/.exec(rest); match; ) {
     latencies.push(now - sent[latencies.length]);
     rest = rest.slice(match[0].length);

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const file = fileURLToPath(new URL('./watch.mjs', import.meta.url));
 
-/** Starts another client of a node, see watch.mjs: at `place`, asking for `key`. */
+/** Starts another client of a node, see watch.mjs, which connects to `place` and reads `key`. */
 export async function openWatcher(place, key) {
   const child = fork(file, [JSON.stringify({ ...place, key })], { execArgv: [] });
-  // A promise that rejects where the process ends instead of answering.
+  // Rejects if the process exits instead of answering.
   const answer = async () => {
     const ended = new AbortController();
-    const onExit = () => ended.abort(new Error('The watching process has ended'));
+    const onExit = () => ended.abort(new Error('The watching process has exited'));
     child.once('exit', onExit);
     try {
       const [message] = await once(child, 'message', { signal: ended.signal });
@@ -22,7 +22,7 @@ export async function openWatcher(place, key) {
   await answer();
   return {
     start: () => child.send('start'),
-    /** Stops asking. Milliseconds each command took that was sent in this span. */
+    /** Stops. Returns the milliseconds of each command sent in this span. */
     stop(span) {
       child.send(span);
       return answer();

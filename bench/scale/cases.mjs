@@ -1,7 +1,7 @@
 import { runProgram } from '../migrate/child.mjs';
 import { addressesOf, allServe, moveAway, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
 
-/** Runs one of the two tools; its time, and what it wrote. */
+/** Runs one of the two tools; returns its time and its output. */
 function runTool(name, { cli, tool }, { ours, theirs }) {
   return name === 'ours' ? runProgram(process.execPath, [cli, ...ours]) : runProgram(tool, theirs);
 }
@@ -16,7 +16,7 @@ const checkArgs = (first) => ({
   theirs: ['--cluster', 'check', first],
 });
 
-/** How long until the tool ends, and until every node serves and knows all others. */
+/** How long until the tool exits, and until every node serves and knows all others. */
 function create(count) {
   return {
     title: `create ${count} nodes with a replica for each master, cluster-node-timeout 15000`,
@@ -29,7 +29,7 @@ function create(count) {
       const served = performance.now() - began;
       const records = await verifyAgreed(nodes);
       const replicas = records.filter(({ role }) => role === 'replica').length;
-      if (replicas !== count / 2) throw new Error(`There are ${replicas} replicas of ${count / 2}`);
+      if (replicas !== count / 2) throw new Error(`There are ${replicas} of ${count / 2} replicas`);
       return { 'tool ends': ms, 'all serve': served };
     },
   };
@@ -40,7 +40,7 @@ async function created(context, nodes) {
   await allServe(nodes);
 }
 
-/** A check of a cluster that is well. */
+/** A check of a healthy cluster. */
 function check(count) {
   return {
     title: `check ${count} nodes`,
@@ -57,14 +57,14 @@ function check(count) {
 
 async function runCheck(name, context, first) {
   const { ms, text } = await runTool(name, context, checkArgs(first));
-  if (!text.includes('All 16384 slots covered')) throw new Error(`${name} says:\n${text}`);
+  if (!text.includes('All 16384 slots covered')) throw new Error(`${name} printed:\n${text}`);
   return ms;
 }
 
-/** Looking at a cluster from far away. redis-cli's counterpart of `list` is CLUSTER NODES. */
+/** Commands that read, from far away. The counterpart of `list` is `redis-cli CLUSTER NODES`. */
 function far(count, delayMs) {
   return {
-    title: `look at ${count} nodes from ${2 * delayMs} ms away`,
+    title: `read from ${count} nodes, ${2 * delayMs} ms away`,
     async prepare(context) {
       const nodes = await startNodes(context.bed, count);
       await created(context, nodes);
@@ -85,11 +85,11 @@ function far(count, delayMs) {
   };
 }
 
-/** All masters with slots but a fifth of them, which get their share; undone by the other tool with weights of 0. */
+/** A fifth of the masters has no slots and gets its share; the other tool undoes that with weights of 0. */
 function rebalance(count) {
   const emptied = Math.ceil(count / 5);
   return {
-    title: `rebalance ${count} masters, a fifth of which is given slots and gives them back in turn`,
+    title: `rebalance ${count} masters, a fifth of which gets slots and gives them back alternately`,
     async prepare(context) {
       const config = /^redis-6/.test(context.bed.server.name)
         ? {}
@@ -138,7 +138,7 @@ const kinds = {
   rebalance,
 };
 
-/** The case of a name such as `create-30`; what is far is so many milliseconds away, one way. */
+/** The case with a name such as `create-30`; `delayMs` is the delay of far nodes, one way. */
 export function caseOf(name, delayMs) {
   const [kind, count] = name.split('-');
   const make = kinds[kind];

@@ -1,9 +1,9 @@
 /**
- * Puts nodes far away from whoever reaches them through its ports: a process of its own, so that what it has to do slows
- * nobody that is measured. Takes `{ ports, delayMs }` from its parent and answers with its own ports, in that order.
+ * Makes nodes far away for clients that connect through its ports. It is a process of its own, so its work does not slow anything
+ * that is measured. Takes `{ ports, delayMs }` from its parent and answers with its own ports, in that order.
  *
- * What comes is handed on `delayMs` later, either way. TCP's handshake is with this machine and takes no time, so what a new
- * connection sends first waits for the round trip that the handshake would have taken.
+ * Data is passed on `delayMs` later, in either direction. The TCP handshake is local and takes no time, so the first data of
+ * a new connection also waits for the round trip that the handshake would have taken.
  */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -11,7 +11,7 @@ import process from 'node:process';
 
 const HOST = '127.0.0.1';
 
-/** Hands on what comes from one end, in order, each piece when it is due. */
+/** Passes on the data from one end, in order, each piece when it is due. */
 function forward(from, to, due) {
   const later = (work) => {
     const at = due();

@@ -1,21 +1,21 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inParallel } from '../../lib/apply/parallel.ts';
-import { parseClusterNodes } from '../../lib/model/node.ts';
+import { parseClusterNodes } from '../../lib/model/node-lines.ts';
+import { inParallel } from '../../lib/nodes/parallel.ts';
 import { connectTo } from '../../tests/bed/client.ts';
 
-/** Servers started at one time: each answers PING before the next ones are begun with. */
+/** Servers started at once: each answers PING before the next ones are started. */
 const STARTED_AT_ONCE = 20;
-/** How often nodes are asked, where seconds count: asking two hundred of them takes longer than that. */
+/** How often to ask nodes if seconds matter: asking two hundred of them takes longer than that. */
 const PAUSE_MS = 100;
-/** Where milliseconds do: pause for each node. */
+/** If milliseconds matter: pause per node. */
 const PAUSE_PER_NODE_MS = 1;
-/** MEETs and gossip of the cluster that was there before are over when nodes know nobody for so long. */
+/** Once nodes have known no other for this long, no MEET or gossip of the former cluster is left. */
 const QUIET_MS = 2000;
 const PATIENCE_MS = 120_000;
 
-/** Real nodes, each with a connection by which it is looked at. */
+/** Real nodes, each with a connection to watch it. */
 export async function startNodes(bed, count, options = {}) {
   const config = { 'cluster-node-timeout': '15000', ...options.config };
   const nodes = [];
@@ -29,8 +29,8 @@ export async function startNodes(bed, count, options = {}) {
 export const addressesOf = (nodes) => nodes.map(({ node }) => node.address);
 
 /**
- * Moves nodes of a cluster so far away: they announce ports at which `delay.mjs` listens, while they hear of each other by
- * the cluster bus without a delay. Resolves to the address of the first.
+ * Moves the nodes of a cluster far away: they announce ports at which `delay.mjs` listens, while the cluster bus between them has no
+ * delay. Resolves to the address of the first.
  */
 export async function moveAway(nodes, delayMs) {
   const relays = fork(new URL('delay.mjs', import.meta.url));
@@ -56,7 +56,7 @@ export async function moveAway(nodes, delayMs) {
   return `127.0.0.1:${ports[0]}`;
 }
 
-/** Makes nodes know nobody and own nothing again, and waits until nothing of what was is under way. */
+/** Makes nodes know no other and own no slot again, and waits until nothing of the former cluster is in flight. */
 export async function resetAll(nodes) {
   await Promise.all(nodes.map(({ connection }) => connection.command(['CLUSTER', 'RESET', 'HARD'])));
   let quietSince = performance.now();
@@ -70,7 +70,7 @@ export async function resetAll(nodes) {
   });
 }
 
-/** Waits until every node says cluster_state:ok and knows so many nodes, then looks closely once. */
+/** Waits until every node reports cluster_state:ok and this number of nodes, then checks once thoroughly. */
 export async function allServe(nodes) {
   const count = nodes.length;
   const wanted = [/^cluster_state:ok\r/m, new RegExp(`^cluster_known_nodes:${count}\r`, 'm')];
@@ -92,7 +92,7 @@ export async function verifyAgreed(nodes) {
     [first = []] = seen;
     return new Set(seen.map((records) => records.join('\n'))).size === 1;
   });
-  if (first.length !== nodes.length) throw new Error(`They know ${first.length} nodes of ${nodes.length}`);
+  if (first.length !== nodes.length) throw new Error(`They know ${first.length} of ${nodes.length} nodes`);
   return first.map((text) => JSON.parse(text));
 }
 
@@ -110,7 +110,7 @@ function clusterInfos(nodes) {
 async function until(what, condition, pauseMs = PAUSE_MS) {
   const deadline = performance.now() + PATIENCE_MS;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
+    if (performance.now() > deadline) throw new Error(`Timed out waiting until ${what}`);
     await sleep(pauseMs);
   }
 }
