@@ -1,10 +1,13 @@
+import { followUp } from '../apply/follow-up.ts';
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { invalidArgument } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { NodeRecord } from '../model/node.ts';
+import { topMaster } from '../model/promotion.ts';
 import { type ClusterView, nodeById, nodeName } from '../model/view.ts';
 import { zonesById } from '../model/zones.ts';
+import type { Nudge } from '../nodes/agreement.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { isElectionBarred, liftElectionBar } from '../nodes/election-bar.ts';
 import { hindrancesOf } from '../nodes/followers.ts';
@@ -17,7 +20,7 @@ import { mayNotFollow, readServerName } from '../nodes/server.ts';
 import { DONE, growingPause, notReached, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import { type Draft, nodeRef, type StepOf } from '../plan/plan.ts';
-import type { MastersAt, SpreadRequest } from '../plan/spread.ts';
+import type { LateReplica, MastersAt, SpreadRequest } from '../plan/spread.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
@@ -86,7 +89,10 @@ interface Planned {
   readonly draft: Draft;
 }
 
-/** Waits for replicas that are not in sync if they would change the plan: those that copy, and those that look for their master. */
+/**
+ * Waits for replicas that are not in sync if they would change the plan: those that copy, and those that look for their master. One that
+ * has followed its former master since a failover, which is a replica by now, is told whom to follow.
+ */
 async function planInSync(
   context: Context,
   seed: Address,
@@ -99,6 +105,7 @@ async function planInSync(
   const started = performance.now();
   /** Those that a run before this has barred: a Redis 6.0 still shows their flag for a moment after it was lifted. */
   const isOwn = new Set<string>();
+  let follow: Nudge | undefined;
   return waitUntil<Planned>(wait, async () => {
     const { view, details } = await lookWithReplication(connections, seed, signal);
     const zones = zonesById(view.nodes, given, details);
@@ -127,13 +134,28 @@ async function planInSync(
     const planned = { view, details, request, draft: planSpread(view, request) };
     const hoped = planSpread(view, { ...request, ready: new Set(mayLead.map(({ id }) => id)) });
     const isSame = JSON.stringify(hoped.steps) === JSON.stringify(planned.draft.steps);
-    if (isSame && !isHeld) return { done: planned };
-    const timeoutMs = isHeld || late.some(({ isCopying }) => isCopying) ? settings.agreeTimeout : LINK_MS;
+    // One that follows a replica has no place in the plan before it follows a master.
+    const below = late.filter(({ isBelowReplica }) => isBelowReplica);
+    if (isSame && !isHeld && below.length === 0) return { done: planned };
+    if (!settings.dryRun && below.length > 0) {
+      follow ??= followUp(context, { members: view.nodes.map(nodeRef), replicas: mastersFor(view, below) });
+      await follow([], view.reports);
+    }
+    const isLong = isHeld || late.some(({ isCopying }) => isCopying);
+    const timeoutMs = isLong ? settings.agreeTimeout : follow ? 2 * LINK_MS : LINK_MS;
     const missing = late.map(({ text }) => text);
     if (!settings.dryRun && performance.now() - started < timeoutMs) return { missing };
     for (const { id, text } of late)
       emit({ type: 'warning', node: nodeName(view, id), message: `${text}: it is not used` });
     return { done: planned };
+  });
+}
+
+/** The masters at the ends of the chains in which these nodes are. */
+function mastersFor(view: ClusterView, below: readonly LateReplica[]): { id: string; masterId: string }[] {
+  return below.flatMap(({ id }) => {
+    const master = topMaster(view, id);
+    return master ? [{ id, masterId: master.id }] : [];
   });
 }
 

@@ -178,6 +178,34 @@ describe('spread()', { concurrency: 3 }, () => {
     await assertSoon(async () => assert.deepEqual((await check(seed.address)).findings, []));
   });
 
+  it('first gives a master to a replica that still follows its former one, a replica since a failover', async () => {
+    const [a = [], b = [], c = []] = await startOn(2, 1, 1);
+    const [former, left, taking, bare] = [at(a, 0), at(a, 1), at(b, 0), at(c, 0)];
+    await clusterOf([[former, taking, left], [bare]]);
+    await left.kill();
+    await ask(taking, 'CLUSTER', 'FAILOVER', 'TAKEOVER');
+    await eventually(
+      'the former master follows',
+      async () => ((await ask(former, 'ROLE')) as string[])[0] === 'slave',
+    );
+    // It hears of the new role of the former master before it hears who has the slots (see `followUp()`).
+    await taking.freeze();
+    await left.restart();
+    await eventually('it has heard', async () =>
+      (await recordsOf(left)).some(
+        ({ address, flags }) => address.port === former.port && flags.includes('slave'),
+      ),
+    );
+    await taking.thaw();
+    await spread(bare.address);
+    const records = await recordsOf(bare);
+    const masters = records.filter(({ role }) => role === 'master').map(({ id }) => id);
+    assert.equal(masters.length, 2);
+    const followed = records.flatMap(({ role, masterId }) => (role === 'replica' ? [masterId] : []));
+    assert.deepEqual(followed.sort(), masters.sort());
+    await assertSoon(async () => assert.deepEqual((await check(bare.address)).findings, []));
+  });
+
   it('gives no replica a master that it could not copy', async () => {
     const password = 'secret';
     const start = (count: number, host: string) =>

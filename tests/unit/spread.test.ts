@@ -13,11 +13,11 @@ import type { ClusterView } from '../../lib/model/view.ts';
 import { invert } from '../../lib/plan/inverse.ts';
 import { readPlan } from '../../lib/plan/parse.ts';
 import { type Draft, type Step, toPlan } from '../../lib/plan/plan.ts';
-import { planSpread, type SpreadRequest } from '../../lib/plan/spread.ts';
+import { followingReplicas, planSpread, type SpreadRequest } from '../../lib/plan/spread.ts';
 import { type PlanView, standingOf } from '../../lib/plan/standing.ts';
 import { randomFrom } from '../faults/random.ts';
 import { fc } from '../helpers/properties.ts';
-import { agreedView, idOf, type Line } from '../helpers/views.ts';
+import { agreedView, detailsOf, idOf, type Line } from '../helpers/views.ts';
 
 /** Where nodes are: `host` and `zone` as numbers, 0 for an unknown zone. */
 interface Spot {
@@ -368,5 +368,37 @@ describe('planSpread() spreads masters', () => {
       // A fifth of it on an idle machine.
       assert.ok(user / 1000 < 1000, `${user / 1000} ms of processor time`);
     }
+  });
+});
+
+describe('followingReplicas()', () => {
+  test('finds one whose master has become a replica, whatever its link', () => {
+    const view = agreedView([
+      { node: 1, flags: 'slave', master: 3 },
+      { node: 2, flags: 'slave', master: 1 },
+      { node: 3, slots: '0-16383' },
+    ]);
+    const [first, second, third] = view.nodes.map(({ id, address }) => ({ id, ...address }));
+    assert.ok(first && second && third);
+    const online = ({ host, port }: { host: string; port: number }) => ({
+      host,
+      port,
+      offset: 0,
+      lagSeconds: 0,
+    });
+    const details = new Map([
+      [first.id, detailsOf({ link: { status: 'up' }, replicas: [online(second)] })],
+      [second.id, detailsOf({ link: { status: 'up' } })],
+      [third.id, detailsOf({ replicas: [online(first)] })],
+    ]);
+    const { living, late } = followingReplicas(view, details);
+    assert.deepEqual(
+      living.map(({ id }) => id),
+      [first.id, second.id],
+    );
+    assert.deepEqual(
+      late.map(({ id, isBelowReplica }) => ({ id, isBelowReplica })),
+      [{ id: second.id, isBelowReplica: true }],
+    );
   });
 });
