@@ -226,6 +226,8 @@ function runTheirs(tool: string, args: readonly string[], input = ''): Promise<R
     const child = execFile(tool, [...args], { env: { TERM: 'dumb' } }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
     });
+    // It may end without reading the answers that it was given.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(input);
   });
 }
