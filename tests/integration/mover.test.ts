@@ -338,7 +338,8 @@ describe('Keys of an open slot', { concurrency: 2 }, () => {
     await move.until('move-progress');
     await ask(target, 'CONFIG', 'SET', 'maxmemory', '1');
     const error = (await move.done) as ClusterError;
-    assert.deepEqual(codesOf(error), ['MIGRATE_FAILED', 'OOM']);
+    // Several lanes may fail at once, and each gives a cause.
+    assert.deepEqual([error.code, codesOf(error).at(-1)], ['MIGRATE_FAILED', 'OOM']);
     const found = [...(await keysIn(source)), ...(await keysIn(target))];
     assert.deepEqual(found.toSorted(), keys.toSorted());
     assert.ok(error.openSlots.length <= 1, `only a slot with keys on both ends is open: ${error.openSlots}`);
