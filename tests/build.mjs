@@ -15,18 +15,8 @@ process.chdir(root);
 
 /** Operations loaded together. All others are in the room `changing`. */
 const ROOMS = {
-  reading: [
-    'check',
-    'cluster-info',
-    'cluster-metrics',
-    'execute',
-    'explain',
-    'find-seed',
-    'list-nodes',
-    'ok-to-stop',
-    'set-node-timeout',
-    'wait-for',
-  ],
+  listing: ['cluster-info', 'execute', 'find-seed', 'list-nodes'],
+  reading: ['check', 'cluster-metrics', 'explain', 'ok-to-stop', 'set-node-timeout', 'wait-for'],
   probing: ['is-ready', 'step-down'],
   declaring: ['ensure-cluster'],
   keys: ['backup-cluster', 'compare-keys', 'import-keys', 'restore-cluster'],
@@ -104,6 +94,7 @@ const LAYERS = {
   'lib/nodes/stopping.ts': [core, looking],
   'lib/operations/replace-pairs.ts': [core, looking, plans],
   'lib/plan/replace.ts': [core, looking, plans],
+  listing: [core],
   reading: [core, looking],
   probing: [core],
   declaring: [core, looking, plans],
