@@ -1,5 +1,6 @@
 // Bundles the tests into dist-tests, so that the many processes that run them do not compile the same files again and again:
 // each would take more than a second of processor time for that. Packages are not bundled.
+// The programs that tests start are built too, once and not by each file: `tests/helpers/programs.ts` finds them.
 
 import { readdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -28,7 +29,17 @@ const keepPlaces = {
 };
 
 await rm('dist-tests', { recursive: true, force: true });
+const options = {
+  bundle: true,
+  splitting: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  logLevel: 'warning',
+};
 await build({
+  ...options,
   entryPoints: ['unit', 'integration'].flatMap((folder) =>
     readdirSync(join('tests', folder))
       .filter((name) => name.endsWith('.test.ts'))
@@ -36,13 +47,15 @@ await build({
   ),
   outdir: 'dist-tests',
   outbase: 'tests',
-  bundle: true,
-  splitting: true,
-  packages: 'external',
-  platform: 'node',
-  target: 'node20',
-  format: 'esm',
   sourcemap: true,
   plugins: [keepPlaces],
-  logLevel: 'warning',
+});
+const programs = { ...options, entryNames: '[name]', outdir: 'dist-tests/programs' };
+await build({ ...programs, entryPoints: ['cli.ts'] });
+// In one file each: some are started hundreds of times.
+const helpers = ['idle-connections', 'many-looks', 'run-operation'];
+await build({
+  ...programs,
+  splitting: false,
+  entryPoints: helpers.map((name) => `tests/helpers/${name}.ts`),
 });

@@ -1,13 +1,15 @@
 // Runs test files, each in a process of its own and several at a time: `npm run test:unit`, `npm run test:integration`, which
-// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server.
+// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server; what no server
+// can change runs on the default one only (`tests/matrix.ts`).
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { inParallel } from '../lib/nodes/parallel.ts';
-import { isServerName, serverNames } from './bed/servers.ts';
+import { defaultServer, isServerName, serverNames } from './bed/servers.ts';
 import { chooseSeed } from './helpers/seed.ts';
 import { type Outcome, runTestFile } from './helpers/test-file.ts';
+import { ONCE } from './matrix.ts';
 
 /** Unit tests use a core each; most integration tests wait for nodes more than they work. */
 const AT_ONCE = { unit: 2, integration: 5 };
@@ -22,7 +24,7 @@ interface Row {
 }
 
 function rowsOf(): Row[] {
-  const { env } = process;
+  const env: NodeJS.ProcessEnv = { ...process.env, REDIS_TRIB_TEST_PROGRAMS: resolve('dist-tests/programs') };
   if (what === 'unit' || what === 'integration') return [{ name: what, env }];
   const seed = env.REDIS_TRIB_TEST_SEED;
   return (asked.length > 0 ? asked : serverNames).map((name, index) => ({
@@ -64,15 +66,25 @@ const files = readdirSync(built)
   .map((name) => ({ name, size: statSync(join(built, name)).size }))
   .sort((a, b) => b.size - a.size)
   .map(({ name }) => name);
+const gone =
+  folder === 'integration'
+    ? Object.keys(ONCE).filter((name) => !files.includes(name.replace('.ts', '.js')))
+    : [];
+if (gone.length > 0) throw new Error(`tests/matrix.ts names files that do not exist: ${gone.join(', ')}`);
+const isFor = (row: Row, file: string): boolean =>
+  what !== 'matrix' || row.name === defaultServer || !Object.hasOwn(ONCE, file.replace('.js', '.ts'));
+const filesFor = (row: Row): string[] => files.filter((file) => isFor(row, file));
 // All in one queue, so that no server runs alone at the end.
 await inParallel(
-  rows.flatMap((row) => files.map((file) => ({ row, file }))),
+  rows.flatMap((row) => filesFor(row).map((file) => ({ row, file }))),
   async ({ row, file }) => {
     row.outcomes.push(await run(row, file));
-    if (row.outcomes.length === files.length) report(row.name, row.outcomes);
+    if (row.outcomes.length === filesFor(row).length) report(row.name, row.outcomes);
   },
   AT_ONCE[folder],
 );
+const left = files.length - Math.min(...rows.map((row) => filesFor(row).length));
+if (left > 0) console.log(`${left} files only run on ${defaultServer}: tests/matrix.ts says why`);
 const failed = rows.filter(({ outcomes }) => outcomes.some(({ isOk }) => !isOk)).map(({ name }) => name);
 if (failed.length > 0) {
   console.error(`Failed: ${failed.join(', ')}`);

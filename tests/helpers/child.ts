@@ -4,39 +4,35 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { buildSync } from 'esbuild';
+import { buildProgram, builtProgram } from './programs.ts';
 
 export type Outcome =
   | { readonly killed: true }
   | { readonly killed: false; readonly ok: true; readonly elapsedMs: number }
   | { readonly killed: false; readonly ok: false; readonly code?: string; readonly message: string };
 
-const bundles = new Map<string, string>();
+const programs = new Map<string, Promise<string>>();
 
-/** A script of this folder as one file, which starts in a tenth of the time. */
-function bundled(name: string): string {
-  const known = bundles.get(name);
+/** The path of a script of this folder as a program. */
+function programOf(name: string): Promise<string> {
+  const known = programs.get(name);
   if (known !== undefined) return known;
+  const path = builtProgram(name);
+  const program = path === undefined ? buildOnce(name) : Promise.resolve(path);
+  programs.set(name, program);
+  return program;
+}
+
+function buildOnce(name: string): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-'));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
-  const bundle = join(dir, `${name}.mjs`);
-  bundles.set(name, bundle);
-  buildSync({
-    entryPoints: [fileURLToPath(new URL(`./${name}.ts`, import.meta.url))],
-    outfile: bundle,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'error',
-  });
-  return bundle;
+  return buildProgram(`tests/helpers/${name}`, dir);
 }
 
 /** Runs an operation in a process that is killed at its nth write to a socket, or never for 0. */
 export async function runOperation(name: string, args: readonly unknown[], killAt = 0): Promise<Outcome> {
-  const child = spawn(process.execPath, [bundled('run-operation'), name, JSON.stringify(args), `${killAt}`], {
+  const program = await programOf('run-operation');
+  const child = spawn(process.execPath, [program, name, JSON.stringify(args), `${killAt}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -55,7 +51,7 @@ export async function runOperation(name: string, args: readonly unknown[], killA
 
 /** Runs a script of this folder in a process that exposes gc(). Resolves to the JSON that it prints. */
 export async function runScript<Result>(name: string, args: readonly string[]): Promise<Result> {
-  const child = spawn(process.execPath, ['--expose-gc', bundled(name), ...args], {
+  const child = spawn(process.execPath, ['--expose-gc', await programOf(name), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';

@@ -3,9 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { eventually } from '../bed/client.ts';
+import { buildProgram, builtProgram } from './programs.ts';
 
 /** What a run of the command line printed and how it ended. */
 export interface Finished {
@@ -58,27 +57,17 @@ status = os.waitpid(pid, 0)[1]
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 `;
 
-/** The command line as it is published: a build in a folder of its own. */
+/** The command line as it is published, and a folder of its own. */
 export class CommandLine {
   readonly #dir = mkdtempSync(join(tmpdir(), 'redis-trib-cli-'));
   readonly #children = new Set<ChildProcess>();
-  readonly path: string = join(this.#dir, 'cli.js');
+  readonly path: string = builtProgram('cli') ?? join(this.#dir, 'cli.js');
 
   async build(): Promise<void> {
-    writeFileSync(join(this.#dir, 'package.json'), '{ "type": "module" }\n');
-    await build({
-      entryPoints: [fileURLToPath(new URL('../../cli.ts', import.meta.url))],
-      outdir: this.#dir,
-      bundle: true,
-      splitting: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      logLevel: 'warning',
-    });
+    if (builtProgram('cli') === undefined) await buildProgram('cli', this.#dir);
   }
 
-  /** Writes a file next to the build. */
+  /** Writes a file into the folder. */
   file(name: string, text: string): string {
     const path = join(this.#dir, name);
     writeFileSync(path, text);

@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { newcomerFaults } from '../../lib/findings/newcomer-faults.ts';
 import {
   addNode,
   type ClusterError,
@@ -13,13 +11,8 @@ import {
   type OperationOptions,
   replicate,
 } from '../../lib/index.ts';
-import { parseAddress } from '../../lib/model/address.ts';
-import { Connections } from '../../lib/nodes/connections.ts';
-import { askNodeFacts } from '../../lib/nodes/node-facts.ts';
-import { ReplyError } from '../../resp/index.ts';
-import { ask, connectTo, eventually } from '../bed/client.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { findFetched, serverNames } from '../bed/servers.ts';
 import {
   assertAlone,
   at,
@@ -244,76 +237,3 @@ describe('With rename-command', { concurrency: true }, () => {
     assert.equal((await joinCluster(first.address, third.address, { method: 'migrate' })).keys, 20);
   });
 });
-
-/** Long enough for a replica to connect and load a snapshot of one key. */
-const COPY_MS = 5000;
-
-describe('What a node can read of another', () => {
-  it('is what newcomerFaults() says of each pair of the servers', async (test) => {
-    const programs = await Promise.all(serverNames.map(findFetched));
-    if (programs.includes(undefined)) return test.skip('servers are not fetched');
-    const connections = new Connections({});
-    const factsOf = async (...nodes: ServerNode[]) =>
-      askNodeFacts(
-        { connections },
-        nodes.map(({ address }) => ({ id: '', address })),
-      );
-    const open = await Promise.all(serverNames.map((server) => openBed({ server, backend: 'unpacked' })));
-    test.after(() => Promise.all(open.map((own) => own.close())));
-    const start = async (): Promise<ServerNode[]> =>
-      Promise.all(open.map(async (own) => at(await own.start(1, { cluster: false }), 0)));
-    const found: string[] = [];
-    const expected: string[] = [];
-    for (const [index, name] of serverNames.entries()) {
-      // New ones for each: those that have copied one another before have a common history, and need no snapshot.
-      const nodes = await start();
-      const source = at(nodes, index);
-      await ask(source, 'SET', 'key', 'value');
-      const dump = await dumpOf(source);
-      await Promise.all(
-        nodes.map(async (node, at) => {
-          if (node === source) return;
-          const pair = `${name} to ${serverNames[at]}`;
-          const facts = await factsOf(source, node);
-          const [member, own] = facts;
-          assert.ok(member && own);
-          const copies = newcomerFaults(own, [member], { kind: 'replica', master: member });
-          const keys = newcomerFaults(own, [member], { kind: 'master' });
-          expected.push(
-            `${pair}: ${copies.every(({ how }) => how !== 'refused')} ${keys.every(({ how }) => how !== 'forced')}`,
-          );
-          const isRestored = await restores(node, dump);
-          found.push(`${pair}: ${await copiesFrom(node, source)} ${isRestored}`);
-        }),
-      );
-      await Promise.all(nodes.map((node) => node.kill()));
-    }
-    await connections.close();
-    assert.deepEqual(found.sort(), expected.sort());
-  });
-});
-
-async function dumpOf(node: ServerNode): Promise<Buffer> {
-  const connection = await connectTo(node);
-  const dump = await connection.command(['DUMP', 'key'], { as: 'buffer' });
-  await connection.close();
-  assert.ok(dump instanceof Uint8Array);
-  return Buffer.from(dump);
-}
-
-async function restores(node: ServerNode, dump: Buffer): Promise<boolean> {
-  const connection = await connectTo(node);
-  const reply = await connection.command(['RESTORE', 'copy', 0, dump]).catch((error: Error) => error);
-  await connection.close();
-  assert.ok(reply === 'OK' || reply instanceof ReplyError);
-  return reply === 'OK';
-}
-
-async function copiesFrom(node: ServerNode, source: ServerNode): Promise<boolean> {
-  const { host, port } = parseAddress(source.address);
-  await ask(node, 'REPLICAOF', host, String(port));
-  for (const ends = Date.now() + COPY_MS; Date.now() < ends; await sleep(50)) {
-    if (String(await ask(node, 'INFO', 'replication')).includes('master_link_status:up')) return true;
-  }
-  return false;
-}

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type ClusterEvent, joinCluster, migrateSlots, startCluster } from '../../lib/index.ts';
+import { type ClusterEvent, joinCluster, migrateSlots } from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { findFetched, type ServerName } from '../bed/servers.ts';
 import {
   assertAlone,
   assertLayout,
@@ -11,7 +10,6 @@ import {
   idOfNode,
   keysOfSlot,
   openSlotsAt,
-  quick,
   snapshot,
   startMasters,
   tell,
@@ -119,34 +117,4 @@ describe('preflight()', { concurrency: true }, () => {
     });
     assert.ok(forced.warnings.length > 0);
   });
-});
-
-describe('preflight() between two versions', { concurrency: true }, () => {
-  const pairs: [ServerName, ServerName, refused: boolean][] = [
-    ['redis-8.0', 'redis-7.0', true],
-    ['redis-7.0', 'redis-6.0', true],
-    ['valkey-9.1', 'valkey-8.1', true],
-    ['redis-7.0', 'redis-8.0', false],
-    ['valkey-8.1', 'valkey-9.1', false],
-  ];
-  for (const [from, to, isRefused] of pairs) {
-    it(`${isRefused ? 'refuses' : 'allows'} keys of ${from} on ${to}`, async (test) => {
-      const programs = await Promise.all([findFetched(from), findFetched(to)]);
-      if (programs.some((program) => program === undefined)) return test.skip('servers are not fetched');
-      await using sourceBed = await openBed({ server: from, backend: 'unpacked' });
-      await using targetBed = await openBed({ server: to, backend: 'unpacked' });
-      const [[source], [target]] = await Promise.all([sourceBed.start(1, quick), targetBed.start(1, quick)]);
-      assert.ok(source && target);
-      await startCluster(source.address);
-      await tell(source, ['SET', 'foo', 'bar'], ...keysOfSlot(0, 10).map((key) => ['SET', key, 'value']));
-      const joining = joinCluster(source.address, target.address);
-      if (isRefused) {
-        await assert.rejects(joining, { code: 'TARGET_TOO_OLD' });
-        await assertAlone(target);
-      } else {
-        await joining;
-        assert.ok(Number(await ask(target, 'DBSIZE')) >= 10);
-      }
-    });
-  }
 });
