@@ -40,6 +40,7 @@ const SUMMARIES: Readonly<Record<FindingKind, readonly ['slots' | 'nodes' | 'fin
   'masters-same-zone': ['findings', 'of a zone with too many masters'],
   'replicas-same-host': ['findings', 'of a host with several replicas of one master'],
   'replicas-same-zone': ['findings', 'of a zone with several replicas of one master'],
+  'replicas-uneven': ['findings', 'of masters with more replicas than others'],
   'master-without-slots': ['nodes', 'are masters without slots'],
   'cannot-follow': ['nodes', 'could not replicate others after a failover'],
   'settings-differ': ['nodes', 'have other settings than most'],

@@ -56,6 +56,7 @@ export type FindingKind =
   | 'masters-same-zone'
   | 'replicas-same-host'
   | 'replicas-same-zone'
+  | 'replicas-uneven'
   | 'master-without-slots'
   | 'cannot-follow'
   | 'settings-differ'

@@ -145,15 +145,19 @@ function partingIn(
   zones: ReadonlyMap<string, string>,
   details: Details,
 ): (replica: NodeRecord) => boolean {
-  const versions = [...details.values()].flatMap((own) => (own instanceof Error ? [] : [own.version]));
-  // A node of another version might be unable to copy its new master.
-  if (new Set(versions).size > 1) return () => false;
+  if (hasVersions(details)) return () => false;
   const shards = shardsIn(view, zones, readyReplicas(view, details));
   const places = new ReplicaPlaces(shards);
   return ({ id, masterId }) => {
     const at = shards.findIndex(({ master }) => master.id === masterId);
     return places.canPart(id, at);
   };
+}
+
+/** True of nodes of several versions: a replica might be unable to copy another master. */
+export function hasVersions(details: Details): boolean {
+  const versions = [...details.values()].flatMap((own) => (own instanceof Error ? [] : [own.version]));
+  return new Set(versions).size > 1;
 }
 
 /** Ids of replicas that may take over and have all that their masters have, as far as nodes were asked. */

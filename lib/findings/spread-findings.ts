@@ -2,9 +2,10 @@ import { formatAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { Advice } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
+import { ReplicaPlaces, shardsIn } from '../model/replica-places.ts';
 import { type ClusterView, hostOf, nodeName } from '../model/view.ts';
 import { type Finding, type FindingKind, listNames } from './finding.ts';
-import { livingReplicas, readyReplicas } from './replica-findings.ts';
+import { hasVersions, livingReplicas, readyReplicas } from './replica-findings.ts';
 
 /** One way in which nodes fail together. */
 interface Domain {
@@ -17,7 +18,7 @@ interface Domain {
 
 /**
  * Masters and replicas that would be lost together: most masters, or several replicas of one master, on one host or in one zone.
- * No finding if all nodes are on one host, or if zones are unknown.
+ * No finding of these if all nodes are on one host, or if zones are unknown. And masters with more replicas than others.
  */
 export function spreadFindings(
   view: ClusterView,
@@ -43,6 +44,7 @@ export function spreadFindings(
   return [
     ...domains.flatMap((domain) => mastersTogether(view, domain, domains, ready)),
     ...domains.flatMap((domain) => replicasTogether(view, domain)),
+    ...(hasVersions(details) ? [] : replicasUneven(view, zones, ready)),
   ];
 }
 
@@ -175,6 +177,33 @@ function replicasTogether(view: ClusterView, domain: Domain): Finding[] {
         };
       });
   });
+}
+
+/** Masters with at least two replicas more than another, if one of theirs can move there without sharing more than now. */
+function replicasUneven(
+  view: ClusterView,
+  zones: ReadonlyMap<string, string>,
+  ready: ReadonlySet<string>,
+): Finding[] {
+  const shards = shardsIn(view, zones, ready);
+  const moves = new ReplicaPlaces(shards).even();
+  if (moves.length === 0) return [];
+  const places = new Set([...moves.map(({ from }) => from), ...moves.map(({ to }) => to)]);
+  const uneven = [...places]
+    .flatMap((at) => shards[at] ?? [])
+    .map(({ master, replicas }) => ({
+      name: nodeName(view, master.id),
+      has: replicas.length,
+    }));
+  return [
+    {
+      severity: 'info',
+      kind: 'replicas-uneven',
+      message: `Some masters have at least two replicas more than others: ${listNames(uneven.map(({ name, has }) => `${name} has ${has}`))}`,
+      nodes: uneven.map(({ name }) => name),
+      next: [{ do: 'spread', cluster: formatAddress(view.seed) }],
+    },
+  ];
 }
 
 /** Masters that own no slots, in a cluster that has some that do. */

@@ -74,10 +74,7 @@ export class ReplicaPlaces {
           isChanged ||= found.length > 0;
         }
       }
-      for (let move = this.#evening(); move; move = this.#evening()) {
-        this.#carryOut(move);
-        isChanged = true;
-      }
+      if (this.even().length > 0) isChanged = true;
     }
     return this.#masters.map((master, at) => ({ master, replicas: [...(this.#replicas[at] ?? [])] }));
   }
@@ -86,6 +83,16 @@ export class ReplicaPlaces {
   canPart(replicaId: string, at: number): boolean {
     const replica = [...(this.#replicas[at] ?? [])].find(({ id }) => id === replicaId);
     return replica !== undefined && this.#apart(replica, at).length > 0;
+  }
+
+  /** Moves replicas from masters that have two more than another, and gives the places of both in `shards`, a pair for each move. */
+  even(): { readonly from: number; readonly to: number }[] {
+    const moves: ReplicaMove[] = [];
+    for (let move = this.#evening(); move; move = this.#evening()) {
+      this.#carryOut(move);
+      moves.push(move);
+    }
+    return moves;
   }
 
   #carryOut(move: ReplicaMove): void {

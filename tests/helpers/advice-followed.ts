@@ -167,6 +167,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'execute {mastersOnly}': 'check: names nodes that are set up otherwise',
   },
   'findings/spread-findings.ts spreading': { spread: 'check: names a host with most of the masters' },
+  'findings/spread-findings.ts replicasUneven': {
+    spread: 'spread: lets replicas take over again that were moved, also by a run that was killed',
+  },
   'findings/spread-findings.ts replicasTogether': {
     replicate: 'check: names a host with most of the masters',
     'del-node (after-that)': 'check: names a host with most of the masters',

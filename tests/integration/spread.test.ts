@@ -240,7 +240,16 @@ describe('spread()', { concurrency: 3 }, () => {
       return [bar, priority].flat().join(' ');
     };
     const lifted = 'cluster-replica-no-failover no replica-priority 100';
+    const uneven = async () =>
+      (await check(seed.address)).findings.filter(({ kind }) => kind === 'replicas-uneven');
+    await assertSoon(async () =>
+      assert.deepEqual(
+        (await uneven()).map(({ next }) => next),
+        [[{ do: 'spread', cluster: seed.address }]],
+      ),
+    );
     assert.equal((await spread(seed.address)).moved, 1);
+    assert.deepEqual(await uneven(), []);
     for (const node of nodes) assert.equal(await barOf(node), lifted);
     await tell(
       second,

@@ -98,6 +98,19 @@ function afterFailover(view: ClusterView, name: string): ClusterView {
   return { ...view, reports, nodes: view.nodes.map(swap) };
 }
 
+/** The cluster after a replica has been given another master. */
+function afterMove(view: ClusterView, replicaId: string, masterId: string): ClusterView {
+  const move = (record: NodeRecord): NodeRecord =>
+    record.id === replicaId ? { ...record, masterId } : record;
+  const reports = new Map(
+    [...view.reports].map(([id, report]) => [
+      id,
+      { ...report, myself: move(report.myself), records: report.records.map(move) },
+    ]),
+  );
+  return { ...view, reports, nodes: view.nodes.map(move) };
+}
+
 describe('Masters on one host', () => {
   for (const [title, layout, wanted] of [
     ['all nodes are on one host', shards([1, 1], [1, 1], [1, 1]), []],
@@ -189,6 +202,51 @@ describe('Replicas of one master on one host', () => {
       assert.deepEqual(shown(placementOf(clusterOf(layout))).sort(), [...wanted].sort());
     });
   }
+});
+
+describe('Masters with more replicas than others', () => {
+  const uneven = (view: ClusterView, zones?: ReadonlyMap<string, string>): Finding[] =>
+    findingsOf(view, zones ? { zones } : {}).filter(({ kind }) => kind === 'replicas-uneven');
+
+  for (const [title, layout, wanted] of [
+    ['one more is as even as it gets', shards([1, 2, 3], [2, 3], [3, 1]), []],
+    ['two more', shards([1, 2, 3, 4], [2, 3]), ['info replicas-uneven 7001 7005']],
+    ['two, where another has none', shards([1, 2, 3], [2]), ['info replicas-uneven 7001 7004']],
+    ['all that could move would be beside the other master', shards([1, 2, 2, 2], [2, 3]), []],
+    ['a master without slots needs none', [...shards([1, 2, 3, 4]), { hosts: [2], isEmpty: true }], []],
+  ] as const) {
+    test(title, () => assert.deepEqual(shown(uneven(clusterOf(layout))), wanted));
+  }
+
+  test('are none if no replica is ready, or nodes have several versions', () => {
+    const view = clusterOf(shards([1, 2, 3, 4], [2, 3]), [2, 3, 4]);
+    assert.deepEqual(uneven(view), []);
+  });
+
+  test('of any shape are none after the cluster is spread, and are a reason to spread it', () => {
+    const host = fc.integer({ min: 1, max: 4 });
+    const shard = fc.array(host, { minLength: 1, maxLength: 6 });
+    let found = 0;
+    fc.assert(
+      fc.property(fc.array(shard, { minLength: 1, maxLength: 6 }), (hosts) => {
+        const view = clusterOf(shards(...hosts));
+        const ready = new Set(view.nodes.flatMap(({ id, role }) => (role === 'replica' ? [id] : [])));
+        const { steps } = planSpread(view, { zones: new Map(), ready });
+        if (uneven(view).length > 0) {
+          found++;
+          assert.ok(steps.length > 0, 'it would be changed');
+        }
+        let after = view;
+        for (const step of steps) {
+          if (step.type === 'failover') after = afterFailover(after, step.replica.address);
+          else if (step.type === 'replicate') after = afterMove(after, step.replica.id, step.master.id);
+        }
+        assert.deepEqual(uneven(after), []);
+      }),
+      { numRuns: 100 },
+    );
+    assert.ok(found > 10, `${found} layouts were uneven`);
+  });
 });
 
 describe('Masters without slots', () => {
