@@ -147,4 +147,4 @@ export {
   type RunningNode,
   type Step,
 } from './plan/plan.ts';
-export type { Difference } from './plan/standing.ts';
+export type { Difference } from './plan/plan-differences.ts';

@@ -1,24 +1,17 @@
-import { parseArgs } from 'node:util';
-import { messageOf, NOTHING_SO_FAR } from '../errors.ts';
+import { NOTHING_SO_FAR } from '../errors.ts';
 import type { OnEvent } from '../events.ts';
-import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
 import type { Command } from './command.ts';
 import { commands, findCommand } from './commands.ts';
-import {
-  changeFlags,
-  connectionFlags,
-  connectionOptions,
-  type FlagValues,
-  numberFlag,
-  outputFlags,
-} from './flags.ts';
+import { connectionOptions, type FlagValues, numberFlag } from './flags.ts';
 import { asksForVersion, EXIT, type Io, isUsage, JSON_VERSION, UsageError } from './io.ts';
 import { moveOptions } from './move-options.ts';
+import { nameNodes, requireAddresses } from './node-arguments.ts';
 import type { Outcome } from './outcome.ts';
+import { optionName, parseLine, requireArguments } from './parse-line.ts';
 import { printableIo, printableJson } from './printable.ts';
 import { type ProgressOptions, ProgressView } from './progress.ts';
 import type { Line } from './settle-line.ts';
@@ -72,7 +65,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
       ? new UsageError(`The command comes before its options: "${optionName(word)}"`)
       : unknownCommand(word);
   }
-  const { positionals, values } = parse(command, rest);
+  const { positionals, values } = parseLine(command, rest);
   if (values.help) {
     const { commandHelp } = await import('./help.ts');
     io.stdout(`${commandHelp(command)}\n`);
@@ -116,68 +109,6 @@ function unknownCommand(word: string): UsageError {
   const names = commands.map(({ name }) => name);
   if (/[:@]/.test(word)) return new UsageError('The command comes before the address');
   return new UsageError(`Unknown command: "${word}"`, undefined, { word, names });
-}
-
-// The option without its value, since that may be a password.
-function optionName(word: string): string {
-  return word.startsWith('--') ? (word.split('=')[0] ?? '') : word.slice(0, 2);
-}
-
-function parse(command: Command, args: readonly string[]): { positionals: string[]; values: FlagValues } {
-  // Every command accepts --yes, so that a script can pass it to all of them.
-  const options = { ...connectionFlags, ...outputFlags, yes: changeFlags.yes, ...command.flags } as Record<
-    string,
-    { type: 'string' | 'boolean'; multiple?: boolean }
-  >;
-  const own = command.takesCommand ? endOfOwn(args, options) : args.length;
-  try {
-    const { positionals, values } = parseArgs({
-      args: args.slice(0, own),
-      options,
-      allowPositionals: true,
-      strict: true,
-    });
-    return { positionals: [...positionals, ...args.slice(own)], values: values as FlagValues };
-  } catch (error) {
-    const message = explainParseError(error);
-    const [, word] = /^Unknown option '(--[^']+)'/.exec(message) ?? [];
-    const names = Object.keys(options).map((name) => `--${name}`);
-    throw new UsageError(message, command.name, word === undefined ? undefined : { word, names });
-  }
-}
-
-// The message of node:util says what is wrong, then gives advice about "--" that fits only one kind of error.
-function explainParseError(error: unknown): string {
-  const message = messageOf(error);
-  const what = message.split(/\. |\.?\n/)[0] ?? '';
-  const form = /use '(--[^=]+)=-XYZ'/.exec(message)?.[1];
-  return form ? `${what}: for a value that starts with a dash write ${form}=VALUE` : what;
-}
-
-// Index at which the command for the server begins: the second positional.
-function endOfOwn(
-  args: readonly string[],
-  options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>,
-): number {
-  const { tokens } = parseArgs({
-    args: [...args],
-    options,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
-  const positionals = tokens.filter(({ kind }) => kind === 'positional');
-  return positionals[1]?.index ?? args.length;
-}
-
-function requireArguments(
-  { name, usage, arity: [least, most] }: Command,
-  positionals: readonly string[],
-): void {
-  if (positionals.length >= least && positionals.length <= most) return;
-  const few = positionals.length < least;
-  const wanted = usage === '' ? 'none' : usage;
-  throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${wanted}`, name);
 }
 
 async function runCommand(
@@ -259,59 +190,6 @@ async function runCommand(
 async function withMap(outcome: Outcome, text: string, values: FlagValues, io: Io): Promise<string> {
   if (values['slot-map'] !== true) return text;
   return (await import('./slot-map-view.ts')).withSlotMap(outcome, text, io);
-}
-
-/** Placeholders in usage that stand for a node. */
-const NODE_WORD = /^(NODE|CLUSTER|NEW|MASTER|REPLICA|SOURCE|TARGET)/;
-
-// Checks the address syntax of all leading arguments that stand for a node, before any node is contacted.
-function requireAddresses({ usage, name }: Command, positionals: readonly string[]): void {
-  const words = usage.split(' ');
-  for (const [index, given] of positionals.entries()) {
-    const word = words[index] ?? words.at(-1) ?? '';
-    if (!NODE_WORD.test(word)) return;
-    for (const text of word === 'CLUSTER' ? given.split(',') : [given]) requireAddress(text, name);
-  }
-}
-
-function requireAddress(text: string, name: string): void {
-  const urlError = new UsageError(
-    'Not an address: write host:port, or a URL that begins with redis:// or rediss://',
-    name,
-  );
-  if (text.includes('://')) throw urlError;
-  try {
-    parseAddress(text);
-  } catch (error) {
-    // The text before an @ may be a password, so the error must not repeat it.
-    throw text.includes('@') ? urlError : new UsageError(messageOf(error), name);
-  }
-}
-
-// Of a list of nodes of one cluster, takes the first that answers. Turns an address as reached into the one that the node
-// announces (--address-map).
-async function nameNodes(
-  { usage, takesList }: Command,
-  positionals: readonly string[],
-  options: OperationOptions,
-): Promise<{ readonly named: readonly string[]; readonly elsewhere: readonly string[] }> {
-  const words = usage.split(' ');
-  const named: string[] = [];
-  const elsewhere: string[] = [];
-  for (const [index, text] of positionals.entries()) {
-    const word = words[index] ?? words.at(-1) ?? '';
-    if (!NODE_WORD.test(word)) return { named: [...named, ...positionals.slice(index)], elsewhere };
-    const nodes = (word === 'CLUSTER' ? text.split(',') : [text]).map((node) =>
-      formatAddress(unmapAddress(options.addressMap, parseAddress(node))),
-    );
-    if (nodes.length === 1 || takesList) named.push(nodes.join());
-    else {
-      const seed = await (await import('../operations/find-seed.ts')).findSeed(nodes, options);
-      named.push(seed);
-      elsewhere.push(...nodes.filter((node) => node !== seed));
-    }
-  }
-  return { named, elsewhere };
 }
 
 async function operationOptions(

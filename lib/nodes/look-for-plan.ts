@@ -1,7 +1,7 @@
 import { formatAddress, parseAddress } from '../model/address.ts';
 import { mergeReports, type NodeReport, nodeById } from '../model/view.ts';
 import type { NodeRef, Plan } from '../plan/plan.ts';
-import { namedIn, type PlanView } from '../plan/standing.ts';
+import { namedIn, type PlanView } from '../plan/plan-view.ts';
 import { traceOf } from '../plan/trace.ts';
 import type { Context } from './context.ts';
 import { askLibraries } from './libraries.ts';

@@ -1,4 +1,4 @@
-import { parseAddress } from '../model/address.ts';
+import { type Address, parseAddress } from '../model/address.ts';
 import { shorten } from '../model/lists.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import type { Context } from './context.ts';
@@ -9,15 +9,25 @@ export const NODE_TIMEOUT = 'cluster-node-timeout';
 export const SHORT_MS = 2001;
 const SHOWN = 5;
 
+/** The node timeout of one node, or why it does not say. Rejects if the node cannot be reached. */
+export async function askNodeTimeout(
+  { connections }: Pick<Context, 'connections'>,
+  address: Address,
+): Promise<number | Error> {
+  const [reply] = await connections.askAll(address, [['CONFIG', 'GET', NODE_TIMEOUT]]);
+  if (reply instanceof Error) return reply;
+  const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN;
+  return Number.isInteger(ms) ? ms : new Error(`it does not report its ${NODE_TIMEOUT}`);
+}
+
 /** The node timeouts of members. Those that do not say are left out. */
 export async function askNodeTimeouts(
-  { connections }: Context,
+  context: Context,
   members: readonly NodeRef[],
 ): Promise<Map<NodeRef, number>> {
   const found = await inParallel(members, async (node): Promise<[NodeRef, number][]> => {
-    const [reply] = await connections.askAll(parseAddress(node.address), [['CONFIG', 'GET', NODE_TIMEOUT]]);
-    const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN;
-    return Number.isInteger(ms) ? [[node, ms]] : [];
+    const ms = await askNodeTimeout(context, parseAddress(node.address));
+    return ms instanceof Error ? [] : [[node, ms]];
   });
   return new Map(found.flat());
 }

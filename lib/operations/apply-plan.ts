@@ -15,14 +15,9 @@ import { requireSilentMaster } from '../nodes/silent-master.ts';
 import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
-import {
-  type Difference,
-  nodesNow,
-  ownOpenSlots,
-  type PlanView,
-  type Standing,
-  standingOf,
-} from '../plan/standing.ts';
+import { type Difference, ownOpenSlots } from '../plan/plan-differences.ts';
+import { nodesNow, type PlanView } from '../plan/plan-view.ts';
+import { type Standing, standingOf } from '../plan/standing.ts';
 import { traceOf } from '../plan/trace.ts';
 import { unservedSlots } from '../plan/unserved.ts';
 import { applyAndVerify, type OperationResult } from './carry-out.ts';

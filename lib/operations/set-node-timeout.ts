@@ -7,11 +7,11 @@ import { LARGEST_INT } from '../model/numbers.ts';
 import { type ClusterView, nodeName } from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
+import { askNodeTimeout, NODE_TIMEOUT } from '../nodes/node-timeout.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { OperationOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 
-const SETTING = 'cluster-node-timeout';
 const LEAST_MS = 100;
 
 /** The result for one node. */
@@ -72,7 +72,7 @@ export function setNodeTimeout(
 
 function refuse({ settings, emit }: Context, view: ClusterView, id: string, error: Error): void {
   const name = nodeName(view, id);
-  const message = `Cannot set ${SETTING} on ${name}: ${error.message}`;
+  const message = `Cannot set ${NODE_TIMEOUT} on ${name}: ${error.message}`;
   const advice: Advice = view.reports.has(id) ? {} : wordsOnCondition(view, id);
   const next: readonly Next[] = [
     ...(advice.next ?? [{ do: 'retry', when: 'repaired' }]),
@@ -96,11 +96,10 @@ async function readAll(context: Context, view: ClusterView): Promise<Map<string,
   return new Map(values);
 }
 
-async function read({ connections }: Context, { address }: NodeRecord): Promise<number> {
-  const reply = await connections.ask(address, ['CONFIG', 'GET', SETTING]);
-  const value = Array.isArray(reply) ? Number(reply[1]) : Number.NaN;
-  if (!Number.isInteger(value)) throw new Error(`it does not report its ${SETTING}`);
-  return value;
+async function read(context: Context, { address }: NodeRecord): Promise<number> {
+  const ms = await askNodeTimeout(context, address);
+  if (ms instanceof Error) throw ms;
+  return ms;
 }
 
 async function setOne(
@@ -117,7 +116,7 @@ async function setOne(
   try {
     // Nodes not begun when the operation is stopped are left alone.
     context.signal?.throwIfAborted();
-    await connections.ask(node.address, ['CONFIG', 'SET', SETTING, timeout]);
+    await connections.ask(node.address, ['CONFIG', 'SET', NODE_TIMEOUT, timeout]);
     const unsaved = await connections.ask(node.address, ['CONFIG', 'REWRITE']).then(
       () => null,
       (error: unknown) => error as Error,
@@ -125,7 +124,7 @@ async function setOne(
     const after = await read(context, node);
     if (after !== timeout) throw new Error(`it reports ${after} after it was set`);
     if (unsaved) {
-      const message = `${known.address} could not save ${SETTING}, which is lost when it restarts: ${messageOf(unsaved)}`;
+      const message = `${known.address} could not save ${NODE_TIMEOUT}, which is lost when it restarts: ${messageOf(unsaved)}`;
       emit({ type: 'warning', node: known.address, message });
     }
     return { ...known, before, after, isSaved: unsaved === null, error: unsaved };

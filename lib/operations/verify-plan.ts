@@ -3,7 +3,8 @@ import { openSlotsOf } from '../model/view.ts';
 import { lookForPlan } from '../nodes/look-for-plan.ts';
 import type { ConnectionOptions, ControlOptions } from '../options.ts';
 import type { Plan, Step } from '../plan/plan.ts';
-import { type Difference, ownOpenSlots, standingOf } from '../plan/standing.ts';
+import { type Difference, ownOpenSlots } from '../plan/plan-differences.ts';
+import { standingOf } from '../plan/standing.ts';
 import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 import { checkPlan } from './parse-plan.ts';
 

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import { planRebalance, planReshard } from '../../lib/index.ts';
 import { mergeReports } from '../../lib/model/view.ts';
 import { nodeRef, type Plan, toPlan } from '../../lib/plan/plan.ts';
-import { ownOpenSlots, type PlanView, standingOf } from '../../lib/plan/standing.ts';
+import { ownOpenSlots } from '../../lib/plan/plan-differences.ts';
+import type { PlanView } from '../../lib/plan/plan-view.ts';
+import { standingOf } from '../../lib/plan/standing.ts';
 import { agreedView, idOf, type Line, portOf, reportOf } from '../helpers/views.ts';
 
 const cluster: Line[] = [

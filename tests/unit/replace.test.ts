@@ -3,9 +3,10 @@ import { describe, test } from 'node:test';
 import { formatRanges } from '../../lib/model/slot.ts';
 import { type ClusterView, mergeReports, type NodeReport, nodeById } from '../../lib/model/view.ts';
 import { type Draft, type Plan, type Step, toPlan } from '../../lib/plan/plan.ts';
+import type { PlanView } from '../../lib/plan/plan-view.ts';
 import { advance, nodesAfter, projectionOf } from '../../lib/plan/projection.ts';
 import { isMet, masterToCopy, planReplace, type Replacement } from '../../lib/plan/replace.ts';
-import { type PlanView, standingOf } from '../../lib/plan/standing.ts';
+import { standingOf } from '../../lib/plan/standing.ts';
 import { fc } from '../helpers/properties.ts';
 import { agreedView, idOf, type Line, reportOf } from '../helpers/views.ts';
 

@@ -5,9 +5,10 @@ import { fillIn, runner, splitWords } from '../../lib/cli/exec.ts';
 import { formatRanges, toRanges } from '../../lib/model/slot.ts';
 import { versionTest } from '../../lib/nodes/server.ts';
 import { type Plan, type StepOf, toPlan } from '../../lib/plan/plan.ts';
+import type { PlanView } from '../../lib/plan/plan-view.ts';
 import { advance, projectionOf } from '../../lib/plan/projection.ts';
 import { planRestart } from '../../lib/plan/restart.ts';
-import { type PlanView, standingOf } from '../../lib/plan/standing.ts';
+import { standingOf } from '../../lib/plan/standing.ts';
 import { fc } from '../helpers/properties.ts';
 import { agreedView, idOf, type Line } from '../helpers/views.ts';
 

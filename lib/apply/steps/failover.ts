@@ -7,7 +7,7 @@ import { formatSlots } from '../../model/slot.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
 import { askInfo } from '../../nodes/node-info.ts';
-import { pairsIn } from '../../nodes/pairs.ts';
+import { askNodeTimeout } from '../../nodes/node-timeout.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import { readServer } from '../../nodes/server.ts';
 import { DONE, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
@@ -27,7 +27,7 @@ const WITNESSES = 3;
 const ELECTION_MS = 15_000;
 const MARGIN_MS = 500;
 /** The server's default, for a node that does not say. */
-const NODE_TIMEOUT_MS = 15_000;
+const DEFAULT_TIMEOUT_MS = 15_000;
 
 /**
  * Makes a replica replace its master, and waits until it reports that it is a master, and so do its former master and others, in
@@ -169,10 +169,9 @@ async function requireClosedAt(context: Context, { replica, master }: StepOf<'fa
   });
 }
 
-async function nodeTimeout({ connections }: Context, { address }: NodeRef): Promise<number> {
-  const name = 'cluster-node-timeout';
-  const replies = await connections.askAll(parseAddress(address), [['CONFIG', 'GET', name]]);
-  return Number(pairsIn(replies)?.get(name)) || NODE_TIMEOUT_MS;
+async function nodeTimeout(context: Context, { address }: NodeRef): Promise<number> {
+  const ms = await askNodeTimeout(context, parseAddress(address));
+  return ms instanceof Error ? DEFAULT_TIMEOUT_MS : ms;
 }
 
 // An old Redis mistakes an offset of 0 for one that it has not received yet, and waits in vain. The master's next PING to its
