@@ -324,3 +324,8 @@ export function tagOfSlot(slot: number): string {
   }
   return tags.get(slot) ?? '';
 }
+
+/** How many keys a node holds. */
+export async function sizeOf(node: ServerNode): Promise<number> {
+  return Number(await ask(node, 'DBSIZE'));
+}

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import {
   ClusterError,
+  check,
   delNode,
   execute,
+  type FindingKind,
   failover,
   fixMigrating,
   joinCluster,
@@ -153,4 +155,12 @@ export function adviceFor(next: readonly Next[] | undefined, act: Next['do'], wh
   const found = next?.find((one) => one.do === act && (when === undefined || one.when === when));
   assert.ok(found, `${act} is not advised: ${JSON.stringify(next)}`);
   return found;
+}
+
+/** What `check` advises about the first finding of a kind. Fails if there is none. */
+export async function nextOf(seed: ServerNode, kind: FindingKind): Promise<readonly Next[]> {
+  const { findings } = await check(seed.address);
+  const found = findings.find((one) => one.kind === kind);
+  assert.ok(found, `no ${kind} among ${findings.map((one) => one.kind).join()}`);
+  return found.next ?? [];
 }

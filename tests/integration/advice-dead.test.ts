@@ -9,15 +9,13 @@ import {
   type ClusterError,
   check,
   delNode,
-  type FindingKind,
   failover,
   joinNoLoad,
-  type Next,
   replicate,
   rescueCluster,
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
-import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { type Bed, openBed } from '../bed/index.ts';
 import {
   assertFindings,
   assertSoon,
@@ -27,10 +25,11 @@ import {
   keysOfSlot,
   quick,
   seenBy,
+  sizeOf,
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
-import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
+import { adviceFor, follow, nextOf, refusalOf } from '../helpers/follow.ts';
 
 let bed: Bed;
 before(async () => {
@@ -40,15 +39,6 @@ after(() => bed.close());
 
 const keys = keysOfSlot(12_000, 9);
 const noElection = { config: { ...quick.config, 'cluster-replica-no-failover': 'yes' } };
-
-async function nextOf(seed: ServerNode, kind: FindingKind): Promise<readonly Next[]> {
-  const { findings } = await check(seed.address);
-  const found = findings.find((one) => one.kind === kind);
-  assert.ok(found, `no ${kind} among ${findings.map((one) => one.kind).join()}`);
-  return found.next ?? [];
-}
-
-const sizeOf = async (node: ServerNode): Promise<number> => Number(await ask(node, 'DBSIZE'));
 
 describe('What is advised about a dead master', { concurrency: 3 }, () => {
   it('without a replica: start it; or give its slots away, and then take it out', async () => {

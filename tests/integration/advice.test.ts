@@ -5,7 +5,6 @@ import { after, before, describe, it } from 'node:test';
 import {
   check,
   delNode,
-  type FindingKind,
   fixMigrating,
   joinNoLoad,
   migrateSlots,
@@ -27,10 +26,11 @@ import {
   keysOfSlot,
   quick,
   seenBy,
+  sizeOf,
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
-import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
+import { adviceFor, follow, nextOf, refusalOf } from '../helpers/follow.ts';
 
 let bed: Bed;
 before(async () => {
@@ -39,15 +39,6 @@ before(async () => {
 after(() => bed.close());
 
 const keys = keysOfSlot(12_000, 9);
-
-async function nextOf(seed: ServerNode, kind: FindingKind): Promise<readonly Next[]> {
-  const { findings } = await check(seed.address);
-  const found = findings.find((one) => one.kind === kind);
-  assert.ok(found, `no ${kind} among ${findings.map((one) => one.kind).join()}`);
-  return found.next ?? [];
-}
-
-const sizeOf = async (node: ServerNode): Promise<number> => Number(await ask(node, 'DBSIZE'));
 
 describe('What is advised', { concurrency: 3 }, () => {
   describe('about a node that is to join', { concurrency: true }, () => {

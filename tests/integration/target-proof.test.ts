@@ -18,6 +18,7 @@ import {
   openSlotsAt,
   recordsOf,
   settled,
+  sizeOf,
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
@@ -55,8 +56,6 @@ async function assertAllServed(client: ClusterClient, nodes: readonly ServerNode
   for (const key of keys) assert.equal(await client.get(key), key);
   assert.deepEqual(await openSlotsAt(nodes), []);
 }
-
-const sizeOf = async (node: ServerNode): Promise<number> => Number(await ask(node, 'DBSIZE'));
 
 describe('A move to a node that announces the port of another server', { concurrency: true }, () => {
   const strangers = [
