@@ -7,7 +7,6 @@ import { after, before, describe, it } from 'node:test';
 import * as lib from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { runScript } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, bePatient, openSlotsAt, quick, settled, startMasters, tell } from '../helpers/clusters.ts';
 import { codesOf } from '../helpers/errors.ts';
@@ -20,8 +19,6 @@ const method = 'migrate';
 const AT_ONCE_MS = 3000;
 /** Open slots are closed this soon after a node is back: a MIGRATE in flight may take its two seconds first. */
 const CLOSED_WITHIN_MS = 8000;
-/** Less than what a thousand leaked connections would take. */
-const MOST_GROWN = 1024 * 1024;
 /** Nothing listens there. */
 const NOWHERE = '127.0.0.1:1';
 
@@ -279,29 +276,5 @@ describe('Operations that succeed', () => {
     assert.equal(error, STOPPED, String(error));
     assert.ok(elapsedMs < 1500 + CLOSED_WITHIN_MS, `it went on for ${Math.round(elapsedMs)} ms`);
     assert.deepEqual(await openSlotsAt([first, second]), []);
-  });
-});
-
-describe('A process that looks again and again', { concurrency: true }, () => {
-  it('keeps no memory and no socket', async (context) => {
-    const node = at(nodes, 0);
-    const { grown, sockets, listeners } = await runScript<Record<'grown' | 'sockets' | 'listeners', number>>(
-      'many-looks',
-      [node.address, '1000'],
-    );
-    context.diagnostic(`${grown} bytes more after 1000 looks`);
-    assert.deepEqual({ sockets, listeners }, { sockets: 0, listeners: 0 });
-    assert.ok(grown < MOST_GROWN, `${grown} bytes more after 1000 looks`);
-  });
-
-  it('uses at most 50 kB for an idle connection', async (context) => {
-    const node = at(nodes, 3);
-    const cost = await runScript<Record<'bytes' | 'resident', number>>('idle-connections', [
-      node.host,
-      `${node.port}`,
-      '500',
-    ]);
-    context.diagnostic(`${cost.bytes} bytes of heap, ${cost.resident} bytes of memory for each of 500`);
-    assert.ok(Math.max(cost.bytes, cost.resident) <= 50_000, JSON.stringify(cost));
   });
 });

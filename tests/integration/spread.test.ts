@@ -263,6 +263,49 @@ describe('spread()', { concurrency: 3 }, () => {
     assert.equal(await barOf(second), lifted);
   });
 
+  it('ends in time if a new master freezes in the middle of the copy, and the same call finishes', async () => {
+    const [a = [], b = [], c = []] = await startOn(3, 1, 1);
+    const nodes = await clusterOf([[at(a, 0), at(a, 1), at(a, 2)], [at(b, 0)], [at(c, 0)]]);
+    const seed = at(nodes, 0);
+    const client = new ClusterClient(seed);
+    const keys = Array.from({ length: 600 }, (_, index) => `key:${index}`);
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    await settled(nodes);
+    const { plan } = await spread(seed.address, { dryRun: true });
+    const [step, ...more] = plan.steps;
+    assert.ok(step?.type === 'replicate' && more.length === 0);
+    const [moved, master] = [step.replica, step.master].map(({ address }) =>
+      at(
+        nodes.filter((node) => node.address === address),
+        0,
+      ),
+    );
+    assert.ok(moved && master);
+    await ask(master, 'CONFIG', 'SET', 'rdb-key-save-delay', '10000');
+    const frozen = eventually('it copies', async () =>
+      /^master_sync_in_progress:1/m.test(String(await ask(moved, 'INFO', 'replication'))),
+    ).then(() => master.freeze());
+    const options = { agreeTimeout: 4000, commandTimeout: 2000 };
+    const refusal = await refusalOf(spread(seed.address, options));
+    await frozen;
+    assert.deepEqual([refusal.code, refusal.resumable], ['NOT_REACHED', 'same-call'], refusal.message);
+    await master.thaw();
+    await ask(master, 'CONFIG', 'SET', 'rdb-key-save-delay', '0');
+    // The replica that is half copied has not taken its place.
+    await settled(nodes);
+    assert.ok((await mastersSeenBy(seed)).includes(master.address));
+    await spread(seed.address);
+    assert.deepEqual((await spread(seed.address)).plan.steps, []);
+    for (const key of keys) assert.equal(await client.get(key), key);
+    await client.close();
+    await assertSoon(async () =>
+      assert.deepEqual(
+        (await check(seed.address)).findings.map(({ kind }) => kind),
+        ['master-without-replica'],
+      ),
+    );
+  });
+
   it('brings all masters to a zone, or none if a master has no replica there that is in sync', async () => {
     const [a = [], b = []] = await startOn(3, 4);
     const [one, two, three] = [at(a, 0), at(a, 1), at(a, 2)];
