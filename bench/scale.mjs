@@ -3,7 +3,7 @@
  *
  *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs] [--away 20]
  *
- * Cases: create-6, create-30, create-100, create-200; check-100; far-30 (check, info and list at a round trip of --away ms);
+ * Cases: create-6, create-30, create-100, create-200; check-100; ask-200 (check, ok_to_stop, spread --dry-run); far-30 (check, info and list at a round trip of --away ms);
  * rebalance-100. Any number of nodes works.
  * Both tools use the same nodes in turn, in alternating order.
  *

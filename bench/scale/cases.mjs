@@ -61,6 +61,28 @@ async function runCheck(name, context, first) {
   return ms;
 }
 
+/** What is asked before maintenance. redis-cli only has the like of the check. */
+function ask(count) {
+  return {
+    title: `ask ${count} nodes, masters with a replica each`,
+    async prepare(context) {
+      const nodes = await startNodes(context.bed, count);
+      await created(context, nodes);
+      return { context, first: nodes[0].node.address };
+    },
+    async run(name, { context, first }) {
+      const figures = { check: await runCheck(name, context, first) };
+      if (name !== 'ours') return figures;
+      for (const words of [
+        ['ok_to_stop', first, first],
+        ['spread', first, '--dry-run'],
+      ])
+        figures[words[0]] = (await runTool(name, context, { ours: words })).ms;
+      return figures;
+    },
+  };
+}
+
 /** Commands that read, from far away. The counterpart of `list` is `redis-cli CLUSTER NODES`. */
 function far(count, delayMs) {
   return {
@@ -134,6 +156,7 @@ function rebalance(count) {
 const kinds = {
   create,
   check,
+  ask,
   far,
   rebalance,
 };
