@@ -291,9 +291,9 @@ describe('spread()', { concurrency: 3 }, () => {
     assert.deepEqual([refusal.code, refusal.resumable], ['NOT_REACHED', 'same-call'], refusal.message);
     await master.thaw();
     await ask(master, 'CONFIG', 'SET', 'rdb-key-save-delay', '0');
-    // The replica that is half copied has not taken its place.
+    // Since Redis 8.0, a child of the master sends the copy, and goes on: then the replica may have taken its place, with every key.
     await settled(nodes);
-    assert.ok((await mastersSeenBy(seed)).includes(master.address));
+    for (const key of keys) assert.equal(await client.get(key), key);
     await spread(seed.address);
     assert.deepEqual((await spread(seed.address)).plan.steps, []);
     for (const key of keys) assert.equal(await client.get(key), key);
@@ -301,7 +301,7 @@ describe('spread()', { concurrency: 3 }, () => {
     await assertSoon(async () =>
       assert.deepEqual(
         (await check(seed.address)).findings.map(({ kind }) => kind),
-        ['master-without-replica'],
+        ['master-without-replica', 'same-host'],
       ),
     );
   });
