@@ -281,7 +281,7 @@ describe('spread()', { concurrency: 3 }, () => {
       ),
     );
     assert.ok(moved && master);
-    await ask(master, 'CONFIG', 'SET', 'rdb-key-save-delay', '10000');
+    await ask(master, 'CONFIG', 'SET', 'rdb-key-save-delay', '20000');
     const frozen = eventually('it copies', async () =>
       /^master_sync_in_progress:1/m.test(String(await ask(moved, 'INFO', 'replication'))),
     ).then(() => master.freeze());
