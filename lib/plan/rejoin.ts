@@ -3,6 +3,7 @@ import { formatAddress, sameAddress } from '../model/address.ts';
 import { conditionOf } from '../model/condition.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { NodeRecord } from '../model/node.ts';
+import { toRanges } from '../model/slot.ts';
 import {
   type ClusterView,
   contestedSlots,
@@ -99,7 +100,8 @@ export function planRejoin(
       report.myself.id === id ? isElsewhereToItself(report) : !isFoundBy(view, report, id),
     ),
   );
-  const losers = new Set(losersIn(view).map(({ id }) => id));
+  const contests = losersIn(view);
+  const losers = new Set(contests.map(({ id }) => id));
   const replicas = answering.flatMap((replica) => {
     const master = answering.find(({ id }) => replica.role === 'replica' && id === replica.masterId);
     return master && master.role === 'master' && !losers.has(master.id) ? [{ replica, master }] : [];
@@ -128,7 +130,14 @@ export function planRejoin(
     operation: 'rejoin',
     masters: mastersOf(view),
     steps,
-    expect: { members, stateOk: serving },
+    expect: {
+      members,
+      stateOk: serving,
+      // A link may be up through which nothing comes: then it is not done before the loser has heard of it.
+      ...(contests.length > 0
+        ? { owners: contests.map(({ by, slots }) => ({ id: by, slots: toRanges(slots) })) }
+        : {}),
+    },
   };
 }
 

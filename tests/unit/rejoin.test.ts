@@ -177,4 +177,14 @@ describe('losersIn()', () => {
     const [other] = losersIn(rivals({ node: 2 }));
     assert.deepEqual([other?.slots.length, other?.isSucceeded], [16384, false]);
   });
+
+  test('finds those that have to hear who owns their slots before members have rejoined', () => {
+    const contested = rivals({ node: 2, flags: 'slave', master: 1 });
+    assert.deepEqual(planRejoin(contested, new Map()).expect?.owners, [{ id: idOf(2), slots: [[0, 16383]] }]);
+    const agreed = agreedView([
+      { node: 1, slots: '0-16383' },
+      { node: 2, flags: 'slave', master: 1 },
+    ]);
+    assert.equal(planRejoin(agreed, new Map()).expect?.owners, undefined);
+  });
 });
