@@ -3,8 +3,8 @@ import { ClusterError, messageOf } from '../errors.ts';
 import { outOfSync } from '../findings/out-of-sync.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
-import type { NodeRecord } from '../model/node.ts';
-import { type ClusterView, nodeById, nodeName, recordSeenBy, replicasOf } from '../model/view.ts';
+import { type NodeRecord, slotsOf } from '../model/node.ts';
+import { type ClusterView, nodeById, nodeName, recordSeenBy, replicasOf, slotOwners } from '../model/view.ts';
 import { eitherSignal } from '../nodes/abort.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { lookWithReplication } from '../nodes/inspect.ts';
@@ -67,6 +67,11 @@ export async function handOver(
         const done = replacedBy(view, own, performance.now() - started);
         return { done: { ...done, applied: !context.settings.dryRun } };
       }
+      const heirs = new Set(heirsOf(view, own));
+      if (!heirs.has(own.id))
+        return lacks(
+          [...heirs].map((id) => `${name} has not heard that ${nodeName(view, id)} owns its slots`),
+        );
       const replicas = replicasOf(view, own.id);
       if (replicas.length === 0) {
         throw nodeError('NO_REPLICA', name, `Cannot take the place of ${name}: it has no replica`, {
@@ -143,6 +148,12 @@ function lacksOf(
   replica: NodeRecord,
 ): string {
   return view.reports.has(replica.id) ? (outOfSync(view, details, replica) ?? 'is ready') : 'does not answer';
+}
+
+/** Ids of the nodes that own the slots of a master by config epoch: others, if it has not heard of a failover yet. */
+export function heirsOf(view: ClusterView, own: NodeRecord): string[] {
+  const owners = slotOwners(view);
+  return slotsOf(own).flatMap((slot) => owners[slot] ?? []);
 }
 
 /** Addresses of the nodes that take a node for a master with slots. */
