@@ -11,7 +11,7 @@ import { look } from '../nodes/look.ts';
 import { lookSettled } from '../nodes/look-settled.ts';
 import { askInfo, databases, type NodeInfo, numberOf } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
-import { isCopy } from '../nodes/replication.ts';
+import { hasStreamOf, isCopy } from '../nodes/replication.ts';
 import { requireClosed, requireServing } from '../nodes/requirements.ts';
 import { DONE, notReached, waitUntil } from '../nodes/wait-until.ts';
 import type { ConnectionOptions } from '../options.ts';
@@ -117,7 +117,7 @@ async function replicaInSync(context: Context, view: ClusterView, master: NodeRe
   const candidates = replicasOf(view, master.id).filter(({ id }) => view.reports.has(id));
   for (const replica of candidates) {
     const info = await replicationOf(context, replica.address);
-    if (!info || !(await isCopy(context, view, info, replica, master))) continue;
+    if (!info || !hasStreamOf(info, own) || !(await isCopy(context, view, info, replica, master))) continue;
     const name = formatAddress(replica.address);
     const what = `${name} to have what its master has`;
     await waitUntil({ what, timeoutMs: settings.agreeTimeout, pauseMs: PAUSE_MS, signal }, async () => {

@@ -1,7 +1,16 @@
+import { type Address, sameAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
-import { bytesBehind, hasOtherData, isLinked, isMisdirected, type NodeDetails } from '../model/details.ts';
+import {
+  bytesBehind,
+  type ConnectedReplica,
+  hasOtherData,
+  isLinked,
+  isMisdirected,
+  type NodeDetails,
+} from '../model/details.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { type ClusterView, recordSeenBy, replicasOf } from '../model/view.ts';
+import { replicaFollowed } from '../model/promotion.ts';
+import { type ClusterView, nodeName, recordSeenBy, replicasOf } from '../model/view.ts';
 
 /** A replica that is further behind its master than this would lose writes if it took over. */
 const NEAR_BYTES = 1024 * 1024;
@@ -19,6 +28,8 @@ export function outOfSync(
   if (own === undefined) return 'does not report its replication';
   if (own instanceof Error) return `does not report its replication: ${own.message}`;
   if (own.loading) return 'is loading its data from disk';
+  const followed = replicaFollowed(view, { masterId });
+  if (followed) return `follows ${nodeName(view, followed.id)}, which is a replica`;
   if (own.link?.status === 'copying') return 'is still copying its master';
   if (own.link?.status !== 'up') return 'has no link to its master';
   const listed = recordSeenBy(view, id, masterId ?? '')?.address;
@@ -28,8 +39,24 @@ export function outOfSync(
   if (behind === undefined || master === undefined || master instanceof Error)
     return 'cannot be compared with its master, which does not report its replication';
   if (behind > NEAR_BYTES) return `is ${formatBytes(behind)} behind its master`;
-  const linked = replicasOf(view, masterId ?? '').filter((one) => isLinked(details.get(one.id))).length;
-  // A master lists replicas by the ports that they have themselves, which need not be those that the cluster knows.
-  const isListed = master.replicas.some(({ port }) => port === address.port);
-  return isListed || master.replicas.length >= linked ? undefined : 'is not connected, as its master sees it';
+  // One that was cut off believes for a minute that it is connected (repl-timeout), and its master may have been started again since.
+  if (hasOtherData(own, master)) return 'has the data of another replication stream than its master';
+  const linked = replicasOf(view, masterId ?? '').filter((one) => isLinked(details.get(one.id)));
+  return isListed(master.replicas, address, linked) ? undefined : 'is not connected, as its master sees it';
+}
+
+/** True if a master lists the replica at this address, which is one of those that have a link by their own word. */
+function isListed(
+  listed: readonly ConnectedReplica[],
+  address: Address,
+  linked: readonly NodeRecord[],
+): boolean {
+  if (listed.some((entry) => sameAddress(entry, address))) return true;
+  // A master lists replicas at the addresses that it sees, with the ports that they have themselves: neither need be what the cluster knows.
+  const entries = listed.filter((entry) => !linked.some((one) => sameAddress(entry, one.address)));
+  const nodes = linked.filter((one) => !listed.some((entry) => sameAddress(entry, one.address)));
+  if (entries.length >= nodes.length) return true;
+  const withPort = (all: readonly { readonly port: number }[]): number =>
+    all.filter(({ port }) => port === address.port).length;
+  return withPort(entries) >= withPort(nodes.map((one) => one.address));
 }

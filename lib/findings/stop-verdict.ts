@@ -2,15 +2,9 @@ import { formatAddress } from '../model/address.ts';
 import { isServing } from '../model/condition.ts';
 import { bytesBehind, type NodeDetails } from '../model/details.ts';
 import { isSuspected, type NodeRecord } from '../model/node.ts';
+import { endOfChain } from '../model/promotion.ts';
 import { formatSlots, type SlotRange, toRanges } from '../model/slot.ts';
-import {
-  type ClusterView,
-  nodeName,
-  openSlotsOf,
-  recordSeenBy,
-  replicasOf,
-  slotOwners,
-} from '../model/view.ts';
+import { type ClusterView, nodeName, openSlotsOf, recordSeenBy, slotOwners } from '../model/view.ts';
 import { wordsOnCondition } from './condition-words.ts';
 import { listNames } from './finding.ts';
 import { describeUncovered, disagreements } from './findings.ts';
@@ -86,6 +80,8 @@ export function stopJudge(view: ClusterView, details: Details): StopJudge {
   const voters = [...slotsOf.keys()].flatMap((id) => (id === undefined ? [] : [id]));
   const needed = Math.floor(voters.length / 2) + 1;
   const differences = disagreements(view, undefined, openSlotsOf(view));
+  const shards = replicasByTop(view);
+  const topOf = new Map([...shards].flatMap(([top, own]) => own.map(({ id }) => [id, top] as const)));
   const byName = new Map(view.nodes.map(({ id }) => [nodeName(view, id), id]));
   const nameOf = (id: string): string => nodeName(view, id);
 
@@ -103,7 +99,13 @@ export function stopJudge(view: ClusterView, details: Details): StopJudge {
     const candidates = new Map<string, Candidate[]>();
     const candidatesOf = (masterId: string): Candidate[] => {
       const known =
-        candidates.get(masterId) ?? candidatesFor(view, details, masterId, { ids, staying, needed });
+        candidates.get(masterId) ??
+        candidatesFor(view, details, masterId, {
+          ids,
+          staying,
+          needed,
+          replicas: shards.get(masterId) ?? [],
+        });
       candidates.set(masterId, known);
       return known;
     };
@@ -162,7 +164,11 @@ export function stopJudge(view: ClusterView, details: Details): StopJudge {
       ok: reasons.length === 0,
       nodes: view.nodes
         .filter(({ id }) => ids.has(id))
-        .map((node) => stoppingNode(view, node, owned.get(node.id)?.ranges ?? [], candidatesOf)),
+        .map((node) => {
+          const { role, id, masterId } = node;
+          const able = candidatesOf(role === 'replica' ? (topOf.get(id) ?? masterId ?? '') : id);
+          return stoppingNode(view, node, owned.get(id)?.ranges ?? [], able);
+        }),
       voters: { all: voters.length, staying: staying.length, needed },
       reasons,
     };
@@ -197,6 +203,22 @@ interface Remaining {
   readonly ids: ReadonlySet<string>;
   readonly staying: readonly string[];
   readonly needed: number;
+  /** Of the master, also those that follow it by a chain. */
+  readonly replicas: readonly NodeRecord[];
+}
+
+/** Replicas by the id of the master at the end of their chain. */
+function replicasByTop({ nodes }: ClusterView): Map<string, NodeRecord[]> {
+  const followed = new Map(nodes.map(({ id, role, masterId }) => [id, role === 'master' ? null : masterId]));
+  const byTop = new Map<string, NodeRecord[]>();
+  for (const node of nodes) {
+    const top = node.role === 'replica' ? endOfChain(node.id, (id) => followed.get(id)) : undefined;
+    if (top === undefined) continue;
+    const own = byTop.get(top);
+    if (own) own.push(node);
+    else byTop.set(top, [node]);
+  }
+  return byTop;
 }
 
 /** Replicas of a master that stay, each with what keeps it from taking over, the best first. */
@@ -207,7 +229,7 @@ function candidatesFor(
   remaining: Remaining,
 ): Candidate[] {
   const master = details.get(masterId);
-  return replicasOf(view, masterId)
+  return remaining.replicas
     .filter(({ id }) => !remaining.ids.has(id))
     .map((replica) => {
       const behind = bytesBehind(details.get(replica.id), master) ?? 0;
@@ -221,7 +243,7 @@ function whyNot(
   replica: NodeRecord,
   masterId: string,
   details: Details,
-  { staying, needed }: Remaining,
+  { staying, needed }: Omit<Remaining, 'replicas'>,
 ): string | undefined {
   const report = view.reports.get(replica.id);
   if (!report) return wordsOnCondition(view, replica.id).says;
@@ -287,14 +309,12 @@ function openReasons(view: ClusterView, ids: ReadonlySet<string>): StopReason[] 
 
 function stoppingNode(
   view: ClusterView,
-  { id, address, role, masterId }: NodeRecord,
+  { id, address, role }: NodeRecord,
   slots: readonly SlotRange[],
-  candidatesOf: (masterId: string) => readonly Candidate[],
+  candidates: readonly Candidate[],
 ): StoppingNode {
   const node = { id, address: formatAddress(address), role, slots };
-  const able = candidatesOf(role === 'replica' ? (masterId ?? '') : id).filter(
-    ({ why }) => why === undefined,
-  );
+  const able = candidates.filter(({ why }) => why === undefined);
   if (role === 'replica') return { ...node, others: able.length };
   const [first] = slots.length > 0 ? able : [];
   if (!first) return node;

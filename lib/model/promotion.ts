@@ -1,5 +1,6 @@
-import type { NodeRecord } from './node.ts';
-import { type ClusterView, type NodeReport, nodeById, slotOwners } from './view.ts';
+import { isServing } from './condition.ts';
+import { type NodeRecord, slotsOf } from './node.ts';
+import { type ClusterView, type NodeReport, nodeById, recordSeenBy, slotOwners } from './view.ts';
 
 /** Why a replica has nothing to take over from the node that it follows. */
 export type PromotionBar =
@@ -48,6 +49,29 @@ export function endOfChain(id: string, next: (id: string) => string | null | und
   return undefined;
 }
 
+/**
+ * The replica that a node follows, as that one reports itself; undefined if it follows a master, or a node that does not answer. Such a node
+ * is no copy to count on: nobody elects it (clusterHandleSlaveFailover), and it sends every client away (getNodeByQuery).
+ */
+export function replicaFollowed(
+  view: ClusterView,
+  { masterId }: Pick<NodeRecord, 'masterId'>,
+): NodeRecord | undefined {
+  const followed = view.reports.get(masterId ?? '')?.myself;
+  return followed?.role === 'replica' ? followed : undefined;
+}
+
+/** Replicas that answer and follow a replica, each with the master at the end of its chain. Those whose master does not answer are left out. */
+export function chainedReplicas(
+  view: ClusterView,
+): { readonly replica: NodeRecord; readonly followed: NodeRecord; readonly master: NodeRecord }[] {
+  return view.nodes.flatMap((replica) => {
+    const followed = view.reports.has(replica.id) ? replicaFollowed(view, replica) : undefined;
+    const master = followed && topMaster(view, followed.id);
+    return followed && master && view.reports.has(master.id) ? [{ replica, followed, master }] : [];
+  });
+}
+
 /** What stands against promoting a replica of this master, whatever the way. */
 export function promotionBar(view: ClusterView, masterId: string): PromotionBar | undefined {
   if (followedBy(view, masterId) !== null) {
@@ -57,9 +81,31 @@ export function promotionBar(view: ClusterView, masterId: string): PromotionBar 
   return slotOwners(view).includes(masterId) ? undefined : { kind: 'no-slots' };
 }
 
+/**
+ * Slots that a replica would take with its master's if it were promoted, and that a node serves which owns them by now: by the id of that
+ * node. The replica takes those that its master has in its own view (clusterFailoverReplaceYourMaster), which may be of the time before a
+ * failover. Whoever wins then, writes to the other are lost.
+ */
+export function slotsOfOthers(view: ClusterView, replicaId: string, masterId: string): Map<string, number[]> {
+  const seen = recordSeenBy(view, replicaId, masterId);
+  const owners = slotOwners(view);
+  const taken = new Map<string, number[]>();
+  for (const slot of seen ? slotsOf(seen) : []) {
+    const owner = owners[slot];
+    if (owner === undefined || owner === masterId || owner === replicaId || !isServing(view, owner)) continue;
+    taken.set(owner, [...(taken.get(owner) ?? []), slot]);
+  }
+  return taken;
+}
+
 /** Nodes that follow this one: by their own report or, of those that do not answer, by that of others. */
 export function followersOf(view: ClusterView, id: string): NodeRecord[] {
   return view.nodes.filter((node) => node.id !== id && followedBy(view, node.id) === id);
+}
+
+/** The same at any depth: nodes whose chain ends at this one. */
+export function followersBelow(view: ClusterView, id: string): NodeRecord[] {
+  return view.nodes.filter((node) => node.id !== id && topMaster(view, node.id)?.id === id);
 }
 
 /**

@@ -5,6 +5,12 @@ import type { Context } from './context.ts';
 import { linkOf } from './inspect.ts';
 import { askInfo, isLinkUp, type NodeInfo, parseInfo } from './node-info.ts';
 
+/**
+ * Time for a replica that has just been given its master to connect, as after a failover: it tries every second (replicationCron). One that
+ * has no link after that needs help.
+ */
+export const LINK_MS = 5000;
+
 /** True if a replica has copied the server that it follows, and is connected to it. Which server that is, is another question. */
 export async function hasMasterLink({ connections, signal }: Context, address: Address): Promise<boolean> {
   const reply = await connections.ask(address, ['INFO', 'replication'], { signal });
@@ -35,6 +41,11 @@ export async function isCopy(
   return !(await asksElsewhere(context, info, listed, master.address));
 }
 
+/** True if a replica has the data of the replication stream of a master: that may have been started again since the two were connected. */
+export function hasStreamOf(replica: NodeInfo, master: NodeInfo): boolean {
+  return replica.get('master_replid') === master.get('master_replid');
+}
+
 /** See `isMisdirected()`: the master is asked for its data only if that decides. */
 export async function asksElsewhere(
   { connections }: Context,
@@ -46,5 +57,5 @@ export async function asksElsewhere(
   if (!isMisdirected(link, listed, true)) return false;
   if (isMisdirected(link, listed, false)) return true;
   const theirs = await askInfo(connections, master, ['replication']);
-  return info.get('master_replid') !== theirs.get('master_replid');
+  return !hasStreamOf(info, theirs);
 }

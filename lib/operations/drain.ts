@@ -1,3 +1,4 @@
+import { endChains } from '../apply/end-chains.ts';
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { listNames } from '../findings/finding.ts';
 import { formatAddress, sameAddress } from '../model/address.ts';
@@ -8,7 +9,7 @@ import { replicasIn } from '../nodes/inspect.ts';
 import { nodesNamed } from '../nodes/named-masters.ts';
 import { askInfo, numberOf } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
-import { isCopy } from '../nodes/replication.ts';
+import { isCopy, LINK_MS } from '../nodes/replication.ts';
 import { followersAfter, requireFollowers } from '../nodes/require-promotable.ts';
 import { requireMember, requireServing } from '../nodes/requirements.ts';
 import { growingPause, notReached, type Wait, waitUntil } from '../nodes/wait-until.ts';
@@ -41,7 +42,7 @@ export function drain(
     const ids = new Set((await nodesNamed(context, view, target)).map(({ id }) => id));
     requireServing(view, `drain ${target}`);
     // A failover in the middle of a move may lose keys: see docs/moving-slots.md.
-    view = await finishOpenSlots(context, view, undefined, { replicas: true });
+    view = await endChains(context, await finishOpenSlots(context, view, undefined, { replicas: true }));
     const drained = view.nodes.filter(({ id }) => ids.has(id));
     const masters = mastersAmong(drained);
     const successors = new Map<string, NodeRecord>();
@@ -61,8 +62,8 @@ export function drain(
 }
 
 /**
- * The replica on a node that stays with the highest replication offset. Waits for one that is copying if no other can take over,
- * and warns instead in a dry run.
+ * The replica on a node that stays with the highest replication offset. If none can take over yet, waits for one that is copying, and a
+ * moment for one that looks for its master; warns instead in a dry run.
  */
 async function successorOf(
   context: Context,
@@ -83,9 +84,13 @@ async function successorOf(
     signal,
     emit,
   };
+  const started = performance.now();
+  const linkMs = settings.dryRun ? 0 : Math.min(LINK_MS, settings.agreeTimeout);
   return waitUntil<NodeRecord | undefined>(wait, async () => {
     const [ready, copying] = await copiesOf(context, view, replicas, master);
     const [first] = copying;
+    if (!ready && !first && performance.now() - started < linkMs)
+      return { missing: replicas.map(({ address }) => `${formatAddress(address)} has no link to ${name}`) };
     if (ready || !first) return { done: ready };
     const missing = copying.map(({ address }) => `${formatAddress(address)} is still copying ${name}`);
     if (settings.dryRun) {

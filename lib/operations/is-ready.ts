@@ -28,7 +28,7 @@ export interface ReadyOptions extends ConnectionOptions {
 }
 
 /**
- * Says whether a node is ready for clients: it serves, a replica is linked to its master, and most of a few other masters that are
+ * Says whether a node is ready for clients: it serves, a replica is linked to a master, and most of a few other masters that are
  * asked know it for what it is. Others that do not answer do not count. Changes nothing. Rejects if the node does not answer.
  */
 export function isReady(node: ClusterLike, options: ReadyOptions = {}): Promise<ReadyResult> {
@@ -53,7 +53,8 @@ export function isReady(node: ClusterLike, options: ReadyOptions = {}): Promise<
 
 const LOADING = 'It is loading its data from disk';
 
-function ownLacks({ myself, info: cluster }: NodeReport, info: NodeInfo): string[] {
+function ownLacks({ myself, records, info: cluster }: NodeReport, info: NodeInfo): string[] {
+  const followed = records.find(({ id }) => id === myself.masterId);
   return [
     ...(info.get('loading') === '1' ? [LOADING] : []),
     ...(cluster.state === 'ok' ? [] : ['It reports cluster_state:fail']),
@@ -63,6 +64,10 @@ function ownLacks({ myself, info: cluster }: NodeReport, info: NodeInfo): string
             ? 'It is still copying its master'
             : 'It has no link to its master',
         ]
+      : []),
+    // It sends every client away, whoever has the slot (getNodeByQuery).
+    ...(followed?.role === 'replica'
+      ? [`It follows ${formatAddress(followed.address)}, which is a replica itself`]
       : []),
   ];
 }

@@ -1,3 +1,4 @@
+import { endChains } from '../apply/end-chains.ts';
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { wordsOnCondition } from '../findings/condition-words.ts';
 import { outOfSync } from '../findings/out-of-sync.ts';
@@ -61,7 +62,7 @@ export function restart(cluster: ClusterLike, options: RestartOptions = {}): Pro
     requireMember(claimed);
     requireServing(claimed, 'restart its servers');
     // A failover in the middle of a move may lose keys: see docs/moving-slots.md.
-    await finishOpenSlots(context, claimed, undefined, { replicas: true });
+    await endChains(context, await finishOpenSlots(context, claimed, undefined, { replicas: true }));
     const seen = await lookWithReplication(context.connections, seed, context.signal);
     const ids = new Set((await chosen(context, seen, options.only)).map(({ id }) => id));
     const { view, details, successors } = await withSuccessors(context, seen, ids);

@@ -1,26 +1,24 @@
-import { followUp } from '../apply/follow-up.ts';
+import { endChains } from '../apply/end-chains.ts';
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { invalidArgument } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { topMaster } from '../model/promotion.ts';
 import { type ClusterView, nodeById, nodeName } from '../model/view.ts';
 import { zonesById } from '../model/zones.ts';
-import type { Nudge } from '../nodes/agreement.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { isElectionBarred, liftElectionBar } from '../nodes/election-bar.ts';
 import { hindrancesOf } from '../nodes/followers.ts';
 import { lookWithReplication } from '../nodes/inspect.ts';
 import { inParallel } from '../nodes/parallel.ts';
-import { hasMasterLink } from '../nodes/replication.ts';
+import { hasMasterLink, LINK_MS } from '../nodes/replication.ts';
 import { followersAfter, requireFollowers, requireTakeable } from '../nodes/require-promotable.ts';
 import { requireMember, requireServing } from '../nodes/requirements.ts';
 import { mayNotFollow, readServerName } from '../nodes/server.ts';
 import { DONE, growingPause, notReached, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import { type Draft, nodeRef, type StepOf } from '../plan/plan.ts';
-import type { LateReplica, MastersAt, SpreadRequest } from '../plan/spread.ts';
+import type { MastersAt, SpreadRequest } from '../plan/spread.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
@@ -41,9 +39,6 @@ export interface SpreadResult extends OperationResult {
   readonly masters: readonly MastersAt[];
 }
 
-/** A replica without a link tries again every second to reach its master. */
-const LINK_MS = 5000;
-
 /**
  * Spreads masters evenly over hosts and zones by as few failovers as possible, so that the masters on one of them are never most of all
  * if that can be had; then takes replicas away from the hosts and zones of their masters, and from masters that have two more than
@@ -60,7 +55,7 @@ export function spread(cluster: ClusterLike, options: SpreadOptions = {}): Promi
     requireMember(claimed);
     requireServing(claimed, 'spread its masters');
     // A failover in the middle of a move may lose keys: see docs/moving-slots.md.
-    await finishOpenSlots(context, claimed);
+    await endChains(context, await finishOpenSlots(context, claimed));
     const planned = await planInSync(context, seed, options);
     const { view, draft, request } = planned;
     const { mastersByPlace, zoneRefusal } = await import('../plan/spread.ts');
@@ -89,10 +84,7 @@ interface Planned {
   readonly draft: Draft;
 }
 
-/**
- * Waits for replicas that are not in sync if they would change the plan: those that copy, and those that look for their master. One that
- * has followed its former master since a failover, which is a replica by now, is told whom to follow.
- */
+/** Waits for replicas that are not in sync if they would change the plan: those that copy, and those that look for their master. */
 async function planInSync(
   context: Context,
   seed: Address,
@@ -105,7 +97,6 @@ async function planInSync(
   const started = performance.now();
   /** Those that a run before this has barred: a Redis 6.0 still shows their flag for a moment after it was lifted. */
   const isOwn = new Set<string>();
-  let follow: Nudge | undefined;
   return waitUntil<Planned>(wait, async () => {
     const { view, details } = await lookWithReplication(connections, seed, signal);
     const zones = zonesById(view.nodes, given, details);
@@ -134,28 +125,13 @@ async function planInSync(
     const planned = { view, details, request, draft: planSpread(view, request) };
     const hoped = planSpread(view, { ...request, ready: new Set(mayLead.map(({ id }) => id)) });
     const isSame = JSON.stringify(hoped.steps) === JSON.stringify(planned.draft.steps);
-    // One that follows a replica has no place in the plan before it follows a master.
-    const below = late.filter(({ isBelowReplica }) => isBelowReplica);
-    if (isSame && !isHeld && below.length === 0) return { done: planned };
-    if (!settings.dryRun && below.length > 0) {
-      follow ??= followUp(context, { members: view.nodes.map(nodeRef), replicas: mastersFor(view, below) });
-      await follow([], view.reports);
-    }
-    const isLong = isHeld || late.some(({ isCopying }) => isCopying);
-    const timeoutMs = isLong ? settings.agreeTimeout : follow ? 2 * LINK_MS : LINK_MS;
+    if (isSame && !isHeld) return { done: planned };
+    const timeoutMs = isHeld || late.some(({ isCopying }) => isCopying) ? settings.agreeTimeout : LINK_MS;
     const missing = late.map(({ text }) => text);
     if (!settings.dryRun && performance.now() - started < timeoutMs) return { missing };
     for (const { id, text } of late)
       emit({ type: 'warning', node: nodeName(view, id), message: `${text}: it is not used` });
     return { done: planned };
-  });
-}
-
-/** The masters at the ends of the chains in which these nodes are. */
-function mastersFor(view: ClusterView, below: readonly LateReplica[]): { id: string; masterId: string }[] {
-  return below.flatMap(({ id }) => {
-    const master = topMaster(view, id);
-    return master ? [{ id, masterId: master.id }] : [];
   });
 }
 

@@ -1,5 +1,5 @@
 import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
-import { followersOf, topMaster } from '../model/promotion.ts';
+import { followersBelow, followersOf, topMaster } from '../model/promotion.ts';
 import { type ClusterView, replicasOf } from '../model/view.ts';
 import { planGiveAway } from './give-away.ts';
 import { mastersOf } from './moves.ts';
@@ -65,7 +65,10 @@ function replicaSteps(
     master,
     replicas: replicasOf(view, master.id).filter(({ id }) => id !== leaver.id).length,
   }));
-  return replicasOf(view, leaver.id)
+  const direct = replicasOf(view, leaver.id);
+  // Those that follow one of these would follow it to another master, and stay replicas of a replica.
+  const chained = followersBelow(view, leaver.id).filter((one) => !direct.includes(one));
+  return [...direct, ...chained]
     .filter(({ id }) => view.reports.has(id))
     .flatMap((replica) => {
       const [taker] = takers.toSorted((a, b) => a.replicas - b.replicas);

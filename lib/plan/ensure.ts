@@ -1,6 +1,6 @@
 import { invalidArgument } from '../model/cluster-error.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
-import { followersOf, topMaster } from '../model/promotion.ts';
+import { followersOf, replicaFollowed, topMaster } from '../model/promotion.ts';
 import type { ClusterView } from '../model/view.ts';
 import { DEFAULTS } from '../settings.ts';
 import { workingMasters } from './from-view.ts';
@@ -181,7 +181,7 @@ function planShares(masters: readonly NodeRecord[], isGrowing: boolean): MoveSte
   return isGrowing || isCutShort ? moves : [];
 }
 
-/** Replicas that an earlier run has attached, and that have not copied their master yet. */
+/** Replicas that an earlier run has attached, and that have not copied their master yet, and those that follow a replica of it. */
 function lateReplicas(
   { view, copying }: EnsureScene,
   chosen: readonly NodeRecord[],
@@ -189,8 +189,10 @@ function lateReplicas(
 ): StepOf<'replicate'>[] {
   const moving = new Set(steps.map(({ replica }) => replica.id));
   return view.nodes.flatMap((node) => {
-    const master = chosen.find(({ id }) => id === node.masterId);
-    if (!copying.has(node.id) || moving.has(node.id) || !master) return [];
+    const isChained = view.reports.has(node.id) && replicaFollowed(view, node) !== undefined;
+    const masterId = isChained ? topMaster(view, node.id)?.id : node.masterId;
+    const master = chosen.find(({ id }) => id === masterId);
+    if (!(isChained || copying.has(node.id)) || moving.has(node.id) || !master) return [];
     return [{ type: 'replicate' as const, replica: nodeRef(node), master: nodeRef(master) }];
   });
 }

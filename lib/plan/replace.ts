@@ -1,5 +1,5 @@
 import type { NodeRecord } from '../model/node.ts';
-import { followedBy, topMaster } from '../model/promotion.ts';
+import { endOfChain, followedBy, topMaster } from '../model/promotion.ts';
 import {
   type ClusterView,
   hostOf,
@@ -161,6 +161,13 @@ class Members {
     return this.present.filter((one) => one.id !== id && this.masterOf(one.id) === id);
   }
 
+  /** The same at any depth. */
+  below(id: string): NodeRecord[] {
+    return this.present.filter(
+      (one) => one.id !== id && endOfChain(one.id, (at) => this.masterOf(at)) === id,
+    );
+  }
+
   attach(replica: NodeRecord, master: NodeRecord): StepOf<'replicate'> {
     this.told.add(replica.id);
     this.#masters.set(replica.id, master.id);
@@ -191,7 +198,7 @@ function stepsOfRound(view: ClusterView, round: readonly Replacement[], state: M
     const top = ownsAny(view, node) ? by : (master ?? by);
     // None could forget the node that it follows (CLUSTER FORGET: "Can't forget my master"). Those of the new master have its data
     // before another copy is given up.
-    const followers = [...state.followers(node.id), ...(top.id === by.id ? state.followers(by.id) : [])];
+    const followers = [...state.followers(node.id), ...(top.id === by.id ? state.below(by.id) : [])];
     for (const follower of followers)
       if (follower.id !== node.id && follower.id !== top.id) follow.push(state.attach(follower, top));
   }

@@ -3,7 +3,6 @@ import { outOfSync } from '../findings/out-of-sync.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { Advice, Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { followedBy } from '../model/promotion.ts';
 import { type PlacedNode, ReplicaPlaces, type Shard, shardsIn } from '../model/replica-places.ts';
 import { type ClusterView, nodeById, nodeName } from '../model/view.ts';
 import { mastersOf } from './moves.ts';
@@ -155,8 +154,6 @@ export interface LateReplica {
   /** A sentence. */
   readonly text: string;
   readonly isCopying: boolean;
-  /** It follows another replica, and so is in no shard: servers end that soon after a failover. */
-  readonly isBelowReplica: boolean;
 }
 
 /** Replicas that answer, as do their masters, and those among them that are not in sync. */
@@ -171,12 +168,8 @@ export function followingReplicas(
   const late = living.flatMap((one): LateReplica[] => {
     const own = details.get(one.id);
     const isCopying = !(own instanceof Error) && own?.link?.status === 'copying';
-    const followed = nodeName(view, one.masterId ?? '');
-    const isBelowReplica = followedBy(view, one.masterId ?? '') !== null;
-    const lack = isBelowReplica ? `follows ${followed}, which is a replica` : outOfSync(view, details, one);
-    return lack === undefined
-      ? []
-      : [{ id: one.id, text: `${nodeName(view, one.id)} ${lack}`, isCopying, isBelowReplica }];
+    const lack = outOfSync(view, details, one);
+    return lack === undefined ? [] : [{ id: one.id, text: `${nodeName(view, one.id)} ${lack}`, isCopying }];
   });
   return { living, late };
 }

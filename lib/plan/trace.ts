@@ -44,12 +44,18 @@ export function traceOf(plan: Plan): Trace {
 }
 
 // A master that gives its last slot away becomes a replica of the new owner (cluster-allow-replica-migration), and so do its
-// replicas.
+// replicas. A node that follows a replica since a failover that it missed may find its master at any time, or is told (`followUp()`).
 function allowFollowing({ before, steps }: Plan, masters: ReadonlyMap<string, Set<string | null>>): void {
   for (const step of steps) {
     if (step.type !== 'move-slots') continue;
     masters.get(step.source.id)?.add(step.target.id);
     for (const { id, masterId } of before)
       if (masterId === step.source.id) masters.get(id)?.add(step.target.id);
+  }
+  const roles = new Map(before.map(({ id, role }) => [id, role]));
+  for (const { id, masterId } of before) {
+    if (masterId === undefined || roles.get(masterId) !== 'replica') continue;
+    for (const followed of masters.get(masterId) ?? [])
+      if (followed !== null && followed !== id) masters.get(id)?.add(followed);
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { chain } from '../helpers/chains.ts';
 import { runOperation } from '../helpers/child.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { assertSoon, at, quick, recordsOf, settled, snapshot, tell } from '../helpers/clusters.ts';
@@ -182,21 +183,7 @@ describe('spread()', { concurrency: 3 }, () => {
     const [a = [], b = [], c = []] = await startOn(2, 1, 1);
     const [former, left, taking, bare] = [at(a, 0), at(a, 1), at(b, 0), at(c, 0)];
     await clusterOf([[former, taking, left], [bare]]);
-    await left.kill();
-    await ask(taking, 'CLUSTER', 'FAILOVER', 'TAKEOVER');
-    await eventually(
-      'the former master follows',
-      async () => ((await ask(former, 'ROLE')) as string[])[0] === 'slave',
-    );
-    // It hears of the new role of the former master before it hears who has the slots (see `followUp()`).
-    await taking.freeze();
-    await left.restart();
-    await eventually('it has heard', async () =>
-      (await recordsOf(left)).some(
-        ({ address, flags }) => address.port === former.port && flags.includes('slave'),
-      ),
-    );
-    await taking.thaw();
+    await chain(former, taking, left);
     await spread(bare.address);
     const records = await recordsOf(bare);
     const masters = records.filter(({ role }) => role === 'master').map(({ id }) => id);

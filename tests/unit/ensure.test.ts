@@ -82,6 +82,19 @@ describe('planEnsure()', () => {
     assert.deepEqual([typesOf(plan), plan.replicas], [['replicate'], []]);
   });
 
+  test('gives its master to a replica that follows another', () => {
+    const lines = [...masters(2), replica(3, 1), replica(4, 3), replica(5, 2), replica(6, 2)];
+    for (const replicas of [0, 2]) {
+      const plan = planEnsure(sceneOf(lines), wanted(2, replicas));
+      assert.deepEqual(
+        plan.draft.steps.map((step) =>
+          step.type === 'replicate' ? [step.replica.id, step.master.id] : step,
+        ),
+        [[idOf(4), idOf(1)]],
+      );
+    }
+  });
+
   test('leaves members alone that were not named and are not needed', () => {
     const scene = sceneOf([...masters(2), { node: 3 }], [], { named: new Set([idOf(1)]) });
     assert.deepEqual(planEnsure(scene, wanted(2)).draft.steps, []);

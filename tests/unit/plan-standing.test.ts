@@ -51,6 +51,27 @@ describe('standingOf()', () => {
     assert.deepEqual([after.differences, after.done, after.left], [[], plan.steps, []]);
   });
 
+  test('finds no difference in a replica of a replica that has found its master', () => {
+    const chain = (master: number): Line[] => [
+      { node: 1, slots: '0-8191' },
+      { node: 2, slots: '8192-16383' },
+      { node: 3, flags: 'slave', master: 1, epoch: 1 },
+      { node: 4, flags: 'slave', master, epoch: 1 },
+    ];
+    const { nodes } = agreedView(chain(3));
+    const [one, , three] = nodes.map(nodeRef);
+    assert.ok(one && three);
+    const steps = [{ type: 'failover' as const, replica: three, master: one, mode: 'graceful' as const }];
+    const failing = toPlan({ operation: 'failover', masters: [], steps }, nodes);
+    const found = (lines: readonly Line[]) =>
+      standingOf(failing, sightOf(lines)).differences.map(({ node }) => node);
+    assert.deepEqual(
+      [1, 3].map((master) => found(chain(master))),
+      [[], []],
+    );
+    assert.deepEqual(found(chain(2)), [name(4)]);
+  });
+
   test('reports slots that have neither their old nor their new owner, with both nodes', () => {
     const other = standingOf(plan, sightOf(moved('200-209 8192-16383', '0-199 210-8191'))).differences;
     assert.deepEqual(

@@ -2,11 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lateFollowers } from '../../lib/apply/follow-up.ts';
 import {
+  chainedReplicas,
   deniedPromotion,
   followedBy,
+  followersBelow,
+  followersOf,
   promotionBar,
   promotionLoss,
   type ReplicaProgress,
+  slotsOfOthers,
   topMaster,
 } from '../../lib/model/promotion.ts';
 import { type NodeReport, nodeById } from '../../lib/model/view.ts';
@@ -66,7 +70,65 @@ describe('The node that a node follows', () => {
   });
 });
 
+describe('A replica of a replica', () => {
+  const chainedIn = (view: Parameters<typeof chainedReplicas>[0]) =>
+    chainedReplicas(view).map((one) => [one.replica.id, one.followed.id, one.master.id]);
+
+  test('is found with the master at the end of its chain', () => {
+    assert.deepEqual(chainedIn(agreedView(chain)), [[idOf(4), idOf(1), idOf(3)]]);
+    assert.deepEqual(chainedIn(agreedView(before)), []);
+    // What it remembers of the node that it follows does not count, if that answers.
+    assert.deepEqual(chainedIn(viewOf({ 1: { lines: chain }, 3: { lines: chain }, 4: { lines: before } })), [
+      [idOf(4), idOf(1), idOf(3)],
+    ]);
+  });
+
+  test('is not found if one of the chain does not answer', () => {
+    for (const silent of [1, 3, 4]) assert.deepEqual(chainedIn(agreedView(chain, [silent])), []);
+  });
+
+  test('is below its master, but does not follow it', () => {
+    const view = agreedView(chain);
+    const idsOf = (nodes: readonly { readonly id: string }[]) => nodes.map(({ id }) => id);
+    assert.deepEqual(idsOf(followersOf(view, idOf(3))), [idOf(1)]);
+    assert.deepEqual(idsOf(followersBelow(view, idOf(3))), [idOf(1), idOf(4)]);
+  });
+
+  test('gets a master of its own when that leaves', () => {
+    const leaver = nodeById(agreedView(chain), idOf(3));
+    assert.ok(leaver);
+    const { steps } = planDelNode(agreedView(chain), leaver);
+    assert.deepEqual(
+      steps.flatMap((step) => (step.type === 'replicate' ? [[step.replica.id, step.master.id]] : [])),
+      [
+        [idOf(1), idOf(2)],
+        [idOf(4), idOf(2)],
+      ],
+    );
+  });
+});
+
 describe('A replica', () => {
+  test('that has not heard of a failover would take slots that another serves', () => {
+    const taken = (view: Parameters<typeof slotsOfOthers>[0]) =>
+      [...slotsOfOthers(view, idOf(4), idOf(1))].map(([id, { length }]) => [id, length]);
+    // 1 is dead, and 3 has its slots.
+    const since = chain.map((line): Line => {
+      if (line.node === 1) return { node: 1, epoch: 1, flags: 'master,fail', link: 'disconnected' };
+      return line.node === 4 ? { ...line, epoch: 1 } : line;
+    });
+    assert.deepEqual(taken(viewOf({ 2: { lines: since }, 3: { lines: since }, 4: { lines: before } })), [
+      [idOf(3), 8192],
+    ]);
+    assert.deepEqual(taken(viewOf({ 2: { lines: since }, 3: { lines: since }, 4: { lines: since } })), []);
+    assert.deepEqual(taken(agreedView(before, [1])), []);
+    // Another that took them, and is dead by now, keeps them from nobody.
+    const gone = since.map((line) =>
+      line.node === 3 ? { ...line, flags: 'master,fail', link: 'disconnected' } : line,
+    );
+    assert.deepEqual(taken(viewOf({ 2: { lines: gone }, 4: { lines: before } })), []);
+  });
+
   const barOf = (view: Parameters<typeof promotionBar>[0], master: number) =>
     promotionBar(view, idOf(master))?.kind;
 

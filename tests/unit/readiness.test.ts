@@ -40,7 +40,8 @@ describe('doubts() about a node', () => {
 
 describe('lacks()', () => {
   const up = detailsOf({ link: { status: 'up' } });
-  const replicas = [{ host: '127.0.0.1', port: 7004, offset: 0, lagSeconds: 0 }];
+  const below = { host: '127.0.0.1', port: 7004, offset: 0, lagSeconds: 0 };
+  const replicas = [below];
   const details = new Map([1, 2, 3].map((node) => [idOf(node), detailsOf(node === 1 ? { replicas } : {})]));
   const observed = (fields: Partial<Observed> = {}): Observed => ({
     answering: 4,
@@ -73,6 +74,18 @@ describe('lacks()', () => {
     ],
     ['nothing, of a dead replica', observed({ view: agreedView(dead, [4]) }), []],
     ['in-sync, of a replica that copies', observed({ details: copying }), ['in-sync']],
+    [
+      'in-sync, of a replica that follows a replica',
+      observed({
+        view: agreedView([...lines, { node: 5, flags: 'slave', master: 4, epoch: 1 }]),
+        details: new Map([
+          ...details,
+          [idOf(4), { ...up, replicas: [{ ...below, port: 7005 }] }],
+          [idOf(5), up],
+        ]),
+      }),
+      ['in-sync'],
+    ],
     ['serving, of a node in cluster_state:fail', observed({ view: viewOf(failing) }), ['serving']],
     ['agreed, of a node that does not know another', observed({ view: viewOf(unknown) }), ['agreed']],
     ['agreed, of one that is in another cluster', observed({ strangers: ['a:1'] }), ['agreed']],
@@ -115,6 +128,13 @@ describe('isReady()', () => {
     assert.equal((await asked(4, down)).missing.length, 1);
     const failing = Object.fromEntries(lines.map(({ node }) => [node, { lines, state: 'fail' as const }]));
     assert.equal((await asked(1, undefined, failing)).missing.length, 1);
+  });
+
+  test('is not of a replica that follows a replica: it sends every client away', async () => {
+    const chained = [...lines, { node: 5, flags: 'slave', master: 4, epoch: 1 }];
+    const reports = Object.fromEntries(chained.map(({ node }) => [node, { lines: chained }]));
+    assert.equal((await asked(5, undefined, reports)).missing.length, 1);
+    assert.equal((await asked(4, undefined, reports)).ok, true);
   });
 
   test('does not wait for others that hang', async () => {
@@ -193,6 +213,18 @@ describe('stepDown()', () => {
     const { end, elapsedMs } = await stepping(2, {});
     assert.equal(end.code, 'NO_REPLICA');
     assert.ok(elapsedMs < 2000);
+  });
+
+  test('waits for a master that has not heard of the failover that replaced it', async () => {
+    const since = lines.flatMap((line): Line[] => {
+      if (line.node === 1) return [{ node: 1, flags: 'slave', master: 4, epoch: 9 }];
+      return line.node === 4 ? [{ node: 4, slots: '0-5000', epoch: 9 }] : [line];
+    });
+    const reports = Object.fromEntries(
+      [1, 2, 3, 4].map((node) => [node, { lines: node === 1 ? lines : since }]),
+    );
+    await using cluster = await startMadeUpCluster(reports);
+    await assert.rejects(stepDown(cluster.address(1), { within: 500 }), { code: 'NOT_REACHED' });
   });
 
   test('ends within its time, whatever hangs', async () => {

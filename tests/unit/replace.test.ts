@@ -192,6 +192,16 @@ describe('planReplace()', () => {
     );
   });
 
+  test('gives the newcomer also those that follow a replica of the master that it replaces', () => {
+    const lines: Line[] = [
+      { node: 1, slots: '0-16383' },
+      { node: 2, flags: 'slave', master: 1 },
+      { node: 3, flags: 'slave', master: 2 },
+    ];
+    const { plan } = planOf({ lines, leaving: [1], hosts: new Map() });
+    assert.deepEqual(shapeOf(nodesAfter(plan)), { [replacing(1)]: '0-16383 2,3' });
+  });
+
   test('copies at most one node of a host at a time, and forgets none before it is replaced', () => {
     fc.assert(
       fc.property(scenes, (scene) => {

@@ -398,8 +398,8 @@ describe('followingReplicas()', () => {
       [first.id, second.id],
     );
     assert.deepEqual(
-      late.map(({ id, isBelowReplica }) => ({ id, isBelowReplica })),
-      [{ id: second.id, isBelowReplica: true }],
+      late.map(({ id }) => id),
+      [second.id],
     );
   });
 });

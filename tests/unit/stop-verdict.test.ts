@@ -5,7 +5,7 @@ import { stopJudge, stopTogether } from '../../lib/findings/stop-verdict.ts';
 import type { ConnectedReplica, NodeDetails } from '../../lib/model/details.ts';
 import type { ClusterView } from '../../lib/model/view.ts';
 import { fc } from '../helpers/properties.ts';
-import { type Answer, detailsOf, idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
+import { type Answer, agreedView, detailsOf, idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
 
 interface Replica {
   readonly isDead: boolean;
@@ -329,7 +329,69 @@ describe('Reasons of stopJudge()', () => {
     assert.deepEqual(judged(view, [1], linkedTo(portOf(9), 'other')), ['no-copy']);
     // With TLS, a replica may ask at a port that is not listed.
     assert.deepEqual(judged(view, [1], linkedTo(portOf(9), 'own')), []);
-    assert.deepEqual(judged(view, [1], linkedTo(portOf(1), 'other')), []);
+    assert.deepEqual(judged(view, [1], linkedTo(portOf(1), 'own')), []);
+    // It has not noticed yet that the master that it copied is no more, and another server is in its place.
+    assert.deepEqual(judged(view, [1], linkedTo(portOf(1), 'other')), ['no-copy']);
+  });
+
+  test('no-copy, if all that stays follows a replica, though it has all data', () => {
+    const chained: Line[] = [...lines, { node: 5, flags: 'slave', master: 4, epoch: 1 }];
+    const view = agreedView(chained);
+    const all = new Map(details).set(idOf(5), details.get(idOf(4)) as NodeDetails);
+    const judge = stopJudge(view, all);
+    const [reason] = judge(idsOf([1, 4])).reasons;
+    assert.deepEqual(
+      [reason?.kind, reason?.nodes],
+      ['no-copy', [1, 5].map((node) => `127.0.0.1:${portOf(node)}`)],
+    );
+    assert.equal(judge(idsOf([1])).ok, true);
+    // Its master keeps another, also if that is not the node that it follows.
+    assert.deepEqual(
+      judge(idsOf([5])).nodes.map(({ others }) => others),
+      [1],
+    );
+  });
+
+  test('no-copy, if the master does not list the replica that believes it is connected', () => {
+    const twins: Line[] = [...lines, { node: 5, flags: 'slave', master: 1, epoch: 1 }];
+    const view = agreedView(twins);
+    const replica = details.get(idOf(4)) as NodeDetails;
+    const master = details.get(idOf(1)) as NodeDetails;
+    const judgedWith = (entries: readonly (readonly [host: string, port: number])[]): string[] => {
+      const replicas = entries.map(([host, port]) => ({ host, port, offset: 0, lagSeconds: 0 }));
+      const all = new Map(details)
+        .set(idOf(1), { ...master, replicas })
+        .set(idOf(4), replica)
+        .set(idOf(5), replica);
+      // Only the second replica stays.
+      return stopJudge(view, all)(idsOf([1, 4])).reasons.map(({ kind }) => kind);
+    };
+    assert.deepEqual(judgedWith([['127.0.0.1', portOf(4)]]), ['no-copy']);
+    assert.deepEqual(
+      judgedWith([
+        ['127.0.0.1', portOf(4)],
+        ['127.0.0.1', portOf(5)],
+      ]),
+      [],
+    );
+    // At addresses of another network, ports tell them apart, or their number.
+    assert.deepEqual(judgedWith([['10.0.0.1', portOf(4)]]), ['no-copy']);
+    assert.deepEqual(judgedWith([['10.0.0.1', portOf(5)]]), []);
+    assert.deepEqual(
+      judgedWith([
+        ['10.0.0.1', 6379],
+        ['10.0.0.2', 6379],
+      ]),
+      [],
+    );
+    // All nodes may have one port: the other replica at its own address is none of these.
+    assert.deepEqual(
+      judgedWith([
+        ['127.0.0.1', portOf(4)],
+        ['10.0.0.1', portOf(4)],
+      ]),
+      [],
+    );
   });
 
   test('slot-open, for an end of a move; other nodes may stop', () => {
