@@ -1,7 +1,15 @@
 import { formatAddress } from '../model/address.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { followersOf, promotionBar, promotionLoss, type ReplicaProgress } from '../model/promotion.ts';
+import {
+  followersBelow,
+  followersOf,
+  promotionBar,
+  promotionLoss,
+  type ReplicaProgress,
+  slotsOfOthers,
+} from '../model/promotion.ts';
+import { formatSlots } from '../model/slot.ts';
 import { type ClusterView, nodeName } from '../model/view.ts';
 import type { FailoverMode } from '../plan/plan.ts';
 import { type Context, nodeError } from './context.ts';
@@ -38,9 +46,9 @@ export function requireTakeable(
   });
 }
 
-/** Members that answer and are to follow a replica once it has replaced its master: that, and its other replicas. */
+/** Members that answer and are to follow a replica once it has replaced its master: that, and all others that follow it now, also by a chain. */
 export function followersAfter(view: ClusterView, replica: NodeRecord, master: NodeRecord): NodeRecord[] {
-  return [master, ...followersOf(view, master.id)].filter(
+  return [master, ...followersBelow(view, master.id)].filter(
     ({ id }) => id !== replica.id && view.reports.has(id),
   );
 }
@@ -124,6 +132,41 @@ export async function requireForemost(
     { do: 'retry', options: { force: true }, when: ahead ? 'anyway' : 'gone-with-its-keys' },
   ];
   throw nodeError('KEYS_IN_DOUBT', node, `Cannot fail over to ${node}: ${says}`, { hint, next });
+}
+
+/**
+ * Rejects with ClusterError `KEYS_IN_DOUBT` if a replica that replaces a master without its consent would take slots that others serve
+ * by now: it has not heard of a failover or a move yet. If forced, warns.
+ */
+export function requireOwnSlots(
+  { emit, settings }: Context,
+  view: ClusterView,
+  replica: NodeRecord,
+  master: NodeRecord,
+): void {
+  const taken = [...slotsOfOthers(view, replica.id, master.id)];
+  const [first] = taken;
+  if (!first) return;
+  const [node, name, owner] = [
+    nodeName(view, replica.id),
+    nodeName(view, master.id),
+    nodeName(view, first[0]),
+  ];
+  const whose = taken.map(
+    ([id, slots]) => `${formatSlots(slots, 4)}, which ${nodeName(view, id)} owns by now`,
+  );
+  const says = `${node} would take slots ${whose.join(', and ')}`;
+  if (settings.force) {
+    emit({ type: 'warning', node, message: says });
+    return;
+  }
+  throw nodeError('KEYS_IN_DOUBT', node, `Cannot fail over to ${node}: ${says}`, {
+    hint: `Nothing was changed. ${node} still considers ${name} their owner. What was written to the others would be lost`,
+    next: [
+      { do: 'check', cluster: owner },
+      { do: 'retry', options: { force: true }, when: 'anyway' },
+    ],
+  });
 }
 
 async function progressOf({ connections }: Context, { id, address }: NodeRecord): Promise<ReplicaProgress> {

@@ -7,15 +7,17 @@ import { type ClusterView, nodeById, nodeName, openSlotsOf } from '../model/view
 import { type Context, nodeError } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
 import { lookSettled } from '../nodes/look-settled.ts';
-import { hasCopied } from '../nodes/replication.ts';
+import { hasCopied, LINK_MS } from '../nodes/replication.ts';
 import {
   followersAfter,
   requireFollowers,
   requireForemost,
+  requireOwnSlots,
   requireTakeable,
 } from '../nodes/require-promotable.ts';
 import { requireMember } from '../nodes/requirements.ts';
 import { answersAnything, requireSilentMaster } from '../nodes/silent-master.ts';
+import { DONE, growingPause, waitUntil } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { type FailoverMode, nodeRef } from '../plan/plan.ts';
@@ -43,7 +45,7 @@ export interface FailoverOptions extends OperationOptions {
  * answers reports it as the owner of the slots and, after a graceful failover, its former master as its replica.
  * Before a graceful failover, it finishes moves that an earlier run left open: a failover in between may lose keys.
  * Rejects with ClusterError `NODE_UNREACHABLE` if a graceful failover is not possible, `KEYS_IN_DOUBT` if the master runs that the
- * mode would replace without its consent, `NOT_A_MASTER` or `SLOTS_NOT_HELD` if there is nothing to take over, `NOT_IN_CLUSTER` of a
+ * mode would replace without its consent or others serve its slots by now, `NOT_A_MASTER` or `SLOTS_NOT_HELD` if there is nothing to take over, `NOT_IN_CLUSTER` of a
  * node that is alone, `NO_REPLICA` if others could not follow, or `NOT_REACHED`.
  */
 export function failover(replica: ClusterLike, options: FailoverOptions = {}): Promise<OperationResult> {
@@ -74,6 +76,7 @@ export function failover(replica: ClusterLike, options: FailoverOptions = {}): P
       await requireLink(context, view, node, seed, master);
     } else {
       await requireSilentMaster(context, view, seed, master);
+      requireOwnSlots(context, view, node, master);
       await requireForemost(context, view, node, master);
       warnOfOpenSlots(context, view, node, master);
     }
@@ -151,12 +154,20 @@ async function requireLink(
   seed: Address,
   master: NodeRecord,
 ): Promise<void> {
-  if (await hasCopied(context, view, { ...replica, address: seed }, master)) return;
   const [name, node] = [formatAddress(master.address), formatAddress(seed)];
-  throw nodeError('NOT_REACHED', seed, `Cannot fail over to ${node}: it has no link to ${name}`, {
-    hint: `It may still be copying its master: see "INFO replication" on ${node}`,
-    next: [{ do: 'replicate', node: nodeName(view, master.id), target: node }],
-  });
+  const { settings, signal, emit } = context;
+  const what = `${node} to have a link to ${name}`;
+  const timeoutMs = settings.dryRun ? 0 : Math.min(LINK_MS, settings.agreeTimeout);
+  const giveUp = (): Error =>
+    nodeError('NOT_REACHED', seed, `Cannot fail over to ${node}: it has no link to ${name}`, {
+      hint: `It may still be copying its master: see "INFO replication" on ${node}`,
+      next: [{ do: 'replicate', node: nodeName(view, master.id), target: node }],
+    });
+  await waitUntil({ what, timeoutMs, pauseMs: growingPause(50, 500), signal, emit }, async () =>
+    (await hasCopied(context, view, { ...replica, address: seed }, master))
+      ? DONE
+      : { missing: [`${node} has no link to ${name}`], giveUp },
+  );
 }
 
 function masterOf(view: ClusterView, { masterId, address }: NodeRecord): NodeRecord {

@@ -135,7 +135,10 @@ function listen(port: number, onClient: (client: Socket) => void): Promise<Serve
  * address, so its connections look like a client's.
  */
 function findOwner(parties: ReadonlyMap<string, Party>, client: Socket): Party | undefined {
-  const inode = findInode(client.remotePort ?? 0, client.localPort ?? 0);
+  let inode: string | undefined;
+  // A list of connections that changes while it is read may lack some: without this, one of a node that is cut off would count as a client's.
+  for (let tries = 0; inode === undefined && tries < 5; tries++)
+    inode = findInode(client.remotePort ?? 0, client.localPort ?? 0);
   if (inode === undefined) return undefined;
   for (const party of parties.values()) {
     if (party.pid !== undefined && holdsSocket(party.pid, inode)) return party;

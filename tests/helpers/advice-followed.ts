@@ -300,6 +300,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry (repaired)': 'roles: stay if nobody could follow the new master',
     'retry {force} (anyway)': 'advice-dead: is done though the former master cannot follow',
   },
+  'nodes/require-promotable.ts requireOwnSlots': {
+    'retry {force} (anyway)': 'chains: does not take slots that another serves by now, unless forced',
+  },
   'nodes/require-promotable.ts requireForemost': {
     'failover {mode}': 'roles: go to the replica that has the keys when a master is dead',
     'start-node': 'advice-dead: whose replica is empty',

@@ -79,8 +79,8 @@ describe('What is advised about a master', () => {
     const next = await adviceSoon('replica-link-down', replica);
     const refused = [
       next,
-      (await refusalOf(failover(replica.address))).next,
-      (await refusalOf(drain(second.address, second.address))).next,
+      (await refusalOf(failover(replica.address, { agreeTimeout: 2000 }))).next,
+      (await refusalOf(drain(second.address, second.address, { agreeTimeout: 2000 }))).next,
     ];
     for (const advice of refused) {
       const { when: _, ...rest } = adviceFor(advice, 'replicate');

@@ -57,6 +57,8 @@ export async function promoteReplica(
   // A replica that has held an election holds another only once four node timeouts have passed (clusterHandleSlaveFailover,
   // auth_retry_time). Until then it takes the old votes each time it is asked, which others take back, or does nothing.
   const knowRetry = async (): Promise<number> => {
+    // That takes no votes.
+    if (mode === 'takeover') return performance.now();
     retryMs ??= 4 * (await nodeTimeout(context, replica)) + MARGIN_MS;
     if (retryMs - MARGIN_MS <= settings.agreeTimeout) limitMs = Math.max(limitMs, retryMs + ELECTION_MS);
     return started + retryMs;
