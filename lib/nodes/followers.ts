@@ -16,6 +16,8 @@ export interface Hindrance {
   readonly node: string;
   readonly says: string;
   readonly next: readonly Next[];
+  /** True of a link that servers may be making just now, as after a restart. */
+  readonly isPassing?: true;
 }
 
 /** The nodes among these that could not follow `master`, and why. Nodes that do not say how they would log in are taken to be able to. */
@@ -37,6 +39,7 @@ export async function hindrancesOf(
           node,
           says: `has no link to ${name} on the cluster bus`,
           next: [{ do: 'check', cluster: name }],
+          isPassing: true,
         },
       ];
     const refused = await hindranceOf(context, follower.address, master.address);

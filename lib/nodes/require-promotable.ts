@@ -13,10 +13,13 @@ import { formatSlots } from '../model/slot.ts';
 import { type ClusterView, nodeName } from '../model/view.ts';
 import type { FailoverMode } from '../plan/plan.ts';
 import { type Context, nodeError } from './context.ts';
-import { hindrancesOf, versionWarnings } from './followers.ts';
+import { type Hindrance, hindrancesOf, versionWarnings } from './followers.ts';
 import { detailsOf } from './inspect.ts';
+import { look } from './look.ts';
 import { askInfo } from './node-info.ts';
 import { inParallel } from './parallel.ts';
+import { LINK_MS } from './replication.ts';
+import { growingPause, type Wait, waitUntil } from './wait-until.ts';
 
 /**
  * Throws if a replica has nothing to take over: ClusterError `NOT_A_MASTER` if the node that it follows is a replica itself, and
@@ -66,7 +69,7 @@ export async function requireFollowers(
   mayRefuse = true,
 ): Promise<void> {
   const [hindrances, warnings] = await Promise.all([
-    hindrancesOf(context, view, followers, replica),
+    lastingHindrances(context, view, followers, replica, mayRefuse),
     versionWarnings(context, followers, replica),
   ]);
   for (const warning of warnings) context.emit({ type: 'warning', ...warning });
@@ -86,6 +89,31 @@ export async function requireFollowers(
   throw nodeError('NO_REPLICA', first.node, `Cannot fail over to ${name}: ${says}`, {
     hint: 'Nothing was changed. It would be left without a replica',
     next,
+  });
+}
+
+/** Those that are left after a moment: nodes link again within a second after one of them was started. */
+async function lastingHindrances(
+  context: Context,
+  view: ClusterView,
+  followers: readonly NodeRecord[],
+  replica: NodeRecord,
+  mayWait: boolean,
+): Promise<Hindrance[]> {
+  const { connections, settings, signal, emit } = context;
+  const timeoutMs = mayWait && !settings.dryRun ? Math.min(LINK_MS, settings.agreeTimeout) : 0;
+  const wait: Wait = { what: 'nodes to be linked', timeoutMs, pauseMs: growingPause(50, 500), signal, emit };
+  let seen = view;
+  return waitUntil<Hindrance[]>(wait, async () => {
+    const found = await hindrancesOf(context, seen, followers, replica);
+    if (!found.some(({ isPassing }) => isPassing)) return { done: found };
+    return {
+      missing: found.map(({ node, says }) => `${node} ${says}`),
+      giveUp: () => ({ done: found }),
+      nudge: async () => {
+        seen = await look(connections, view.seed, signal);
+      },
+    };
   });
 }
 
