@@ -1,4 +1,3 @@
-import type { Reply } from '../../resp/index.ts';
 import { parseAddress } from '../model/address.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { SLOT_COUNT } from '../model/slot.ts';
@@ -7,6 +6,7 @@ import { type Context, nodeError } from './context.ts';
 import { countKeys } from './count-keys.ts';
 import { askInfo, dataBytes, databases } from './node-info.ts';
 import { inParallel } from './parallel.ts';
+import { askSlotStats } from './slot-stats.ts';
 
 /** What slots can be weighed by. */
 export type LoadKind = 'keys' | 'memory' | 'cpu' | 'network';
@@ -49,7 +49,8 @@ function unsupported({ address }: NodeRef, by: LoadKind): Error {
   const message = `Cannot rebalance by ${by}: ${address} does not count it per slot`;
   return nodeError('METHOD_UNSUPPORTED', address, message, {
     hint:
-      'Nothing was changed. This needs "cluster-slot-stats-enabled yes" on every master, Redis 8.2 or Valkey 8.0 and newer; ' +
+      'Nothing was changed. This needs "cluster-slot-stats-enabled yes" on every master, Redis 8.2 or Valkey 8.0 and newer ' +
+      '(Redis 8.6 takes "cpu net" while it runs); ' +
       'balancing by keys or memory does not',
   });
 }
@@ -69,27 +70,16 @@ async function countIn(context: Context, node: NodeRecord, by: LoadKind): Promis
   return new Map([...counts].map(([slot, keys]) => [slot, Math.round(keys * each)]));
 }
 
-// Undefined if the server does not count all of the fields. The command came with Valkey 8.0 and Redis 8.2, and most of its
-// fields are there only if they are enabled.
+// Undefined if the server does not count all of the fields.
 async function askStats(
   context: Context,
   node: NodeRecord,
   fields: readonly string[],
 ): Promise<[slot: number, load: number][] | undefined> {
-  const command = ['CLUSTER', 'SLOT-STATS', 'SLOTSRANGE', 0, SLOT_COUNT - 1] as const;
-  const [reply] = await context.connections.askAll(parseAddress(nodeRef(node).address), [command]);
-  if (!Array.isArray(reply)) return undefined;
-  const stats: [number, number][] = [];
-  for (const item of reply as readonly Reply[]) {
-    if (!Array.isArray(item) || !Array.isArray(item[1])) return undefined;
-    const values = item[1] as readonly Reply[];
-    let load = 0;
-    for (const field of fields) {
-      const at = values.indexOf(field);
-      if (at < 0) return undefined;
-      load += Number(values[at + 1]);
-    }
-    stats.push([Number(item[0]), load]);
-  }
-  return stats;
+  const stats = await askSlotStats(context.connections, parseAddress(nodeRef(node).address));
+  const loads = [...(stats ?? [])].map(([slot, own]): [slot: number, load: number] => [
+    slot,
+    fields.reduce((sum, field) => sum + (own.get(field) ?? Number.NaN), 0),
+  ]);
+  return stats && loads.every(([, load]) => !Number.isNaN(load)) ? loads : undefined;
 }
