@@ -2,6 +2,8 @@ export { ConnectionError, ProtocolError, ReplyError } from '../resp/index.ts';
 export type { BackupFile, BackupManifest } from './copy/backup/manifest.ts';
 export type { DifferenceCounts } from './copy/compare/difference-tally.ts';
 export type { FunctionDifference } from './copy/compare/functions.ts';
+export type { BiggestKey, KeyFigureSums, KeyGroup, TimeToLive } from './copy/survey/key-tally.ts';
+export type { KeyFigures, OtherPrefixes, PrefixFigures } from './copy/survey/prefix-tally.ts';
 export type {
   ClusterEvent,
   MoveDone,
@@ -31,6 +33,7 @@ export {
 export { ClusterNode } from './model/cluster-node.ts';
 export type { NodeDetails } from './model/details.ts';
 export type { Expectation } from './model/expectation.ts';
+export type { HotKey, HotKeyEvidence, HotNode, HotNote, HotSlot, HotVerdict } from './model/hot-spots.ts';
 export type { KeyDifference, KeyState } from './model/key-difference.ts';
 export type { LeftKeys, LeftReason } from './model/left-keys.ts';
 export { formatMetrics, type Metric, type MetricSample } from './model/metric.ts';
@@ -66,6 +69,7 @@ export {
   type KeyStanding,
 } from './operations/explain.ts';
 export { type FailoverOptions, failover } from './operations/failover.ts';
+export { findHotSpots, type HotSpotOptions, type HotSpotResult } from './operations/find-hot-spots.ts';
 export { findSeed } from './operations/find-seed.ts';
 export { type FixOptions, fixMigrating } from './operations/fix-migrating.ts';
 export { type ImportOptions, type ImportResult, importKeys } from './operations/import-keys.ts';
@@ -102,6 +106,14 @@ export type { ClusterSnapshot, NodeVitals, OperatorSeen } from './operations/sna
 export { type SpreadOptions, type SpreadResult, spread } from './operations/spread.ts';
 export { type StartOptions, startCluster, startClusterOnMulti } from './operations/start-cluster.ts';
 export { type StepDownOptions, stepDown } from './operations/step-down.ts';
+export { type SurveyBackupOptions, surveyBackup } from './operations/survey-backup.ts';
+export {
+  type KeySurvey,
+  type SummingOptions,
+  type SurveyedSource,
+  type SurveyKeysOptions,
+  surveyKeys,
+} from './operations/survey-keys.ts';
 export { type PlanStanding, verifyPlan } from './operations/verify-plan.ts';
 export {
   type WaitCondition,

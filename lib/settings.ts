@@ -79,6 +79,13 @@ export const DEFAULTS: {
   readonly stepDown: { readonly within: number };
   readonly wait: { readonly conditions: readonly ('serving' | 'agreed')[]; readonly timeout: number };
   readonly watch: { readonly intervalMs: number };
+  readonly surveyKeys: {
+    readonly separator: string;
+    readonly depth: number;
+    readonly top: number;
+    readonly timeout: number;
+  };
+  readonly findHotSpots: { readonly forMs: number; readonly top: number };
 } = {
   start: { maxSlots: 16_384 },
   create: { replicas: 0, order: 'in-turn' },
@@ -93,6 +100,8 @@ export const DEFAULTS: {
   stepDown: { within: 25_000 },
   wait: { conditions: ['serving', 'agreed'], timeout: 60_000 },
   watch: { intervalMs: 1000 },
+  surveyKeys: { separator: ':', depth: 1, top: 20, timeout: 3_600_000 },
+  findHotSpots: { forMs: 10_000, top: 10 },
 };
 
 const METHODS: readonly unknown[] = ['auto', 'atomic', 'migrate'] satisfies Settings['method'][];

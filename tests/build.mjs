@@ -19,8 +19,9 @@ const ROOMS = {
   reading: ['check', 'cluster-metrics', 'explain', 'ok-to-stop', 'set-node-timeout', 'wait-for'],
   probing: ['is-ready', 'step-down'],
   declaring: ['ensure-cluster'],
-  keys: ['backup-cluster', 'compare-keys', 'import-keys', 'restore-cluster'],
+  keys: ['backup-cluster', 'compare-keys', 'import-keys', 'restore-cluster', 'survey-backup', 'survey-keys'],
   watching: ['watch'],
+  measuring: ['find-hot-spots'],
 };
 
 /** Layers, given by files that import all of them. */
@@ -75,8 +76,10 @@ const LAYERS = {
   'lib/cli/exec-options.ts': [core, commands],
   'lib/cli/explain-view.ts': [core, commands],
   'lib/cli/help.ts': [core, commands],
+  'lib/cli/hot-view.ts': [core, commands],
   'lib/cli/hints.ts': [core, commands],
   'lib/cli/key-list.ts': [core, commands],
+  'lib/cli/keys-view.ts': [core, commands],
   'lib/cli/many-findings.ts': [core, commands, looking],
   'lib/cli/nearest.ts': [core, commands],
   'lib/cli/plan-file.ts': [core, commands, plans],
@@ -99,6 +102,7 @@ const LAYERS = {
   probing: [core],
   declaring: [core, looking, plans],
   watching: [core, looking],
+  measuring: [core, looking],
   keys: [core, looking],
   changing: [core, looking, plans],
 };

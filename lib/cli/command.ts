@@ -40,6 +40,8 @@ export interface Command {
   readonly takesCommand?: boolean;
   /** True if CLUSTER goes to the command as it was written, with commas: nodes that do not answer are not left out. */
   readonly takesList?: true;
+  /** True of options with which the command takes no arguments, and contacts no node. @default never */
+  readonly mayLackCluster?: (values: FlagValues) => boolean;
   /** True if it contacts no node. */
   readonly isLocal?: true;
   /** True if it shows by itself what goes on: no progress stands beside that, and interrupting it is how it ends. */

@@ -14,10 +14,12 @@ import { executeCommand } from './commands/execute.ts';
 import { explainCommand } from './commands/explain.ts';
 import { failoverCommand } from './commands/failover.ts';
 import { fixCommand } from './commands/fix.ts';
+import { hotCommand } from './commands/hot.ts';
 import { importCommand } from './commands/import.ts';
 import { infoCommand } from './commands/info.ts';
 import { isReadyCommand } from './commands/is-ready.ts';
 import { joinCommand, joinNoLoadCommand } from './commands/join.ts';
+import { keysCommand } from './commands/keys.ts';
 import { listCommand } from './commands/list.ts';
 import { metricsCommand } from './commands/metrics.ts';
 import { migrateSlotsCommand } from './commands/migrate-slots.ts';
@@ -78,6 +80,8 @@ export const commands: readonly Command[] = [
   infoCommand,
   topCommand,
   explainCommand,
+  hotCommand,
+  keysCommand,
   metricsCommand,
   executeCommand,
   callCommand,

@@ -72,7 +72,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     return EXIT.done;
   }
   const line = await settled(command, { positionals, values }, io);
-  requireArguments(command, line.positionals);
+  requireArguments(command, line);
   return runCommand(
     command,
     line.positionals,
@@ -85,6 +85,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
 // Few lines name their cluster by a URL, a profile or the environment: only these load what reads them.
 async function settled(command: Command, line: Line, io: Io): Promise<Line> {
   const { positionals, values } = line;
+  if (command.mayLackCluster?.(values)) return line;
   const isShort = positionals.length < command.arity[0] && io.env.REDIS_TRIB_CLUSTER !== undefined;
   const isPlain = [...positionals, ...Object.values(values).flat()].every(
     (text) => typeof text !== 'string' || !/:\/\/|^@/.test(text),
@@ -151,7 +152,8 @@ async function runCommand(
     const approve = saver ? saver.approving(asking) : asking;
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
-    if (!command.isLocal && !command.isLive) progress.start('Looking at the cluster');
+    const isLocal = command.isLocal || command.mayLackCluster?.(values);
+    if (!isLocal && !command.isLive) progress.start('Looking at the cluster');
     const { named, elsewhere } = await nameNodes(command, positionals, options);
     const outcome = await command.run({
       positionals: named,

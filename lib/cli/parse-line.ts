@@ -3,6 +3,7 @@ import { messageOf } from '../errors.ts';
 import type { Command } from './command.ts';
 import { changeFlags, connectionFlags, type FlagValues, outputFlags } from './flags.ts';
 import { UsageError } from './io.ts';
+import type { Line } from './settle-line.ts';
 
 /** The option without its value, since that may be a password. */
 export function optionName(word: string): string {
@@ -62,11 +63,13 @@ function endOfOwn(
 
 /** Throws a UsageError if there are fewer or more arguments than the command takes. */
 export function requireArguments(
-  { name, usage, arity: [least, most] }: Command,
-  positionals: readonly string[],
+  { name, usage, arity, mayLackCluster }: Command,
+  { positionals, values }: Line,
 ): void {
+  const isAlone = mayLackCluster?.(values) === true;
+  const [least, most] = isAlone ? [0, 0] : arity;
   if (positionals.length >= least && positionals.length <= most) return;
   const few = positionals.length < least;
-  const wanted = usage === '' ? 'none' : usage;
+  const wanted = usage === '' || isAlone ? 'none' : usage;
   throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${wanted}`, name);
 }

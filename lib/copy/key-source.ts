@@ -110,7 +110,12 @@ export async function nodesToRead(source: KeySource, view: ClusterView | undefin
   });
 }
 
-async function replicaInSync(context: Context, view: ClusterView, master: NodeRecord): Promise<Address> {
+/** A replica that has all that its master had a moment ago. Rejects with ClusterError `NO_REPLICA` or `NOT_REACHED` if there is none. */
+export async function replicaInSync(
+  context: Context,
+  view: ClusterView,
+  master: NodeRecord,
+): Promise<Address> {
   const { connections, settings, signal } = context;
   const own = await askInfo(connections, master.address, ['replication']);
   const wanted = numberOf(own, 'master_repl_offset');

@@ -13,6 +13,8 @@ const MOST_BYTES = 4 * 1024 * 1024;
 
 /** Which keys to list, and how. */
 export interface Listing {
+  /** Only keys that match it, as MATCH takes it, in latin1. @default all */
+  readonly match?: string | undefined;
   /** Leaves out a key. @default none is left out */
   readonly accepts?: (slot: number) => boolean;
   /** Keys of different slots are in different lots: a cluster does not take them in one transaction. @default false */
@@ -36,12 +38,13 @@ export function slotOfKey(key: string): number {
 export async function* listKeys(
   connection: Connection,
   db: number,
-  { accepts, isBySlot = false, isNamesOnly = false }: Listing = {},
+  { match, accepts, isBySlot = false, isNamesOnly = false }: Listing = {},
 ): AsyncGenerator<string[]> {
   await connection.command(['SELECT', db]);
   let cursor = '0';
   do {
-    const reply = await connection.command(['SCAN', cursor, 'COUNT', SCAN_COUNT]);
+    const matching = match === undefined ? [] : ['MATCH', match];
+    const reply = await connection.command(['SCAN', cursor, ...matching, 'COUNT', SCAN_COUNT]);
     const [next, keys] = Array.isArray(reply) ? reply : [];
     if (typeof next !== 'string' || !Array.isArray(keys)) throw badReply('SCAN did not return a cursor');
     cursor = next;

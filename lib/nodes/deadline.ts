@@ -19,5 +19,5 @@ export async function withinTime<Result>(
   }
 }
 
-/** A longer time would end at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** The longest time of a timer, in milliseconds: a longer one would end at once. */
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;

@@ -113,6 +113,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     replicate: 'unit/replicate-master: is told again if it asks for it elsewhere',
   },
   'findings/follow-findings.ts sharedShards': { replicate: 'advice: a master without slots in its shard' },
+  'findings/hot-spots.ts unevenVerdict': {
+    'rebalance {by}': 'hot: advises to rebalance if that helps, and it does',
+  },
   'findings/newcomer-faults.ts ownFunctions': {
     'command (not-needed)': 'join: gives a new master the functions of the others',
   },
@@ -177,6 +180,13 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'findings/spread-findings.ts mastersWithoutSlots': {
     'rebalance {useEmptyMasters}': 'check: names a master without slots, until it is given some',
     'del-node (not-needed)': 'advice: brings back a master without slots that was made a replica',
+  },
+  'measure/hotkeys.ts HotkeysCount': {
+    'command (not-needed)': 'hot: leaves the HOTKEYS session of someone else alone',
+  },
+  'measure/measure-node.ts Measurement': {
+    'retry {enableStats}': 'hot: says what would show more, and that does',
+    'retry {monitor}': 'hot: says what would show more, and that does',
   },
   'model/cluster-error.ts ClusterError': { retry: 'interruptions: after SIGKILL, with all keys' },
   'move/by-migrate/migrate-errors.ts endReplaced': {

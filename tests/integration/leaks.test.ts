@@ -60,6 +60,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
     execute: (signal) => lib.execute(first, ['PING'], { signal }),
     explain: (signal) => lib.explain(first, { slot: 0 }, { signal }),
     failover: (signal) => lib.failover(second, { signal }),
+    findHotSpots: (signal) => lib.findHotSpots(first, { signal, enableStats: true, monitor: 1000 }),
     findSeed: (signal) => lib.findSeed([third], { signal }),
     fixMigrating: (signal) => lib.fixMigrating(first, { signal }),
     importKeys: (signal) => lib.importKeys(first, spare, { signal }),
@@ -87,6 +88,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
     startCluster: (signal) => lib.startCluster(third, { signal }),
     startClusterOnMulti: (signal) => lib.startClusterOnMulti([first, third], { signal }),
     stepDown: (signal) => lib.stepDown(second, { signal }),
+    surveyKeys: (signal) => lib.surveyKeys(first, { signal }),
     verifyPlan: (signal) => lib.verifyPlan(first, plan, { signal }),
     waitFor: (signal) => lib.waitFor([first], { signal, timeout: 1000 }),
     watch: async (signal) => {
@@ -109,6 +111,7 @@ const WITHOUT_SIGNAL = [
     'iterate',
     'keySlot',
     'parseAddress',
+    'surveyBackup',
   ],
   ...['parsePlan', 'planRebalance', 'planReshard', 'openCluster'],
 ];
@@ -196,6 +199,8 @@ describe('Operations that succeed', () => {
     ['check', (signal) => lib.check(name(0), { signal })],
     ['clusterInfo', (signal) => lib.clusterInfo(name(0), { signal })],
     ['execute', (signal) => lib.execute(name(0), ['PING'], { signal })],
+    ['findHotSpots', (signal) => lib.findHotSpots(name(0), { signal, forMs: 300, monitor: 1000 })],
+    ['surveyKeys', (signal) => lib.surveyKeys(name(0), { signal })],
     ['findSeed', (signal) => lib.findSeed([NOWHERE, name(1)], { signal })],
     ['importKeys', (signal) => lib.importKeys(name(0), standalone?.address ?? '', { signal })],
     ['compareKeys', (signal) => lib.compareKeys(name(0), standalone?.address ?? '', { signal })],

@@ -8,11 +8,14 @@ import { compared } from '../../lib/cli/commands/compare.ts';
 import { restored } from '../../lib/cli/commands/restore.ts';
 import { describeError, errorData } from '../../lib/cli/error-view.ts';
 import { executed } from '../../lib/cli/execute-view.ts';
+import { foundHot } from '../../lib/cli/hot-view.ts';
 import { informed } from '../../lib/cli/info-view.ts';
+import { surveyed } from '../../lib/cli/keys-view.ts';
 import { listed } from '../../lib/cli/list-view.ts';
 import { operated } from '../../lib/cli/outcome.ts';
 import { timeoutSet } from '../../lib/cli/set-timeout-view.ts';
 import { verdictOutcome } from '../../lib/cli/stop-view.ts';
+import { KeyTally } from '../../lib/copy/survey/key-tally.ts';
 import { ClusterError, NOTHING_SO_FAR, ReplyError } from '../../lib/errors.ts';
 import type { Stopped } from '../../lib/events.ts';
 import { findingsOf } from '../../lib/findings/findings.ts';
@@ -143,6 +146,58 @@ describe('docs/json.md names exactly the fields of', () => {
     });
     assert.deepEqual(fieldsOf(data, ['databases', 'differences', 'functions']), described('compare'));
     assert.deepEqual(data.differences, [{ db: 0, key: { base64: '/w==' }, state: 'value' }]);
+  });
+
+  test('hot', async () => {
+    const { data } = await foundHot(
+      {
+        ...{ complete: true, forMs: 1, elapsedMs: 1 },
+        nodes: [
+          {
+            ...{ node: 'a:1', id: idOf(1), share: 1, commandsPerSecond: null, slotsBy: 'slot-stats' },
+            ...{ keysBy: ['hotkeys'], notes: [], error: null },
+          },
+        ],
+        slots: [
+          {
+            ...{ slot: 1, node: 'a:1', share: 1, nodeShare: 1, keys: 1 },
+            ...{ cpuUsPerSecond: 1, networkBytesPerSecond: null },
+          },
+        ],
+        keys: [
+          {
+            ...{ key: '\xff', slot: 1, node: 'a:1', by: 'hotkeys' },
+            ...{ nodeShare: 1, networkShare: 1, frequency: null },
+          },
+        ],
+        verdicts: [{ kind: 'uneven', message: '', next: [{ do: 'rebalance', options: { by: 'cpu' } }] }],
+      },
+      {},
+    );
+    assert.deepEqual(fieldsOf(data, ['nodes', 'slots', 'keys', 'verdicts']), described('hot'));
+    const [key] = data.keys as { key: unknown }[];
+    assert.deepEqual(key?.key, { base64: '/w==' });
+  });
+
+  test('keys', () => {
+    const key = { key: '\xff', type: 'string', bytes: 1, ttlMs: null, db: 0, on: 'a:1' };
+    const tally = new KeyTally({ separator: ':', depth: 1, top: 1 });
+    tally.add(key);
+    const { data } = surveyed({
+      ...{
+        complete: true,
+        sampled: false,
+        read: 1,
+        bytesAre: 'memory',
+        movedSlots: 0,
+        expired: 0,
+        elapsedMs: 1,
+      },
+      sources: [{ name: 'a:1', kind: 'master', master: 'a:1', keys: 1, error: null }],
+      ...tally.sums(),
+    });
+    const opened = ['prefixes', 'types', 'timesToLive', 'biggest', 'sources'];
+    assert.deepEqual(fieldsOf(data, opened), described('keys'));
   });
 
   test('commands that carry out a plan', () => {

@@ -43,7 +43,19 @@ const inCli = (path: string) => path === 'cli.ts' || isUnder('lib/cli')(path);
 const inResp = isUnder('resp');
 
 /** The rooms of lib/, from the bottom: each imports only from those before it. */
-const ROOMS = ['model', 'rdb', 'findings', 'plan', 'nodes', 'copy', 'move', 'apply', 'operations', 'cli'];
+const ROOMS = [
+  'model',
+  'rdb',
+  'findings',
+  'plan',
+  'nodes',
+  'measure',
+  'copy',
+  'move',
+  'apply',
+  'operations',
+  'cli',
+];
 /** Rooms without a socket, a file or a process. */
 const PURE = ['model', 'rdb', 'findings', 'plan'];
 const heightOf = (path: string) => ROOMS.findIndex((room) => isUnder(`lib/${room}`)(path));

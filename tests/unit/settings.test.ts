@@ -94,6 +94,8 @@ describe('DEFAULTS', () => {
     'operations/step-down.ts': DEFAULTS.stepDown,
     'operations/wait-for.ts': { timeout: DEFAULTS.wait.timeout },
     'operations/watch.ts': DEFAULTS.watch,
+    'operations/survey-keys.ts': DEFAULTS.surveyKeys,
+    'operations/find-hot-spots.ts': DEFAULTS.findHotSpots,
   };
   const files = [...readdirSync(`${lib}operations`).map((name) => `operations/${name}`), 'plan/from-view.ts'];
 

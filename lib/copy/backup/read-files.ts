@@ -32,7 +32,7 @@ export async function readManifest(dir: string): Promise<BackupManifest> {
 
 /** The error for a file that differs from the one saved. */
 export function invalid(file: string, why: string, cause?: unknown): ClusterError {
-  return new ClusterError('BACKUP_INVALID', `Cannot restore "${file}": ${why}`, {
+  return new ClusterError('BACKUP_INVALID', `Cannot read "${file}" of the backup: ${why}`, {
     hint: 'Nothing was changed. Use another backup, or another copy of this one',
     ...(cause === undefined ? {} : { cause }),
   });
