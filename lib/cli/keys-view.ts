@@ -25,9 +25,7 @@ export function surveyed(survey: KeySurvey): Outcome {
       headOf(survey),
       ...survey.sources.filter(({ error }) => error !== null).map(faultLine),
       ...(survey.movedSlots > 0
-        ? [
-            `${count(survey.movedSlots, 'slot')} changed hands meanwhile: their keys may count twice or not at all`,
-          ]
+        ? [`${count(survey.movedSlots, 'slot')} moved or were open: some of their keys may not be counted`]
         : []),
       ...(survey.keys > 0 ? tables(survey) : []),
     ].join('\n'),

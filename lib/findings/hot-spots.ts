@@ -146,7 +146,7 @@ function keyVerdicts(keys: readonly HotKey[], nodes: readonly HotNode[]): HotVer
     return [
       {
         kind: 'one-key',
-        message: `One key makes ${percent(key.nodeShare ?? 0)} of the ${what} of ${node}: moving its slot only moves that`,
+        message: `One key makes ${percent(key.nodeShare ?? 0)} of the ${what} of ${node}: moving its slot only moves the load`,
         hint: 'Let clients cache it, split it into several keys, or read it from replicas',
       },
     ];

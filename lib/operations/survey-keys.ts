@@ -3,7 +3,7 @@ import { databasesOn, replicaOrMaster, surveyNode } from '../copy/survey/survey-
 import { invalidArgument, messageOf } from '../errors.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { type ClusterView, reachableMasters, slotOwners } from '../model/view.ts';
+import { type ClusterView, openSlotsOf, reachableMasters, slotOwners } from '../model/view.ts';
 import { Throttle } from '../move/throttle.ts';
 import { eitherSignal, unlessAborted } from '../nodes/abort.ts';
 import type { Context } from '../nodes/context.ts';
@@ -37,7 +37,7 @@ export interface SurveyKeysOptions extends ConnectionOptions, ControlOptions, Su
 
 /** What keys there are, by prefix, type and time to live, and the biggest of them. */
 export interface KeySurvey extends KeyFigureSums {
-  /** True if every shard, or every file, was read to its end, and no slot changed hands meanwhile. */
+  /** True if every shard, or every file, was read to its end, and no slot moved meanwhile. */
   readonly complete: boolean;
   /** True if counts and bytes are what was read of a sample, times what it stands for. */
   readonly sampled: boolean;
@@ -47,7 +47,7 @@ export interface KeySurvey extends KeyFigureSums {
   readonly bytesAre: 'memory' | 'file' | 'unknown';
   /** By shard or file: where its keys were read, and what went wrong. */
   readonly sources: readonly SurveyedSource[];
-  /** Slots that changed hands meanwhile: their keys may count twice, or not at all. */
+  /** Slots that changed hands meanwhile, or were open: some of their keys may not be counted. */
   readonly movedSlots: number;
   /** Keys of a backup that have expired since; they are not counted. */
   readonly expired: number;
@@ -70,6 +70,8 @@ export interface SurveyedSource {
 
 /** Shards that are read in parallel. */
 const MOST_NODES = 8;
+/** A replica that is behind its master gets this long to catch up. */
+const REPLICA_MS = 5000;
 const TELL_EVERY_MS = 500;
 
 /**
@@ -88,10 +90,11 @@ export async function surveyKeys(cluster: ClusterLike, options: SurveyKeysOption
     const started = performance.now();
     const view = await look(context.connections, seedOf(cluster), context.signal);
     const over = new AbortController();
-    const late = new Error(`It was not read to its end within ${timeout} ms`);
+    const late = new Error(`The time is up, ${timeout} ms`);
     const timer = setTimeout(() => over.abort(late), Math.min(timeout, LONGEST_TIMER_MS));
     try {
-      const reading = { ...context, signal: eitherSignal(context.signal, over.signal) };
+      const settings = { ...context.settings, agreeTimeout: REPLICA_MS };
+      const reading = { ...context, settings, signal: eitherSignal(context.signal, over.signal) };
       const shards = await readShards(reading, context, view, tally, options);
       const movedSlots = await countMoved(context, view);
       return {
@@ -179,13 +182,15 @@ async function readShards(
   return { sources, isMeasured };
 }
 
-/** Slots that have another owner than at first. If the node asked first is gone, another is asked. */
+/** Slots that have another owner than at first, or are open. If the node asked first is gone, another is asked. */
 async function countMoved({ connections, signal }: Context, before: ClusterView): Promise<number> {
   const members = reachableMasters(before).map(({ address }) => address);
   for (const seed of [before.seed, ...members]) {
     try {
-      const [was, is] = [slotOwners(before), slotOwners(await look(connections, seed, signal))];
-      return was.filter((id, slot) => id !== is[slot]).length;
+      const after = await look(connections, seed, signal);
+      const [was, is] = [slotOwners(before), slotOwners(after)];
+      const open = new Set([...openSlotsOf(before).keys(), ...openSlotsOf(after).keys()]);
+      return was.filter((id, slot) => id !== is[slot] || open.has(slot)).length;
     } catch {
       signal?.throwIfAborted();
     }

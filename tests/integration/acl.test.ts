@@ -13,6 +13,7 @@ import {
   delNode,
   execute,
   failover,
+  findHotSpots,
   fixMigrating,
   importKeys,
   isReady,
@@ -35,6 +36,7 @@ import {
   setNodeTimeout,
   shutdownCluster,
   startClusterOnMulti,
+  surveyKeys,
   verifyPlan,
   waitFor,
 } from '../../lib/index.ts';
@@ -120,6 +122,13 @@ describe('An ACL user with only the rules of the guide', () => {
     await allow([...nodes, server], [...look, ...rulesOf('`compare`')]);
     const compared = await compareKeys(first.address, server.address, { ...user, other: user, rounds: 1 });
     assert.deepEqual([compared.missing, compared.equal], [1, false]);
+
+    await allow(nodes, [...look, ...rulesOf('`keys`')]);
+    const survey = await surveyKeys(first.address, { ...user, sample: 100 });
+    assert.deepEqual([survey.keys, survey.bytesAre, survey.complete], [1, 'memory', true]);
+    await allow(nodes, [...look, '+info', '+time']);
+    const hot = await findHotSpots(first.address, { ...user, forMs: 100 });
+    assert.deepEqual([hot.complete, hot.slots, hot.keys], [true, [], []]);
 
     await tell(first, ['SET', 'hour', 'value', 'EX', '3600']);
     await allow(nodes, [...look, ...rulesOf('`backup`')]);

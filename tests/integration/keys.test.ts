@@ -7,7 +7,7 @@ import { backupCluster, type KeySurvey, surveyBackup, surveyKeys } from '../../l
 import { ask, connectTo } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { assertSoon, at, bePatient, startPairs, tell } from '../helpers/clusters.ts';
+import { assertSoon, at, bePatient, idOfNode, startPairs, tell } from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -182,6 +182,20 @@ describe('surveyKeys()', () => {
     assert.equal((await runMain(['keys'])).code, 2);
     assert.equal((await runMain(['keys', seed().address, '--dir', dir])).code, 2);
     assert.equal((await runMain(['keys', '--dir', dir, '--sample', '5'])).code, 2);
+  });
+});
+
+describe('surveyKeys() while slots move', () => {
+  it('says that keys of these slots may not be counted', async () => {
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    await tell(second, ['CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first)]);
+    await tell(first, ['CLUSTER', 'SETSLOT', '5', 'MIGRATING', await idOfNode(second)]);
+    try {
+      const survey = await surveyKeys(seed().address);
+      assert.deepEqual([survey.movedSlots, survey.complete, survey.keys], [1, false, TOTAL]);
+    } finally {
+      for (const node of [first, second]) await tell(node, ['CLUSTER', 'SETSLOT', '5', 'STABLE']);
+    }
   });
 });
 

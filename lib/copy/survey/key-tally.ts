@@ -36,7 +36,7 @@ export interface TallyOptions {
   readonly top: number;
 }
 
-/** Prefixes that are known at once: some 20 MB with the names of their largest keys. */
+/** Prefixes that are known at once: some 10 MB with the names of their largest keys. */
 const MOST_PREFIXES = 20_000;
 /** Modules may have any number of types. */
 const MOST_TYPES = 100;
