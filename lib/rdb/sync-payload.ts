@@ -15,6 +15,7 @@ export class SyncPayload {
   #state: 'line' | 'length' | 'mark' | 'whole' | 'refused' = 'line';
   #bytes: number | undefined;
   #refusal: string | undefined;
+  #rest: Uint8Array = new Uint8Array(0);
 
   /** Length of the snapshot in bytes, if the master announced it. */
   get bytes(): number | undefined {
@@ -29,6 +30,11 @@ export class SyncPayload {
   /** True once the last byte has arrived. */
   get isWhole(): boolean {
     return this.#state === 'whole';
+  }
+
+  /** The bytes after the snapshot in the chunk that ended it: the replication stream begins with them. */
+  get rest(): Uint8Array {
+    return this.#rest;
   }
 
   /** Takes the next chunk and returns the pieces of the snapshot in it. Throws a TypeError if the reply is not a snapshot. */
@@ -68,11 +74,10 @@ export class SyncPayload {
     }
   }
 
-  // The bytes after the snapshot are the replication stream, which is not used.
   #takeCounted(chunk: Uint8Array): Uint8Array[] {
     const piece = chunk.subarray(0, this.#left);
     this.#left -= piece.length;
-    if (this.#left === 0) this.#state = 'whole';
+    if (this.#left === 0) this.#end(chunk.subarray(piece.length));
     return [piece];
   }
 
@@ -80,9 +85,13 @@ export class SyncPayload {
   #takeMarked(chunk: Uint8Array): Uint8Array[] {
     const joined = Buffer.concat([this.#tail, chunk]);
     const end = joined.indexOf(this.#mark as Uint8Array);
-    if (end >= 0) this.#state = 'whole';
+    if (end >= 0) this.#end(joined.subarray(end + MARK_BYTES));
     const free = end >= 0 ? end : Math.max(0, joined.length - (MARK_BYTES - 1));
     this.#tail = joined.subarray(free);
     return free > 0 ? [joined.subarray(0, free)] : [];
+  }
+  #end(rest: Uint8Array): void {
+    this.#state = 'whole';
+    this.#rest = rest;
   }
 }
