@@ -34,6 +34,10 @@ export type ClusterEvent =
   | BackupProgress
   | RestoreProgress
   | CompareProgress
+  | FollowProgress
+  | FollowGap
+  | { readonly type: 'writes-paused'; readonly nodes: readonly string[]; readonly forMs: number }
+  | { readonly type: 'writes-resumed'; readonly nodes: readonly string[] }
   | { readonly type: 'backup-saved'; readonly node: string; readonly file: string; readonly bytes: number }
   | {
       readonly type: 'slots-closed';
@@ -83,6 +87,16 @@ export interface Stopped {
   readonly next: readonly Next[];
   /** Addresses of replicas that were asked to replace their masters, and may still do so: no command calls that off. */
   readonly failovers?: readonly string[];
+  /** How far a copy that followed its source was behind it. */
+  readonly behind?: Behind;
+}
+
+/** What a copy that follows its source does not have yet. */
+export interface Behind {
+  /** Keys that have changed and are not copied. */
+  readonly keys: number;
+  /** How long the oldest of these changes is known, in milliseconds; while all keys are compared, the time since that was last done. */
+  readonly ms: number;
 }
 
 /** Progress of one move or of all moves. Bytes are estimates from the average size of the node's keys. */
@@ -163,6 +177,33 @@ export interface CompareProgress {
   /** Milliseconds left at this pace; null while there is no pace yet. */
   readonly etaMs: number | null;
   readonly elapsedMs: number;
+}
+
+/** How far a copy that follows its source is behind it. */
+export interface FollowProgress {
+  readonly type: 'follow-progress';
+  readonly source: string;
+  /** How changes are found: in the replication streams of the source, or by comparing all keys over and over. */
+  readonly by: 'streams' | 'comparing';
+  /** Keys that have changed and are not copied. */
+  readonly behindKeys: number;
+  /** How long the oldest of these changes is known; while all keys are compared, the time since that was last done. */
+  readonly behindMs: number;
+  /** Changes of keys that the source made; several of one key may be one copy. */
+  readonly changesPerSecond: number;
+  /** Keys that were copied because they had changed. */
+  readonly copied: number;
+  /** Keys that were deleted because the source does not have them. */
+  readonly deleted: number;
+  readonly elapsedMs: number;
+}
+
+/** Changes may have been missed: all keys are compared, and what differs is copied. */
+export interface FollowGap {
+  readonly type: 'follow-gap';
+  /** The node of the source whose changes they are. */
+  readonly node: string;
+  readonly reason: string;
 }
 
 interface CopyFigures {

@@ -72,6 +72,7 @@ export { type FailoverOptions, failover } from './operations/failover.ts';
 export { findHotSpots, type HotSpotOptions, type HotSpotResult } from './operations/find-hot-spots.ts';
 export { findSeed } from './operations/find-seed.ts';
 export { type FixOptions, fixMigrating } from './operations/fix-migrating.ts';
+export { type FollowOptions, type FollowResult, followKeys } from './operations/follow-keys.ts';
 export { type ImportOptions, type ImportResult, importKeys } from './operations/import-keys.ts';
 export { isReady, type ReadyOptions, type ReadyResult } from './operations/is-ready.ts';
 export { iterate } from './operations/iterate.ts';

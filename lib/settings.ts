@@ -72,6 +72,7 @@ export const DEFAULTS: {
     readonly useEmptyMasters: boolean;
   };
   readonly compare: { readonly rounds: number };
+  readonly follow: { readonly cutoverTimeout: number };
   readonly backup: { readonly concurrency: number; readonly idleTimeout: number };
   readonly failover: { readonly mode: 'graceful' };
   readonly restore: { readonly strayKeys: 'keep' };
@@ -92,6 +93,7 @@ export const DEFAULTS: {
   ensure: { replicas: 0 },
   rebalance: { by: 'slots', threshold: 2, useEmptyMasters: false },
   compare: { rounds: 3 },
+  follow: { cutoverTimeout: 30_000 },
   backup: { concurrency: 4, idleTimeout: 60_000 },
   failover: { mode: 'graceful' },
   restore: { strayKeys: 'keep' },

@@ -19,7 +19,15 @@ const ROOMS = {
   reading: ['check', 'cluster-metrics', 'explain', 'ok-to-stop', 'set-node-timeout', 'wait-for'],
   probing: ['is-ready', 'step-down'],
   declaring: ['ensure-cluster'],
-  keys: ['backup-cluster', 'compare-keys', 'import-keys', 'restore-cluster', 'survey-backup', 'survey-keys'],
+  keys: [
+    'backup-cluster',
+    'compare-keys',
+    'follow-keys',
+    'import-keys',
+    'restore-cluster',
+    'survey-backup',
+    'survey-keys',
+  ],
   watching: ['watch'],
   measuring: ['find-hot-spots'],
 };

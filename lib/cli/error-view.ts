@@ -7,11 +7,11 @@ import {
   ProtocolError,
   ReplyError,
 } from '../errors.ts';
-import type { Stopped } from '../events.ts';
+import type { Behind, Stopped } from '../events.ts';
 import type { MovedSoFar } from '../model/cluster-error.ts';
 import type { Advice } from '../model/next.ts';
 import { formatSlots } from '../model/slot.ts';
-import { count } from './figures.ts';
+import { count, duration } from './figures.ts';
 import { adviceLines, adviceText, type Typed } from './hints.ts';
 
 /** The context of an error, and the password that must not be shown. */
@@ -69,9 +69,15 @@ function describeInterruption({ stopped, typed }: ErrorContext): string {
     `Interrupted at a safe point${ended}.`,
     ...(soFar ? [`${soFar}.`] : []),
     ...pending,
+    ...(stopped?.behind ? [behindText(stopped.behind)] : []),
     again,
   ].join(' ');
   return [text, ...more, ''].join('\n');
+}
+
+function behindText({ keys, ms }: Behind): string {
+  if (keys === 0 && ms === 0) return 'No change was left to copy.';
+  return `${count(keys, 'changed key')} ${keys === 1 ? 'was' : 'were'} not copied, ${duration(ms)} behind.`;
 }
 
 function slotsAtEnd({ openSlots, silent }: Stopped): string {

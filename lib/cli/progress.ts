@@ -156,6 +156,12 @@ export class ProgressView {
         const left = etaMs === null ? '…' : formatTime(etaMs / 1000);
         return `${short(keysDone)}/${short(keys)} keys  ${short(keysPerSecond)} keys/s  ${left} left  ${short(differing)} differ`;
       }
+      case 'follow-progress': {
+        const { behindKeys, behindMs, changesPerSecond, source } = event;
+        return `Following ${source}  ${short(changesPerSecond)} changes/s  ${count(behindKeys, 'key')}, ${duration(behindMs)} behind`;
+      }
+      case 'writes-paused':
+        return `Writes paused on ${event.nodes.join(', ')}`;
       case 'backup-progress': {
         const { bytesDone, bytes, elapsedMs, mastersDone, masters } = event;
         const of = bytes === null ? '' : `/${formatBytes(bytes)}`;
@@ -226,6 +232,12 @@ function stepLine(event: ClusterEvent): string | undefined {
       return `Moving ${count(event.slots, 'slot')} with ${count(event.keys, 'key')} from ${event.source} to ${event.target} (${event.method})`;
     case 'move-done':
       return `Moved ${count(event.slotsDone, 'slot')} with ${count(event.keysDone, 'key')} from ${event.source} to ${event.target} in ${duration(event.elapsedMs)}`;
+    case 'follow-gap':
+      return `Comparing all keys. ${event.node}: ${event.reason}`;
+    case 'writes-paused':
+      return `Paused writes on ${event.nodes.join(', ')}`;
+    case 'writes-resumed':
+      return `Resumed writes on ${event.nodes.join(', ')}`;
     case 'backup-saved':
       return `Saved ${event.node} in ${event.file}: ${formatBytes(event.bytes)}`;
     case 'agreed':

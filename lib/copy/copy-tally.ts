@@ -119,12 +119,8 @@ export class CopyTally {
       );
     }
     if (this.#leftCount > 0) {
-      const count = this.#leftCount;
-      throw new ClusterError(
-        'KEYS_LEFT_BEHIND',
-        `The cluster cannot hold ${count} of the keys: ${reasonsOf(this.#left)}; ${others}`,
-        { hint: 'They are unchanged where they are', keys: [...this.#left.keys()] },
-      );
+      const left = [...this.#left].map(([key, why]): LeftKey => ({ key, why }));
+      throw leftBehind(left, 'They are unchanged where they are', this.#leftCount, `; ${others}`);
     }
   }
 }
@@ -141,9 +137,23 @@ function exampleOf(named: ReadonlySet<string>): string {
   return formatKey(first);
 }
 
+/** ClusterError `KEYS_LEFT_BEHIND` for keys that a cluster cannot hold; these are some of them. */
+export function leftBehind(
+  left: readonly LeftKey[],
+  hint: string,
+  count: number = left.length,
+  others = '',
+): ClusterError {
+  return new ClusterError(
+    'KEYS_LEFT_BEHIND',
+    `The cluster cannot hold ${count} of the keys: ${reasonsOf(left)}${others}`,
+    { hint, keys: left.map(({ key }) => key) },
+  );
+}
+
 /** Each reason with an example. */
-function reasonsOf(left: ReadonlyMap<string, LeftReason>): string {
+function reasonsOf(left: readonly LeftKey[]): string {
   const examples = new Map<LeftReason, string>();
-  for (const [key, why] of left) if (!examples.has(why)) examples.set(why, key);
+  for (const { key, why } of left) if (!examples.has(why)) examples.set(why, key);
   return [...examples].map(([why, key]) => `${leftWords(why)}, for example ${formatKey(key)}`).join('; ');
 }

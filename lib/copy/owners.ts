@@ -16,11 +16,12 @@ export class Owners {
     this.#seed = seed;
   }
 
-  /** Looks at the cluster again. */
-  async refresh(): Promise<void> {
+  /** Looks at the cluster again, and resolves to what it saw. */
+  async refresh(): Promise<ClusterView> {
     const view = await this.#look();
     const addresses = new Map(view.nodes.map(({ id }) => [id, nodeById(view, id)?.address]));
     this.#bySlot = slotOwners(view).map((id) => (id === undefined ? undefined : addresses.get(id)));
+    return view;
   }
 
   // The node that is asked first may itself be gone.

@@ -21,6 +21,8 @@ export interface StoredKey {
   readonly expiresAt?: number;
   /** The value in a format that the target reads, if `dump` is not. */
   readonly converted?: string;
+  /** There is no such key: it is deleted, and counts as restored. */
+  readonly isGone?: true;
 }
 
 /** The result of writing keys to a cluster. */
@@ -162,9 +164,10 @@ async function writeTo(
 }
 
 function restoreCommand(
-  { key, dump, converted = dump, ttlMs, readAt, expiresAt }: StoredKey,
+  { key, dump, converted = dump, ttlMs, readAt, expiresAt, isGone }: StoredKey,
   { replace }: WriteOptions,
 ): Command {
+  if (isGone) return ['UNLINK', key];
   const how = replace ? ['REPLACE'] : [];
   if (expiresAt !== undefined) return ['RESTORE', key, expiresAt, converted, 'ABSTTL', ...how];
   // A key that has expired since must expire at once: a TTL of 0 would mean that it never does.

@@ -1,4 +1,5 @@
 import { type MovedSoFar, NOTHING_SO_FAR, type Resumable } from '../errors.ts';
+import type { Behind } from '../events.ts';
 import type { Next } from '../model/next.ts';
 import { expandSlots } from '../model/slot.ts';
 import type { ClusterView } from '../model/view.ts';
@@ -29,6 +30,8 @@ export class Account {
   readonly restarted: Set<string> = new Set();
   /** What continues the operation, if the same call would do more than that. */
   again: Next | undefined;
+  /** How far a copy that follows its source is behind it; undefined for any other operation. */
+  behind: (() => Behind) | undefined;
   /** The plans that were begun, in order. */
   readonly plans: Plan[] = [];
   #moved: () => Moved = () => NOTHING_SO_FAR;

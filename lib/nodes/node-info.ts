@@ -103,6 +103,14 @@ export function databases(info: NodeInfo): { readonly db: number; readonly keys:
   return found;
 }
 
+/** Keys of these databases that do not expire: unlike others, they are counted until someone deletes them. */
+export function persistentKeys(info: NodeInfo, wanted: readonly number[]): number {
+  return wanted.reduce((sum, db) => {
+    const [, keys, expires] = /^keys=(\d+),expires=(\d+)/.exec(info.get(`db${db}`) ?? '') ?? [];
+    return sum + Number(keys ?? 0) - Number(expires ?? 0);
+  }, 0);
+}
+
 /** Keys in all databases. */
 export function totalKeys(info: NodeInfo): number {
   return databases(info).reduce((sum, { keys }) => sum + keys, 0);

@@ -36,6 +36,8 @@ export interface Capabilities {
    * they have not received yet (mf_master_offset).
    */
   readonly failsOverFromZero: boolean;
+  /** Has CLIENT PAUSE … WRITE and CLIENT UNPAUSE: Redis 6.2 and newer, every Valkey. */
+  readonly pausesWrites: boolean;
   /**
    * Sends a replica that does not ask for more a snapshot of version 11 of the RDB format, whatever it writes to disk and in DUMP:
    * Valkey 9.0 and newer, seen with 9.1.
@@ -126,6 +128,7 @@ function serverOf(family: Server['family'], version = '?'): Server {
       waitsForReplicas: isValkey(8),
       takesImportedSlots: isValkey(8),
       failsOverFromZero: isRedis(6, 2) || isValkey(7),
+      pausesWrites: isRedis(6, 2) || isValkey(7),
       writesOldSnapshots: isValkey(9),
     },
   };

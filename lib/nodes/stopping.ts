@@ -33,7 +33,8 @@ export async function reportStop(context: Context, failure: unknown): Promise<un
   if (isLeft && !(known?.next ?? []).some(isAgain)) next.push(way.next);
   const failovers = [...account.promotions];
   const pending = failovers.length > 0 ? { failovers } : {};
-  emit({ type: 'stopped', moved, openSlots, silent, resumable, next, ...pending });
+  const behind = account.behind ? { behind: account.behind() } : {};
+  emit({ type: 'stopped', moved, openSlots, silent, resumable, next, ...pending, ...behind });
   return known ? retold(known, { moved, openSlots, resumable, next }) : failure;
 }
 

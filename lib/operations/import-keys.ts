@@ -1,27 +1,18 @@
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { askRdbVersions, convertKeys } from '../copy/conversion.ts';
 import { CopyTally } from '../copy/copy-tally.ts';
-import {
-  contextBeside,
-  databasesOf,
-  type KeySource,
-  lookAtSource,
-  nodesToRead,
-  type SourceNode,
-} from '../copy/key-source.ts';
+import { importFrom, matchDatabases, openSource, requireOther, type Target } from '../copy/import-source.ts';
+import { contextBeside, type KeySource, nodesToRead } from '../copy/key-source.ts';
 import { Owners } from '../copy/owners.ts';
 import { deleteKeys, readKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
 import { surveySource } from '../copy/survey-source.ts';
 import { writeKeys } from '../copy/write-keys.ts';
-import { ClusterError, invalidArgument } from '../errors.ts';
-import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import { type AddressLike, formatAddress } from '../model/address.ts';
 import type { LeftKeys } from '../model/left-keys.ts';
 import { type ClusterView, reachableMasters } from '../model/view.ts';
-import { unlessAborted } from '../nodes/abort.ts';
-import { type Context, nodeError } from '../nodes/context.ts';
-import { askClusterDatabases, askInfo, numberOf } from '../nodes/node-info.ts';
-import { notAMaster, requireClosed, requireServing } from '../nodes/requirements.ts';
+import type { Context } from '../nodes/context.ts';
+import { requireClosed, requireServing } from '../nodes/requirements.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 
@@ -97,7 +88,7 @@ export function importKeys(
       // Keys of a slot that is moving are written again until its move has ended.
       if (!context.settings.force) requireClosed(view, 'import');
       requireOther(from, view);
-      const sets = await match(context, view, from, nodes, options);
+      const sets = await matchDatabases(context, view, from, nodes, options.databases);
       const found = {
         source: from.name,
         nodes: nodes.map(({ address }) => formatAddress(address)),
@@ -120,82 +111,11 @@ export function importKeys(
   });
 }
 
-type Sets = ImportResult['databases'];
-
-async function openSource(context: Context, given: AddressLike, options: ImportOptions): Promise<KeySource> {
-  const { move = false, fromCluster = false, fromReplicas = false } = options;
-  if (fromReplicas && move)
-    throw invalidArgument('Keys cannot be moved from replicas: only masters delete keys');
-  if (fromReplicas && !fromCluster) throw invalidArgument('Only a cluster has replicas to import from');
-  const address = parseAddress(given);
-  const name = formatAddress(address);
-  const { connections, signal } = context;
-  await unlessAborted(connections.get(address), signal);
-  if (fromCluster) {
-    const view = await lookAtSource(context, address, whatOf(name));
-    return { address, name, context, view, fromReplicas };
-  }
-  const info = await askInfo(connections, address, ['cluster', 'replication']);
-  if (numberOf(info, 'cluster_enabled') === 1) {
-    throw nodeError('NOT_STANDALONE', name, `Cannot import from ${name}: it is a node of a cluster`, {
-      hint: 'Name a standalone server, or import from its whole cluster',
-      next: [
-        { do: 'retry', options: { fromCluster: true } },
-        { do: 'migrate-slots', node: name, when: 'same-cluster' },
-      ],
-    });
-  }
-  if (move && info.get('role') === 'slave') {
-    const hint = 'Name its master, or leave the keys where they are';
-    throw notAMaster(name, `Cannot move keys from ${name}`, hint);
-  }
-  return { address, name, context, view: undefined, fromReplicas };
-}
-
-function whatOf(name: string): string {
-  return `import from ${name}`;
-}
-
-function requireOther({ name, view: source }: KeySource, view: ClusterView): void {
-  const ids = new Set(view.nodes.map(({ id }) => id));
-  if (!source?.nodes.some(({ id }) => ids.has(id))) return;
-  throw nodeError('SAME_CLUSTER', name, `Cannot import from ${name}: it is a node of the same cluster`, {
-    hint: 'Nothing was changed. Name a node of another cluster',
-  });
-}
-
-/** Maps each database of the source to a database of the cluster. */
-async function match(
-  { connections }: Context,
-  view: ClusterView,
-  from: KeySource,
-  nodes: readonly SourceNode[],
-  { databases: wanted }: ImportOptions,
-): Promise<Sets> {
-  const held = await databasesOf(from.context, nodes);
-  const chosen = wanted
-    ? [...new Set(wanted)].map((db) => held.find((one) => one.db === db) ?? { db, keys: 0 })
-    : held;
-  const there = (await askClusterDatabases(connections, view.seed)) ?? 1;
-  if (chosen.every(({ db }) => db < there)) return chosen.map((one) => ({ ...one, to: one.db }));
-  const [only, ...more] = chosen;
-  if (only && more.length === 0) return [{ ...only, to: 0 }];
-  const list = chosen.map(({ db }) => db).join(', ');
-  throw new ClusterError(
-    'DATABASES_DIFFER',
-    `Cannot import databases ${list} of ${from.name}: the cluster has ${there === 1 ? 'one database' : `${there} databases`}`,
-    {
-      hint: 'Nothing was changed. Import them one by one: each goes to database 0',
-      next: [{ do: 'retry', options: { databases: only?.db ?? 0 } }],
-    },
-  );
-}
-
 async function copyAll(
   context: Context,
   view: ClusterView,
   from: KeySource,
-  sets: Sets,
+  sets: readonly Target[],
   formats: readonly number[],
   options: ImportOptions,
 ): Promise<Pick<ImportResult, 'keys' | 'same' | 'converted' | 'deleted' | 'bytes'>> {
@@ -205,7 +125,7 @@ async function copyAll(
   const tally = new CopyTally(context, { type: 'import-progress', source: from.name }, total);
   const targets = new Map(sets.map(({ db, to }) => [db, to]));
   await scanKeys(from, {
-    what: whatOf(from.name),
+    what: importFrom(from.name),
     databases: [...targets.keys()],
     listing: { isBySlot: options.move === true && from.view !== undefined },
     visit: (lot) => copyLot(context, owners, lot, targets.get(lot.db) ?? 0, formats, options, tally),

@@ -50,6 +50,11 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     retry: 'cli-interrupt: continues when the same command is run again',
   },
   'cli/error-view.ts errorData': { retry: 'cli-interrupt: continues when the same command is run again' },
+  'copy/import-source.ts openSource': {
+    'retry {fromCluster}': 'import-cluster: refuses, before anything is written, a source',
+    'migrate-slots (same-cluster)': 'import: refuses a node of a cluster',
+  },
+  'copy/import-source.ts matchDatabases': { 'retry {databases}': 'import: imports one database at a time' },
   'copy/backup/restore-functions.ts restoreFunctions': {
     'retry {replace}': 'restore: loads functions into the masters, and keeps other ones',
     'command (not-needed)': 'restore: loads functions into the masters, and keeps other ones',
@@ -355,12 +360,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/fix-migrating.ts requireMended': {
     'retry (moves-done)': 'advice-slots: that another tool opens while others are repaired',
   },
-  'operations/hand-over.ts handOver': { replicate: 'advice-roles: without a replica: a node becomes one' },
-  'operations/import-keys.ts openSource': {
-    'retry {fromCluster}': 'import-cluster: refuses, before anything is written, a source',
-    'migrate-slots (same-cluster)': 'import: refuses a node of a cluster',
+  'operations/follow-keys.ts requireEmpty': {
+    'retry {replace}': 'follow: continues a copy that was stopped',
   },
-  'operations/import-keys.ts match': { 'retry {databases}': 'import: imports one database at a time' },
+  'operations/hand-over.ts handOver': { replicate: 'advice-roles: without a replica: a node becomes one' },
   'operations/joining.ts lookForJoin': {
     'retry (after-that)': 'join: refuses a cluster that leaves slots uncovered',
   },

@@ -63,6 +63,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
     findHotSpots: (signal) => lib.findHotSpots(first, { signal, enableStats: true, monitor: 1000 }),
     findSeed: (signal) => lib.findSeed([third], { signal }),
     fixMigrating: (signal) => lib.fixMigrating(first, { signal }),
+    followKeys: (signal) => lib.followKeys(first, spare, { signal }),
     importKeys: (signal) => lib.importKeys(first, spare, { signal }),
     isReady: (signal) => lib.isReady(third, { signal }),
     joinCluster: (signal) => lib.joinCluster(first, spare, { signal }),

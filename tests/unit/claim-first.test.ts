@@ -7,6 +7,7 @@ import {
   drain,
   failover,
   fixMigrating,
+  followKeys,
   importKeys,
   joinCluster,
   joinNoLoad,
@@ -50,6 +51,10 @@ const CHANGES: Readonly<
   failover: ([a], options) => failover(a, options),
   'failover by force': ([a], options) => failover(a, { ...options, mode: 'force' }),
   fixMigrating: ([a], options) => fixMigrating(a, options),
+  followKeys: async ([a], options) => {
+    await using source = await startMadeUpCluster({ 1: { lines: MEMBERS }, 2: { lines: MEMBERS } });
+    return await followKeys(a, source.address(1), options);
+  },
   importKeys: async ([a], options) => {
     await using source = await startMadeUp((words) =>
       bulk(words[0]?.toUpperCase() === 'INFO' ? SOURCE : 'OK'),

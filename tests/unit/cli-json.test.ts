@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { checked } from '../../lib/cli/check-view.ts';
 import { backedUp } from '../../lib/cli/commands/backup.ts';
 import { compared } from '../../lib/cli/commands/compare.ts';
+import { followed, imported } from '../../lib/cli/commands/import.ts';
 import { restored } from '../../lib/cli/commands/restore.ts';
 import { describeError, errorData } from '../../lib/cli/error-view.ts';
 import { executed } from '../../lib/cli/execute-view.ts';
@@ -135,6 +136,22 @@ describe('docs/json.md names exactly the fields of', () => {
     const result = { applied: true, dir: '', date: '', databases, functions: [], left, ...counts };
     const { data } = restored(result, 'a:1', {});
     assert.deepEqual(fieldsOf(data, ['databases', 'left']), described('restore'));
+  });
+
+  test('import', () => {
+    const databases = [{ db: 0, keys: 1, to: 0 }];
+    const left = [{ why: 'module', keys: 1, examples: ['key'] }] as const;
+    const counts = { keys: 1, same: 0, converted: 0, deleted: 0, bytes: 1, elapsedMs: 1 };
+    const result = { applied: true, source: 'a:1', nodes: ['a:1'], databases, left, ...counts };
+    const { data } = imported(result, 'b:1', {});
+    assert.deepEqual(fieldsOf(data, ['databases', 'left']), described('import'));
+    const cutover = { nodes: ['a:1'], pausedMs: 1.5, pauseLeftMs: 9.5, compared: 1 };
+    const ended = followed({ ...result, cutover }, 'b:1', {}, () => '');
+    const opened = { ...ended.data, cutover: [ended.data.cutover] };
+    const also = fieldsOf(opened, ['databases', 'left', 'cutover']).map((field) =>
+      field.replace('cutover[]', 'cutover'),
+    );
+    assert.deepEqual(also.sort(), [...described('import'), ...described('import --cutover')].sort());
   });
 
   test('compare', async () => {

@@ -11,14 +11,15 @@ import {
 
 type Capability = keyof Capabilities;
 
-const redis7: readonly Capability[] = ['hasFunctions', 'hasExpireTime', 'failsOverFromZero'];
+const redis62: readonly Capability[] = ['failsOverFromZero', 'pausesWrites'];
+const redis7: readonly Capability[] = [...redis62, 'hasFunctions', 'hasExpireTime'];
 const redis8: readonly Capability[] = [...redis7, 'hasShardIds', 'tellsForgotten'];
 const valkey8: readonly Capability[] = [...redis8, 'waitsForReplicas', 'takesImportedSlots'];
 
 /** The lines with the version, as servers of these versions write them, and what these servers can do. */
 const SERVERS: readonly [lines: string, name: string, can: readonly Capability[]][] = [
   ['redis_version:6.0.16', 'Redis 6.0.16', []],
-  ['redis_version:6.2.0', 'Redis 6.2.0', ['failsOverFromZero']],
+  ['redis_version:6.2.0', 'Redis 6.2.0', redis62],
   ['redis_version:7.0.15', 'Redis 7.0.15', redis7],
   ['redis_version:8.0.2', 'Redis 8.0.2', redis8],
   ['redis_version:8.4.0', 'Redis 8.4.0', [...redis8, 'hidesKeys']],

@@ -88,6 +88,7 @@ describe('DEFAULTS', () => {
     'operations/rebalance.ts': DEFAULTS.rebalance,
     'operations/backup-cluster.ts': DEFAULTS.backup,
     'operations/compare-keys.ts': DEFAULTS.compare,
+    'operations/follow-keys.ts': DEFAULTS.follow,
     'operations/restore-cluster.ts': DEFAULTS.restore,
     'operations/failover.ts': DEFAULTS.failover,
     'operations/fix-migrating.ts': DEFAULTS.fix,

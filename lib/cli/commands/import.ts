@@ -1,10 +1,10 @@
-import type { ImportOptions, ImportResult } from '../../index.ts';
+import type { FollowOptions, FollowResult, ImportOptions, ImportResult } from '../../index.ts';
 import { formatBytes } from '../../model/bytes.ts';
 import { confirmKeys } from '../approve.ts';
 import type { Command } from '../command.ts';
 import { count, seconds } from '../figures.ts';
-import { changeFlags } from '../flags.ts';
-import { UsageError } from '../io.ts';
+import { changeFlags, type FlagValues, numberFlag } from '../flags.ts';
+import { type Io, UsageError } from '../io.ts';
 import type { Outcome } from '../outcome.ts';
 import { outlookLines } from '../outlook-view.ts';
 import { databaseOptions, sideFlags, sideOptions } from '../side-flags.ts';
@@ -39,6 +39,9 @@ export const importCommand: Command = {
     },
     move: { type: 'boolean', help: 'Delete each key on the source once the cluster has it' },
     replace: { type: 'boolean', help: 'Overwrite keys that the cluster has with another value' },
+    follow: { type: 'boolean', help: 'Then copy what changes, until it is interrupted' },
+    cutover: { type: 'boolean', help: 'The same, but pause writes once all is copied, compare, and end' },
+    'cutover-timeout': { type: 'string', value: 'MS', help: 'Pause writes for at most that long (30000)' },
     ...sideFlags('from', 'source'),
   } as NonNullable<Command['flags']>,
   second: (_, values) => ({ address: String(values.from ?? values['from-cluster']), prefix: 'from' }),
@@ -57,6 +60,9 @@ export const importCommand: Command = {
       replace: values.replace === true,
       ...databaseOptions(values),
     };
+    if (values.follow === true || values.cutover === true)
+      return runFollow(cluster, from, followOptions(values, wanted), values, io);
+    if (values['cutover-timeout'] !== undefined) throw new UsageError('--cutover-timeout needs --cutover');
     const { importKeys } = await import('../../operations/import-keys.ts');
     await confirmKeys('import', values, io, async () =>
       describe(await importKeys(cluster, from, { ...wanted, dryRun: true }), cluster, wanted),
@@ -64,6 +70,81 @@ export const importCommand: Command = {
     return imported(await importKeys(cluster, from, wanted), cluster, wanted);
   },
 };
+
+function followOptions(
+  values: FlagValues,
+  { fromCluster, fromReplicas, move, ...wanted }: ImportOptions,
+): FollowOptions {
+  const name = values.cutover === true ? '--cutover' : '--follow';
+  if (!fromCluster) throw new UsageError(`${name} needs --from-cluster: only a cluster can be followed`);
+  if (move) throw new UsageError(`${name} and --move exclude each other`);
+  if (fromReplicas)
+    throw new UsageError(`${name} and --from-replicas exclude each other: changes come from masters`);
+  const cutoverTimeout = numberFlag(values, 'cutover-timeout', 1000);
+  if (cutoverTimeout !== undefined && values.cutover !== true)
+    throw new UsageError('--cutover-timeout needs --cutover');
+  return {
+    ...wanted,
+    cutover: values.cutover === true,
+    ...(cutoverTimeout === undefined ? {} : { cutoverTimeout }),
+  };
+}
+
+async function runFollow(
+  cluster: string,
+  from: string,
+  wanted: FollowOptions,
+  values: FlagValues,
+  io: Io,
+): Promise<Outcome> {
+  const { followKeys } = await import('../../operations/follow-keys.ts');
+  const lines = (result: FollowResult): string =>
+    `${describe(withoutDeleted(result), cluster, { ...wanted, fromCluster: true })}\n${laterWords(wanted, cluster)}`;
+  await confirmKeys('import', values, io, async () =>
+    lines(await followKeys(cluster, from, { ...wanted, dryRun: true })),
+  );
+  return followed(await followKeys(cluster, from, wanted), cluster, wanted, lines);
+}
+
+function withoutDeleted(result: FollowResult): ImportResult {
+  return { ...result, deleted: 0 };
+}
+
+function laterWords({ cutover = false, replace = false }: FollowOptions, cluster: string): string {
+  const end = cutover ? 'until writes on the source are paused' : 'until it is interrupted';
+  return [
+    `  Copy what changes after that, ${end}`,
+    ...(replace ? [`  Keys of ${cluster} that the source does not have are deleted`] : []),
+  ].join('\n');
+}
+
+/** Outcome of `import --cutover`. */
+export function followed(
+  result: FollowResult,
+  cluster: string,
+  wanted: FollowOptions,
+  planned: (result: FollowResult) => string,
+): Outcome {
+  const { cutover, keys, deleted, bytes, elapsedMs } = result;
+  const data = {
+    ...result,
+    cutover: cutover && {
+      ...cutover,
+      pausedMs: Math.round(cutover.pausedMs),
+      pauseLeftMs: Math.round(cutover.pauseLeftMs),
+    },
+    elapsedMs: Math.round(elapsedMs),
+  };
+  if (!cutover) return { ok: true, data, text: `${planned(result)}\nNothing was changed` };
+  const from = sourceWords(withoutDeleted(result), { ...wanted, fromCluster: true });
+  const gone = deleted > 0 ? `, ${deleted} deleted since` : '';
+  const text = [
+    `Copied ${count(keys, 'key')} (${formatBytes(bytes)}) from ${from}${gone} (${seconds(elapsedMs)})`,
+    `Writes on the source are paused. After ${Math.round(cutover.pausedMs)} ms nothing was left to copy; ${count(cutover.compared, 'key')} that changed last compared`,
+    `Switch the clients to ${cluster} within ${seconds(cutover.pauseLeftMs)}: then the source takes writes again. To resume them earlier, send CLIENT UNPAUSE to ${cutover.nodes.join(', ')}`,
+  ];
+  return { ok: true, data, text: text.join('\n') };
+}
 
 function describe(result: ImportResult, cluster: string, wanted: ImportOptions): string {
   const { databases } = result;
@@ -87,7 +168,8 @@ function sourceWords({ source, nodes }: ImportResult, { fromCluster, fromReplica
   return `the cluster of ${source} (${count(nodes.length, fromReplicas ? 'replica' : 'master')})`;
 }
 
-function imported(result: ImportResult, cluster: string, wanted: ImportOptions): Outcome {
+/** Outcome of `import`. */
+export function imported(result: ImportResult, cluster: string, wanted: ImportOptions): Outcome {
   const { applied, keys, same, converted, deleted, bytes, elapsedMs } = result;
   const data = { ...result, elapsedMs: Math.round(elapsedMs) };
   if (!applied) return { ok: true, data, text: `${describe(result, cluster, wanted)}\nNothing was changed` };

@@ -24,7 +24,7 @@ const LANE = 1;
 /** Who has a key: the owner of its slot, or the only server. */
 interface KeyOwners {
   ownerOf(key: string): Address | undefined;
-  refresh(): Promise<void>;
+  refresh(): Promise<unknown>;
 }
 
 /** One of two servers or clusters that are compared. */
