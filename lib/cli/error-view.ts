@@ -105,6 +105,7 @@ export function errorData(error: unknown, context: ErrorContext): Record<string,
       hint: adviceText({ next }, typed),
       ...{ next, openSlots, silent, resumable, moved: movedOf(undefined, stopped) },
       failovers: stopped?.failovers ?? [],
+      ...(stopped?.behind ? { behind: stopped.behind } : {}),
     };
   }
   const code = (error as { code?: unknown } | null)?.code;

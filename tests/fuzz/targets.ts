@@ -1,6 +1,8 @@
 import { operatorsIn } from '../../lib/apply/claim.ts';
 import { printable, printableJson } from '../../lib/cli/printable.ts';
 import { parseManifest } from '../../lib/copy/backup/manifest.ts';
+import { CommandStream } from '../../lib/copy/follow/command-stream.ts';
+import { PsyncReply } from '../../lib/copy/follow/psync-reply.ts';
 import { ClusterError } from '../../lib/errors.ts';
 import { parseAddress } from '../../lib/model/address.ts';
 import { NodeLines } from '../../lib/model/node-lines.ts';
@@ -169,6 +171,37 @@ export const targets: readonly Target[] = [
       const whole = received([bytes]);
       for (const length of [1, 7]) {
         const parts = received(cut(bytes, length));
+        if (parts !== whole)
+          throw new Error(`In chunks of ${length} it reads ${parts}, and ${whole} at once`);
+      }
+    },
+  },
+  {
+    name: 'replication streams',
+    seeds: [
+      `+FULLRESYNC ${ID} 15\r\n`,
+      '*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n\r\n\r\n*1\r\n$4\r\nPING\r\n',
+    ],
+    run(bytes) {
+      const received = (chunks: Iterable<Buffer>): string => {
+        const seen: unknown[] = [];
+        const stream = new CommandStream(0, {
+          isWanted: () => false,
+          onCommand: (words, offset) => seen.push([...words], offset),
+        });
+        const reply = new PsyncReply();
+        let answer: ReturnType<PsyncReply['push']>;
+        mayThrow(() => {
+          for (const chunk of chunks) stream.push(chunk);
+        }, TypeError);
+        mayThrow(() => {
+          for (const chunk of chunks) answer ??= reply.push(chunk);
+        }, TypeError);
+        return JSON.stringify([seen, answer?.answer]);
+      };
+      const whole = received([bytes]);
+      for (const length of [1, 7]) {
+        const parts = received([...cut(bytes, length)]);
         if (parts !== whole)
           throw new Error(`In chunks of ${length} it reads ${parts}, and ${whole} at once`);
       }

@@ -259,6 +259,19 @@ describe('An interruption', () => {
     const named = [undefined, [], [3, 4, 9]].map((open) => errorData(new Error('stop'), of(open)).openSlots);
     assert.deepEqual(named, [[], [], [3, 4, 9]]);
   });
+
+  test('says how far a copy that followed was behind', () => {
+    const said = (behind: Stopped['behind']): string => {
+      const stopped = stoppedWith({ moved: { ...NOTHING_SO_FAR, keys: 9 }, ...(behind ? { behind } : {}) });
+      const context = { interrupted: true, password: undefined, typed, stopped };
+      assert.deepEqual(errorData(new Error('stop'), context).behind, behind);
+      return describeError(new Error('stop'), context);
+    };
+    assert.match(said({ keys: 3, ms: 1500 }), /\b3 changed keys\b.*\b1\.50 s behind/);
+    assert.match(said({ keys: 1, ms: 20 }), /\b1 changed key was\b/);
+    assert.match(said({ keys: 0, ms: 0 }), /No change was left/);
+    assert.doesNotMatch(said(undefined), /change/);
+  });
 });
 
 describe('What has moved', () => {

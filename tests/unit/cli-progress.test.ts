@@ -72,6 +72,13 @@ const everyKind: readonly ClusterEvent[] = [
   progress({ slotsDone: 50, keysDone: 500 }),
   total({ slotsDone: 50, keysDone: 500, longestStallMs: 1.84, etaMs: 1000 }),
   { type: 'slots-closed', source: pair.source, target: pair.target, slots: [1, 2, 3] },
+  {
+    ...{ type: 'follow-progress', source: pair.source, by: 'streams', behindKeys: 12_000, behindMs: 250 },
+    ...{ changesPerSecond: 9000, copied: 1, deleted: 0, elapsedMs: 1000 },
+  },
+  { type: 'follow-gap', node: pair.source, reason: 'flushall' },
+  { type: 'writes-paused', nodes: [pair.source], forMs: 30_000 },
+  { type: 'writes-resumed', nodes: [pair.source] },
   { type: 'move-done', ...pair, ...figures },
   total({ slotsDone: 100, keysDone: 1000, longestStallMs: 1.84, etaMs: 0 }),
 ];
@@ -281,6 +288,9 @@ describe('Progress by the clock', () => {
       '127.0.0.1:7003 copies 127.0.0.1:7000',
       'The nodes agree, after 2.50 s',
       'Moving 100 slots with 1000 keys from 127.0.0.1:7000 to 127.0.0.1:7003 (migrate)',
+      'Comparing all keys. 127.0.0.1:7000: flushall',
+      'Paused writes on 127.0.0.1:7000',
+      'Resumed writes on 127.0.0.1:7000',
       'Moved 0 slots with 0 keys from 127.0.0.1:7000 to 127.0.0.1:7003 in 1.00 s',
     ]);
     const terminal = screen(80, true, { verbose: true });

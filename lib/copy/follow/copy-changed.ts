@@ -19,6 +19,8 @@ const PAUSE_MS = 10;
 const ELSEWHERE_MS = 100;
 /** Lanes 0 to 5 are for looking and for scans. */
 const FIRST_LANE = 8;
+/** After a value of this length, so many keys are measured before they are read, not to read many such at once. */
+const [LARGE_BYTES, MEASURED] = [64 * 1024, 100_000];
 /** Most keys that are named because the target cannot hold them. */
 const MOST_NAMED = 1000;
 
@@ -41,6 +43,8 @@ export class ChangeCopier {
   readonly #changed: ChangedKeys;
   readonly #left = new Map<string, LeftKey>();
   readonly #selected = new WeakMap<Connection, number>();
+  /** Keys that are still to be measured. */
+  #measured = 0;
   #onCopied: ((lot: ChangedLot) => void) | undefined;
 
   constructor(scene: CopyScene, changed: ChangedKeys) {
@@ -117,9 +121,7 @@ export class ChangeCopier {
     const copied: string[] = [];
     try {
       const connection = await this.#connectionTo(owner, lane, db, signal);
-      const measured = await connection.pipeline(keys.map((key): Command => ['MEMORY', 'USAGE', key]));
-      const sizes = measured.map((size) => (typeof size === 'number' ? size : 0));
-      for (const lot of lots(keys, sizes)) {
+      for (const lot of lots(keys, await this.#sizesOf(connection, keys))) {
         signal.throwIfAborted();
         copied.push(...(await this.#copyLot(connection, db, lot)));
       }
@@ -129,6 +131,14 @@ export class ChangeCopier {
       if (!(error instanceof ConnectionError || isPassing)) throw error;
     }
     return copied;
+  }
+
+  // To measure a key costs half as much as to read it, so it is done only where some are large.
+  async #sizesOf(connection: Connection, keys: readonly string[]): Promise<number[]> {
+    if (this.#measured <= 0) return keys.map(() => 0);
+    this.#measured -= keys.length;
+    const measured = await connection.pipeline(keys.map((key): Command => ['MEMORY', 'USAGE', key]));
+    return measured.map((size) => (typeof size === 'number' ? size : 0));
   }
 
   async #connectionTo(owner: Address, lane: number, db: number, signal: AbortSignal): Promise<Connection> {
@@ -145,6 +155,7 @@ export class ChangeCopier {
     const read = await readKeys(connection, names, false, (key) => elsewhere.add(key));
     const found = new Set(read.map(({ key }) => key));
     const gone = names.filter((key) => !found.has(key) && !elsewhere.has(key));
+    if (read.some(({ dump }) => dump.length > LARGE_BYTES)) this.#measured = MEASURED;
     const { keys, left } = convertKeys(read, formats);
     const deletions = gone.map(
       (key): StoredKey => ({ key, dump: '', ttlMs: undefined, readAt: 0, isGone: true }),

@@ -9,6 +9,7 @@ import { askServer } from '../../nodes/server.ts';
 import { DONE, notReached, pause, waitUntil } from '../../nodes/wait-until.ts';
 import { compareFunctions } from '../compare/functions.ts';
 import { compareReadings } from '../compare/reading.ts';
+import type { Side } from '../compare/side.ts';
 import { leftBehind } from '../copy-tally.ts';
 import type { KeySource } from '../key-source.ts';
 import { lots } from '../read-keys.ts';
@@ -19,7 +20,7 @@ import type { Follower } from './follower.ts';
 const CLOSE_MS = 500;
 const PAUSE_MS = 5;
 /** Most keys that changed last that are compared while writes are paused. */
-const MOST_COMPARED = 10_000;
+const MOST_COMPARED = 2000;
 /** How often a key that differs is read: an expiry may fall in between. */
 const [ROUNDS, BETWEEN_ROUNDS_MS] = [3, 50];
 /** The pause must still last this long when all is done: nothing was written then. */
@@ -68,13 +69,14 @@ export async function cutOver(follower: Follower, timeoutMs: number): Promise<Cu
   while (!isClose()) await follower.step();
   requireAllHeld(follower);
   const masters = mastersOf(await follower.streams.refresh());
+  const sides = await follower.sides();
   const paused = new PausedWrites(source.context, masters, timeoutMs);
   try {
     await paused.begin();
     let verified: Verified;
     do {
       await settle(follower, paused);
-      verified = await verify(follower, recent, paused);
+      verified = await verify(follower, sides, recent, paused);
     } while (verified.differed);
     await settle(follower, paused);
     requireAllHeld(follower);
@@ -222,9 +224,13 @@ interface Verified {
 }
 
 /** Compares the keys that changed last, and how many keys do not expire. */
-async function verify(follower: Follower, recent: RecentKeys, paused: PausedWrites): Promise<Verified> {
+async function verify(
+  follower: Follower,
+  [one, other]: readonly [Side, Side],
+  recent: RecentKeys,
+  paused: PausedWrites,
+): Promise<Verified> {
   const { seen } = follower.changed;
-  const [one, other] = await follower.sides();
   const { databases } = follower.scene;
   let compared = 0;
   for (const { db, keys } of recent.lots) {

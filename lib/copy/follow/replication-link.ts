@@ -11,10 +11,10 @@ import { type Change, changeOf, databaseIn, type KnownCommands, mayBeKey } from 
 import { PsyncReply } from './psync-reply.ts';
 
 /**
- * A replica that says nothing is cut off. It never says how far it is: WAIT would count it among those that have a write, and it keeps
+ * A replica that says nothing is cut off. It does not say how far it is: WAIT would count it among those that have a write, and it keeps
  * none.
  */
-const ACK = '*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n';
+const ACK: string = ackOf(0);
 const ACK_EVERY_MS = 1000;
 /** A master sends something every ten seconds (repl-ping-replica-period). */
 const SILENT_MS = 60_000;
@@ -281,5 +281,13 @@ class Link implements ReplicationLink {
       }
     }
     this.#position = { id, offset, db };
+    // Valkey refuses SETSLOT unless all its replicas say that they have it (clusterCommandSetSlot).
+    if (name.toLowerCase() === 'cluster' && second?.toLowerCase() === 'setslot')
+      this.#socket.write(ackOf(offset));
   }
+}
+
+function ackOf(offset: number): string {
+  const text = String(offset);
+  return `*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$${text.length}\r\n${text}\r\n`;
 }
