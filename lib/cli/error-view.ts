@@ -105,7 +105,7 @@ export function errorData(error: unknown, context: ErrorContext): Record<string,
       hint: adviceText({ next }, typed),
       ...{ next, openSlots, silent, resumable, moved: movedOf(undefined, stopped) },
       failovers: stopped?.failovers ?? [],
-      ...(stopped?.behind ? { behind: stopped.behind } : {}),
+      behind: stopped?.behind ?? null,
     };
   }
   const code = (error as { code?: unknown } | null)?.code;
@@ -123,6 +123,7 @@ export function errorData(error: unknown, context: ErrorContext): Record<string,
     resumable: known?.resumable ?? stopped?.resumable ?? 'no',
     moved: movedOf(error, stopped),
     failovers: stopped?.failovers ?? [],
+    behind: stopped?.behind ?? null,
     ...(known && known.keys.length > 0
       ? { keys: known.keys.map((key) => Buffer.from(key, 'latin1').toString('utf8')) }
       : {}),

@@ -202,7 +202,7 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
   await waitUntil(wait, async () => {
     const view = await streams.refresh();
     const ends = await paused.ends(view);
-    if (!isCompared || !follower.isCaughtUp) isCompared = await follower.compare();
+    if (!isCompared || follower.hasGap) isCompared = await follower.compare();
     const { positions } = streams;
     const isRead =
       streams.isRefused || [...ends].every(([id, end]) => (positions.get(id)?.offset ?? -1) >= end);

@@ -26,6 +26,8 @@ const PROGRESS_MS = 500;
 const PAUSE_MS = 50;
 /** A comparison that failed because slots were moving is made again after this time. */
 const AGAIN_MS = 1000;
+/** Time between two comparisons where streams are refused: as long as the first took, but not less. */
+const LEAST_BETWEEN_MS = 1000;
 /** Failures of a comparison that pass: slots move, or a master fails over. */
 const PASSING_CODES: ReadonlySet<string> = new Set([
   'NOT_REACHED',
@@ -73,6 +75,7 @@ export class Follower {
   #gap: string | undefined;
   /** When the last comparison began that was carried through. */
   #comparedAt = 0;
+  #compareAgainAt = 0;
   #isCopied = false;
   #toldAt = 0;
   #seenBefore = { changes: 0, at: performance.now() };
@@ -110,17 +113,20 @@ export class Follower {
 
   /** Changed keys that are not copied yet, and for how long. */
   get behind(): { readonly keys: number; readonly ms: number } {
-    const isUnknown = this.#isGap || this.streams.isRefused;
-    const ms = isUnknown ? performance.now() - (this.#comparedAt || this.#started) : this.changed.behindMs;
-    return { keys: this.changed.size, ms: Math.round(ms) };
+    const now = performance.now();
+    const isUnknown = this.hasGap || this.streams.isRefused;
+    const unknownMs = isUnknown ? now - (this.#comparedAt || this.#started) : 0;
+    const cutMs = now - (this.streams.cutSince ?? now);
+    return { keys: this.changed.size, ms: Math.round(Math.max(unknownMs, cutMs, this.changed.behindMs)) };
   }
 
   /** True if nothing is known to differ but keys that have just changed. */
   get isCaughtUp(): boolean {
-    return this.#isCopied && !this.#isGap;
+    return this.#isCopied && !this.hasGap && this.streams.cutSince === undefined;
   }
 
-  get #isGap(): boolean {
+  /** True if changes may have been missed, and all keys have yet to be compared. */
+  get hasGap(): boolean {
     return this.#gap !== undefined || this.changed.isFull;
   }
 
@@ -155,7 +161,8 @@ export class Follower {
   async step(): Promise<void> {
     const signal = this.#signal;
     signal.throwIfAborted();
-    if (this.#isGap || (this.streams.isRefused && this.changed.size === 0)) await this.compare();
+    const isTime = this.streams.isRefused && performance.now() >= this.#compareAgainAt;
+    if (this.hasGap || (isTime && this.changed.size === 0)) await this.compare();
     this.#tell();
     await pause(PAUSE_MS, signal);
     signal.throwIfAborted();
@@ -170,6 +177,8 @@ export class Follower {
     try {
       await this.#compareAll();
       this.#comparedAt = began;
+      const now = performance.now();
+      this.#compareAgainAt = now + Math.max(LEAST_BETWEEN_MS, now - began);
       return true;
     } catch (error) {
       if (this.#signal.aborted || !isPassing(error)) throw error;

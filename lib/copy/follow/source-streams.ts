@@ -35,17 +35,23 @@ export class SourceStreams {
   readonly #stop = new AbortController();
   /** By node id. */
   readonly #streams = new Map<string, Stream>();
-  /** Where streams ended. A replica that takes the place of its master continues from there. */
-  #ended: StreamPosition[] = [];
+  /** By node id: where a stream ended. A replica that takes the place of its master continues from there. */
+  readonly #ended = new Map<string, StreamPosition>();
   /** Ids of nodes whose streams are being opened. */
   readonly #opening = new Set<string>();
   #isRefused = false;
+  #cutAt = 0;
 
   constructor(context: Context, owners: Owners, handlers: StreamHandlers, isOneDatabase: boolean) {
     this.#context = context;
     this.#owners = owners;
     this.#handlers = handlers;
     this.#isOneDatabase = isOneDatabase;
+  }
+
+  /** Since when a stream is cut that nobody continues yet, by `performance.now()`; undefined if none is. */
+  get cutSince(): number | undefined {
+    return this.#ended.size > 0 ? this.#cutAt : undefined;
   }
 
   /** True once a master has refused to send its stream. */
@@ -102,16 +108,17 @@ export class SourceStreams {
       const link = await openLink(connections, address, {
         server,
         known,
-        from: this.#ended,
+        from: [...this.#ended.values()],
         isOneDatabase: this.#isOneDatabase,
         signal: this.#stop.signal,
         onChange: (change, db) => this.#handlers.onChange(change, db, node),
       });
       const { continued } = link;
-      this.#ended = this.#ended.filter((one) => one !== continued);
       if (!continued && (await this.#mayHaveKeys(id))) {
         this.#handlers.onGap(node, 'its stream does not go back to where it was read before');
       }
+      for (const [from, position] of this.#ended)
+        if (position === continued || from === id) this.#ended.delete(from);
       const stream = { address, link };
       this.#streams.set(id, stream);
       link.whenEnded.then(() => this.#end(id, stream));
@@ -140,14 +147,15 @@ export class SourceStreams {
     const { position, address } = stream.link;
     stream.link.close();
     if (this.#stop.signal.aborted) return;
-    if (position) this.#ended = [...this.#ended, position].slice(-MOST_HEIRS);
+    if (this.#ended.size === 0) this.#cutAt = performance.now();
+    if (position && this.#ended.size < MOST_HEIRS) this.#ended.set(id, position);
     else this.#handlers.onGap(address, 'its stream cannot be read');
   }
 
   // Nobody continues these: the last changes of a master that is gone may not have been read.
   #settleHeirs(view: ClusterView): void {
-    if (this.#ended.length === 0 || !this.isWhole(view)) return;
-    this.#ended = [];
+    if (this.#ended.size === 0 || this.#opening.size > 0 || !this.isWhole(view)) return;
+    this.#ended.clear();
     this.#handlers.onGap(formatAddress(view.seed), 'a master is gone, and no other continues its stream');
   }
 }
