@@ -46,6 +46,8 @@ export type { SlotMove } from './move/moves-seen.ts';
 export { type AddNodeOptions, addNode } from './operations/add-node.ts';
 export { applyPlan } from './operations/apply-plan.ts';
 export { type BackupOptions, type BackupResult, backupCluster } from './operations/backup-cluster.ts';
+export { type BundleOptions, bundleCluster, openBundle } from './operations/bundle-cluster.ts';
+export type { Bundle } from './operations/bundle-document.ts';
 export type { OperationResult } from './operations/carry-out.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/cluster.ts';

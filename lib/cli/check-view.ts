@@ -27,7 +27,7 @@ export async function checked(
     ...(has(['slot-open', 'replica-mark']) ? [] : ['[OK] No open slots.']),
     ...(has(['slots-uncovered']) ? [] : [`[OK] All ${SLOT_COUNT} slots covered.`]),
   ];
-  const told = findings.length === 0 ? [] : await withAdvice(findings, values);
+  const told = await withAdvice(findings, values);
   return {
     ok,
     text: [...view.nodes.map(nodeLine), ...good, ...(await findingLines(told))].join('\n'),
@@ -52,14 +52,15 @@ export async function checked(
 
 /** Findings as text, with what to do next, grouped by kind. */
 export async function findingsText(findings: readonly Finding[], values: FlagValues): Promise<string[]> {
-  return findings.length === 0 ? [] : findingLines(await withAdvice(findings, values));
+  return findingLines(await withAdvice(findings, values));
 }
 
 /** A finding with what to do next in words. */
-type Told = Omit<Finding, 'hint'> & { readonly hint: string | undefined };
+export type Told = Omit<Finding, 'hint'> & { readonly hint: string | undefined };
 
-// Loaded only if there is something to say.
-async function withAdvice(findings: readonly Finding[], values: FlagValues): Promise<Told[]> {
+/** Findings with what to do next in words, which are loaded only if there is something to say. */
+export async function withAdvice(findings: readonly Finding[], values: FlagValues): Promise<Told[]> {
+  if (findings.length === 0) return [];
   const { adviceText } = await import('./hints.ts');
   return findings.map((finding) => ({
     ...finding,

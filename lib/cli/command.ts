@@ -1,3 +1,4 @@
+import type { Cluster } from '../operations/cluster.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Flags, FlagValues } from './flags.ts';
@@ -9,6 +10,9 @@ export interface Invocation {
   readonly positionals: readonly string[];
   /** Addresses of a list for CLUSTER that are not among the positionals. */
   readonly elsewhere: readonly string[];
+  /** In place of CLUSTER: the cluster of a bundle, or a plan. */
+  readonly bundled?: { readonly cluster: Cluster; readonly at: string };
+  readonly plan?: Plan;
   readonly values: FlagValues;
   readonly options: OperationOptions;
   /** All commands. */
@@ -42,6 +46,10 @@ export interface Command {
   readonly takesList?: true;
   /** True of options with which the command takes no arguments, and contacts no node. @default never */
   readonly mayLackCluster?: (values: FlagValues) => boolean;
+  /** True if --from FILE reads a bundle in place of CLUSTER. */
+  readonly readsBundle?: true;
+  /** True if that file may also be a plan, and stand where CLUSTER does. */
+  readonly readsPlan?: true;
   /** True if it contacts no node. */
   readonly isLocal?: true;
   /** True if it shows by itself what goes on: no progress stands beside that, and interrupting it is how it ends. */

@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import { addNodeCommand } from './commands/add-node.ts';
 import { backupCommand } from './commands/backup.ts';
+import { bundleCommand } from './commands/bundle.ts';
 import { callCommand } from './commands/call.ts';
 import { checkCommand } from './commands/check.ts';
 import { compareCommand } from './commands/compare.ts';
@@ -31,6 +32,7 @@ import { rebalanceCommand } from './commands/rebalance.ts';
 import { rejoinCommand } from './commands/rejoin.ts';
 import { replaceCommand } from './commands/replace.ts';
 import { replicateCommand } from './commands/replicate.ts';
+import { reportCommand } from './commands/report.ts';
 import { rescueCommand } from './commands/rescue.ts';
 import { reshardCommand } from './commands/reshard.ts';
 import { restartCommand } from './commands/restart.ts';
@@ -82,7 +84,9 @@ export const commands: readonly Command[] = [
   explainCommand,
   hotCommand,
   keysCommand,
+  reportCommand,
   metricsCommand,
+  bundleCommand,
   executeCommand,
   callCommand,
   setTimeoutCommand,

@@ -60,6 +60,13 @@ export const outputFlags: Flags = {
 /** For commands that show the nodes of a cluster. */
 export const slotMapFlag: Flag = { type: 'boolean', help: 'Draw who owns which slots' };
 
+/** For commands that read a bundle. */
+export const fromFlag: Flag = {
+  type: 'string',
+  value: 'FILE',
+  help: 'Read what "bundle" has written, in place of CLUSTER',
+};
+
 export const changeFlags: Flags = {
   'dry-run': { type: 'boolean', help: 'Show the plan, change nothing' },
   'slot-map': { type: 'boolean', help: 'Draw who owns which slots, before and after' },

@@ -71,7 +71,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     io.stdout(`${commandHelp(command)}\n`);
     return EXIT.done;
   }
-  const line = await settled(command, { positionals, values }, io);
+  const line = await settled(command, fromFile(command, { positionals, values }), io);
   requireArguments(command, line);
   return runCommand(
     command,
@@ -80,6 +80,19 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     io,
     new ProgressView(terminal, showing(line.values)),
   );
+}
+
+/** Stands for CLUSTER where a file is read: the address of no node. */
+const FILE = 'file:1';
+
+/** A line on which a file takes the place of CLUSTER: that of --from or, for some commands, a word that is no address. */
+function fromFile({ readsBundle, readsPlan }: Command, line: Line): Line {
+  const { positionals, values } = line;
+  if (!readsBundle) return line;
+  const [word = '', ...rest] = positionals;
+  if (values.from !== undefined) return { positionals: [FILE, ...positionals], values };
+  if (!readsPlan || word === '' || /[:@]/.test(word)) return line;
+  return { positionals: [FILE, ...rest], values: { ...values, from: word } };
 }
 
 // Few lines name their cluster by a URL, a profile or the environment: only these load what reads them.
@@ -154,10 +167,10 @@ async function runCommand(
     password = options.password;
     const isLocal = command.isLocal || command.mayLackCluster?.(values);
     if (!isLocal && !command.isLive) progress.start('Looking at the cluster');
-    const { named, elsewhere } = await nameNodes(command, positionals, options);
     const outcome = await command.run({
-      positionals: named,
-      elsewhere,
+      ...(positionals[0] === FILE
+        ? { positionals, ...(await import('./bundle-file.ts')).openFile(`${values.from}`, command.readsPlan) }
+        : await nameNodes(command, positionals, options)),
       values,
       options,
       commands,

@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.ts';
 import { formatAddress, parseAddress, unmapAddress } from '../model/address.ts';
 import type { OperationOptions } from '../options.ts';
-import type { Command } from './command.ts';
+import type { Command, Invocation } from './command.ts';
 import { UsageError } from './io.ts';
 
 /** Placeholders in usage that stand for a node. */
@@ -39,13 +39,13 @@ export async function nameNodes(
   { usage, takesList }: Command,
   positionals: readonly string[],
   options: OperationOptions,
-): Promise<{ readonly named: readonly string[]; readonly elsewhere: readonly string[] }> {
+): Promise<Pick<Invocation, 'positionals' | 'elsewhere'>> {
   const words = usage.split(' ');
   const named: string[] = [];
   const elsewhere: string[] = [];
   for (const [index, text] of positionals.entries()) {
     const word = words[index] ?? words.at(-1) ?? '';
-    if (!NODE_WORD.test(word)) return { named: [...named, ...positionals.slice(index)], elsewhere };
+    if (!NODE_WORD.test(word)) return { positionals: [...named, ...positionals.slice(index)], elsewhere };
     const nodes = (word === 'CLUSTER' ? text.split(',') : [text]).map((node) =>
       formatAddress(unmapAddress(options.addressMap, parseAddress(node))),
     );
@@ -56,5 +56,5 @@ export async function nameNodes(
       elsewhere.push(...nodes.filter((node) => node !== seed));
     }
   }
-  return { named, elsewhere };
+  return { positionals: named, elsewhere };
 }

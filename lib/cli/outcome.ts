@@ -43,24 +43,23 @@ function describeMoved({ slots, keys, bytes, longestStallMs, keysPerSecond }: Op
 
 function describeDryRun({ plan, estimatedMs }: OperationResult): string {
   if (plan.steps.length === 0) return 'Nothing to do';
-  const sums = sumsOf(plan, estimatedMs);
-  return ['Would do, in this order:', ...planLines(plan), ...sums, 'Nothing was changed'].join('\n');
+  const sums = planSums(plan, estimatedMs);
+  const inAll = sums === undefined ? [] : [`In all: ${sums}`];
+  return ['Would do, in this order:', ...planLines(plan), ...inAll, 'Nothing was changed'].join('\n');
 }
 
-/** All that a plan moves, in one line; none if it moves nothing. */
-function sumsOf({ steps }: Plan, estimatedMs: number | undefined): string[] {
+/** All that a plan moves, in one line; undefined if it moves nothing. */
+export function planSums({ steps }: Plan, estimatedMs?: number): string | undefined {
   const moves = steps.filter((step) => step.type === 'move-slots');
-  if (moves.length === 0) return [];
+  if (moves.length === 0) return undefined;
   const sum = (of: (move: MoveStep) => number): number => moves.reduce((total, move) => total + of(move), 0);
   const [keys, bytes] = [sum(({ content }) => content?.keys ?? 0), sum(({ content }) => content?.bytes ?? 0)];
   // Keys are counted only if the source can be asked.
   const known = moves.every(({ content }) => content !== undefined);
   return [
-    [
-      `In all: ${count(sum(countSlots), 'slot')}`,
-      ...(known ? [count(keys, 'key'), formatBytes(bytes)] : []),
-      count(moves.length, 'move'),
-      ...(known && estimatedMs !== undefined ? [`about ${roughly(estimatedMs)}`] : []),
-    ].join(', '),
-  ];
+    count(sum(countSlots), 'slot'),
+    ...(known ? [count(keys, 'key'), formatBytes(bytes)] : []),
+    count(moves.length, 'move'),
+    ...(known && estimatedMs !== undefined ? [`about ${roughly(estimatedMs)}`] : []),
+  ].join(', ');
 }

@@ -1,15 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { parsePlan } from '../operations/parse-plan.ts';
@@ -18,6 +7,7 @@ import { LONGEST_PLAN } from '../plan/parse.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { FlagValues } from './flags.ts';
 import { UsageError } from './io.ts';
+import { writeNew } from './new-file.ts';
 
 /** Reads a plan from a file. Throws a UsageError if it cannot be read, ClusterError `PLAN_INVALID` if it is not a plan. */
 export function readPlanFile(path: string): Plan {
@@ -71,7 +61,7 @@ export class PlanSaver {
   /** Saves the plan unless it is saved already: after a dry run, or if there was nothing to do. Returns the path. */
   save(plan: Plan | undefined): string | undefined {
     if (this.#path === undefined || !plan) return undefined;
-    if (!this.#isSaved) write(this.#path, `${JSON.stringify(plan)}\n`);
+    if (!this.#isSaved) writeNew(this.#path, `${JSON.stringify(plan)}\n`, '--plan', alreadyThere);
     this.#isSaved = true;
     return this.#path;
   }
@@ -81,34 +71,4 @@ function alreadyThere(path: string): UsageError {
   return new UsageError(
     `Cannot write --plan "${path}": the file exists. Carry it out with redis-trib apply ${path}, or name another file`,
   );
-}
-
-// Written under a temporary name first, so that a reader never sees half of it. A link, unlike a rename, replaces nothing.
-function write(path: string, text: string): void {
-  const beside = `${path}.${globalThis.crypto.randomUUID()}.tmp`;
-  try {
-    const file = openSync(beside, 'wx');
-    try {
-      for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(file, rest));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    giveName(beside, path);
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`Cannot write --plan "${path}": ${messageOf(error)}. Nothing was changed`);
-  } finally {
-    rmSync(beside, { force: true });
-  }
-}
-
-function giveName(from: string, to: string): void {
-  try {
-    linkSync(from, to);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST' || existsSync(to)) throw alreadyThere(to);
-    // Some file systems do not support links.
-    renameSync(from, to);
-  }
 }

@@ -3,7 +3,7 @@ import type { Io } from './io.ts';
 // Control characters that a terminal acts on, and those that change the direction of text. Not tabs and line ends.
 const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it must find
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
  * Makes text from nodes, such as addresses and error replies, safe for a terminal: control characters are shown as `\x1b`.

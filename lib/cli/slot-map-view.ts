@@ -18,15 +18,17 @@ export function withSlotMap(
 
 /** Two maps, under each other, in the same columns. Only the first if nothing changes. */
 export function planMaps(plan: Pick<Plan, 'before' | 'steps'>, options: MapOptions): string[] {
-  if (plan.steps.length === 0) return slotMap(ownersIn(plan.before, plan.before), options);
+  const [before = [], after] = planOwners(plan);
+  if (!after) return slotMap(before, options);
+  return ['Slots before:', ...slotMap(before, options), 'Slots after:', ...slotMap(after, options)];
+}
+
+/** Who owns which slots before a plan and after it, if it changes anything. */
+export function planOwners(plan: Pick<Plan, 'before' | 'steps'>): SlotOwner[][] {
+  if (plan.steps.length === 0) return [ownersIn(plan.before, plan.before)];
   const after = nodesAfter(plan);
   const all = [...plan.before, ...after];
-  return [
-    'Slots before:',
-    ...slotMap(ownersIn(plan.before, all), options),
-    'Slots after:',
-    ...slotMap(ownersIn(after, all), options),
-  ];
+  return [ownersIn(plan.before, all), ownersIn(after, all)];
 }
 
 // A node that gets its first slots, or gives its last, stands in both maps if it is known in both.

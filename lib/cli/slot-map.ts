@@ -89,7 +89,8 @@ function shadeOf(share: number): number {
   return share <= 0.25 ? 1 : share <= 0.5 ? 2 : 3;
 }
 
-function freeSlots(owners: readonly SlotOwner[]): SlotRange[] {
+/** The slots that none of these nodes owns. */
+export function freeSlots(owners: readonly SlotOwner[]): SlotRange[] {
   const ranges = owners.flatMap(({ slots }) => slots).sort(([a], [b]) => a - b);
   const free: SlotRange[] = [];
   let next = 0;
@@ -100,7 +101,8 @@ function freeSlots(owners: readonly SlotOwner[]): SlotRange[] {
   return next < SLOT_COUNT ? [...free, [next, SLOT_COUNT - 1]] : free;
 }
 
-function countIn(slots: readonly SlotRange[]): number {
+/** How many slots there are in ranges. */
+export function countIn(slots: readonly SlotRange[]): number {
   return slots.reduce((sum, [first, last]) => sum + last - first + 1, 0);
 }
 

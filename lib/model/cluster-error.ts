@@ -40,6 +40,7 @@ export type ClusterErrorCode =
   | 'RESTORE_FAILED'
   | 'BACKUP_FAILED'
   | 'BACKUP_INVALID'
+  | 'BUNDLE_INVALID'
   | 'DIRECTORY_NOT_EMPTY'
   | 'FILE_FAILED'
   | 'PLAN_INVALID'

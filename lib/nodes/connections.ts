@@ -32,6 +32,17 @@ export interface LaneOptions extends CommandOptions {
   readonly early?: boolean;
 }
 
+/**
+ * Stands between questions and the nodes: passes them on by `send` and sees the answers, or answers itself. Error replies are values;
+ * rejects if the node is not reached.
+ */
+export type Between = (
+  address: Address,
+  commands: readonly Command[],
+  options: LaneOptions,
+  send: () => Promise<Reply[]>,
+) => Promise<Reply[]>;
+
 /** Credentials; none for a connection that does not log in. */
 export type Login = Pick<ConnectionOptions, 'username' | 'password'>;
 
@@ -52,10 +63,13 @@ export class Connections {
   /** Operations that change the cluster, each with the nodes it has told. */
   readonly #claims = new Map<object, Set<string>>();
   readonly #closed = new AbortController();
+  readonly #between: Between | undefined;
 
-  constructor(options: ConnectionOptions) {
+  /** With `between`, what `ask` and `askAll` send goes through it. */
+  constructor(options: ConnectionOptions, between?: Between) {
     this.#options = options;
     this.#settings = settingsOf(options);
+    this.#between = between;
   }
 
   /** Options of an operation on these connections, which already determine how the nodes are reached. */
@@ -105,6 +119,11 @@ export class Connections {
 
   /** Sends one command. Rejects with ReplyError if the node answers with an error, and with the reason of a signal. */
   async ask(address: Address, command: Command, options: LaneOptions = {}): Promise<Reply> {
+    if (this.#between) {
+      const [reply = null] = await this.askAll(address, [command], options);
+      if (reply instanceof ReplyError) throw reply;
+      return reply;
+    }
     return this.#send(address, options, (connection) => connection.command(command, options));
   }
 
@@ -123,7 +142,8 @@ export class Connections {
 
   /** Sends commands in one write. Error replies are values of the array. */
   async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
-    return this.#send(address, options, (connection) => connection.pipeline(commands, options));
+    const send = () => this.#send(address, options, (connection) => connection.pipeline(commands, options));
+    return this.#between ? this.#between(address, commands, options, send) : send();
   }
 
   async #send<Result>(

@@ -3,7 +3,7 @@ import { parseAddress } from '../model/address.ts';
 import type { ClusterView } from '../model/view.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import { Account } from '../nodes/account.ts';
-import { Connections } from '../nodes/connections.ts';
+import { type Between, Connections } from '../nodes/connections.ts';
 import type { Context } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
@@ -16,9 +16,9 @@ export class Cluster implements AsyncDisposable {
   /** @internal */
   readonly connections: Connections;
 
-  constructor(address: Address, options: ConnectionOptions) {
+  constructor(address: Address, options: ConnectionOptions, between?: Between) {
     this.address = address;
-    this.connections = new Connections(options);
+    this.connections = new Connections(options, between);
   }
 
   /** Looks at the cluster as each of its nodes reports it now. */

@@ -49,6 +49,7 @@ function everyOperation(nodes: readonly string[], plan: lib.Plan): Record<string
     addNode: (signal) => lib.addNode(first, spare, { signal, replicaOf: true }),
     applyPlan: (signal) => lib.applyPlan(first, plan, { signal }),
     backupCluster: (signal) => lib.backupCluster(first, { signal, dir: newFolder() }),
+    bundleCluster: (signal) => lib.bundleCluster(first, { signal }),
     check: (signal) => lib.check(first, { signal }),
     clusterInfo: (signal) => lib.clusterInfo(first, { signal }),
     clusterMetrics: (signal) => lib.clusterMetrics(first, { signal }),
@@ -114,7 +115,7 @@ const WITHOUT_SIGNAL = [
     'parseAddress',
     'surveyBackup',
   ],
-  ...['parsePlan', 'planRebalance', 'planReshard', 'openCluster'],
+  ...['parsePlan', 'planRebalance', 'planReshard', 'openBundle', 'openCluster'],
 ];
 
 const addressesOf = (nodes: readonly ServerNode[]): string[] => nodes.map(({ address }) => address);

@@ -91,6 +91,7 @@ function optionsOf(name: string): string[] {
   if (name === 'ensure') return ['--masters', '1'];
   if (name === 'import') return ['--yes', '--from', NODE];
   if (name === 'restore') return ['--yes', '--dir', backupFolder];
+  if (name === 'bundle') return ['--output', join(dir, 'bundle.json')];
   if (name === 'backup') return ['--dir', join(dir, 'backup')];
   return name === 'reshard' ? [...asks, '--from', 'all', '--to', NODE, '--slots', '1'] : asks;
 }

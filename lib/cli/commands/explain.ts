@@ -1,6 +1,6 @@
 import type { Explained } from '../../operations/explain.ts';
 import type { Command } from '../command.ts';
-import type { FlagValues } from '../flags.ts';
+import { type FlagValues, fromFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 
 export const explainCommand: Command = {
@@ -12,7 +12,9 @@ export const explainCommand: Command = {
     'A node is named by its address or id, a slot by its number; anything else is a key, of database 0.\n' +
     'What a finding means: redis-trib help findings KIND.',
   example: '127.0.0.1:7000 user:{42}:cart',
+  readsBundle: true,
   flags: {
+    from: fromFlag,
     as: {
       type: 'string',
       value: 'KIND',
@@ -20,10 +22,10 @@ export const explainCommand: Command = {
       help: 'What it is, if it looks like something else: key, slot or node',
     },
   },
-  run: async ({ positionals: [cluster = '', word = ''], options, values }) => {
+  run: async ({ positionals: [cluster = '', word = ''], elsewhere, bundled, options, values }) => {
     const what = meant(word, values.as);
     const { explain } = await import('../../operations/explain.ts');
-    const explanation = await explain(cluster, what, options);
+    const explanation = await explain(bundled?.cluster ?? cluster, what, { ...options, elsewhere });
     const { explained } = await import('../explain-view.ts');
     return explained(explanation, values);
   },

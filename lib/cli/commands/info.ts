@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { slotMapFlag } from '../flags.ts';
+import { fromFlag, slotMapFlag } from '../flags.ts';
 import { informed } from '../info-view.ts';
 
 export const infoCommand: Command = {
@@ -9,9 +9,10 @@ export const infoCommand: Command = {
   summary: 'Show keys, slots, replicas and memory of each master',
   details: 'Exit code 1 if a master does not answer.',
   example: '127.0.0.1:7000',
-  flags: { 'slot-map': slotMapFlag },
-  run: async ({ positionals: [node = ''], options }) => {
+  readsBundle: true,
+  flags: { from: fromFlag, 'slot-map': slotMapFlag },
+  run: async ({ positionals: [node = ''], bundled, options }) => {
     const { clusterInfo } = await import('../../operations/cluster-info.ts');
-    return informed(await clusterInfo(node, options));
+    return informed(await clusterInfo(bundled?.cluster ?? node, options));
   },
 };

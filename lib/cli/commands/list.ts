@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { slotMapFlag } from '../flags.ts';
+import { fromFlag, slotMapFlag } from '../flags.ts';
 import { listed } from '../list-view.ts';
 
 export const listCommand: Command = {
@@ -8,12 +8,14 @@ export const listCommand: Command = {
   arity: [1, 1],
   summary: 'List the nodes that a node knows, each master with its replicas',
   example: '127.0.0.1:7000',
+  readsBundle: true,
   flags: {
+    from: fromFlag,
     slots: { type: 'boolean', help: 'Show the slots of each master as ranges' },
     'slot-map': slotMapFlag,
   },
-  run: async ({ positionals: [node = ''], options, values }) => {
+  run: async ({ positionals: [node = ''], bundled, options, values }) => {
     const { listNodes } = await import('../../operations/list-nodes.ts');
-    return listed(await listNodes(node, options), values);
+    return listed(await listNodes(bundled?.cluster ?? node, options), values);
   },
 };

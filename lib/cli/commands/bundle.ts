@@ -1,0 +1,37 @@
+import { formatBytes } from '../../model/bytes.ts';
+import type { Command } from '../command.ts';
+import { count } from '../figures.ts';
+
+export const bundleCommand: Command = {
+  name: 'bundle',
+  usage: 'CLUSTER',
+  arity: [1, 1],
+  summary: 'Write what all nodes answer to a file, to look at the cluster elsewhere',
+  details:
+    'check, list, info, explain and report read it with --from FILE. No keys, no values, no passwords, no code of functions;\n' +
+    'the file can be read only by its owner. Names of hosts and users are in it unless --anonymous is given.',
+  example: '127.0.0.1:7000 --anonymous',
+  flags: {
+    output: { type: 'string', value: 'FILE', help: 'Where to write it (redis-trib-TIME.json)' },
+    anonymous: {
+      type: 'boolean',
+      help: 'Put stand-ins for ids, hosts, ports, zones, users and names of function libraries',
+    },
+  },
+  run: async ({ positionals: [cluster = ''], elsewhere, options, values }) => {
+    const { bundleCluster } = await import('../../operations/bundle-cluster.ts');
+    const bundle = await bundleCluster(cluster, {
+      ...options,
+      elsewhere,
+      anonymous: values.anonymous === true,
+    });
+    const { bundleName, writeBundle } = await import('../bundle-file.ts');
+    const file = typeof values.output === 'string' ? values.output : bundleName(bundle.at);
+    const bytes = writeBundle(file, bundle);
+    return {
+      ok: true,
+      text: `${file}: what ${count(bundle.nodes.length, 'node')} answered, ${formatBytes(bytes)}`,
+      data: { file, bytes, nodes: bundle.nodes.length },
+    };
+  },
+};

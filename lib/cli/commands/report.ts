@@ -1,0 +1,52 @@
+import { VERSION } from '../../version.ts';
+import { withAdvice } from '../check-view.ts';
+import type { Command, Invocation } from '../command.ts';
+import { fromFlag } from '../flags.ts';
+import type { Report } from '../report/report.ts';
+import { zoneFlag, zonesOf } from '../zones.ts';
+
+export const reportCommand: Command = {
+  name: 'report',
+  usage: 'CLUSTER',
+  arity: [1, 1],
+  summary: 'Write a page about a cluster, or about a saved plan',
+  details:
+    'In place of CLUSTER there may be a file: a plan saved by --plan, or what "bundle" has written.\n' +
+    'The page needs nothing beside it. As Markdown it goes to stdout, for a pull request.',
+  example: '127.0.0.1:7000 --html cluster.html',
+  readsBundle: true,
+  readsPlan: true,
+  flags: {
+    html: { type: 'string', value: 'FILE', help: 'Write it to a file as HTML; a file there is replaced' },
+    markdown: { type: 'boolean', help: 'Print it as Markdown (unless --html is given)' },
+    from: { ...fromFlag, help: 'Read a plan, or what "bundle" has written, in place of CLUSTER' },
+    zone: zoneFlag,
+  },
+  run: async (invocation) => {
+    const { html, markdown } = invocation.values;
+    const report = await reportOn(invocation);
+    const { title, verdict, findings = [] } = report;
+    const data = { title, verdict, findings, ...(html === undefined ? {} : { html }) };
+    if (html !== undefined) {
+      const { reportHtml } = await import('../report/html.ts');
+      const { writeNew } = await import('../new-file.ts');
+      writeNew(`${html}`, reportHtml(report), '--html');
+    }
+    if (html !== undefined && markdown !== true)
+      return { ok: true, text: `${title}: ${verdict}. The page is in ${html}`, data };
+    const text = (await import('../report/markdown.ts')).reportMarkdown(report);
+    return { ok: true, text, data: { ...data, markdown: text } };
+  },
+};
+
+async function reportOn(invocation: Invocation): Promise<Report> {
+  const { positionals, elsewhere, bundled, plan, options, values } = invocation;
+  const by = `redis-trib ${VERSION}`;
+  if (plan) return (await import('../report/of-plan.ts')).reportOfPlan(plan, { by });
+  const zones = zonesOf(values);
+  const { check } = await import('../../operations/check.ts');
+  const found = await check(bundled?.cluster ?? positionals[0] ?? '', { ...options, zones, elsewhere });
+  const { reportOfCluster } = await import('../report/of-cluster.ts');
+  const at = bundled?.at ?? new Date().toISOString();
+  return reportOfCluster(found, await withAdvice(found.findings, values), { at, by, zones });
+}
