@@ -34,7 +34,7 @@ function readText(path: string): string {
 export function writeBundle(path: string, bundle: Bundle): number {
   const text = `${JSON.stringify(bundle, null, 1)}\n`;
   const exists = (): UsageError => new UsageError(`Cannot write --output "${path}": the file exists`);
-  writeNew(path, text, '--output', exists, 0o600);
+  writeNew(path, text, '--output', { exists, mode: 0o600 });
   return Buffer.byteLength(text);
 }
 

@@ -4,21 +4,29 @@ import { UsageError } from './io.ts';
 
 /**
  * Writes a file that must not exist yet: `exists` makes the error if it does. Without `exists` it replaces one. Written under a temporary
- * name first, so that a reader never sees half of it. Throws a UsageError that names the option.
+ * name first, so that a reader never sees half of it; with `isKept` it is on the disk afterwards. Throws a UsageError that names the
+ * option.
  */
 export function writeNew(
   path: string,
   text: string,
   option: string,
-  exists?: (path: string) => UsageError,
-  mode = 0o666,
+  {
+    exists,
+    mode = 0o666,
+    isKept = false,
+  }: {
+    readonly exists?: (path: string) => UsageError;
+    readonly mode?: number;
+    readonly isKept?: boolean;
+  } = {},
 ): void {
   const beside = `${path}.${globalThis.crypto.randomUUID()}.tmp`;
   try {
     const file = openSync(beside, 'wx', mode);
     try {
       for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(file, rest));
-      fsyncSync(file);
+      if (isKept) fsyncSync(file);
     } finally {
       closeSync(file);
     }

@@ -61,7 +61,8 @@ export class PlanSaver {
   /** Saves the plan unless it is saved already: after a dry run, or if there was nothing to do. Returns the path. */
   save(plan: Plan | undefined): string | undefined {
     if (this.#path === undefined || !plan) return undefined;
-    if (!this.#isSaved) writeNew(this.#path, `${JSON.stringify(plan)}\n`, '--plan', alreadyThere);
+    if (!this.#isSaved)
+      writeNew(this.#path, `${JSON.stringify(plan)}\n`, '--plan', { exists: alreadyThere, isKept: true });
     this.#isSaved = true;
     return this.#path;
   }

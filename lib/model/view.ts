@@ -86,10 +86,17 @@ export function parseClusterInfo(text: string): ClusterInfo {
 export function mergeReports(
   seed: Address,
   seedId: string,
-  reports: ReadonlyMap<string, NodeReport>,
+  found: ReadonlyMap<string, NodeReport>,
   unreachable: ReadonlyMap<string, Error>,
   asked: ReadonlyMap<string, AddressAnswer> = new Map(),
 ): ClusterView {
+  // In the same order however soon each node answered, so that findings come out the same. The seed before all others.
+  const reports = new Map(
+    [...found].sort(
+      ([one, { address: a }], [other, { address: b }]) =>
+        Number(other === seedId) - Number(one === seedId) || compareAddresses(a, b) || (one < other ? -1 : 1),
+    ),
+  );
   const nodes = new Map<string, NodeRecord>();
   for (const report of reports.values()) {
     nodes.set(report.myself.id, {

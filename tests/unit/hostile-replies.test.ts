@@ -28,7 +28,7 @@ function argvOf(name: string, cluster: string, other: string): string[] {
     list: [],
     check: [],
     metrics: [],
-    report: ['--html', join(dir, 'report.html'), '--markdown'],
+    report: [],
     bundle: ['--output', join(dir, `bundle-${++folders}.json`)],
     explain: ['key'],
     hot: ['--for', '100ms', '--enable-stats', '--monitor', '10'],

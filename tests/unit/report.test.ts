@@ -128,7 +128,7 @@ describe('report', () => {
       '16001 of 16384 covered',
       formatBytes(1048576),
       'Zones',
-      '2026-01-02T03:04:05Z',
+      '2026-01-02 03:04 UTC',
       '(no node)',
     ])
       assert.ok(page.includes(shown), shown);

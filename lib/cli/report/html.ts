@@ -83,8 +83,8 @@ function barHtml({ name, slots }: SlotOwner, kind: 'owned' | 'free'): string {
     if (share === 0 || shares[at - 1] === share) return [];
     const end = shares.findIndex((other, index) => index > at && other !== share);
     const width = (end < 0 ? CELLS : end) - at;
-    // A single slot must be seen.
-    const opacity = share === 1 ? '' : ` fill-opacity="${(0.25 + share / 2).toFixed(2)}"`;
+    // A single slot must be seen, and one that nobody owns above all.
+    const opacity = share === 1 || kind === 'free' ? '' : ` fill-opacity="${(0.25 + share / 2).toFixed(2)}"`;
     return `<rect x="${at}" width="${width}" height="1"${opacity}/>`;
   });
   return [

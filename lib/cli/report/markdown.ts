@@ -32,9 +32,9 @@ function plain(text: string): string {
   return (
     printable(text)
       .replace(/\s+/g, ' ')
-      .replace(/[\\`*_{}[\]()<>|~!^$]/g, '\\$&')
+      .replace(/[\\`*_[\]<>|~$]/g, '\\$&')
       .replace(/&/g, '&amp;')
-      .replace(/^([#+-]|\d+\.)/, '\\$1')
+      .replace(/^(\d*)([#+.-])(?=[ #])/, '$1\\$2')
       // These become links where they are rendered, also after a backslash.
       .replace(/@|#(?=\w)|:(?=\/\/)|\bwww(?=\.)/gi, '$&<!-- -->')
   );

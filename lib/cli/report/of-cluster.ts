@@ -26,7 +26,7 @@ export function reportOfCluster(
     ok,
     verdict: verdictOn(findings),
     facts: [
-      ['Looked at', about.at],
+      ['Looked at', about.at.replace(/T(\d\d:\d\d).*/, ' $1 UTC')],
       [
         'Nodes',
         `${count(masters.length, 'master')}, ${count(view.nodes.length - masters.length, 'replica')}`,
