@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { openRecording } from '../operations/bundle-cluster.ts';
-import { type Bundle, LONGEST_BUNDLE } from '../operations/bundle-document.ts';
+import { type Bundle, formatBundle, LONGEST_BUNDLE } from '../operations/bundle-document.ts';
 import { parsePlan } from '../operations/parse-plan.ts';
 import type { Invocation } from './command.ts';
 import { UsageError } from './io.ts';
@@ -30,9 +30,9 @@ function readText(path: string): string {
   }
 }
 
-/** Writes a bundle to a new file that only its owner can read, as people read it. Returns its size in bytes. */
+/** Writes a bundle to a new file that only its owner can read. Returns its size in bytes. Throws as `formatBundle()` does. */
 export function writeBundle(path: string, bundle: Bundle): number {
-  const text = `${JSON.stringify(bundle, null, 1)}\n`;
+  const text = formatBundle(bundle);
   const exists = (): UsageError => new UsageError(`Cannot write --output "${path}": the file exists`);
   writeNew(path, text, '--output', { exists, mode: 0o600 });
   return Buffer.byteLength(text);

@@ -7,11 +7,10 @@ import {
   type Recording,
   type Unanswered,
 } from './recording.ts';
+import { Names } from './stand-ins.ts';
 
 const ID = /\b[0-9a-f]{40}\b/g;
 const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
-/** Says nothing of where a node is. */
-const NOBODY = new Set(['', '?', 'localhost', '0'.repeat(40)]);
 /** Words of an error that may be an address or a host: with a dot, or a colon and a port. */
 const PLACES =
   /[\w-]+(?:\.[\w-]+)+(?::\d+)?|\[[0-9a-f:.]+\]:\d+|[\w-]+:\d+\b|(?<=ENOTFOUND |EAI_AGAIN )\S+/gi;
@@ -19,37 +18,6 @@ const PLACES =
 /** Values in INFO and of settings that are the same words everywhere. */
 const PLAIN =
   /^(?:[-\d. ]*[%KMGTB]?|ok|err|up|down|yes|no|on|off|optional|CN|ip|hostname|unknown-endpoint|master|slave|replica|cluster|standalone|redis|valkey|no-failover|noeviction|(?:allkeys|volatile)-[a-z]+|(?:online|wait_bgsave|send_bulk)|dev|rc\d|ga)$/;
-
-/** Names of one kind, each with a stand-in of the same form. Sorted as the names are: what is listed by name stays in order. */
-class Names {
-  readonly #found = new Set<string>();
-  readonly #sorted: (a: string, b: string) => number;
-  readonly #standIn: (name: string, index: number) => string;
-  #names: Map<string, string> | undefined;
-
-  constructor(
-    standIn: (name: string, index: number) => string,
-    sorted: (a: string, b: string) => number = (a, b) => (a < b ? -1 : 1),
-  ) {
-    this.#standIn = standIn;
-    this.#sorted = sorted;
-  }
-
-  /** Called for every name once before the first stand-in is given, and again for it. */
-  of(name: string): string {
-    if (NOBODY.has(name)) return name;
-    if (!this.#names) {
-      this.#found.add(name);
-      return name;
-    }
-    return this.#names.get(name) ?? this.#standIn(name, this.#names.size);
-  }
-
-  settle(): void {
-    const sorted = [...this.#found].sort(this.#sorted);
-    this.#names = new Map(sorted.map((name, index) => [name, this.#standIn(name, index)]));
-  }
-}
 
 /**
  * The same with stand-ins for ids, hosts, ports, zones, and the names of users and libraries: equal ones for equal names, in every place.

@@ -7,6 +7,7 @@ import {
   type Recording,
   type Unanswered,
 } from '../model/recording.ts';
+import { StandIns } from '../model/stand-ins.ts';
 
 type Texts = readonly Recorded[];
 
@@ -61,22 +62,6 @@ export function withoutSecrets(recording: Recording): Recording {
     return answer;
   };
   return changeAnswers(recording, change);
-}
-
-/** Gives equal texts the same name, by the order in which they come. */
-export class StandIns {
-  readonly #names = new Map<string, string>();
-  readonly #word: string;
-
-  constructor(word: string) {
-    this.#word = word;
-  }
-
-  of(text: string): string {
-    const name = this.#names.get(text) ?? `${this.#word}-${this.#names.size + 1}`;
-    this.#names.set(text, name);
-    return name;
-  }
 }
 
 function textsOf(answer: Recorded | Unanswered): Texts {

@@ -6,7 +6,7 @@ import { inParallel } from '../nodes/parallel.ts';
 import { Recorder, replaying } from '../nodes/recorder.ts';
 import { withoutSecrets } from '../nodes/secrets.ts';
 import { VERSION } from '../version.ts';
-import { type Bundle, bundleOf, parseBundle, requireFitting } from './bundle-document.ts';
+import { type Bundle, bundleOf, parseBundle } from './bundle-document.ts';
 import { type CheckOptions, checkFrom } from './check.ts';
 import { Cluster, type ClusterLike, seedOf, withReading } from './cluster.ts';
 
@@ -28,7 +28,7 @@ const LINES = 10_000;
 
 /**
  * Asks every node what `check` asks, and some more, and returns the answers without passwords, names of keys, or code of functions.
- * Changes nothing. Rejects only if the first node does not answer, or with ClusterError `BUNDLE_INVALID` if it became too large to be read.
+ * Changes nothing. Rejects only if the first node does not answer.
  */
 export async function bundleCluster(cluster: ClusterLike, options: BundleOptions = {}): Promise<Bundle> {
   const at = new Date().toISOString();
@@ -55,9 +55,7 @@ export async function bundleCluster(cluster: ClusterLike, options: BundleOptions
   const recording: Recording = { asked: [formatAddress(seed), ...elsewhere], nodes: recorder.nodes };
   const bare = withoutSecrets(recording);
   const isAnonymous = options.anonymous === true;
-  const bundle = bundleOf(isAnonymous ? anonymous(bare) : bare, { by: VERSION, at, isAnonymous });
-  requireFitting(bundle);
-  return bundle;
+  return bundleOf(isAnonymous ? anonymous(bare) : bare, { by: VERSION, at, isAnonymous });
 }
 
 /**

@@ -3,7 +3,7 @@ import { parseAddress } from '../model/address.ts';
 import type { NodeRecording, Recorded, Recording, Unanswered } from '../model/recording.ts';
 import { boolean, list, Misfit, number, type Reader, record, text } from '../plan/read.ts';
 
-/** Longest document, in characters. Some 400 nodes have room in it. */
+/** Longest document, in bytes. */
 export const LONGEST_BUNDLE: number = 64 * 1024 * 1024;
 
 const VERSION = 1;
@@ -51,14 +51,16 @@ function shown(answer: Recorded | Unanswered): unknown {
   return answer.includes('\r\n') ? { crlf: answer.split('\r\n') } : { lf: answer.split('\n') };
 }
 
-/** Throws a ClusterError `BUNDLE_INVALID` for one that is too large to be read again. */
-export function requireFitting(bundle: Bundle): void {
-  const { length } = JSON.stringify(bundle);
-  if (length > LONGEST_BUNDLE) throw tooLong(length);
+/** A bundle as people read it. Throws a ClusterError `BUNDLE_INVALID` for one that is too large to be read again. */
+export function formatBundle(bundle: Bundle): string {
+  const text = `${JSON.stringify(bundle, null, 1)}\n`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > LONGEST_BUNDLE) throw tooLong(bytes);
+  return text;
 }
 
 function tooLong(length: number): ClusterError {
-  return invalid(`it has ${length} characters, the maximum is ${LONGEST_BUNDLE}`);
+  return invalid(`it has ${length} bytes, the maximum is ${LONGEST_BUNDLE}`);
 }
 
 /**

@@ -31,7 +31,7 @@ after(async () => {
 
 let files = 0;
 const USER = 'app-user';
-const PATIENCE = ['--connect-timeout', '1000', '--command-timeout', '1000'];
+const PATIENCE = ['--connect-timeout', '500', '--command-timeout', '500'];
 
 interface Checked {
   readonly ok: boolean;
@@ -185,14 +185,12 @@ describe('bundle', { concurrency: 2 }, () => {
   });
 
   it('says what check says of a node that is silent, and of one that refuses', async () => {
-    const nodes = await startMasters(bed, 4);
-    const [first, second, third, fourth] = [0, 1, 2, 3].map((index) => at(nodes, index));
-    assert.ok(first && second && third && fourth);
+    const nodes = await startMasters(bed, 3);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
     await tell(third, ['CONFIG', 'SET', 'requirepass', 'other']);
     await second.freeze();
     try {
-      await assertSame(first, ['node-refuses', 'node-unreachable']);
-      await assertSame(fourth, ['node-refuses', 'node-unreachable'], ['--anonymous']);
+      await assertSame(first, ['node-refuses', 'node-unreachable'], ['--anonymous']);
     } finally {
       await second.thaw();
     }
