@@ -151,7 +151,7 @@ function lacksOf(
 }
 
 /** Ids of the nodes that own the slots of a master by config epoch: others, if it has not heard of a failover yet. */
-export function heirsOf(view: ClusterView, own: NodeRecord): string[] {
+function heirsOf(view: ClusterView, own: NodeRecord): string[] {
   const owners = slotOwners(view);
   return slotsOf(own).flatMap((slot) => owners[slot] ?? []);
 }
