@@ -1,6 +1,7 @@
 import { claimThenLook } from '../apply/look-claimed.ts';
-import { ClusterError } from '../errors.ts';
+import { ClusterError, retold } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
+import { shorten } from '../model/lists.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById, nodeName, slotOwners, slotsLeftTo } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
@@ -92,11 +93,27 @@ async function findNode(
     if (!(error instanceof ClusterError) || error.code !== 'NOT_SAME_CLUSTER' || !name.includes(':'))
       throw error;
     const newcomer = await askNewcomer(context, parseAddress(name)).catch(() => undefined);
-    if (!newcomer || !isAcquainted(newcomer, view)) throw error;
+    context.signal?.throwIfAborted();
+    if (!newcomer) throw nobodyThere(view, name, error);
+    if (!isAcquainted(newcomer, view)) throw error;
     const { myself, address } = newcomer.report;
     return { forgotten: { ...myself, slots: [], address: { ...myself.address, ...address } } };
   }
 }
+
+// It may be listed at another address than the one that was given.
+function nobodyThere(view: ClusterView, name: string, error: ClusterError): ClusterError {
+  const silent = [...view.unreachable.keys()].map((id) => `${nodeName(view, id)} (${id})`);
+  if (silent.length === 0) return error;
+  const which = shorten(silent, SHOWN, 'node').join(', ');
+  return retold(
+    error,
+    { hint: `These members do not answer: ${which}. If one of them is meant, name it by its id` },
+    `No member is at ${name}, and nothing answers there: it has left already, or is listed at another address`,
+  );
+}
+
+const SHOWN = 5;
 
 function requireSafeToRemove(view: ClusterView, leaver: NodeRecord, { drain, force }: DelNodeOptions): void {
   const name = nodeName(view, leaver.id);

@@ -14,6 +14,7 @@ import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
   assertAlone,
   at,
+  declaredFailed,
   idOfNode,
   keysOfSlot,
   quick,
@@ -21,6 +22,7 @@ import {
   seenBy,
   tell,
 } from '../helpers/clusters.ts';
+import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -208,12 +210,36 @@ describe('delNode()', () => {
     assert.equal(code, 0, stderr);
     assert.equal(stderr !== '', !isTold, 'it is said if nothing proves that it was a member');
     const mistyped = `${id.slice(0, 38)}${id.endsWith('00') ? '11' : '00'}`;
-    for (const name of [fresh.address, '127.0.0.1:1', id.slice(0, 20), ...(isTold ? [mistyped] : [])])
+    for (const name of [fresh.address, id.slice(0, 20), ...(isTold ? [mistyped] : [])])
       await assert.rejects(delNode(first.address, name), { code: 'NOT_SAME_CLUSTER' }, name);
     assert.equal((await recordsOf(first)).length, 2);
     // A member that does not answer may still know it.
     await at(nodes, 1).kill();
     await assert.rejects(delNode(first.address, mistyped), { code: 'NOT_SAME_CLUSTER' });
+    await assert.rejects(delNode(first.address, '127.0.0.1:1'), { code: 'NOT_SAME_CLUSTER' });
+  });
+
+  test('is done if it is said again of a dead node, by its address, and names members that may be meant', async () => {
+    const nodes = await bed.start(4, quick);
+    const [first, second, dead] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await createCluster(nodes.slice(0, 2).map(({ address }) => address));
+    for (const node of nodes.slice(2)) await joinNoLoad(first.address, node.address);
+    await dead.kill();
+    await declaredFailed([first, second], dead);
+    await delNode(first.address, dead.address);
+    const warnings: string[] = [];
+    const again = () =>
+      delNode(second.address, dead.address, {
+        onEvent: (event) => event.type === 'warning' && warnings.push(event.node ?? ''),
+      });
+    assert.deepEqual((await again()).plan.steps, []);
+    assert.deepEqual(warnings, [dead.address]);
+    const other = at(nodes, 3);
+    const id = await idOfNode(other);
+    await other.kill();
+    const refused = await failureOf(again());
+    assert.equal(refused.code, 'NOT_SAME_CLUSTER');
+    assert.ok(refused.hint?.includes(id), refused.hint);
   });
 
   test('refuses the last master, and its advice dissolves the cluster', async () => {
