@@ -5,13 +5,14 @@ import type { Context } from '../nodes/context.ts';
 import { askNode } from '../nodes/look.ts';
 import { lookSettled } from '../nodes/look-settled.ts';
 import { besideMember } from '../nodes/newcomer.ts';
+import { requireNoTwins } from '../nodes/twins.ts';
 import { mastersOf } from '../plan/moves.ts';
 import { claim } from './claim.ts';
 
 const LARGEST_PORT = 65_535;
 
 /**
- * Claims the cluster, then looks at it with `lookSettled`. Every operation that changes something begins with this or with
+ * Claims the cluster, then looks at it with `lookSettled`, and makes sure that no two servers answer with one node id. Every operation that changes something begins with this or with
  * `claimThenLook`: it then plans from what the operator before it has left. A dry run only looks.
  */
 export function lookClaimed(context: Context, seed: Address, ignore?: string): Promise<ClusterView> {
@@ -30,8 +31,10 @@ export async function claimThenLook<Seen extends ClusterView | { readonly view: 
     const seen = await look();
     const view: ClusterView = 'view' in seen ? seen.view : seen;
     context.account.view = view;
-    if (context.settings.dryRun) return seen;
-    if (!(await claim(context, mastersOf(view)))) return seen;
+    if (context.settings.dryRun || !(await claim(context, mastersOf(view)))) {
+      await requireNoTwins(context, view);
+      return seen;
+    }
   }
 }
 

@@ -1,12 +1,10 @@
 import { type Address, formatAddress } from '../model/address.ts';
 import type { ConnectedReplica, NodeDetails, ReplicaLink, SharedId } from '../model/details.ts';
-import { isInHandshake } from '../model/node.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import { isBarred } from './election-bar.ts';
 import { look } from './look.ts';
 import {
-  askInfo,
   type InfoSection,
   loadingProgress,
   type NodeInfo,
@@ -16,6 +14,7 @@ import {
 } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { serverName } from './server.ts';
+import { askElsewhere, type Elsewhere, sharedIds } from './twins.ts';
 
 const TEN_YEARS = 10 * 365 * 24 * 3600;
 
@@ -47,7 +46,10 @@ export async function inspect(
   infos: NodeInfos,
 ): Promise<Inspection> {
   const [details, elsewhere] = await Promise.all([detailsIn(view, infos), askElsewhere(connections, view)]);
-  return { details, sharedIds: sharedIds(view, details, elsewhere), introduced: introduced(view, elsewhere) };
+  const runIds = new Map(
+    [...details].flatMap(([id, one]) => (one instanceof Error ? [] : [[id, one.runId] as const])),
+  );
+  return { details, sharedIds: sharedIds(view, runIds, elsewhere), introduced: introduced(view, elsewhere) };
 }
 
 /** Looks at a cluster, and asks each node that answers for its replication in the same write. */
@@ -76,44 +78,6 @@ async function detailsIn(view: ClusterView, infos: NodeInfos): Promise<Map<strin
   return new Map(details);
 }
 
-interface Elsewhere {
-  readonly id: string;
-  readonly runId: string;
-  readonly address: string;
-}
-
-// Servers started with copies of one nodes.conf answer with the same id. Other nodes use now one, now the other address for it,
-// and a node that should meet the second server stays in handshake with it.
-async function askElsewhere(connections: Connections, view: ClusterView): Promise<Elsewhere[]> {
-  const asked = new Set(view.nodes.map(({ address }) => formatAddress(address)));
-  const others = new Map<string, { host: string; port: number }>();
-  const seen = new Set<object>();
-  for (const { records, inHandshake = [] } of view.reports.values()) {
-    for (const record of records.concat(inHandshake)) {
-      if (seen.has(record)) continue;
-      seen.add(record);
-      const { address, flags } = record;
-      if (address.host === '' || address.port === 0 || flags.includes('noaddr')) continue;
-      if (view.unreachable.has(record.id) && !isInHandshake(record)) continue;
-      const name = formatAddress(address);
-      if (!asked.has(name)) others.set(name, address);
-    }
-  }
-  const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
-    try {
-      const [id, info] = await Promise.all([
-        connections.ask(address, ['CLUSTER', 'MYID'], { early: true }).then(String),
-        askInfo(connections, address, ['server']),
-      ]);
-      return [{ id, runId: info.get('run_id') ?? '', address: formatAddress(address) }];
-    } catch {
-      // A second address that does not answer is just another name of a node that does.
-      return [];
-    }
-  });
-  return found.flat();
-}
-
 function introduced(view: ClusterView, elsewhere: readonly Elsewhere[]): Set<string> {
   const known = new Set(view.nodes.map(({ id }) => id));
   const inHandshake = new Set(
@@ -123,23 +87,6 @@ function introduced(view: ClusterView, elsewhere: readonly Elsewhere[]): Set<str
   );
   const met = elsewhere.filter(({ id, address }) => !known.has(id) && inHandshake.has(address));
   return new Set(met.map(({ address }) => address));
-}
-
-function sharedIds(
-  view: ClusterView,
-  details: ReadonlyMap<string, NodeDetails | Error>,
-  elsewhere: readonly Elsewhere[],
-): SharedId[] {
-  const shared = new Map<string, Map<string, string>>();
-  for (const { id, runId, address } of elsewhere) {
-    const own = details.get(id);
-    const report = view.reports.get(id);
-    if (!report || own === undefined || own instanceof Error || runId === own.runId) continue;
-    const servers = shared.get(id) ?? new Map([[own.runId, formatAddress(report.address)]]);
-    servers.set(runId, address);
-    shared.set(id, servers);
-  }
-  return [...shared].map(([id, servers]) => ({ id, addresses: [...servers.values()].sort() }));
 }
 
 /** Reads the fields of INFO that checks need. */

@@ -1,6 +1,5 @@
 import { ClusterError, invalidArgument } from '../errors.ts';
 import { wordsOnCondition } from '../findings/condition-words.ts';
-import { sharedIdAdvice } from '../findings/node-findings.ts';
 import { acquaint, hasAddress, type Stranger } from '../model/acquaintance.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
@@ -19,6 +18,7 @@ import { detailsOf } from './inspect.ts';
 import { lookFrom } from './look.ts';
 import { askInfo } from './node-info.ts';
 import { inParallel } from './parallel.ts';
+import { sharedId } from './twins.ts';
 
 /** Old addresses mostly lead nowhere, and packets to them may vanish. */
 const ELSEWHERE_MS = 2000;
@@ -138,12 +138,7 @@ async function requireOneServerEach(
     const info = await askInfo(connections, { host, port: Number(port) }, ['server']);
     const { id } = report.myself;
     if (info.get('run_id') === infos.get(id)?.runId) return;
-    const here = formatAddress(report.address);
-    throw new ClusterError(
-      'AMBIGUOUS_NODE',
-      `Two servers answer with the node id ${id}: ${here} and ${name}`,
-      { address: name, hint: `Nothing was changed. ${sharedIdAdvice}` },
-    );
+    throw sharedId({ id, addresses: [name, formatAddress(report.address)] });
   });
 }
 
