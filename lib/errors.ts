@@ -12,6 +12,7 @@ export {
 
 import type { ReplyError } from '../resp/index.ts';
 import { ClusterError } from './model/cluster-error.ts';
+import type { Next } from './model/next.ts';
 
 /** The error for a reply that makes no sense: the peer is not a Redis or Valkey server, or an unknown or broken one. */
 export function badReply(message: string, address?: string): ClusterError {
@@ -25,8 +26,12 @@ export function badReply(message: string, address?: string): ClusterError {
 }
 
 /** Approval was refused, or could not be asked for. */
-export function notApproved(message: string, hint = 'Nothing was changed'): ClusterError {
-  return new ClusterError('NOT_APPROVED', message, { hint });
+export function notApproved(
+  message: string,
+  hint = 'Nothing was changed',
+  next: readonly Next[] = [],
+): ClusterError {
+  return new ClusterError('NOT_APPROVED', message, { hint, next });
 }
 
 /** The message of anything thrown. */

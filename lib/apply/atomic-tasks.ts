@@ -1,6 +1,6 @@
 import type { ClusterError } from '../errors.ts';
 import type { Next } from '../model/next.ts';
-import { expandSlots, formatRanges } from '../model/slot.ts';
+import { expandSlots, slotsAre } from '../model/slot.ts';
 import { runningTasks } from '../move/by-servers/dialects.ts';
 import type { Task } from '../move/by-servers/task.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
@@ -25,7 +25,7 @@ export async function requireNoOtherTask(
   if (!task || !node) return;
   const nameOf = (id: string): string => asked.find((one) => one.id === id)?.address ?? id;
   const message =
-    `Another operator is active: slots ${formatRanges(task.slots)} are moving ` +
+    `Another operator is active: ${slotsAre(expandSlots(task.slots))} moving ` +
     `from ${nameOf(task.source)} to ${nameOf(task.target)} (${task.state})`;
   const hint =
     'Nothing was changed. To cancel it there: CLUSTER MIGRATION CANCEL ALL (Redis) or CLUSTER CANCELSLOTMIGRATIONS (Valkey)';

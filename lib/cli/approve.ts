@@ -17,20 +17,27 @@ export function approver(
   io: Io,
   progress: ProgressView,
 ): OperationOptions['approve'] {
-  const { asks, name } = command;
+  const { asks, name, instead } = command;
   if (!asks || values.yes || values['dry-run']) return undefined;
   if (asks === true && !io.canAsk()) {
     throw new UsageError(noTerminal(name));
   }
   return async (plan: Plan): Promise<boolean> => {
     if (asks !== true && !asks(plan)) return true;
-    const lines = ['To do, in this order:', ...planLines(plan), ''].join('\n');
+    const next = instead?.(plan) ?? [];
     if (!io.canAsk()) {
       throw notApproved(
         `${name} would change who owns slots, and there is no terminal to ask at`,
         'Nothing was changed. Show the plan with --dry-run, or apply it with --yes',
+        next,
       );
     }
+    // Loaded only if there is such advice.
+    const advice =
+      next.length === 0
+        ? []
+        : (await import('./hints.ts')).adviceLines({ next }, { dialect: 'native', values });
+    const lines = ['To do, in this order:', ...planLines(plan), ...advice, ''].join('\n');
     progress.clear();
     // With --json, stdout holds only the document.
     (values.json || values['json-stream'] ? io.stderr : io.stdout)(lines);

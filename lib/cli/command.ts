@@ -1,3 +1,4 @@
+import type { Next } from '../model/next.ts';
 import type { Cluster } from '../operations/cluster.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -56,6 +57,8 @@ export interface Command {
   readonly isLive?: true;
   /** Whether to ask for approval of the plan before changing anything: always, or depending on the plan. @default never */
   readonly asks?: true | ((plan: Plan) => boolean);
+  /** What to do instead of carrying out the plan, if something about it is to be thought of first: shown with the question. */
+  readonly instead?: (plan: Plan) => readonly Next[];
   /** The second server or cluster of a line, and the prefix of the options by which it is reached. @default there is none */
   readonly second?: (positionals: readonly string[], values: FlagValues) => SecondSide;
   /** Loads the library only when the command runs: help and usage errors do not need it. */

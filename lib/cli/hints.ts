@@ -45,6 +45,7 @@ const CLAUSES: Readonly<Record<NextWhen, string>> = {
   'declared-failed': 'When the cluster has declared it failed',
   'earlier-move': 'If an earlier run began this move',
   elected: 'When the replica has been elected',
+  forgotten: 'If the others have forgotten a living node',
   'gone-for-good': 'If it is gone for good',
   'gone-with-its-keys': 'If it is gone for good, and its keys with it',
   'has-replica': 'If it has a living replica',
@@ -212,7 +213,7 @@ function nativeWords(next: Next): readonly string[] {
       return [
         'rejoin',
         ...(next.nodes ?? []),
-        ...(next.nodes && when !== 'moved' ? [] : ['ADDRESS']),
+        ...(next.nodes && when !== 'moved' && when !== 'forgotten' ? [] : ['ADDRESS']),
         ...flags,
       ];
     case 'rescue':

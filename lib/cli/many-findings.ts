@@ -1,6 +1,6 @@
 import type { Finding, FindingKind } from '../findings/finding.ts';
 import { listNames } from '../findings/finding.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { expandSlots, formatSlots, nameSlots } from '../model/slot.ts';
 
 /** What many findings of one kind have in common, after their number: of slots, of nodes, or of findings. */
 const SUMMARIES: Readonly<Record<FindingKind, readonly ['slots' | 'nodes' | 'findings', string]>> = {
@@ -62,10 +62,10 @@ export function summaryOf(findings: readonly Finding[]): string {
     ...new Set(findings.flatMap(({ nodes: own }) => (noun === 'slots' ? own : own.slice(0, 1)))),
   ];
   const where = listNames(nodes);
-  const which = slots.size > 0 ? `slots ${formatSlots(slots)}` : '';
+  const which = slots.size > 0 ? nameSlots(slots) : '';
   if (noun === 'slots') {
     const on = where === '' ? '' : `, on ${where}`;
-    return `${slots.size} slots ${clause}: ${which.replace('slots ', '')}${on}`;
+    return `${slots.size} slots ${clause}: ${formatSlots(slots)}${on}`;
   }
   const count = noun === 'nodes' ? nodes.length : findings.length;
   return `${count} ${noun} ${clause}: ${[where, which].filter((text) => text !== '').join('; ')}`;

@@ -1,6 +1,6 @@
 import { type Connection, ConnectionError, ReplyError } from '../../resp/index.ts';
 import { formatAddress } from '../model/address.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots } from '../model/slot.ts';
 import { type ClusterView, nodeById, slotOwners } from '../model/view.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import type { Context } from '../nodes/context.ts';
@@ -60,7 +60,7 @@ export async function scanKeys(source: KeySource, scan: KeyScan): Promise<void> 
     const again = slotsToReadAgain(view, after, cutShort).filter((slot) => wanted?.has(slot) ?? true);
     if (again.length === 0) return;
     if (pass === MOST_PASSES) {
-      const missing = [`slots ${formatSlots(again)} have moved again`];
+      const missing = [`${nameSlots(again)} have moved again`];
       const elapsedMs = performance.now() - started;
       throw notReached('slots of the source to stay where they are', elapsedMs, missing, {
         address: source.name,

@@ -141,6 +141,15 @@ export function rejoining(view: ClusterView, nodes: readonly string[]): Next {
   return { do: 'rejoin', nodes: [...new Set([formatAddress(view.seed), ...named])] };
 }
 
+/** What is known of a master that its cluster has forgotten, as part of a sentence. */
+export const UNLISTED =
+  'a node that no member lists sends packets to the members: it may be a master that they have forgotten, and serve these slots';
+
+/** Introducing a node that all others have forgotten, if there is one: only an operator can name it. */
+export function introducing(cluster: string): Next {
+  return { do: 'rejoin', nodes: [cluster], when: 'forgotten' };
+}
+
 /** What to do about nodes that settle something by what they hear from one another, if they do not. */
 export function ifUnsettled(view: ClusterView, nodes: readonly string[]): Next[] {
   return [{ ...rejoining(view, nodes), when: 'stays' }];

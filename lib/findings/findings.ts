@@ -1,10 +1,19 @@
 import { formatAddress } from '../model/address.ts';
 import { type Condition, conditionOf, goneNodes, isServing, misledAbout } from '../model/condition.ts';
 import type { NodeDetails, SharedId } from '../model/details.ts';
+import { capitalised } from '../model/lists.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
 import type { NodeSetup } from '../model/setup.ts';
-import { claimsBySlot, differingSlots, formatSlots, slotsWhere, toRanges } from '../model/slot.ts';
+import {
+  claimsBySlot,
+  differingSlots,
+  formatSlots,
+  nameSlots,
+  slotsAre,
+  slotsWhere,
+  toRanges,
+} from '../model/slot.ts';
 import {
   type ClusterView,
   contestedSlots,
@@ -21,7 +30,7 @@ import {
   misplaced,
   staleEntries,
 } from './bus-findings.ts';
-import { ifUnsettled, loadingFindings, wordsOnCondition } from './condition-words.ts';
+import { ifUnsettled, introducing, loadingFindings, UNLISTED, wordsOnCondition } from './condition-words.ts';
 import { fieldDifferences } from './differences.ts';
 import { type Finding, type FindingKind, listNames, namesOf } from './finding.ts';
 import { replicaChains, sharedShards } from './follow-findings.ts';
@@ -57,6 +66,8 @@ export interface Facts {
   /** By node id. Nodes that were not asked are left out. */
   readonly setups?: ReadonlyMap<string, NodeSetup>;
   readonly shards?: ShardLists;
+  /** True if a node that no member lists takes part in the cluster: it may serve slots that no node owns. */
+  readonly hearsUnlisted?: boolean;
 }
 
 const SEVERITIES = ['error', 'warning', 'info'] as const;
@@ -76,7 +87,7 @@ export function findingsOf(view: ClusterView, facts: Facts = {}): Finding[] {
   // It is said of these what they are, and that they are to follow the other master.
   const isShared = ({ nodes: [name] }: Finding): boolean => shared.some(({ nodes }) => nodes[0] === name);
   const found = [
-    ...uncovered(view),
+    ...uncovered(view, facts.hearsUnlisted),
     ...open(view),
     ...contested(view),
     ...sharedIdFindings(sharedIds),
@@ -125,19 +136,25 @@ export function describeUncovered(slots: readonly number[]): string {
   return `${count} not served by any node: ${formatSlots(slots)}`;
 }
 
-function uncovered(view: ClusterView): Finding[] {
+function uncovered(view: ClusterView, hearsUnlisted = false): Finding[] {
   const slots = uncoveredSlots(view);
   if (slots.length === 0) return [];
-  const message = describeUncovered(slots);
-  const next = bringingBack(formatAddress(view.seed));
+  const all = bringingBack(view, slots);
+  const message = `${describeUncovered(slots)}${hearsUnlisted ? `; ${UNLISTED}` : ''}`;
+  const first = all.filter((one) => hearsUnlisted && one.do === 'rejoin');
+  const next = [...first, ...all.filter((one) => !first.includes(one))];
   return [{ severity: 'error', kind: 'slots-uncovered', message, nodes: [], slots: toRanges(slots), next }];
 }
 
 /** What to do about slots that no node serves, by what is known of their owner. */
-export function bringingBack(cluster: string): Next[] {
+export function bringingBack(view: ClusterView, slots: readonly number[]): Next[] {
+  const cluster = formatAddress(view.seed);
+  const owners = slotOwners(view);
+  const isUnowned = slots.some((slot) => owners[slot] === undefined);
   return [
     { do: 'start-node' },
     { do: 'failover', options: { mode: 'force' }, when: 'has-replica' },
+    ...(isUnowned ? [introducing(cluster)] : []),
     { do: 'fix', cluster, when: 'no-owner' },
     { do: 'rescue', cluster, when: 'gone-with-its-keys' },
   ];
@@ -172,7 +189,7 @@ function contested(view: ClusterView): Finding[] {
   }
   return [...byClaim].map(([key, slots]) => {
     const nodes = key.split(' ').map(nameOf);
-    const message = `Slots ${formatSlots(slots)} are claimed by ${nodes.join(' and ')}`;
+    const message = `${capitalised(slotsAre(slots))} claimed by ${nodes.join(' and ')}`;
     const hint = 'The higher config epoch wins within seconds';
     const next: readonly Next[] = [{ do: 'fix', cluster: formatAddress(view.seed), when: 'stays' }];
     return { severity: 'error', kind: 'slots-contested', message, nodes, slots: toRanges(slots), hint, next };
@@ -252,7 +269,7 @@ export function disagreements(
       found.push({
         severity: 'error',
         kind: 'nodes-disagree',
-        message: `${name} does not agree with the others who owns slots ${formatSlots(wrong)}: it reports ${here} as the owner of slot ${slot}, the others ${there}`,
+        message: `${name} does not agree with the others who owns ${nameSlots(wrong)}: it reports ${here} as the owner of slot ${slot}, the others ${there}`,
         nodes: [name],
         slots: toRanges(wrong),
         hint: 'Wait a few seconds and look again',

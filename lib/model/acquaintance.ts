@@ -1,5 +1,6 @@
 import { formatAddress } from './address.ts';
 import { isSuspected, type NodeRecord } from './node.ts';
+import { claimsBySlot, expandSlots } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 type Reports = ReadonlyMap<string, NodeReport>;
@@ -64,6 +65,20 @@ export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaint
     return [{ id, address: formatAddress(address), why }];
   });
   return { members, strangers };
+}
+
+/**
+ * True of a node that no member lists, and that lists most of them and owns slots that none of them claims: a master that they have
+ * forgotten. One that was taken out and not reset owns none.
+ */
+export function isForgotten({ myself, records }: NodeReport, members: readonly NodeReport[]): boolean {
+  const listed = new Set(records.map(({ id }) => id));
+  const known = members.filter((member) => listed.has(member.myself.id));
+  if (myself.role !== 'master' || 2 * known.length <= members.length) return false;
+  const owners = claimsBySlot(
+    members.flatMap((member) => (member.myself.role === 'master' ? [member.myself] : [])),
+  );
+  return expandSlots(myself.slots).some((slot) => owners[slot] === undefined);
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import type { NodeRecord } from './node.ts';
-import { differingSlots, formatSlots, type SlotRange } from './slot.ts';
+import { differingSlots, nameSlots, type SlotRange } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 /** A node id, and the address to ask the node at. */
@@ -119,7 +119,7 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
       slots.some(([first, last]) => first <= slot && slot <= last),
     );
     const seen = `it reports ${holder ? nameOf(holder) : 'no node'} as the owner of slot ${slot}`;
-    if (wrong.length > 0) say(`does not yet agree who owns slots ${formatSlots(wrong, 4)}: ${seen}`);
+    if (wrong.length > 0) say(`does not yet agree who owns ${nameSlots(wrong, 4)}: ${seen}`);
   }
   if ((expectation.stateOk ?? true) && info.state !== 'ok') say('reports cluster_state:fail');
   return missing;

@@ -9,3 +9,8 @@ export function shorten(texts: readonly string[], most: number, noun = ''): stri
   const rest = texts.length - most;
   return rest > 0 ? [...texts.slice(0, most), andMore(rest, noun)] : [...texts];
 }
+
+/** A text as the beginning of a sentence. */
+export function capitalised(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}

@@ -46,6 +46,7 @@ export type NextWhen =
   | 'declared-failed'
   | 'earlier-move'
   | 'elected'
+  | 'forgotten'
   | 'gone-for-good'
   | 'gone-with-its-keys'
   | 'has-replica'
@@ -75,7 +76,7 @@ export interface Next {
   readonly node?: string;
   /** Address of a node of the cluster, for acts that take both. */
   readonly cluster?: string;
-  /** Addresses of members, for `rejoin`; with `moved`, others are to be added. */
+  /** Addresses of members, for `rejoin`; with `moved` and `forgotten`, others are to be added. */
   readonly nodes?: readonly string[];
   /** Address of the target of `migrate-slots`, or of the replica of `replicate`. */
   readonly target?: string;

@@ -130,6 +130,18 @@ export function formatSlots(slots: Iterable<number>, most = 8): string {
   return ranges.length > most ? `${shown} ${andMore(ranges.length - most, 'range')}` : shown;
 }
 
+/** `slot 9`, or `slots 5 7-9`, truncated as by `formatSlots`. */
+export function nameSlots(slots: Iterable<number>, most?: number): string {
+  const all = [...slots];
+  return `${all.length === 1 ? 'slot' : 'slots'} ${formatSlots(all, most)}`;
+}
+
+/** `slot 9 is`, or `slots 5 7-9 are`. */
+export function slotsAre(slots: Iterable<number>, most?: number): string {
+  const all = [...slots];
+  return `${nameSlots(all, most)} ${all.length === 1 ? 'is' : 'are'}`;
+}
+
 /** Reads `7` or `0-5`. Throws ClusterError `INVALID_ARGUMENT` for anything else. */
 export function parseSlotRange(text: string): SlotRange {
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);

@@ -1,6 +1,6 @@
 import { ClusterError } from '../errors.ts';
 import type { Advice, Next } from '../model/next.ts';
-import { formatSlots } from '../model/slot.ts';
+import { slotsAre } from '../model/slot.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import type { Settings } from '../settings.ts';
 import type { Dialect } from './by-servers/dialect.ts';
@@ -82,7 +82,7 @@ function openSlotsAt({ source, target }: KnownMove): Obstacle | undefined {
   const ends = [source, target].filter(({ openSlots = [] }) => openSlots.length > 0);
   return {
     address: atSource.length > 0 ? source.address : target.address,
-    reason: `slots ${formatSlots(new Set(open))} are open on ${ends.map(({ address }) => address).join(' and ')}`,
+    reason: `${slotsAre(new Set(open))} open on ${ends.map(({ address }) => address).join(' and ')}`,
     next: fixFirst(source),
   };
 }

@@ -1,5 +1,5 @@
 import { ClusterError, messageOf } from '../errors.ts';
-import { formatSlots } from '../model/slot.ts';
+import { nameSlots } from '../model/slot.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import { pause } from '../nodes/wait-until.ts';
 import type { NodeRef } from '../plan/plan.ts';
@@ -48,7 +48,7 @@ async function closeOnTarget(ends: Ends, slots: readonly number[], attempts: num
     if (attempt >= attempts) {
       throw new ClusterError(
         'MIGRATE_FAILED',
-        `Cannot close slots ${formatSlots(slots)} on ${ends.target.address}: ${failure.message}`,
+        `Cannot close ${nameSlots(slots)} on ${ends.target.address}: ${failure.message}`,
         { address: ends.target.address, openSlots: slots, resumable: 'same-call', cause: failure },
       );
     }

@@ -1,6 +1,6 @@
 import { ClusterError } from '../errors.ts';
 import { ownerByReports } from '../model/holders.ts';
-import { formatSlots } from '../model/slot.ts';
+import { nameSlots } from '../model/slot.ts';
 import { askNode } from '../nodes/look.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { Ends } from './ends.ts';
@@ -20,7 +20,7 @@ export async function requireOwned(ends: Ends, slots: readonly number[]): Promis
   if (lost.length === 0) return;
   throw new ClusterError(
     'MIGRATE_FAILED',
-    `${source.address} does not own slots ${formatSlots(lost)} any more, which were moving to ${ends.target.address}: ${ownerByReports(answers, lost) ?? 'another node'} has taken over`,
+    `${source.address} does not own ${nameSlots(lost)} any more, which were moving to ${ends.target.address}: ${ownerByReports(answers, lost) ?? 'another node'} has taken over`,
     {
       address: source.address,
       openSlots: lost,

@@ -2,7 +2,7 @@ import { isServing } from '../model/condition.ts';
 import { type ClusterView, nodeById, openSlotsOf, slotOwners, standIn } from '../model/view.ts';
 import { type MarkEvidence, pairsToCompare } from '../plan/open-slots.ts';
 import { type KeyEvidence, lostWithKeys } from '../plan/uncovered.ts';
-import { unservedSlots } from '../plan/unserved.ts';
+import { type Unserved, unservedSlots } from '../plan/unserved.ts';
 import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
 import { inParallel } from './parallel.ts';
@@ -14,14 +14,33 @@ import {
   strayKeysOf,
   type Unveil,
 } from './stray-keys.ts';
+import { hearsUnlisted } from './unlisted-nodes.ts';
 
-/** Finds the nodes that hold keys of slots they do not own and, if several do, whether any key is on two of them. */
+/**
+ * Finds the nodes that hold keys of slots they do not own and, if several do, whether any key is on two of them. If no node owns
+ * some slots, also whether a node that no member lists may serve them; with `force` that does not matter.
+ */
 export async function findKeyEvidence(
-  { connections, emit }: Context,
+  context: Context,
   view: ClusterView,
   givenUp: ReadonlySet<string>,
   unveil: Unveil,
 ): Promise<KeyEvidence> {
+  const unserved = unservedSlots(view, lostWithKeys(view, givenUp));
+  const hasUnowned = !context.settings.force && unserved.some(({ owner }) => owner === undefined);
+  const [evidence, isHeard] = await Promise.all([
+    findKeys(context, view, unserved, unveil),
+    hasUnowned ? hearsUnlisted(context, view) : false,
+  ]);
+  return { ...evidence, givenUp, hearsUnlisted: isHeard };
+}
+
+async function findKeys(
+  { connections, emit }: Context,
+  view: ClusterView,
+  unserved: readonly Unserved[],
+  unveil: Unveil,
+): Promise<Omit<KeyEvidence, 'givenUp'>> {
   const stray = new Map(
     (await findStrayKeys(connections, view, { unveil })).map((found) => [found.id, found]),
   );
@@ -51,15 +70,13 @@ export async function findKeyEvidence(
   );
   const sharing = new Map(pairs.filter(([, some]) => some.length > 0));
   const sharesWithOwner = await findShared(connections, view, holders, unveil);
-  const unkept = unservedSlots(view, lostWithKeys(view, givenUp)).filter(
-    ({ slot, keeper }) => keeper === undefined && !holders.has(slot),
-  );
+  const unkept = unserved.filter(({ slot, keeper }) => keeper === undefined && !holders.has(slot));
   const replicas = await findReplicas(
     connections,
     view,
     unkept.map(({ slot }) => slot),
   );
-  return { holders, sharing, givenUp, sharesWithOwner, replicas };
+  return { holders, sharing, sharesWithOwner, replicas };
 }
 
 // What a replica of a master that answers holds is what that master holds. It asks nothing if there is no such slot.

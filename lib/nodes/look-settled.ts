@@ -17,16 +17,17 @@ const LONGEST_WAIT_MS = 20_000;
  * Looks until the nodes that answer agree about members and slot owners: gossip about an operation that has just ended may still
  * be spreading. Rejects with ClusterError `NODES_DISAGREE` if they do not agree in time.
  * `ignore` is the id of a node that the others may or may not know, or the ids of several. `nudge` is called with each view in which they disagree, to
- * help if waiting alone does not.
+ * help if waiting alone does not. For `elsewhere` see `look`.
  */
 export async function lookSettled(
   context: Context,
   seed: Address,
   ignore?: string | ReadonlySet<string>,
   nudge?: (view: ClusterView) => Promise<void>,
+  elsewhere: readonly Address[] = [],
 ): Promise<ClusterView> {
   return waitUntil(waitIn(context), async () => {
-    const view = await look(context.connections, seed, context.signal);
+    const view = await look(context.connections, seed, context.signal, undefined, elsewhere);
     // The owner of an open slot is settled when it is closed: until then some nodes may never learn it.
     const [first] = disagreements(view, ignore, openSlotsOf(view));
     if (!first) return { done: seen(context, view) };
@@ -60,12 +61,16 @@ const GOSSIP_MS = 3000;
  * claims though others consider one the owner, slots whose owner has failed or, once the time is up, slots that two masters
  * claim.
  * A Valkey that has waited for a replica in vain takes no slot; the replica does, as soon as it wakes. Rejects with ClusterError
- * `NODES_DISAGREE` if they finally differ about anything else.
+ * `NODES_DISAGREE` if they finally differ about anything else. For `elsewhere` see `look`.
  */
-export async function lookToFix(context: Context, seed: Address): Promise<ClusterView> {
+export async function lookToFix(
+  context: Context,
+  seed: Address,
+  elsewhere: readonly Address[],
+): Promise<ClusterView> {
   const started = performance.now();
   return waitUntil(waitIn(context), async () => {
-    const view = await look(context.connections, seed, context.signal);
+    const view = await look(context.connections, seed, context.signal, undefined, elsewhere);
     const differences = disagreements(view, undefined, openSlotsOf(view));
     const contested = contestedSlots(view);
     const isGossipOver = performance.now() - started >= GOSSIP_MS;

@@ -1,5 +1,6 @@
 import { type Reply, ReplyError } from '../../resp/index.ts';
 import { badReply, ClusterError, messageOf } from '../errors.ts';
+import { isForgotten } from '../model/acquaintance.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { isInHandshake, type NodeRecord } from '../model/node.ts';
 import { NodeLines } from '../model/node-lines.ts';
@@ -103,7 +104,7 @@ const [AT_ONCE, LINES_AT_ONCE] = [32, 32_000];
  * is.
  * Rejects only if the first node does not answer, and with the signal's reason. `also` is called with each node that is asked,
  * with its record as listed, or without one for the first. What it asks goes out in the same write. At `elsewhere` members may
- * be that others list at other addresses.
+ * be that others list at other addresses, or a master that all others have forgotten (`isForgotten`).
  */
 export async function look(
   connections: Connections,
@@ -114,8 +115,9 @@ export async function look(
 ): Promise<ClusterView> {
   const search = new Search(connections, signal, also);
   const first = await search.begin(seed);
-  await search.tryAt(elsewhere);
-  await search.run(Math.max(AT_ONCE, Math.floor(LINES_AT_ONCE / first.records.length)));
+  const atOnce = Math.max(AT_ONCE, Math.floor(LINES_AT_ONCE / first.records.length));
+  await search.run(atOnce);
+  await search.tryAt(elsewhere, atOnce);
   return mergeReports(seed, first.myself.id, search.reports, search.unreachable(), search.asked);
 }
 
@@ -149,8 +151,6 @@ class Search {
   readonly #lines = new NodeLines();
   /** By id: the addresses at which members list the node, as text, in the order in which they were found. */
   readonly #listed = new Map<string, Map<string, NodeRecord>>();
-  /** Ids of nodes that were found before they were looked for where others list them. */
-  readonly #elsewhere = new Set<string>();
   /** Reports of nodes that no member knew when they answered at the address of another. */
   readonly #others = new Map<string, NodeReport>();
   /** Records read so far: equal lines share one object. */
@@ -174,11 +174,17 @@ class Search {
     return first;
   }
 
-  /** Asks at more addresses: members that others list elsewhere may be there. */
-  async tryAt(addresses: readonly Address[]): Promise<void> {
-    if (addresses.length === 0) return;
-    await inParallel(addresses, (address) => this.#ask(address));
-    for (const { id } of this.asked.values()) if (id !== undefined) this.#elsewhere.add(id);
+  /** Asks at more addresses: members that others list elsewhere, or have forgotten, may be there. */
+  async tryAt(addresses: readonly Address[], atOnce: number): Promise<void> {
+    const more = addresses.filter((address) => !this.asked.has(formatAddress(address)));
+    if (more.length === 0) return;
+    await inParallel(more, (address) => this.#ask(address));
+    const members = [...this.reports.values()];
+    for (const address of more) {
+      const other = this.#others.get(this.asked.get(formatAddress(address))?.id ?? '');
+      if (other && isForgotten(other, members)) this.#accept(other);
+    }
+    await this.run(atOnce);
   }
 
   /** Asks until every member has answered, or was asked at every known address. */
@@ -201,7 +207,7 @@ class Search {
   #next(): NodeRecord[] {
     const ahead = new Map<string, NodeRecord>();
     for (const [id, listed] of this.#listed) {
-      if (this.reports.has(id) && !this.#elsewhere.has(id)) continue;
+      if (this.reports.has(id)) continue;
       for (const [name, record] of listed) {
         if (this.asked.has(name) || ahead.has(name)) continue;
         ahead.set(name, record);

@@ -4,7 +4,7 @@ import type { Address } from '../model/address.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatKey } from '../model/bytes.ts';
 import type { Advice, Next } from '../model/next.ts';
-import { formatRanges, formatSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots, slotsAre } from '../model/slot.ts';
 import type { ClusterView, NodeReport } from '../model/view.ts';
 import { type Context, nodeError } from './context.ts';
 import { askNode } from './look.ts';
@@ -88,7 +88,7 @@ export function alreadyInCluster({ report, keys }: Newcomer, hint?: string): Err
   const name = formatAddress(report.address);
   const others = report.records.length - 1;
   const { slots } = report.myself;
-  const owned = others === 0 && slots.length > 0 ? `: it owns slots ${formatRanges(slots)}` : '';
+  const owned = others === 0 && slots.length > 0 ? `: it owns ${nameSlots(expandSlots(slots))}` : '';
   if (others === 0 && keys > 0)
     return nodeError(
       'ALREADY_IN_CLUSTER',
@@ -150,7 +150,7 @@ function requireNoMarks({ report, keys }: Newcomer): void {
   if (openSlots.length === 0 || keys > 0) return;
   const name = formatAddress(report.address);
   const open = [...new Set(openSlots.map(({ slot }) => slot))];
-  throw nodeError('OPEN_SLOT', name, `Node ${name} is not empty: slots ${formatSlots(open)} are open on it`, {
+  throw nodeError('OPEN_SLOT', name, `Node ${name} is not empty: ${slotsAre(open)} open on it`, {
     openSlots: open,
     hint: 'Nothing was changed. It knows none of the nodes that it would move them from or to',
     next: [

@@ -6,7 +6,7 @@ import { bringingBack, describeUncovered, uncoveredSlots } from '../findings/fin
 import { type Address, formatAddress, isHost } from '../model/address.ts';
 import { goneNodes, misledAbout } from '../model/condition.ts';
 import { openOn } from '../model/holders.ts';
-import { formatSlots } from '../model/slot.ts';
+import { slotsAre } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, nodeName, openSlotsOf } from '../model/view.ts';
 import { nodeError } from './context.ts';
 
@@ -37,7 +37,7 @@ export function requireServing(view: ClusterView, what: string): void {
   const uncovered = uncoveredSlots(view);
   if (uncovered.length > 0) {
     throw new ClusterError('SLOTS_UNCOVERED', `Cannot ${what}: ${describeUncovered(uncovered)}`, {
-      next: bringingBack(formatAddress(view.seed)),
+      next: bringingBack(view, uncovered),
     });
   }
 }
@@ -47,7 +47,7 @@ export function requireClosed(view: ClusterView, what: string): void {
   const open = [...openSlotsOf(view).keys()];
   if (open.length === 0) return;
   const where = openOn(view, open).join(' and ');
-  throw new ClusterError('OPEN_SLOT', `Cannot ${what}: slots ${formatSlots(open)} are open on ${where}`, {
+  throw new ClusterError('OPEN_SLOT', `Cannot ${what}: ${slotsAre(open)} open on ${where}`, {
     openSlots: open,
     next: [{ do: 'fix', cluster: formatAddress(view.seed) }],
   });

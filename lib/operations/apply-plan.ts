@@ -4,7 +4,7 @@ import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import { lostNodes } from '../model/condition.ts';
 import { shorten } from '../model/lists.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots } from '../model/slot.ts';
 import { nodeById, nodeName, slotOwners } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { nodeError } from '../nodes/context.ts';
@@ -209,7 +209,7 @@ function requireLost({ operation, steps }: Plan, view: PlanView['view'], force: 
   throw nodeError(
     'PLAN_STALE',
     nodeName(view, owner),
-    `${what}: ${nodeName(view, owner)} serves slots ${formatSlots(given)}, which it gives away`,
+    `${what}: ${nodeName(view, owner)} serves ${nameSlots(given)}, which it gives away`,
     {
       hint: 'Nothing was changed',
       next: [{ do: 'plan' }],

@@ -12,7 +12,7 @@ import { ClusterError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { holdersOf } from '../model/holders.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { formatRanges, formatSlots, slotsWhere } from '../model/slot.ts';
+import { formatRanges, formatSlots, nameSlots, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf, reachableMasters, slotOwners } from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
@@ -164,7 +164,7 @@ async function findMoved(context: Context, before: ClusterView, { force }: Backu
   const [wasOpen, open] = [openSlotsOf(before), openSlotsOf(after)];
   const moved = slotsWhere((slot) => was[slot] !== is[slot] || (open.has(slot) && !wasOpen.has(slot)));
   if (moved.length === 0) return [];
-  const problem = `slots ${formatSlots(moved)} moved, or began to, while the snapshots were made`;
+  const problem = `${nameSlots(moved)} moved, or began to, while the snapshots were made`;
   if (force) return [problem];
   throw new ClusterError('BACKUP_FAILED', `Cannot back up: ${problem}`, {
     hint: [

@@ -2,7 +2,7 @@ import type { Finding } from '../findings/finding.ts';
 import { findingsOf } from '../findings/findings.ts';
 import { type Address, type AddressLike, parseAddress, sameAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
-import type { ClusterView } from '../model/view.ts';
+import { type ClusterView, slotOwners } from '../model/view.ts';
 import { zonesById } from '../model/zones.ts';
 import type { Context } from '../nodes/context.ts';
 import { INSPECTED, inspect } from '../nodes/inspect.ts';
@@ -11,6 +11,7 @@ import { NodeInfos } from '../nodes/node-info.ts';
 import { NodeSetups } from '../nodes/setup.ts';
 import { askShards } from '../nodes/shards.ts';
 import { findStrayKeys } from '../nodes/stray-keys.ts';
+import { hearsUnlisted } from '../nodes/unlisted-nodes.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withReading } from './cluster.ts';
 
@@ -53,14 +54,17 @@ export async function checkFrom(
   };
   const view = await look(connections, seed, signal, also, elsewhere);
   signal?.throwIfAborted();
-  const [{ details, sharedIds, introduced }, strayKeys, [setups, shards]] = await Promise.all([
+  const hasUnowned = slotOwners(view).includes(undefined);
+  const [{ details, sharedIds, introduced }, strayKeys, [setups, shards], isHeard] = await Promise.all([
     inspect(connections, view, infos),
     // A node may refuse the command or be gone since: report the rest anyway.
     findStrayKeys(connections, view, { infos }).catch((error: Error) => error),
     asked.of(view).then(async (setups) => [setups, await askShards(connections, view, setups)] as const),
+    hasUnowned ? hearsUnlisted({ connections, signal }, view) : false,
   ]);
   signal?.throwIfAborted();
   const zones = zonesById(view.nodes, options.zones ?? {}, details);
-  const findings = findingsOf(view, { details, sharedIds, introduced, strayKeys, zones, setups, shards });
+  const facts = { details, sharedIds, introduced, strayKeys, zones, setups, shards, hearsUnlisted: isHeard };
+  const findings = findingsOf(view, facts);
   return { ok: findings.every(({ severity }) => severity !== 'error'), findings, view, details };
 }

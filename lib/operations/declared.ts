@@ -1,6 +1,7 @@
 import { giveNewId } from '../apply/new-id.ts';
 import type { Address } from '../model/address.ts';
-import { formatSlots } from '../model/slot.ts';
+import { capitalised } from '../model/lists.ts';
+import { slotsAre } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, nodeById, openSlotsOf } from '../model/view.ts';
 import { waitForAgreement } from '../nodes/agreement.ts';
 import type { Context } from '../nodes/context.ts';
@@ -52,7 +53,7 @@ export async function settleMembers(
   if (open.size === 0) return undefined;
   await finishOpenSlots(context, view);
   if (!dryRun) return 'finished';
-  const message = `Slots ${formatSlots(open.keys())} are open: they would be finished first`;
+  const message = `${capitalised(slotsAre(open.keys()))} open: they would be finished first`;
   context.emit({ type: 'warning', message });
   return undefined;
 }

@@ -1,8 +1,10 @@
 import { claimThenLook } from '../apply/look-claimed.ts';
 import { ClusterError } from '../errors.ts';
+import { type AddressLike, parseAddress } from '../model/address.ts';
 import { lostNodes } from '../model/condition.ts';
 import { holdersOf } from '../model/holders.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { capitalised } from '../model/lists.ts';
+import { expandSlots, slotsAre } from '../model/slot.ts';
 import { type ClusterView, slotOwners } from '../model/view.ts';
 import { askUnveiled } from '../move/set-slot.ts';
 import type { Context } from '../nodes/context.ts';
@@ -41,6 +43,8 @@ export interface FixOptions extends OperationOptions {
    * @default 'finish'
    */
   readonly oneSided?: 'finish' | 'close';
+  /** More addresses to ask at: members that others do not list there, or have forgotten, are found then. @default none */
+  readonly elsewhere?: readonly AddressLike[];
 }
 
 /**
@@ -52,7 +56,8 @@ export interface FixOptions extends OperationOptions {
 export function fixMigrating(cluster: ClusterLike, options: FixOptions = {}): Promise<OperationResult> {
   return withContext(cluster, options, async (context) => {
     const seed = seedOf(cluster);
-    const view = await claimThenLook(context, seed, () => lookToFix(context, seed));
+    const elsewhere = (options.elsewhere ?? []).map(parseAddress);
+    const view = await claimThenLook(context, seed, () => lookToFix(context, seed, elsewhere));
     const fix = await planFor(context, view, options);
     const { dryRun, force } = context.settings;
     if (fix.steps.length > 0 && !dryRun && !force) requireAnswers(view, 'repair slots');
@@ -102,13 +107,13 @@ async function requireMended(
   { undecided }: FixPlan,
   options: FixOptions,
 ): Promise<void> {
-  const view = await lookToFix(context, before.seed);
+  const view = await lookToFix(context, before.seed, []);
   const after = await planFor(context, view, options);
   const known = new Set(undecided.map(({ slot }) => slot));
   const slots = after.steps.flatMap((step) => ('slots' in step ? expandSlots(step.slots) : []));
   const left = [...slots, ...after.undecided.map(({ slot }) => slot)].filter((slot) => !known.has(slot));
   if (left.length === 0) return;
-  throw new ClusterError('OPEN_SLOT', `Slots ${formatSlots(left)} are still not as they should be`, {
+  throw new ClusterError('OPEN_SLOT', `${capitalised(slotsAre(left))} still not as they should be`, {
     openSlots: left,
     hint: [...holdersOf(view, left), 'Another tool may be moving slots at the same time'].join('. '),
     next: [{ do: 'retry', when: 'moves-done' }],

@@ -8,7 +8,7 @@ import { invalidArgument } from '../errors.ts';
 import { type Address, type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { unmet } from '../model/expectation.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
-import { formatSlots } from '../model/slot.ts';
+import { nameSlots } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, nodeById, openSlotsOf, slotOwners } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { nodeError } from '../nodes/context.ts';
@@ -140,7 +140,7 @@ function requireNotForgotten({ report: { myself, address, records } }: Newcomer,
   const own = slotsOf(myself).filter((slot) => owners[slot] === undefined);
   if (own.length === 0 || !records.some(({ id }) => view.reports.has(id))) return;
   const [name, member] = [formatAddress(address), formatAddress(view.seed)];
-  const message = `Cannot add ${name}: it owns slots ${formatSlots(own)}, and the members have forgotten it`;
+  const message = `Cannot add ${name}: it owns ${nameSlots(own)}, and the members have forgotten it`;
   throw nodeError('NODES_DISAGREE', name, message, {
     hint: 'Nothing was changed. It is a member itself, and has their keys',
     next: [{ do: 'rejoin', nodes: [name, member] }],

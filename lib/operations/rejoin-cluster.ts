@@ -1,7 +1,7 @@
 import { claim } from '../apply/claim.ts';
 import { ClusterError, invalidArgument } from '../errors.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
-import { formatSlots } from '../model/slot.ts';
+import { nameSlots } from '../model/slot.ts';
 import { nodeName } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { lookScattered, type Scattered } from '../nodes/look-for-rejoin.ts';
@@ -63,7 +63,7 @@ export function rejoinCluster(
 function requireNoLoss({ settings, emit }: Context, { view }: Scattered): void {
   for (const { id, by, slots, isSucceeded } of losersIn(view)) {
     const [node, owner] = [nodeName(view, id), nodeName(view, by)];
-    const message = `${node} claims slots ${formatSlots(slots)}, which ${owner} owns by now`;
+    const message = `${node} claims ${nameSlots(slots)}, which ${owner} owns by now`;
     if (isSucceeded) {
       emit({
         type: 'warning',

@@ -4,7 +4,7 @@ import { formatAddress } from '../model/address.ts';
 import { conditionOf, goneNodes, isGone } from '../model/condition.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { formatSlots } from '../model/slot.ts';
+import { slotsAre } from '../model/slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { isStaleEntry } from './stale-entries.ts';
@@ -50,7 +50,7 @@ export function requireNoMoveWith(view: ClusterView, { id }: NodeRecord): void {
   throw nodeError(
     'OPEN_SLOT',
     other,
-    `Cannot take ${name} out: slots ${formatSlots(slots)} are open between it and ${other}`,
+    `Cannot take ${name} out: ${slotsAre(slots)} open between it and ${other}`,
     {
       openSlots: slots,
       hint: 'Nothing was changed',

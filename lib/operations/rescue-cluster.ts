@@ -6,7 +6,7 @@ import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
 import { type Address, type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { conditionOf, lostNodes } from '../model/condition.ts';
 import { openOn } from '../model/holders.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots, slotsAre } from '../model/slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, slotOwners } from '../model/view.ts';
 import { askUnveiled } from '../move/set-slot.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
@@ -15,9 +15,11 @@ import { lookSettled } from '../nodes/look-settled.ts';
 import { askNewcomer, besideMember, isAcquainted, requireFresh, requireNoKeys } from '../nodes/newcomer.ts';
 import { requireAddress } from '../nodes/requirements.ts';
 import { findStrayKeys } from '../nodes/stray-keys.ts';
+import { hearsUnlisted } from '../nodes/unlisted-nodes.ts';
 import type { OperationOptions } from '../options.ts';
 import { type Draft, nodeRef } from '../plan/plan.ts';
 import { planRescue } from '../plan/rescue.ts';
+import { mayBeForgotten } from '../plan/uncovered.ts';
 import { unservedSlots } from '../plan/unserved.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
@@ -31,27 +33,36 @@ export interface RescueOptions extends OperationOptions {
    * @default false
    */
   readonly force?: boolean;
+  /** More addresses to ask at: a living master that all others have forgotten is found then. @default none */
+  readonly elsewhere?: readonly AddressLike[];
 }
 
 /**
  * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost. Does nothing if every
  * slot is served. Before anything is changed, rejects with a ClusterError if a master may only be slow (`NODE_UNREACHABLE`),
- * has a living replica with its keys (`HAS_REPLICAS`), or if another master holds keys of these slots, which no client
- * could reach any more (`KEYS_IN_DOUBT`).
+ * has a living replica with its keys (`HAS_REPLICAS`), if another master holds keys of these slots, which no client
+ * could reach any more (`KEYS_IN_DOUBT`), or if a node that no member lists may serve them (`SLOTS_UNCOVERED`).
  */
 export function rescueCluster(
   cluster: ClusterLike,
   node: AddressLike,
   options: RescueOptions = {},
 ): Promise<OperationResult> {
-  return withContext(cluster, options, (context) => rescue(context, seedOf(cluster), node));
+  const elsewhere = (options.elsewhere ?? []).map(parseAddress);
+  return withContext(cluster, options, (context) => rescue(context, seedOf(cluster), node, elsewhere));
 }
 
-async function rescue(context: Context, seed: Address, node: AddressLike): Promise<OperationResult> {
+async function rescue(
+  context: Context,
+  seed: Address,
+  node: AddressLike,
+  elsewhere: readonly Address[],
+): Promise<OperationResult> {
   const address = parseAddress(node);
   const look = async () => {
     const asked = await besideMember(context, seed, address, () => askNewcomer(context, address));
-    return { newcomer: asked, view: await lookSettled(context, seed, asked.report.myself.id) };
+    const { id } = asked.report.myself;
+    return { newcomer: asked, view: await lookSettled(context, seed, id, undefined, elsewhere) };
   };
   const { newcomer, view } = await claimThenLook(context, seed, look, [address]);
   const { myself } = newcomer.report;
@@ -81,8 +92,9 @@ async function rescue(context: Context, seed: Address, node: AddressLike): Promi
     requireNoKeys(newcomer);
   }
   await requireNoKeysLeft(context, view, plan, taker.id, force);
+  if (!force) await requireNoForgotten(context, view, lost);
   const admitted = isMember ? undefined : await admit(context, { node: taker, masters: plan.masters });
-  if (!isMember && (await giveNewId(context, newcomer.report))) return rescue(context, seed, node);
+  if (!isMember && (await giveNewId(context, newcomer.report))) return rescue(context, seed, node, elsewhere);
   const owners = plan.steps.flatMap((step) =>
     step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
   );
@@ -130,10 +142,22 @@ function requireNobodys(view: ClusterView, { steps }: Draft): void {
     .filter((slot) => open.has(slot));
   if (between.length === 0) return;
   const where = openOn(view, between).join(' and ');
-  throw new ClusterError('OPEN_SLOT', `Cannot rescue: slots ${formatSlots(between)} are open on ${where}`, {
+  throw new ClusterError('OPEN_SLOT', `Cannot rescue: ${slotsAre(between)} open on ${where}`, {
     openSlots: between,
     next: [{ do: 'fix', cluster: formatAddress(view.seed) }],
   });
+}
+
+// A living master that all others have forgotten may serve the slots that no node owns.
+async function requireNoForgotten(
+  context: Context,
+  view: ClusterView,
+  lost: ReadonlySet<string>,
+): Promise<void> {
+  const unowned = unservedSlots(view, lost).flatMap(({ slot, owner }) => (owner === undefined ? [slot] : []));
+  if (unowned.length === 0 || !(await hearsUnlisted(context, view))) return;
+  const { reason, ...advice } = mayBeForgotten(formatAddress(view.seed));
+  throw new ClusterError('SLOTS_UNCOVERED', `Cannot rescue ${nameSlots(unowned)}: ${reason}`, advice);
 }
 
 // A master that is not gone has its keys, and so has a replica that has not taken over yet.
@@ -188,9 +212,7 @@ async function requireNoKeysLeft(
   const holding = holders.filter(({ keys }) => keys > 0);
   const [first] = holding;
   if (first) {
-    const each = holding.map(
-      ({ name, slots, keys }) => `${name} holds ${keys} keys of slots ${formatSlots(slots)}`,
-    );
+    const each = holding.map(({ name, slots, keys }) => `${name} holds ${keys} keys of ${nameSlots(slots)}`);
     const ofFailed = holding.some(({ slots }) => slots.some((slot) => isLost.get(slot)));
     const options = ofFailed ? { withUnreachableMasters: true, ...(force ? { force } : {}) } : undefined;
     throw nodeError(

@@ -28,7 +28,7 @@ export async function warningOfLoss(
   );
   if (unowned.length > 0) {
     const which = formatSlots(unowned.toSorted((a, b) => a - b));
-    const message = `No node owns slots ${which}: a node that the cluster has forgotten deletes its keys of them once another node owns them`;
+    const message = `No node owns slots ${which}: if a master that all others have forgotten still serves them, it deletes its keys of them once another node owns them. Introduce such a node again instead`;
     emit({ type: 'warning', message });
   }
   say('are to be given up');

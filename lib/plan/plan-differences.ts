@@ -1,6 +1,6 @@
 import { formatAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { expandSlots, formatSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots, slotsAre } from '../model/slot.ts';
 import { type ClusterView, nodeById, openSlotsOf, slotOwners } from '../model/view.ts';
 import type { MoveStep, Plan } from './plan.ts';
 import { namedIn, type PlanView } from './plan-view.ts';
@@ -128,7 +128,7 @@ function ownerDifferences(
   }
   return [...groups.values()].map(({ then, now, slots }) => {
     const [was, is] = [then, now].map((id) => (id === undefined ? 'no node' : nameIn(view, id)));
-    const text = `slots ${formatSlots(slots, 4)} belong to ${is}, but the plan has ${was}`;
+    const text = `${nameSlots(slots, 4)} ${slots.length === 1 ? 'belongs' : 'belong'} to ${is}, but the plan has ${was}`;
     return { node: is === 'no node' ? (was ?? '') : (is ?? ''), field: 'slots', text };
   });
 }
@@ -142,7 +142,7 @@ function openDifferences(plan: Plan, view: ClusterView): Difference[] {
   }
   return [...byNode].map(([id, slots]) => {
     const node = nameIn(view, id);
-    const text = `slots ${formatSlots(slots, 4)} are open on ${node}, but this plan did not open them`;
+    const text = `${slotsAre(slots, 4)} open on ${node}, but this plan did not open them`;
     return { node, field: 'open slots', text };
   });
 }

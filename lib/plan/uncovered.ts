@@ -1,4 +1,5 @@
-import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
+import { introducing, takeovers, UNLISTED, wordsOnCondition } from '../findings/condition-words.ts';
+import { formatAddress } from '../model/address.ts';
 import { conditionOf, goneNodes } from '../model/condition.ts';
 import type { Advice } from '../model/next.ts';
 import { countSlots, isFailed, type NodeRecord } from '../model/node.ts';
@@ -23,6 +24,8 @@ export interface KeyEvidence {
   readonly replicas?: ReadonlyMap<number, readonly string[]>;
   /** See `MarkEvidence`. */
   readonly sharesWithOwner?: ReadonlySet<string>;
+  /** True if a node that no member lists takes part in the cluster: it may serve slots that no node owns. */
+  readonly hearsUnlisted?: boolean;
 }
 
 /** New owners for the slots that no node serves. */
@@ -58,6 +61,10 @@ export function planUncovered(
       const why = reasons.get(`${owner} ${keeper}`) ?? whyKept(view, owner, keeper);
       reasons.set(`${owner} ${keeper}`, why);
       undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...why });
+      continue;
+    }
+    if (owner === undefined && evidence.hearsUnlisted) {
+      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...mayBeForgotten(formatAddress(view.seed)) });
       continue;
     }
     const choice = chooseByKeys(view, evidence, slot, masters);
@@ -105,6 +112,18 @@ function whyKept(
   if (kind === 'dead')
     return { reason: `their owner ${name} has failed and may come back with their keys`, next };
   return { reason: `their owner ${name} ${says}`, hint, next };
+}
+
+/**
+ * Why slots of nobody are left alone if a node that no member lists takes part in the cluster, and what to do. A master that the
+ * others have forgotten deletes its keys of slots that it finds with another owner when it is introduced again.
+ */
+export function mayBeForgotten(cluster: string): Pick<Undecided, 'reason' | 'hint' | 'next'> {
+  return {
+    reason: `no node owns them, and ${UNLISTED}`,
+    hint: 'Another owner of these slots would cost it its keys. If it is no master of this cluster, stop it or reset it',
+    next: [introducing(cluster), { do: 'retry', options: { force: true }, when: 'anyway' }],
+  };
 }
 
 // A replica whose master is gone keeps its keys when it takes over, and is a master then that holds keys of slots without an owner.

@@ -86,6 +86,15 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'start-node': 'advice-dead: without a replica: start it',
     'rejoin (moved)': 'rejoin: brings a cluster together whose addresses are all new',
   },
+  'cli/commands/fix.ts insteadOf': {
+    'rejoin (forgotten)': 'evidence: keeps its slots and keys, and is introduced again',
+  },
+  'findings/condition-words.ts introducing': {
+    'rejoin (forgotten)': 'evidence: keeps its slots and keys, and is introduced again',
+  },
+  'plan/uncovered.ts mayBeForgotten': {
+    'retry {force} (anyway)': 'evidence: keeps its slots and keys, and is introduced again',
+  },
   'findings/condition-words.ts rejoining': {
     rejoin: 'rejoin: takes masters that have all changed places',
   },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { acquaint, type Stranger } from '../../lib/model/acquaintance.ts';
+import { acquaint, isForgotten, type Stranger } from '../../lib/model/acquaintance.ts';
 import type { NodeReport } from '../../lib/model/view.ts';
 import { fc } from '../helpers/properties.ts';
 import { idOf, reportOf } from '../helpers/views.ts';
@@ -109,5 +109,23 @@ describe('acquaint()', () => {
         }
       }),
     );
+  });
+});
+
+describe('isForgotten()', () => {
+  const line = (node: number, slots = '') => ({ node, slots });
+  const members = [1, 2].map((node) => reportOf(node, { lines: [line(1, '0-5000'), line(2, '5001-10000')] }));
+  const asked = (lines: readonly ReturnType<typeof line>[]) => isForgotten(reportOf(3, { lines }), members);
+
+  test('is a master with slots of nobody that lists the members', () => {
+    assert.ok(asked([line(1, '0-5000'), line(2, '5001-10000'), line(3, '10001-16383')]));
+    assert.ok(asked([line(1), line(2), line(3, '5000-10001')]));
+  });
+
+  test('is no node that was taken out, and none of another cluster', () => {
+    assert.ok(!asked([line(1), line(2), line(3)]));
+    assert.ok(!asked([line(1), line(2), line(3, '0-5000')]), 'others own what it claims');
+    assert.ok(!asked([line(1), line(3, '10001-16383')]), 'it lists only half of them');
+    assert.ok(!asked([line(4), line(3, '0-16383')]));
   });
 });

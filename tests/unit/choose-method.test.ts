@@ -52,12 +52,12 @@ describe('chooseMethod()', () => {
     [
       'a slot is open at the source',
       { ...both, source: { ...both.source, openSlots: [7] } },
-      ...([{}, false, 'a:1', /^slots 7 are open on a:1$/] as const),
+      ...([{}, false, 'a:1', /^slot 7 is open on a:1$/] as const),
     ],
     [
       'a slot is open at the target',
       { ...both, target: { ...both.target, openSlots: [7] } },
-      ...([{}, false, 'b:1', /^slots 7 are open on b:1$/] as const),
+      ...([{}, false, 'b:1', /^slot 7 is open on b:1$/] as const),
     ],
     [
       'a slot is open between them',

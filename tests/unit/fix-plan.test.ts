@@ -75,6 +75,24 @@ describe('planFix() with the holders of keys', () => {
     assert.deepEqual(planFix(view, NOTHING), plan);
   });
 
+  test('gives no slot of nobody away while a node that no member lists may serve it, but those of failed masters', () => {
+    const view = agreedView(
+      [
+        { node: 1, slots: '0-5000' },
+        { node: 2, slots: '5001-16382', flags: 'master,fail' },
+      ],
+      [2],
+    );
+    const evidence = { ...NOTHING, givenUp: new Set([idOf(2)]) };
+    assert.deepEqual(taken(planFix(view, evidence)), ['1: [[5001,16382]]', '1: [[16383,16383]]']);
+    const heard = planFix(view, { ...evidence, holders: new Map([[16383, [idOf(1)]]]), hearsUnlisted: true });
+    assert.deepEqual(taken(heard), ['1: [[5001,16382]]']);
+    assert.deepEqual(
+      heard.undecided.map(({ slot, code, next }) => [slot, code, next?.map((one) => one.do)]),
+      [[16383, 'SLOTS_UNCOVERED', ['rejoin', 'retry']]],
+    );
+  });
+
   test('gives away nothing of a failed master unless it is given up, and nothing if it has a live replica', () => {
     const lines: Line[] = [
       { node: 1, slots: '0-8191' },

@@ -97,7 +97,7 @@ const WHEN: Readonly<Record<NextWhen, true>> = {
   },
   ...{ 'no-owner': true, 'not-moving': true, 'not-needed': true, 'other-operator-done': true },
   ...{ otherwise: true, repaired: true, settled: true, stays: true, 'too-few-masters-to-vote': true },
-  ...{ 'gone-with-its-keys': true, moved: true, 'same-cluster': true },
+  ...{ forgotten: true, 'gone-with-its-keys': true, moved: true, 'same-cluster': true },
 };
 
 /** Words as a shell reads them. */

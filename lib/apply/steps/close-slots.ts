@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors.ts';
-import { expandSlots, formatSlots, inRanges } from '../../model/slot.ts';
+import { expandSlots, inRanges, nameSlots } from '../../model/slot.ts';
 import { strayKeysLeft } from '../../move/by-migrate/migrate-errors.ts';
 import { type StrayKey, type StrayOutcome, settleStrayKeys } from '../../move/by-migrate/stray-keys.ts';
 import { closeLanes, countAllKeys, type Ends, openEnds } from '../../move/ends.ts';
@@ -77,7 +77,7 @@ async function close(context: Context, step: StepOf<'close-slots'>, slots: reado
     throw nodeError(
       'OPEN_SLOT',
       step.node.address,
-      `Cannot close slots ${formatSlots(slots)} on ${step.node.address}: ${refused.error.message}`,
+      `Cannot close ${nameSlots(slots)} on ${step.node.address}: ${refused.error.message}`,
       {
         openSlots: slots,
         resumable: 'same-call',

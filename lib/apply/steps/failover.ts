@@ -3,7 +3,7 @@ import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { Next } from '../../model/next.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { deniedPromotion } from '../../model/promotion.ts';
-import { formatSlots } from '../../model/slot.ts';
+import { slotsAre } from '../../model/slot.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
 import { askInfo } from '../../nodes/node-info.ts';
@@ -156,7 +156,7 @@ async function requireClosedAt(context: Context, { replica, master }: StepOf<'fa
   const marks = reports.flatMap((report) => report?.myself.openSlots ?? []);
   const openSlots = [...new Set(marks.map(({ slot }) => slot))].sort((a, b) => a - b);
   if (openSlots.length === 0) return;
-  const message = `Cannot fail over from ${master.address} to ${replica.address}: slots ${formatSlots(openSlots)} are open there`;
+  const message = `Cannot fail over from ${master.address} to ${replica.address}: ${slotsAre(openSlots)} open there`;
   if (context.settings.force) {
     context.emit({ type: 'warning', node: master.address, message });
     return;

@@ -1,4 +1,5 @@
 import type { StrayKeys } from '../../events.ts';
+import type { Next } from '../../model/next.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
 import { count } from '../figures.ts';
@@ -8,6 +9,15 @@ import { operated } from '../outcome.ts';
 /** True if a plan gives slots to a new owner, other than by finishing a move that was begun. */
 export function givesSlots({ steps }: Pick<Plan, 'steps'>): boolean {
   return steps.some((step) => step.type === 'take-slots' && !step.isBegun);
+}
+
+/** What to do instead of giving away slots that no node owns, if a plan does that. */
+export function insteadOf({ steps, masters: [first] }: Pick<Plan, 'steps' | 'masters'>): Next[] {
+  const takesUnowned = steps.some(
+    (step) => step.type === 'take-slots' && step.from.length === 0 && !step.isBegun,
+  );
+  if (!takesUnowned || !first) return [];
+  return [{ do: 'rejoin', nodes: [first.address], when: 'forgotten' }];
 }
 
 /** True if a plan changes who owns a slot. */
@@ -25,6 +35,7 @@ export const fixCommand: Command = {
     'exit code 1. So do the slots of failed masters, which may come back with their keys. How it decides: redis-trib help fix',
   example: '127.0.0.1:7000',
   asks: changesOwners,
+  instead: insteadOf,
   flags: {
     ...changeFlags,
     ...moveFlags,
@@ -48,7 +59,7 @@ export const fixCommand: Command = {
       help: 'Treat masters that do not answer as failed; ignore other operators',
     },
   },
-  run: async ({ positionals: [node = ''], options, values }) => {
+  run: async ({ positionals: [node = ''], elsewhere, options, values }) => {
     const withUnreachableMasters = values['with-unreachable-masters'] === true;
     const answer = strayAnswer(values);
     const list =
@@ -59,6 +70,7 @@ export const fixCommand: Command = {
     const { fixMigrating } = await import('../../operations/fix-migrating.ts');
     const result = await fixMigrating(node, {
       ...options,
+      elsewhere,
       withUnreachableMasters,
       ...(answer ? { strayKeys: answer } : {}),
       onEvent: (event) => {

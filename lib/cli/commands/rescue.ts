@@ -17,9 +17,9 @@ export const rescueCommand: Command = {
       help: 'Treat masters that do not answer as failed; ignore other operators',
     },
   },
-  run: async ({ positionals: [cluster = '', node = ''], options }) => {
+  run: async ({ positionals: [cluster = '', node = ''], elsewhere, options }) => {
     const { rescueCluster } = await import('../../operations/rescue-cluster.ts');
-    const result = await rescueCluster(cluster, node, options);
+    const result = await rescueCluster(cluster, node, { ...options, elsewhere });
     const nothing = result.plan.steps.length === 0;
     return operated(result, nothing ? 'No slot is missing' : `${node} has taken the lost slots`);
   },

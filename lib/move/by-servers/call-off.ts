@@ -1,7 +1,7 @@
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
 import { formatAddress } from '../../model/address.ts';
-import { expandSlots, formatSlots } from '../../model/slot.ts';
+import { expandSlots, formatSlots, nameSlots } from '../../model/slot.ts';
 import { type Done, waitUntil } from '../../nodes/wait-until.ts';
 import { askSource, askTarget, type Ends } from '../ends.ts';
 import type { Dialect } from './dialect.ts';
@@ -128,7 +128,7 @@ function mayGoOn(
   const driver = ends[dialect.driver];
   return new ClusterError(
     'MIGRATE_FAILED',
-    `Cannot cancel the migration of slots ${formatSlots(expandSlots(task.slots))} from ${source.address} to ${target.address} (${why}): ` +
+    `Cannot cancel the migration of ${nameSlots(expandSlots(task.slots))} from ${source.address} to ${target.address} (${why}): ` +
       `${driver.address} ${error ? `says: ${messageOf(error)}` : 'does not answer'}. It may still be running in the servers`,
     {
       address: driver.address,

@@ -1,6 +1,6 @@
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
-import { expandSlots, formatRanges, formatSlots, inRanges, toRanges } from '../../model/slot.ts';
+import { expandSlots, formatRanges, inRanges, nameSlots, toRanges } from '../../model/slot.ts';
 import { type Wait, waitUntil } from '../../nodes/wait-until.ts';
 import { askSource, askTarget, type Ends } from '../ends.ts';
 import type { Dialect } from './dialect.ts';
@@ -45,7 +45,7 @@ export async function findTask(
     const missing = [
       ...inTheWay.map(({ task, address }) => ({
         address,
-        text: `${address} moves slots ${formatSlots(expandSlots(task.slots))} (${task.state})`,
+        text: `${address} moves ${nameSlots(expandSlots(task.slots))} (${task.state})`,
       })),
       ...watches
         .filter((_, index) => answers[index]?.tasks === undefined)
@@ -109,7 +109,7 @@ export async function begin(ends: Ends, dialect: Dialect, slots: readonly number
     const [started, listed] = await ask(ends, [dialect.start(ranges, ends.target.id), dialect.list]);
     if (started instanceof ReplyError) return `${address} refuses: ${started.message}`;
     const task = dialect.readTasks(listed).find((entry) => isOf(ends, dialect, entry, formatRanges(ranges)));
-    return task ?? `${address} does not list the migration of slots ${formatSlots(slots)} that it began`;
+    return task ?? `${address} does not list the migration of ${nameSlots(slots)} that it began`;
   } catch (error) {
     if (!(error instanceof ConnectionError) || error.sent === false) throw error;
     return (await findBegun(ends, dialect, formatRanges(ranges), error)) ?? error.message;

@@ -1,6 +1,6 @@
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { ClusterError } from '../../errors.ts';
-import { expandSlots, formatSlots } from '../../model/slot.ts';
+import { expandSlots, nameSlots } from '../../model/slot.ts';
 import { pause } from '../../nodes/wait-until.ts';
 import type { Ends } from '../ends.ts';
 import { hearOfEpoch } from '../epochs.ts';
@@ -52,7 +52,7 @@ export async function moveAtomically(move: AtomicMove): Promise<Leftover> {
     reason = failure;
     failures++;
     if (failures < ATTEMPTS) {
-      const what = `Atomic migration of slots ${formatSlots(slots)} from ${ends.source.address} to ${ends.target.address}`;
+      const what = `Atomic migration of ${nameSlots(slots)} from ${ends.source.address} to ${ends.target.address}`;
       ends.context.emit({
         type: 'warning',
         node: ends[move.dialect.driver].address,
@@ -92,7 +92,7 @@ export function atomicFailed({ ends, dialect }: AtomicMove, { slots, reason }: L
   const { source, target } = ends;
   return new ClusterError(
     'MIGRATE_FAILED',
-    `Cannot move slots ${formatSlots(slots)} from ${source.address} to ${target.address} by atomic migration: ${reason}`,
+    `Cannot move ${nameSlots(slots)} from ${source.address} to ${target.address} by atomic migration: ${reason}`,
     {
       address: ends[dialect.driver].address,
       resumable: 'same-call',

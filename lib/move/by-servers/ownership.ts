@@ -1,7 +1,7 @@
 import { messageOf } from '../../errors.ts';
 import { ownerByReports } from '../../model/holders.ts';
 import { slotsOf } from '../../model/node.ts';
-import { formatSlots } from '../../model/slot.ts';
+import { nameSlots } from '../../model/slot.ts';
 import type { NodeReport } from '../../model/view.ts';
 import { nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
@@ -35,7 +35,7 @@ export async function askOwners(ends: Ends, slots: readonly number[], why = ''):
     throw nodeError(
       'NODES_DISAGREE',
       ends.source.address,
-      `Cannot move slots ${formatSlots(lost)} from ${ends.source.address} to ${ends.target.address}: neither owns them any more${because(why)}`,
+      `Cannot move ${nameSlots(lost)} from ${ends.source.address} to ${ends.target.address}: neither owns them any more${because(why)}`,
       {
         hint: `A failover may have taken place${owner === undefined ? '' : `: ${owner} owns them now`}`,
         next: [
@@ -122,7 +122,7 @@ async function difference(ends: Ends, end: End, slots: readonly number[]): Promi
     const owned = ownedBy(ends.target.id, await askNode(ends.context.connections, address));
     const missing = slots.filter((slot) => !owned.has(slot));
     if (missing.length === 0) return undefined;
-    return `${name} does not list slots ${formatSlots(missing)} as owned by ${ends.target.address}`;
+    return `${name} does not list ${nameSlots(missing)} as owned by ${ends.target.address}`;
   } catch (error) {
     return `${name} does not answer: ${messageOf(error)}`;
   }

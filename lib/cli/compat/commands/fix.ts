@@ -1,4 +1,4 @@
-import { givesSlots } from '../../commands/fix.ts';
+import { givesSlots, insteadOf } from '../../commands/fix.ts';
 import { planLines } from '../../plan-view.ts';
 import { fixLines } from '../fix-lines.ts';
 import { checkHead, checkTail, compatCheck, nameOf } from '../lines.ts';
@@ -19,7 +19,9 @@ export function runFix(scene: Scene): Promise<boolean> {
       approve: async (plan) => {
         say(scene, ...fixLines(before.result.view, plan, names, before.words));
         if (!givesSlots(plan)) return true;
-        say(scene, ...planLines(plan));
+        const { adviceLines } = await import('../../hints.ts');
+        const typed = { dialect: 'cluster' as const, values: read.values };
+        say(scene, ...planLines(plan), ...adviceLines({ next: insteadOf(plan) }, typed));
         await confirm(scene, "Give these slots to the nodes above? (type 'yes' to accept): ");
         return true;
       },
