@@ -1,5 +1,5 @@
 import { formatAddress } from '../model/address.ts';
-import { type Condition, conditionOf, misledAbout } from '../model/condition.ts';
+import { type Condition, canJudge, conditionOf, misledAbout } from '../model/condition.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { Advice, Next } from '../model/next.ts';
 import { type ClusterView, type LoadingProgress, nodeById, nodeName, replicasOf } from '../model/view.ts';
@@ -103,7 +103,9 @@ function adviceOn(view: ClusterView, id: string, condition: Condition): Advice {
         next: [
           { do: 'start-node', node },
           { do: 'rejoin', nodes: [cluster], when: 'moved' },
-          { do: 'wait', when: 'declared-failed' },
+          ...(mayBeDeclared(view)
+            ? [{ do: 'wait' as const, when: 'declared-failed' as const }]
+            : unjudged(view, id)),
         ],
       };
     case 'stranger-at-its-address':
@@ -122,6 +124,29 @@ function adviceOn(view: ClusterView, id: string, condition: Condition): Advice {
         ],
       };
   }
+}
+
+// A single master declares a node failed only at the moment at which it begins to suspect it (clusterCron), which may be over.
+function mayBeDeclared(view: ClusterView): boolean {
+  const owners = view.nodes.filter(({ role, slots }) => role === 'master' && slots.length > 0);
+  return canJudge(view) && owners.length !== 1;
+}
+
+// Nobody is left to declare the node failed: waiting for that would never end.
+function unjudged(view: ClusterView, id: string): Next[] {
+  const cluster = formatAddress(view.seed);
+  if (!ownsSlots(view, id))
+    return [{ do: 'del-node', cluster, node: id, options: { force: true }, when: 'gone-for-good' }];
+  const replica = replicasOf(view, id).find((one) => view.reports.has(one.id));
+  if (replica) return takeovers(view, replica.id, id);
+  return [
+    {
+      do: 'fix',
+      cluster,
+      options: { withUnreachableMasters: true, force: true },
+      when: 'gone-with-its-keys',
+    },
+  ];
 }
 
 function introductions(view: ClusterView, address: string): Advice {
@@ -176,16 +201,19 @@ function cureOf(code: string, error: Error | undefined): string {
 
 /** What to do about a node that is gone, by what it leaves behind. */
 function givingUp(view: ClusterView, id: string, cluster: string): Next[] {
-  const owns = [...view.reports.values()].some(({ records }) =>
-    records.some((record) => record.id === id && record.slots.length > 0),
-  );
-  if (!owns) return [{ do: 'del-node', cluster, node: id, when: 'gone-for-good' }];
+  if (!ownsSlots(view, id)) return [{ do: 'del-node', cluster, node: id, when: 'gone-for-good' }];
   const replica = replicasOf(view, id).find((one) => view.reports.has(one.id));
   if (replica) return takeovers(view, replica.id, id);
   return [
     { do: 'rescue', cluster, when: 'gone-with-its-keys' },
     { do: 'fix', cluster, options: { withUnreachableMasters: true }, when: 'gone-with-its-keys' },
   ];
+}
+
+function ownsSlots({ reports }: ClusterView, id: string): boolean {
+  return [...reports.values()].some(({ records }) =>
+    records.some((record) => record.id === id && record.slots.length > 0),
+  );
 }
 
 /** How a replica takes its master's slots: by a vote, which masters give only to replicas of a master that they know. */

@@ -47,9 +47,8 @@ export function conditionOf(view: ClusterView, id: string): Condition {
   const judges = records.filter(({ observer }) => masters === 0 || isVoter(observer));
   const failing = judges.filter(({ record }) => isFailed(record)).length;
   // A failure is declared by a majority of the masters, and kept in nodes.conf: fewer may have come back with a mark that is out of date.
-  const owners = view.nodes.filter(isVoter).length;
-  const canJudge = owners === 0 || 2 * masters > owners;
-  const isHeldFailed = canJudge && 2 * failing > Math.max(masters, judges.length);
+  const isJudged = canJudge(view);
+  const isHeldFailed = isJudged && 2 * failing > Math.max(masters, judges.length);
   const hasLink = records.some(({ record }) => isLinked(record));
   const others = [...answers].filter(([, { id: other }]) => other !== undefined);
   const [first] = others;
@@ -63,8 +62,15 @@ export function conditionOf(view: ClusterView, id: string): Condition {
   // Another id at its address makes a server drop the address and stop judging the node: it never comes to consider it failed
   // (clusterProcessPacket, NOADDR).
   const losing = judges.filter(({ record }) => isLost(record)).length;
-  if (!hasLink && answers.size === 0 && canJudge && 2 * losing > masters) return { kind: 'wiped' };
+  if (!hasLink && answers.size === 0 && isJudged && 2 * losing > masters) return { kind: 'wiped' };
   return { kind: 'silent' };
+}
+
+/** True if most masters with slots answer: fewer cannot declare another node failed. */
+export function canJudge({ nodes, reports }: ClusterView): boolean {
+  const owners = nodes.filter(isVoter).length;
+  const masters = [...reports.values()].filter(({ myself }) => isVoter(myself)).length;
+  return owners === 0 || 2 * masters > owners;
 }
 
 /** True of a node that, as far as can be known, holds nothing any more: only its slots may be given away. */

@@ -1,5 +1,6 @@
 import { ReplyError } from '../../resp/index.ts';
 import { claimThenLook } from '../apply/look-claimed.ts';
+import { wordsOnCondition } from '../findings/condition-words.ts';
 import { formatAddress } from '../model/address.ts';
 import { goneNodes } from '../model/condition.ts';
 import { type ClusterView, nodeById } from '../model/view.ts';
@@ -35,11 +36,13 @@ export function shutdownCluster(node: ClusterLike, options: ShutdownOptions = {}
     const others = view.nodes.filter(({ id }) => id !== view.seedId && !ignored.has(id));
     if (others.length > 0) {
       const living = others.filter(({ id }) => view.reports.has(id));
+      const silent = others.find(({ id }) => !view.reports.has(id));
       const names = others.map(({ address }) => formatAddress(address)).join(', ');
       throw nodeError('MORE_NODES', name, `More than 1 nodes in cluster: ${name} knows ${names}`, {
         next: [
           ...(living.length > 0 ? dissolving(view, view.seedId) : []),
-          ...(living.length < others.length
+          ...(silent && options.ignoreFailed ? (wordsOnCondition(view, silent.id).next ?? []) : []),
+          ...(silent && !options.ignoreFailed
             ? [{ do: 'retry' as const, options: { ignoreFailed: true }, when: 'gone-for-good' as const }]
             : []),
         ],

@@ -95,6 +95,11 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'plan/uncovered.ts mayBeForgotten': {
     'retry {force} (anyway)': 'evidence: keeps its slots and keys, and is introduced again',
   },
+  'findings/condition-words.ts unjudged': {
+    'del-node {force} (gone-for-good)': 'advice-dead: that nobody is left to declare failed',
+    'fix {withUnreachableMasters, force} (gone-with-its-keys)':
+      'advice-dead: that nobody is left to declare failed',
+  },
   'findings/condition-words.ts rejoining': {
     rejoin: 'rejoin: takes masters that have all changed places',
   },

@@ -11,8 +11,11 @@ import {
   delNode,
   failover,
   joinNoLoad,
+  type Next,
+  quitCluster,
   replicate,
   rescueCluster,
+  shutdownCluster,
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
@@ -126,6 +129,34 @@ describe('What is advised about a dead master', { concurrency: 3 }, () => {
     await follow(adviceFor(error.next, 'failover'), { nodes });
     assert.equal((await seenBy(first))[replica.address], '10923-16383');
     assert.equal(await sizeOf(replica), keys.length);
+  });
+
+  it('that nobody is left to declare failed: it is given up and taken out, and the survivor can end', async () => {
+    const [first, ...dead] = await startMasters(bed, 3, 0, quick);
+    assert.ok(first);
+    await Promise.all(dead.map((node) => node.kill()));
+    const nodes = [first];
+    const refused = await refusalOf(quitCluster(first.address));
+    assert.equal(refused.code, 'NODE_UNREACHABLE');
+    assert.ok(refused.next.every(({ when }) => when !== 'declared-failed'));
+    assert.equal(
+      (await refusalOf(shutdownCluster(first.address, { ignoreFailed: true }))).code,
+      'MORE_NODES',
+    );
+    await follow(adviceFor(refused.next, 'fix', 'gone-with-its-keys'), { nodes });
+    for (let left = dead.length; left > 0; left--) {
+      const again = await refusalOf(quitCluster(first.address));
+      // A server may have declared them failed since: then nothing waits for them.
+      if (again.code === 'LAST_NODE') break;
+      await follow(adviceFor(again.next, 'del-node', 'gone-for-good'), { nodes });
+    }
+    const last = await refusalOf(quitCluster(first.address));
+    assert.equal(last.code, 'LAST_NODE');
+    const { plan } = await shutdownCluster(first.address, { ignoreFailed: true });
+    assert.deepEqual(
+      plan.steps.map(({ type }) => type),
+      ['reset'],
+    );
   });
 
   it('beside a slot that is imported from it: that is closed first, and all keys are served', async () => {
