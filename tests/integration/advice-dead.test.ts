@@ -11,7 +11,6 @@ import {
   delNode,
   failover,
   joinNoLoad,
-  type Next,
   quitCluster,
   replicate,
   rescueCluster,
