@@ -1,5 +1,5 @@
 import { ReplyError } from '../../resp/index.ts';
-import { badReply } from '../errors.ts';
+import { badReply, ClusterError } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import type { Context } from '../nodes/context.ts';
@@ -27,8 +27,9 @@ export async function monitorKeys(
   address: Address,
   { forMs, mostCommands }: { readonly forMs: number; readonly mostCommands: number },
 ): Promise<Monitored> {
-  const connection = await unlessAborted(connections.fresh(address), signal);
+  const opening = connections.fresh(address);
   try {
+    const connection = await unlessAborted(opening, signal);
     const places = readKeyPlaces(await unlessAborted(connection.command(['COMMAND']), signal));
     const socket = connection.detach();
     socket.on('error', () => undefined);
@@ -54,7 +55,7 @@ export async function monitorKeys(
       }
     } catch (error) {
       // It was destroyed here, or the server has closed it: what was read counts.
-      if (error instanceof ReplyError || !socket.destroyed) throw error;
+      if (error instanceof ReplyError || error instanceof ClusterError || !socket.destroyed) throw error;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', end);
@@ -63,7 +64,11 @@ export async function monitorKeys(
     signal?.throwIfAborted();
     return { commands, keys: frequent.top(TOP), isCut: commands >= mostCommands };
   } finally {
-    connection.destroy();
+    // Also one that opens only after an abort.
+    opening.then(
+      (connection) => connection.destroy(),
+      () => undefined,
+    );
   }
 }
 
