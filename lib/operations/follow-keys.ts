@@ -8,6 +8,7 @@ import { contextBeside, databasesOf, type KeySource, nodesToRead } from '../copy
 import { surveySource } from '../copy/survey-source.ts';
 import { ClusterError, invalidArgument } from '../errors.ts';
 import { type AddressLike, formatAddress } from '../model/address.ts';
+import type { Next } from '../model/next.ts';
 import { reachableMasters } from '../model/view.ts';
 import { askClusterDatabases } from '../nodes/node-info.ts';
 import { requireClosed, requireServing } from '../nodes/requirements.ts';
@@ -96,6 +97,7 @@ export function followKeys(
         isOneDatabase: ((await askClusterDatabases(from.context.connections, from.address)) ?? 1) === 1,
       };
       const follower = new Follower(scene);
+      context.account.again = CONTINUE;
       const done = await follower.run((signal) =>
         follow(follower, signal, cutover ? cutoverTimeout : undefined),
       );
@@ -117,6 +119,9 @@ export function followKeys(
     }
   });
 }
+
+/** What continues: the cluster has keys by then. */
+const CONTINUE: Next = { do: 'retry', options: { replace: true } };
 
 /** Longer than anybody waits for writes. */
 const MOST_PAUSE_MS = 3_600_000;

@@ -374,6 +374,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/fix-migrating.ts requireMended': {
     'retry (moves-done)': 'advice-slots: that another tool opens while others are repaired',
   },
+  'operations/follow-keys.ts CONTINUE': {
+    'retry {replace}': 'follow: continues a copy that was stopped',
+  },
   'operations/follow-keys.ts requireEmpty': {
     'retry {replace}': 'follow: continues a copy that was stopped',
   },

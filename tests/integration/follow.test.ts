@@ -233,6 +233,7 @@ describe('followKeys()', () => {
     const first = new Following(plain);
     await first.begun();
     await first.stop();
+    assert.deepEqual(first.stopped?.next, [{ do: 'retry', options: { replace: true } }]);
     await write(plain, ['SET', 'k:1', 'later'], ['DEL', 'k:2'], ['SET', 'more', 'x']);
     const refused = await failureOf(followKeys(seedOf(target), seedOf(plain)));
     assert.deepEqual(

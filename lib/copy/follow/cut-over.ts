@@ -84,7 +84,7 @@ export async function cutOver(follower: Follower, timeoutMs: number): Promise<Cu
     return { nodes: paused.nodes, pausedMs: paused.elapsedMs, pauseLeftMs: paused.leftMs, compared };
   } catch (error) {
     await paused.undo();
-    const hint = 'Writes on the source go on. All changes are still found and copied by the same call';
+    const hint = 'Writes on the source go on';
     throw error instanceof ClusterError && error.resumable === 'same-call' ? retold(error, { hint }) : error;
   }
 }
