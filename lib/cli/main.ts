@@ -168,7 +168,7 @@ async function runCommand(
     const isLocal = command.isLocal || command.mayLackCluster?.(values);
     if (!isLocal && !command.isLive) progress.start('Looking at the cluster');
     const outcome = await command.run({
-      ...(positionals[0] === FILE
+      ...(command.readsBundle && values.from !== undefined
         ? { positionals, ...(await import('./bundle-file.ts')).openFile(`${values.from}`, command.readsPlan) }
         : await nameNodes(command, positionals, options)),
       values,
