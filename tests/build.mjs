@@ -115,7 +115,7 @@ const LAYERS = {
   listing: [core],
   reading: [core, looking],
   probing: [core],
-  bundling: [core, looking],
+  bundling: [core, commands, looking],
   declaring: [core, looking, plans],
   watching: [core, looking],
   measuring: [core, looking],

@@ -92,9 +92,8 @@ export function mergeReports(
 ): ClusterView {
   // In the same order however soon each node answered, so that findings come out the same. The seed before all others.
   const reports = new Map(
-    [...found].sort(
-      ([one, { address: a }], [other, { address: b }]) =>
-        Number(other === seedId) - Number(one === seedId) || compareAddresses(a, b) || (one < other ? -1 : 1),
+    [...found].sort(([one, { address: a }], [other, { address: b }]) =>
+      one === seedId ? -1 : other === seedId ? 1 : compareAddresses(a, b),
     ),
   );
   const nodes = new Map<string, NodeRecord>();

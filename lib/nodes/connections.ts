@@ -65,7 +65,7 @@ export class Connections {
   readonly #closed = new AbortController();
   readonly #between: Between | undefined;
 
-  /** With `between`, what `ask` and `askAll` send goes through it. */
+  /** With `between`, what `askAll` sends goes through it. */
   constructor(options: ConnectionOptions, between?: Between) {
     this.#options = options;
     this.#settings = settingsOf(options);
@@ -119,11 +119,6 @@ export class Connections {
 
   /** Sends one command. Rejects with ReplyError if the node answers with an error, and with the reason of a signal. */
   async ask(address: Address, command: Command, options: LaneOptions = {}): Promise<Reply> {
-    if (this.#between) {
-      const [reply = null] = await this.askAll(address, [command], options);
-      if (reply instanceof ReplyError) throw reply;
-      return reply;
-    }
     return this.#send(address, options, (connection) => connection.command(command, options));
   }
 
@@ -143,7 +138,7 @@ export class Connections {
   /** Sends commands in one write. Error replies are values of the array. */
   async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
     const send = () => this.#send(address, options, (connection) => connection.pipeline(commands, options));
-    return this.#between ? this.#between(address, commands, options, send) : send();
+    return this.#between?.(address, commands, options, send) ?? send();
   }
 
   async #send<Result>(

@@ -46,7 +46,7 @@ export async function askElsewhere(
   const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
     try {
       const [id, info] = await Promise.all([
-        connections.ask(address, ['CLUSTER', 'MYID'], { early: true, signal }).then(String),
+        askId(connections, address, signal),
         askInfo(connections, address, ['server']),
       ]);
       return [{ id, runId: info.get('run_id') ?? '', address: formatAddress(address) }];
@@ -57,6 +57,12 @@ export async function askElsewhere(
     }
   });
   return found.flat();
+}
+
+async function askId(connections: Connections, address: Address, signal?: AbortSignal): Promise<string> {
+  const [id] = await connections.askAll(address, [['CLUSTER', 'MYID']], { early: true, signal });
+  if (id instanceof Error) throw id;
+  return String(id);
 }
 
 /** The addresses at which members list nodes that answer elsewhere. */

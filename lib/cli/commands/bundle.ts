@@ -8,14 +8,13 @@ export const bundleCommand: Command = {
   arity: [1, 1],
   summary: 'Write what all nodes answer to a file, to look at the cluster elsewhere',
   details:
-    'check, list, info, explain and report read it with --from FILE. No keys, no values, no passwords, no code of functions;\n' +
-    'the file can be read only by its owner. Names of hosts and users are in it unless --anonymous is given.',
+    'check, list, info, explain and report read it with --from FILE. It holds no keys, no values and no passwords.',
   example: '127.0.0.1:7000 --anonymous',
   flags: {
     output: { type: 'string', value: 'FILE', help: 'Where to write it (redis-trib-TIME.json)' },
     anonymous: {
       type: 'boolean',
-      help: 'Put stand-ins for ids, hosts, ports, zones, users and names of function libraries',
+      help: 'Put stand-ins for all names: hosts, users and others',
     },
   },
   run: async ({ positionals: [cluster = ''], elsewhere, options, values }) => {

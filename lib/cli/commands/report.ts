@@ -10,16 +10,14 @@ export const reportCommand: Command = {
   usage: 'CLUSTER',
   arity: [1, 1],
   summary: 'Write a page about a cluster, or about a saved plan',
-  details:
-    'In place of CLUSTER there may be a file: a plan saved by --plan, or what "bundle" has written.\n' +
-    'The page needs nothing beside it. As Markdown it goes to stdout, for a pull request.',
+  details: 'In place of CLUSTER there may be a file: a plan, or what "bundle" has written.',
   example: '127.0.0.1:7000 --html cluster.html',
   readsBundle: true,
   readsPlan: true,
   flags: {
-    html: { type: 'string', value: 'FILE', help: 'Write it to a file as HTML; a file there is replaced' },
+    html: { type: 'string', value: 'FILE', help: 'Write it as HTML; a file there is replaced' },
     markdown: { type: 'boolean', help: 'Print it as Markdown (unless --html is given)' },
-    from: { ...fromFlag, help: 'Read a plan, or what "bundle" has written, in place of CLUSTER' },
+    from: fromFlag,
     zone: zoneFlag,
   },
   run: async (invocation) => {
