@@ -2,7 +2,9 @@
  * A rolling restart of three masters with a replica each while a cluster client (ioredis, with its own settings) writes: ours beside a
  * script of redis-cli commands as people write it, on the same servers in turn.
  *
- *     npm run bench:restart -- [SERVER...] [--rounds 1] [--rate 5000] [--only ours|script]
+ *     npm run bench:restart -- [SERVER...] [--rounds 1] [--rate 5000] [--only ours|script] [--copy 0]
+ *
+ * With --copy, a replica needs so many milliseconds to copy its master, as with gigabytes of data.
  */
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,8 +22,11 @@ const { values: options, positionals } = parseArgs({
     rounds: { type: 'string', default: '1' },
     rate: { type: 'string', default: '5000' },
     only: { type: 'string', default: '' },
+    copy: { type: 'string', default: '0' },
   },
 });
+/** What `load.mjs` writes on each master. */
+const KEYS_OF_MASTER = 800;
 const run = promisify(execFile);
 const nodeAt = (nodes, port) => nodes.find((node) => node.port === port);
 
@@ -86,6 +91,8 @@ for (const server of positionals.length > 0 ? positionals : serverNames) {
       const bed = await openBed({ server });
       try {
         const config = { appendonly: 'yes', 'cluster-node-timeout': '5000', 'repl-diskless-sync-delay': '0' };
+        const delay = Math.round((1000 * Number(options.copy)) / KEYS_OF_MASTER);
+        if (delay > 0) config['rdb-key-save-delay'] = `${delay}`;
         const nodes = await bed.start(6, { config });
         await createCluster(
           nodes.map(({ address }) => address),
