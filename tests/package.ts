@@ -30,7 +30,7 @@ const MOST_BYTES = {
 const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
   import: { ms: 14, files: 5, kB: 78 },
-  list: { ms: 45, files: 9, kB: 240 },
+  list: { ms: 40, files: 7, kB: 138 },
   check: { ms: 55, files: 9, kB: 240 },
   'reshard --dry-run': { ms: 62, files: 11, kB: 456 },
 };
