@@ -133,7 +133,8 @@ export function placementFindings(
 ): Finding[] {
   const canPart = partingIn(view, zones, details);
   const hosts = new Map(view.nodes.map((node) => [node.id, hostOf(view, node)]));
-  const isSpread = new Set(hosts.values()).size > 1;
+  // A node whose address is lost is on no other host.
+  const isSpread = new Set([...hosts.values()].filter((host) => host !== '')).size > 1;
   const byHost = isSpread ? placed(view, canPart, 'same-host', 'host', ({ id }) => hosts.get(id) ?? '') : [];
   const zoneOf = ({ id }: NodeRecord): string => zones.get(id) ?? '';
   return [...byHost, ...placed(view, canPart, 'same-zone', 'zone', zoneOf)];

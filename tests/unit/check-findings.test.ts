@@ -169,6 +169,14 @@ describe('Placement', () => {
     );
     assert.deepEqual(shown(found({ ...view, nodes }, 'same-host')), ['warning 7003 7001']);
   });
+
+  test('on one host is no finding beside a node whose address is lost', () => {
+    const view = agreedView(whole);
+    const nodes = view.nodes.map((node) =>
+      node.id === idOf(2) ? { ...node, address: { ...node.address, host: '' } } : node,
+    );
+    assert.deepEqual(found({ ...view, nodes }, 'same-host'), []);
+  });
 });
 
 describe('What nodes report of themselves', () => {
