@@ -15,7 +15,7 @@ const PUBLINT = 'publint@0.3.25';
 const ATTW = '@arethetypeswrong/cli@0.18.5';
 /**
  * The most that each kind of file may weigh, in bytes: code, declarations, and the documents that help prints, because npx users
- * have no clone, with README, CHANGELOG and LICENSE. They are counted apart, so that none can grow unnoticed in the shadow of another.
+ * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
   code: { packed: 254_000, unpacked: 706_000 },
@@ -81,7 +81,7 @@ function weigh({ size, unpackedSize, files }: Packed): typeof MOST_BYTES {
     };
   };
   const types = weightOf(/\.d\.ts$/);
-  const documents = weightOf(/\.md$|^LICENSE$/);
+  const documents = weightOf(/\.(?:md|1)$|^LICENSE$/);
   return {
     code: {
       packed: size - types.packed - documents.packed,
@@ -137,7 +137,7 @@ try {
   const paths = packed.files.map(({ path }) => path);
   const stray = paths.filter(
     (path) =>
-      !/^(dist\/(cli|lib\/index|resp\/index|chunks\/[^.]*)\.js|dist\/(lib|resp)\/index\.d\.ts|docs\/[a-z-]+\.md|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(
+      !/^(dist\/(cli|lib\/index|resp\/index|chunks\/[^.]*)\.js|dist\/(lib|resp)\/index\.d\.ts|dist\/redis-trib\.1|docs\/[a-z-]+\.md|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(
         path,
       ),
   );
@@ -147,6 +147,7 @@ try {
     'dist/lib/index.js',
     'dist/lib/index.d.ts',
     'dist/resp/index.js',
+    'dist/redis-trib.1',
     ...Object.keys(topics).map((topic) => `docs/${topic}.md`),
     'README.md',
     'LICENSE',

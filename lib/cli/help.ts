@@ -90,7 +90,7 @@ export function generalHelp(): string {
 }
 
 /** The commands of each group that has any, in the order of help. */
-function grouped(): (readonly [title: string, commands: readonly Command[]])[] {
+export function grouped(): (readonly [title: string, commands: readonly Command[]])[] {
   const known = new Set(GROUPS.flatMap(([, ...names]) => names));
   const last = GROUPS.at(-1);
   return GROUPS.map((group) => {
