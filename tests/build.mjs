@@ -97,6 +97,7 @@ const LAYERS = {
   'lib/cli/keys-view.ts': [core, commands],
   'lib/cli/many-findings.ts': [core, commands, looking],
   'lib/cli/nearest.ts': [core, commands],
+  'lib/cli/practise/practice.ts': [core, commands, looking],
   'lib/cli/plan-file.ts': [core, commands, plans],
   'lib/cli/sent-lines.ts': [core, commands],
   'lib/cli/serve-metrics.ts': [core, commands, looking],

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -11,13 +11,20 @@ import { DONE, waitUntil } from '../nodes/wait-until.ts';
 const HOST = '127.0.0.1';
 /** The cluster bus port is the client port plus this. */
 const BUS_OFFSET = 10_000;
+/** In the folder of each server. */
+const CONFIG = 'server.conf';
 const PROGRAMS = ['redis-server', 'valkey-server'];
 const START_MS = 20_000;
 const PAUSE_MS = 20;
 
-// Ends the servers and removes their folder when its input ends, which happens however this process ends.
+// Ends the servers and removes their folder when its input ends, which happens however this process ends. Servers that the user has
+// started again have left their process id in their folder.
 const GUARDIAN = `
-while read -r pid; do pids="$pids $pid"; done
+while read -r what pid; do
+  if [ "$what" = started ]; then pids="$pids $pid"; continue; fi
+  left=; for each in $pids; do [ "$each" = "$pid" ] || left="$left $each"; done; pids=$left
+done
+for file in "$1"/*/server.pid; do [ -f "$file" ] && read -r pid <"$file" && pids="$pids $pid"; done
 kill $pids
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   left=; for pid in $pids; do kill -0 $pid && left="$left $pid"; done
@@ -31,8 +38,14 @@ rm -rf "$1"
 export interface DemoServers {
   /** Addresses, in order of ports. */
   readonly nodes: readonly string[];
+  /** The folder of their files: that of each server has its port for a name. */
+  readonly dir: string;
   /** Resolves to the address of a server that exited unexpectedly. */
   readonly died: Promise<string>;
+  /** Ends a server at once. */
+  kill(node: string): Promise<void>;
+  /** Starts a server that was killed, with the files that are in its folder. Resolves when it answers. */
+  start(node: string): Promise<void>;
   /** Ends the servers and removes their files. */
   close(): Promise<void>;
 }
@@ -63,13 +76,28 @@ export async function startServers(
     guardian.stdin?.end();
     await gone;
   };
+  const running = new Map<number, ChildProcess>();
+  const run = async (port: number): Promise<ChildProcess> => {
+    const folder = join(dir, `${port}`);
+    const server = await spawned(
+      spawn(program, [join(folder, CONFIG)], { cwd: folder, stdio: 'ignore', detached: true }),
+      program,
+    );
+    guardian.stdin?.write(`started ${server.pid}\n`);
+    // Another process may have its id from now on.
+    server.once('exit', () => {
+      if (running.get(port) === server) rmSync(join(folder, 'server.pid'), { force: true });
+      if (guardian.stdin?.writable) guardian.stdin.write(`ended ${server.pid}\n`);
+    });
+    running.set(port, server);
+    return server;
+  };
   const waiting = new AbortController();
   try {
     const servers: ChildProcess[] = [];
     for (const port of ports) {
-      const server = await spawned(launch(program, join(dir, `${port}`), port), program);
-      guardian.stdin?.write(`${server.pid}\n`);
-      servers.push(server);
+      configure(join(dir, `${port}`), port);
+      servers.push(await run(port));
     }
     const deaths = servers.map(async (server, index): Promise<string> => {
       if (server.exitCode === null) await once(server, 'exit');
@@ -86,7 +114,20 @@ export async function startServers(
         );
       }),
     ]);
-    return { nodes: ports.map((port) => `${HOST}:${port}`), died, close };
+    return {
+      ...{ nodes: ports.map((port) => `${HOST}:${port}`), dir, died, close },
+      kill: async (node) => {
+        const server = running.get(portOf(node));
+        if (!server || server.exitCode !== null || server.signalCode !== null) return;
+        const gone = once(server, 'exit');
+        server.kill('SIGKILL');
+        await gone;
+      },
+      start: async (node) => {
+        await run(portOf(node));
+        await answers(portOf(node), signal);
+      },
+    };
   } catch (error) {
     waiting.abort();
     await close();
@@ -106,15 +147,19 @@ export function findProgram(path: string): string {
   );
 }
 
-function launch(program: string, dir: string, port: number): ChildProcess {
+/** Writes the configuration file of a server. */
+function configure(dir: string, port: number): void {
   mkdirSync(dir);
   const config = {
-    ...{ port, bind: HOST, dir, save: '', appendonly: 'no', daemonize: 'no', logfile: 'server.log' },
+    ...{ port, bind: HOST, dir, save: '', appendonly: 'no', logfile: 'server.log' },
     ...{ 'cluster-enabled': 'yes', 'cluster-config-file': 'nodes.conf', 'cluster-node-timeout': 2000 },
+    pidfile: join(dir, 'server.pid'),
   };
-  const args = Object.entries(config).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  return spawn(program, args, { cwd: dir, stdio: 'ignore', detached: true });
+  const lines = Object.entries(config).map(([name, value]) => `${name} ${JSON.stringify(`${value}`)}\n`);
+  writeFileSync(join(dir, CONFIG), lines.join(''));
 }
+
+const portOf = (node: string): number => Number(node.slice(node.lastIndexOf(':') + 1));
 
 async function spawned(child: ChildProcess, program: string): Promise<ChildProcess> {
   await once(child, 'spawn').catch((error: unknown) => {

@@ -12,6 +12,8 @@ export interface Flag {
   readonly multiple?: true;
   /** Placeholder of the value in help. */
   readonly value?: string;
+  /** Its value if it is the last word of a line, and has none. */
+  readonly bare?: string;
   /** The values that it takes, if they are few words: for completion. */
   readonly choices?: readonly string[];
   readonly help: string;

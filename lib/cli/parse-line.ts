@@ -21,9 +21,10 @@ export function parseLine(
     { type: 'string' | 'boolean'; multiple?: boolean }
   >;
   const own = command.takesCommand ? endOfOwn(args, options) : args.length;
+  const bare = command.flags?.[/^--(.+)$/.exec(args.at(-1) ?? '')?.[1] ?? '']?.bare;
   try {
     const { positionals, values } = parseArgs({
-      args: args.slice(0, own),
+      args: [...args.slice(0, own), ...(bare === undefined ? [] : [bare])],
       options,
       allowPositionals: true,
       strict: true,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { BREAKS } from '../../lib/cli/practise/names.ts';
+import { Practice } from '../../lib/cli/practise/practice.ts';
 import { topics } from '../../lib/cli/topics.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -52,6 +54,22 @@ describe('docs/findings.md', () => {
 
   test('has exactly one section for each kind of finding', () => {
     assert.deepEqual([...sections(text, '###').keys()].sort(), kinds);
+  });
+
+  test('has the commands that `demo --break` prints, in their order', () => {
+    const pages = sections(text, '###');
+    const told = [...text.matchAll(/`redis-trib demo --break ([a-z-]+)`/g)].map(([, name = '']) => name);
+    assert.deepEqual(told.sort(), [...BREAKS].sort());
+    for (const name of BREAKS) {
+      const { kind, cure } = new Practice(name);
+      const [, after = ''] = (pages.get(kind) ?? '').split(`\`redis-trib demo --break ${name}\`, then`);
+      const [own = ''] = after.split('`redis-trib demo');
+      assert.deepEqual(
+        [...own.matchAll(/`([^`]+)`/g)].map(([, command]) => command),
+        cure,
+        name,
+      );
+    }
   });
 
   test('says the cause, the risk, the cure and how to practise it', () => {

@@ -1,0 +1,30 @@
+/** What `demo --break` takes. What each of them is, is loaded only when it is asked for. */
+export const BREAKS = [
+  'slots-uncovered',
+  'dead-master',
+  'slot-open',
+  'keys-stray',
+  'node-unreachable',
+  'node-failed',
+  'node-refuses',
+  'node-moved',
+  'node-wiped',
+  'duplicate-id',
+  'node-bad-address',
+  'node-silent',
+  'nodes-disagree',
+  'master-without-replica',
+  'replica-link-down',
+  'replica-barred',
+  'cannot-follow',
+  'master-without-slots',
+  'masters-same-zone',
+  'settings-differ',
+  'users-differ',
+  'functions-differ',
+  'memory-high',
+  'memory-policy-differs',
+  'save-failing',
+] as const;
+
+export type BreakName = (typeof BREAKS)[number];

@@ -1,0 +1,126 @@
+// Every fault of `demo --break`, on a real cluster: check shows the finding that is named, and its page repairs it, followed to the letter.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { type DemoServers, startServers } from '../../lib/cli/demo-servers.ts';
+import { BREAKS, type BreakName } from '../../lib/cli/practise/names.ts';
+import { Practice } from '../../lib/cli/practise/practice.ts';
+import { check, createCluster } from '../../lib/index.ts';
+import { connect } from '../../resp/index.ts';
+import { serverProgram } from '../bed/index.ts';
+import { takePorts } from '../bed/ports.ts';
+import { readProgram } from '../bed/servers.ts';
+import { assertSoon } from '../helpers/clusters.ts';
+import { runMain } from '../helpers/made-up-io.ts';
+
+const run = promisify(execFile);
+
+let program: string;
+let major: number;
+before(async () => {
+  program = await serverProgram();
+  const { kind, major: number } = await readProgram(program);
+  major = kind === 'valkey' ? 7 : number;
+});
+
+/** Breaks that leave the cluster as it was once they are repaired: they take their turn on one. */
+const LASTING: readonly BreakName[] = [
+  ...(['dead-master', 'node-unreachable', 'node-failed', 'node-moved', 'node-wiped'] as const),
+  ...(['duplicate-id', 'master-without-replica', 'master-without-slots'] as const),
+];
+const PASSING = BREAKS.filter((name) => !LASTING.includes(name));
+
+/** The words of a line, as a shell takes them. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
+}
+
+/** Types a line of a page. */
+async function type(line: string): Promise<void> {
+  const [first, ...words] = wordsOf(line);
+  if (first === 'redis-trib') {
+    const { code, stdout, stderr } = await runMain(words, { canAsk: () => true, ask: async () => 'yes' });
+    assert.equal(code, 0, `${line}\n${stdout}${stderr}`);
+  } else if (first === 'redis-cli') await typeToServer(words);
+  else await run(first ?? '', words);
+  // Nobody types so fast that it does not answer yet.
+  const [, port] = first === program ? (/(\d+)\/server\.conf/.exec(line) ?? []) : [];
+  if (port !== undefined) await assertSoon(async () => (await connect({ port: Number(port) })).destroy());
+}
+
+/** There may be no redis-cli. */
+async function typeToServer([, port = '', ...words]: readonly string[]): Promise<void> {
+  const [flag, password = ''] = words;
+  const connection = await connect({ port: Number(port), ...(flag === '-a' ? { password } : {}) });
+  const command = flag === '-a' ? words.slice(2) : words;
+  const answer = connection.command(command as [string, ...string[]]);
+  // A server that shuts down does not answer.
+  await (command[0] === 'SHUTDOWN' ? answer.catch(() => {}) : answer);
+  connection.destroy();
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Consecutive ports: two that are looking for some at once would take each other's. */
+function takeRow(count: number): Promise<number[]> {
+  const row = turn.then(() => takePorts(count, '127.0.0.1'));
+  turn = row.catch(() => {});
+  return row;
+}
+
+async function startCluster(name?: BreakName): Promise<DemoServers> {
+  const spares = name === undefined ? 0 : new Practice(name).spares;
+  const count = 6 + spares;
+  const [first = 0] = await takeRow(count);
+  const servers = await startServers(program, count, first, new AbortController().signal);
+  await createCluster(servers.nodes.slice(0, 6), { replicas: 1 });
+  return servers;
+}
+
+async function practise(name: BreakName, servers: DemoServers): Promise<void> {
+  const practice = new Practice(name);
+  const text = await practice.begin({ servers, signal: new AbortController().signal }, program);
+  for (const line of [practice.look, ...practice.cure]) assert.ok(text.includes(line), `${line}\n${text}`);
+  assert.doesNotMatch(text, /\b(DIR|ID|ZONES)\b/);
+  for (const line of practice.cure) await type(line);
+  const [, , asked = '', ...options] = wordsOf(practice.look);
+  const zones = options.filter((word) => word !== '--zone').map((word) => word.split('='));
+  await assertSoon(async () => {
+    const { findings } = await check(asked.split(',')[0] ?? '', { zones: Object.fromEntries(zones) });
+    assert.deepEqual(
+      findings.map(({ message }) => message),
+      [],
+    );
+  });
+}
+
+describe('`demo --break`', { concurrency: 2 }, () => {
+  test('breaks that pass', async (t) => {
+    const servers = await startCluster();
+    t.after(() => servers.close());
+    let isWhole = true;
+    for (const name of PASSING) {
+      // A cluster that is broken still would fail all that follow.
+      if (!isWhole) return;
+      isWhole = false;
+      const isOlder = name === 'functions-differ' && major < 7;
+      await t.test(name, { skip: isOlder && 'the server has no functions' }, async () => {
+        await practise(name, servers);
+        isWhole = true;
+      });
+      isWhole ||= isOlder;
+    }
+  });
+
+  for (const name of LASTING) {
+    test(name, async () => {
+      const servers = await startCluster(name);
+      try {
+        await practise(name, servers);
+      } finally {
+        await servers.close();
+      }
+    });
+  }
+});
