@@ -16,8 +16,8 @@ export interface Break {
   readonly shows?: FindingKind;
   /** The finding by which some servers show it instead. */
   readonly or?: FindingKind;
-  /** What is to be found, too, before it can be repaired: nodes that were killed are not declared failed at once. */
-  readonly and?: FindingKind;
+  /** True if it can be repaired only when all nodes that were killed have been declared failed. */
+  readonly isJudged?: true;
   /** What repairs it, as on the page of the finding: DIR is the folder of the servers, ID the node that the finding advises to take out. */
   readonly cure: readonly string[];
   readonly make: (scene: PracticeScene) => Promise<unknown>;
@@ -48,7 +48,7 @@ export const breaks: Readonly<Record<BreakName, Break>> = {
   'dead-master': {
     what: '127.0.0.1:7002 and its only replica are gone for good, and the keys of its slots with them; 127.0.0.1:7006 and 127.0.0.1:7007 are empty servers',
     shows: 'slots-uncovered',
-    and: 'node-failed',
+    isJudged: true,
     spares: 2,
     cure: [
       'redis-trib rescue 127.0.0.1:7000 127.0.0.1:7006',
@@ -175,7 +175,7 @@ export const breaks: Readonly<Record<BreakName, Break>> = {
   },
   'master-without-replica': {
     what: '127.0.0.1:7005, the only replica of 127.0.0.1:7002, is gone for good; 127.0.0.1:7006 is an empty server',
-    and: 'node-failed',
+    isJudged: true,
     spares: 1,
     cure: [
       'redis-trib del_node 127.0.0.1:7000 127.0.0.1:7005',

@@ -90,9 +90,10 @@ export class Practice {
     let times = 0;
     const asked = this.#asked().map((node) => this.#named(node));
     return this.#until(`check to find ${this.kind}`, asked, scene, (findings) => {
-      const { and = this.kind, or = this.kind } = this.#break;
+      const { isJudged = false, or = this.kind } = this.#break;
       const kinds = new Set(findings.map(({ kind }) => kind));
-      times = (kinds.has(this.kind) && kinds.has(and)) || (or !== this.kind && kinds.has(or)) ? times + 1 : 0;
+      const isWaiting = !kinds.has('node-failed') || kinds.has('node-unreachable');
+      times = (kinds.has(this.kind) || kinds.has(or)) && !(isJudged && isWaiting) ? times + 1 : 0;
       return times === 2;
     });
   }
