@@ -38,14 +38,18 @@ export const INSPECTED: readonly InfoSection[] = [
 
 /**
  * Asks every node that answered for more about itself, unless `infos` has already. Also asks every other address that is listed
- * for its id who answers there.
+ * for its id who answers there: `hasYoungLinks` helps to tell which (see twins.ts).
  */
 export async function inspect(
   connections: Connections,
   view: ClusterView,
   infos: NodeInfos,
+  hasYoungLinks: Promise<boolean>,
 ): Promise<Inspection> {
-  const [details, elsewhere] = await Promise.all([detailsIn(view, infos), askElsewhere(connections, view)]);
+  const [details, elsewhere] = await Promise.all([
+    detailsIn(view, infos),
+    askElsewhere(connections, view, { asked: hasYoungLinks }),
+  ]);
   const runIds = new Map(
     [...details].flatMap(([id, one]) => (one instanceof Error ? [] : [[id, one.runId] as const])),
   );

@@ -112,10 +112,10 @@ async function askForSlots(context: Context): Promise<Slots> {
   const masters = view ? reachableMasters(view) : [];
   const first = await askEach(context, [...masters.map(({ address }) => formatAddress(address)), ...touched]);
   const isMaster = new Set([...first.values()].flatMap((one) => (one?.role === 'master' ? [one.id] : [])));
-  const heirs = view
+  const successors = view
     ? masters.filter(({ id }) => !isMaster.has(id)).flatMap(({ id }) => replicasOf(view, id))
     : [];
-  const later = heirs.map(({ address }) => formatAddress(address)).filter((name) => !first.has(name));
+  const later = successors.map(({ address }) => formatAddress(address)).filter((name) => !first.has(name));
   const answers = new Map([...first, ...(await askEach(context, later))]);
   const records = [...answers.values()].filter((record) => record !== undefined);
   const known = new Set(records.map(({ id }) => id));

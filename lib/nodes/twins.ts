@@ -27,6 +27,12 @@ export interface Elsewhere {
   readonly address: string;
 }
 
+interface Watching {
+  readonly signal?: AbortSignal | undefined;
+  /** What `hasYoungLinks()` answered, if it was asked before. */
+  readonly asked?: Promise<boolean>;
+}
+
 /**
  * Asks who answers at every address that members list beside the one at which a node was asked.
  *
@@ -37,12 +43,12 @@ export interface Elsewhere {
 export async function askElsewhere(
   connections: Connections,
   view: ClusterView,
-  signal?: AbortSignal,
+  { signal, asked = hasYoungLinks(connections, view.seed, signal) }: Watching = {},
 ): Promise<Elsewhere[]> {
   const places = new Places(view);
   const { others } = places;
   for (const report of view.reports.values()) places.add(report);
-  if (others.size === 0) await watchRestless(connections, view, places, signal);
+  if (others.size === 0) await watchRestless(connections, view, places, { signal, asked });
   const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
     try {
       const [id, info] = await Promise.all([
@@ -94,13 +100,13 @@ async function watchRestless(
   connections: Connections,
   view: ClusterView,
   places: Places,
-  signal: AbortSignal | undefined,
+  { signal, asked }: Watching,
 ): Promise<void> {
   const hasBroken = ({ records }: NodeReport): boolean =>
     records.some(({ id, linkState }) => linkState !== 'connected' && view.reports.has(id));
-  const hasYoung = (): Promise<boolean> => hasYoungLinks(connections, view, signal);
+  const hasYoung = (): Promise<boolean> => hasYoungLinks(connections, view.seed, signal);
   const all = [...view.reports.values()];
-  if (all.length < 2 || (!all.some(hasBroken) && !(await hasYoung()))) return;
+  if (all.length < 2 || (!all.some(hasBroken) && !(await asked))) return;
   const watched = [...all.filter(hasBroken), ...all.filter((one) => !hasBroken(one))].slice(0, MOST_WATCHED);
   let calm = 0;
   const wait = { what: 'links between members', timeoutMs: RESTLESS_MS, pauseMs: PAUSE_MS, signal };
@@ -118,12 +124,12 @@ async function watchRestless(
 }
 
 /** True if the node that was asked first has made a link a moment ago. Servers before Redis 7.0 do not say. */
-async function hasYoungLinks(
+export async function hasYoungLinks(
   connections: Connections,
-  { seed }: ClusterView,
-  signal: AbortSignal | undefined,
+  seed: Address,
+  signal?: AbortSignal,
 ): Promise<boolean> {
-  const asking = connections.askAll(seed, [['CLUSTER', 'LINKS'], ['TIME']], { signal });
+  const asking = connections.askAll(seed, [['CLUSTER', 'LINKS'], ['TIME']], { early: true, signal });
   const [links, time] = await asking.catch(() => []);
   signal?.throwIfAborted();
   if (!Array.isArray(links) || !Array.isArray(time)) return false;
@@ -158,7 +164,7 @@ export function sharedIds(
  * now the other.
  */
 export async function requireNoTwins({ connections, signal }: Context, view: ClusterView): Promise<void> {
-  const elsewhere = await askElsewhere(connections, view, signal);
+  const elsewhere = await askElsewhere(connections, view, { signal });
   const reports = new Map(elsewhere.flatMap(({ id }) => [[id, view.reports.get(id)] as const]));
   const asked = await inParallel([...reports], async ([id, report]): Promise<[string, string][]> => {
     // What may not be asked cannot tell them apart.

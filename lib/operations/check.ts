@@ -11,6 +11,7 @@ import { NodeInfos } from '../nodes/node-info.ts';
 import { NodeSetups } from '../nodes/setup.ts';
 import { askShards } from '../nodes/shards.ts';
 import { findStrayKeys } from '../nodes/stray-keys.ts';
+import { hasYoungLinks } from '../nodes/twins.ts';
 import { hearsUnlisted } from '../nodes/unlisted-nodes.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withReading } from './cluster.ts';
@@ -52,11 +53,14 @@ export async function checkFrom(
     infos.of(address);
     asked.ask(address);
   };
+  const young = hasYoungLinks(connections, seed, signal);
+  // Awaited later, if at all.
+  young.catch(() => undefined);
   const view = await look(connections, seed, signal, also, elsewhere);
   signal?.throwIfAborted();
   const hasUnowned = slotOwners(view).includes(undefined);
   const [{ details, sharedIds, introduced }, strayKeys, [setups, shards], isHeard] = await Promise.all([
-    inspect(connections, view, infos),
+    inspect(connections, view, infos, young),
     // A node may refuse the command or be gone since: report the rest anyway.
     findStrayKeys(connections, view, { infos }).catch((error: Error) => error),
     asked.of(view).then(async (setups) => [setups, await askShards(connections, view, setups)] as const),

@@ -67,10 +67,10 @@ export async function handOver(
         const done = replacedBy(view, own, performance.now() - started);
         return { done: { ...done, applied: !context.settings.dryRun } };
       }
-      const heirs = new Set(heirsOf(view, own));
-      if (!heirs.has(own.id))
+      const owners = new Set(ownersNow(view, own));
+      if (!owners.has(own.id))
         return lacks(
-          [...heirs].map((id) => `${name} has not heard that ${nodeName(view, id)} owns its slots`),
+          [...owners].map((id) => `${name} has not heard that ${nodeName(view, id)} owns its slots`),
         );
       const replicas = replicasOf(view, own.id);
       if (replicas.length === 0) {
@@ -151,7 +151,7 @@ function lacksOf(
 }
 
 /** Ids of the nodes that own the slots of a master by config epoch: others, if it has not heard of a failover yet. */
-function heirsOf(view: ClusterView, own: NodeRecord): string[] {
+function ownersNow(view: ClusterView, own: NodeRecord): string[] {
   const owners = slotOwners(view);
   return slotsOf(own).flatMap((slot) => owners[slot] ?? []);
 }

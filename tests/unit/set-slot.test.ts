@@ -304,6 +304,8 @@ describe('SETSLOT', () => {
     const files = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .filter((name) => /['"`](?:CLUSTER )?SETSLOT\b/.test(readFileSync(join(root, 'lib', name), 'utf8')));
-    assert.deepEqual(files, [join('move', 'set-slot.ts')]);
+    // `demo --break` leaves slots open on purpose.
+    const rest = files.filter((name) => name !== join('cli', 'practise', 'breaks.ts'));
+    assert.deepEqual(rest, [join('move', 'set-slot.ts')]);
   });
 });
