@@ -68,6 +68,9 @@ const looking = [
   'lib/nodes/inspect.ts',
   'lib/nodes/named-masters.ts',
   'lib/nodes/shards.ts',
+  'lib/nodes/node-timeout.ts',
+  'lib/nodes/slot-stats.ts',
+  'lib/nodes/unlisted-nodes.ts',
 ];
 const commands = ['version', 'cli/approve', 'cli/commands', 'cli/move-options', 'cli/progress'].map(
   (name) => `lib/${name}.ts`,

@@ -18,9 +18,9 @@ const ATTW = '@arethetypeswrong/cli@0.18.5';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 254_000, unpacked: 706_000 },
-  types: { packed: 31_800, unpacked: 117_500 },
-  documents: { packed: 61_000, unpacked: 184_000 },
+  code: { packed: 300_000, unpacked: 826_000 },
+  types: { packed: 36_900, unpacked: 136_000 },
+  documents: { packed: 74_000, unpacked: 229_000 },
 };
 
 /**
@@ -29,10 +29,10 @@ const MOST_BYTES = {
  */
 const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
-  import: { ms: 14, files: 5, kB: 78 },
-  list: { ms: 40, files: 7, kB: 138 },
-  check: { ms: 55, files: 9, kB: 240 },
-  'reshard --dry-run': { ms: 62, files: 11, kB: 456 },
+  import: { ms: 14, files: 5, kB: 83 },
+  list: { ms: 42, files: 7, kB: 152 },
+  check: { ms: 55, files: 9, kB: 260 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 486 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
