@@ -9,6 +9,8 @@ export const ONCE: Readonly<Record<string, string>> = {
   'example-files.test.ts': 'the text of the examples: the commands in it have tests of their own',
   'examples.test.ts': 'the text of the documents: the functions in it have tests of their own',
   'memory.test.ts': 'the heap and the sockets of our process after a thousand looks',
+  'practise.test.ts':
+    'the text of the pages: each finding has a test on every server, and this one makes many clusters',
   'small-machines.test.ts': 'little memory, no place to write, no reader: of the process, not of the server',
   'top-terminal.test.ts':
     'what we draw on a terminal, and how we give it back: top.test.ts holds what servers report',
