@@ -13,7 +13,7 @@ import { replicaFollowed } from '../model/promotion.ts';
 import { type ClusterView, nodeName, recordSeenBy, replicasOf } from '../model/view.ts';
 
 /** A replica that is further behind its master than this would lose writes if it took over. */
-const NEAR_BYTES = 1024 * 1024;
+export const NEAR_BYTES: number = 1024 * 1024;
 
 /**
  * What a replica lacks to have all that its master has, as the rest of a sentence; undefined if nothing. The replica says how far it

@@ -1,9 +1,11 @@
+import { ConnectionError } from '../../resp/index.ts';
+import { NEAR_BYTES } from '../findings/out-of-sync.ts';
 import type { Address } from '../model/address.ts';
 import { isMisdirected } from '../model/details.ts';
 import { type ClusterView, recordSeenBy } from '../model/view.ts';
 import type { Context } from './context.ts';
 import { linkOf } from './inspect.ts';
-import { askInfo, isLinkUp, type NodeInfo, parseInfo } from './node-info.ts';
+import { askInfo, isLinkUp, type NodeInfo, numberOf, parseInfo } from './node-info.ts';
 
 /**
  * Time for a replica that has just been given its master to connect, as after a failover: it tries every second (replicationCron). One that
@@ -44,6 +46,21 @@ export async function isCopy(
 /** True if a replica has the data of the replication stream of a master: that may have been started again since the two were connected. */
 export function hasStreamOf(replica: NodeInfo, master: NodeInfo): boolean {
   return replica.get('master_replid') === master.get('master_replid');
+}
+
+/** True if a replica with a link has nearly all that its master has now. False also if that does not answer. */
+export async function isNear(
+  { connections, signal }: Context,
+  info: NodeInfo,
+  master: Address,
+): Promise<boolean> {
+  const theirs = await askInfo(connections, master, ['replication']).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    if (error instanceof ConnectionError) return undefined;
+    throw error;
+  });
+  if (!theirs || !hasStreamOf(info, theirs)) return false;
+  return numberOf(theirs, 'master_repl_offset') - numberOf(info, 'slave_repl_offset') <= NEAR_BYTES;
 }
 
 /** See `isMisdirected()`: the master is asked for its data only if that decides. */

@@ -114,3 +114,71 @@ describe('A node that follows its master already', () => {
     assert.deepEqual(await told({ ...world, has: replica }), { times: 0, failed: undefined });
   });
 });
+
+/** What is sent to a replica that leaves another master, whose new one has written so much more at each look. */
+async function left(ahead: readonly number[]) {
+  const sent: string[] = [];
+  let looks = 0;
+  const isTold = (): boolean => sent.some((text) => text.startsWith('CLUSTER REPLICATE'));
+  const info = (node: number): string => {
+    const priority = sent.some((text) => text.includes('replica-priority 1000100')) ? 1_000_100 : 100;
+    if (node === replica)
+      return `role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:${portOf(isTold() ? master : other)}\r\nmaster_link_status:up\r\nmaster_replid:r\r\nslave_repl_offset:0\r\nslave_priority:${priority}\r\n`;
+    const offset = ahead[Math.min(looks++, ahead.length - 1)] ?? 0;
+    return `role:master\r\nmaster_replid:r\r\nmaster_repl_offset:${offset}\r\n`;
+  };
+  const lines: Line[] = [
+    { node: master, slots: '0-8191' },
+    { node: other, slots: '8192-16383' },
+    { node: replica, flags: 'slave', master: other },
+  ];
+  const replyTo = (node: number, command: readonly unknown[]): unknown => {
+    const text = command.join(' ');
+    if (text.startsWith('INFO')) return info(node);
+    if (text === 'CONFIG GET replica-priority') return ['replica-priority', '100'];
+    if (text.startsWith('CONFIG GET')) return ['cluster-replica-no-failover', 'no'];
+    if (text === 'CLUSTER NODES') return Buffer.from(`${nodesText(node, lines)}\n`);
+    if (text === 'CLUSTER INFO') return Buffer.from('cluster_state:ok\r\n');
+    sent.push(text);
+    return 'OK';
+  };
+  const connections = {
+    askAll: async ({ port }: Address, commands: readonly (readonly unknown[])[]) =>
+      commands.map((command) => replyTo(port - 7000, command)),
+    ask: async ({ port }: Address, command: readonly unknown[]) => replyTo(port - 7000, command),
+  } as unknown as Connections;
+  const context: Context = {
+    connections,
+    settings: settingsOf({ agreeTimeout: 300 }),
+    options: {},
+    emit: () => {},
+    signal: undefined,
+    account: new Account(),
+  };
+  const code = await replicateMaster(context, {
+    type: 'replicate',
+    replica: refOf(replica),
+    master: refOf(master),
+  }).then(
+    () => 'done',
+    (error: { code?: string }) => error.code,
+  );
+  return { code, sent };
+}
+
+describe('A replica that leaves another master', () => {
+  const bar = ['CONFIG SET replica-priority 1000100', 'CONFIG SET cluster-replica-no-failover yes'];
+  const lift = ['CONFIG SET cluster-replica-no-failover no', 'CONFIG SET replica-priority 100'];
+  const follow = `CLUSTER REPLICATE ${idOf(master)}`;
+
+  test('may take over again once it has what its new master has', async () => {
+    assert.deepEqual(await left([50_000_000, 9_000_000, 1000]), {
+      code: 'done',
+      sent: [...bar, follow, ...lift],
+    });
+  });
+
+  test('may not while its link is up but it lacks what was written during the copy', async () => {
+    assert.deepEqual(await left([50_000_000]), { code: 'NOT_REACHED', sent: [...bar, follow] });
+  });
+});

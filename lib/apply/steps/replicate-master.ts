@@ -8,7 +8,7 @@ import { type Hindrance, hindranceOf } from '../../nodes/followers.ts';
 import { askNode } from '../../nodes/look.ts';
 import { mustDo } from '../../nodes/must-do.ts';
 import { askInfo, isLinkUp, type NodeInfo, numberOf } from '../../nodes/node-info.ts';
-import { asksElsewhere } from '../../nodes/replication.ts';
+import { asksElsewhere, isNear } from '../../nodes/replication.ts';
 import { DONE, growingPause, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
 import { type NodeRef, nodeRef, type StepOf } from '../../plan/plan.ts';
 
@@ -24,7 +24,8 @@ const ONCE_REPAIRED: Next = { do: 'retry', when: 'repaired' };
  * Makes a node a replica, and waits until it has copied its master. A replica that is one already (`isAgain`) keeps the master that it
  * has by now, and may have taken its place. A replica that asks for its master at an address that it has left
  * is told again: a Redis that learns the new address by a MEET keeps asking the old one (clusterProcessPacket sets the address without
- * replicationSetMaster). A replica that leaves another master does so only once the one that stays there (`kept`) has copied that.
+ * replicationSetMaster). A replica that leaves another master does so only once the one that stays there (`kept`) has copied that, and may
+ * take over from the new one only when it has what that has: a master that freezes may send the copy to its end all the same, by a child process.
  */
 export async function replicateMaster(
   context: Context,
@@ -66,9 +67,12 @@ export async function replicateMaster(
   await waitUntil(wait, async () => {
     const info = await askInfo(connections, address, ['replication']);
     if (isAgain && info.get('role') === 'master') return DONE;
-    if (isLinkUp(info) && !(await missed(info))) return DONE;
+    const isCopied = isLinkUp(info) && !(await missed(info));
+    if (isCopied && (!leaves || (await isNear(context, info, parseAddress(master.address))))) return DONE;
     const missing = [
-      `${replica.address} has not copied ${master.address} yet${hindrance ? `: it ${hindrance.says}` : ''}`,
+      isCopied
+        ? `${replica.address} does not have yet what was written to ${master.address} in the meantime`
+        : `${replica.address} has not copied ${master.address} yet${hindrance ? `: it ${hindrance.says}` : ''}`,
     ];
     return {
       missing,
