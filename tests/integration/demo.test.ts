@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { check } from '../../lib/index.ts';
 import { connect } from '../../resp/index.ts';
@@ -16,11 +16,16 @@ let program: string;
 before(async () => {
   [program] = await Promise.all([serverProgram(), trib.build()]);
 });
-after(() => trib.remove());
+// Other files start servers for practice at the same time.
+const TMPDIR = mkdtempSync(join(tmpdir(), 'redis-trib-demos-'));
+after(() => {
+  trib.remove();
+  rmSync(TMPDIR, { recursive: true });
+});
 
 /** Folders that demos left behind. */
 function folders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('redis-trib-demo-'));
+  return readdirSync(TMPDIR);
 }
 
 async function assertGone(ports: readonly number[]): Promise<void> {
@@ -35,7 +40,7 @@ describe('demo', () => {
     const ports = await takePorts(4, '127.0.0.1');
     const [port] = ports;
     const args = ['demo', '--masters', '2', '--replicas', '1', '--port', `${port}`];
-    const run = trib.start(args, { env: { PATH: `${dirname(program)}:/usr/bin:/bin` } });
+    const run = trib.start(args, { env: { TMPDIR, PATH: `${dirname(program)}:/usr/bin:/bin` } });
     await run.shows(/Ctrl-C stops and removes it/);
     const { ok, view } = await check(`127.0.0.1:${port}`);
     assert.deepEqual([ok, view.nodes.length], [true, 4]);
@@ -48,7 +53,9 @@ describe('demo', () => {
 
   test('leaves nothing when it is killed', async () => {
     const ports = await takePorts(1, '127.0.0.1');
-    const run = trib.start(['demo', '--masters', '1', '--port', `${ports[0]}`, '--server', program]);
+    const run = trib.start(['demo', '--masters', '1', '--port', `${ports[0]}`, '--server', program], {
+      env: { TMPDIR },
+    });
     await run.shows(/Ctrl-C stops and removes it/);
     run.child.kill('SIGKILL');
     await run.finished;
@@ -57,7 +64,9 @@ describe('demo', () => {
 
   test('ends with code 1 when a server ends on its own', async () => {
     const [port = 0] = await takePorts(1, '127.0.0.1');
-    const run = trib.start(['demo', '--masters', '1', '--port', `${port}`, '--server', program]);
+    const run = trib.start(['demo', '--masters', '1', '--port', `${port}`, '--server', program], {
+      env: { TMPDIR },
+    });
     await run.shows(/Ctrl-C stops and removes it/);
     const connection = await connect({ port });
     await connection.command(['SHUTDOWN', 'NOSAVE']).catch(() => undefined);
@@ -69,8 +78,8 @@ describe('demo', () => {
   test('is NOT_STARTED without a server program or a free port, and leaves nothing', async () => {
     const [port = 0] = await takePorts(1, '127.0.0.1');
     const args = ['demo', '--masters', '1', '--port', `${port}`];
-    const failed = async (words: readonly string[], env?: Record<string, string>): Promise<void> => {
-      const { code, stdout } = await trib.run([...words, '--json'], env ? { env } : {});
+    const failed = async (words: readonly string[], env: Record<string, string> = {}): Promise<void> => {
+      const { code, stdout } = await trib.run([...words, '--json'], { env: { TMPDIR, ...env } });
       assert.deepEqual([code, JSON.parse(stdout).error.code], [1, 'NOT_STARTED']);
     };
     await failed(args, { PATH: '/nonexistent' });
@@ -80,7 +89,7 @@ describe('demo', () => {
     const listener = createServer().listen(port, '127.0.0.1');
     await failed([...args, '--server', program]).finally(() => listener.close());
 
-    const high = await trib.run(['demo', '--port', '55534', '--server', program]);
+    const high = await trib.run(['demo', '--port', '55534', '--server', program], { env: { TMPDIR } });
     assert.equal(high.code, 2);
     await assertGone([]);
   });
