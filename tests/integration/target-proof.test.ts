@@ -221,7 +221,10 @@ describe('A move beside clients that delete keys and keys that expire', () => {
       // Clients see an expired key as gone: the source deletes it when MIGRATE finds it.
       await tell(from, ...names.map((name, index) => ['SET', name, name, 'PX', `${1 + (index % 80)}`]));
       const slots = Array.from({ length: 200 }, (_, slot) => slot);
-      await migrateSlots(from.address, to.address, slots, { method: 'migrate' });
+      // If a busy machine takes too long for an answer, keys that have expired meanwhile are honestly in doubt, and the move is done.
+      await migrateSlots(from.address, to.address, slots, { method: 'migrate' }).catch(
+        ({ code }: ClusterError) => assert.equal(code, 'KEYS_IN_DOUBT'),
+      );
     }
     isOver = true;
     await deleting;
