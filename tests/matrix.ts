@@ -1,3 +1,5 @@
+import type { ServerName } from './bed/servers.ts';
+
 /**
  * The files of integration tests that run on the default server alone, each with the reason why no other server can change what
  * they find. All others run on each of the six. A file that asks a server for anything that differs does not belong here: split it.
@@ -6,8 +8,10 @@ export const ONCE: Readonly<Record<string, string>> = {
   'bed.test.ts': 'the test bed itself, which every other file uses on every server',
   'cli-environment.test.ts': 'how we write to a closed pipe, without a locale, and IPv6 addresses as text',
   'cli-prompts.test.ts': 'how we ask for a password on a terminal',
+  'cli-interrupt.test.ts': 'what a signal does to our process, and what it still prints',
   'example-files.test.ts': 'the text of the examples: the commands in it have tests of their own',
   'examples.test.ts': 'the text of the documents: the functions in it have tests of their own',
+  'leaks.test.ts': 'sockets, timers and listeners that our process leaves',
   'memory.test.ts': 'the heap and the sockets of our process after a thousand looks',
   'practise.test.ts':
     'the text of the pages: each finding has a test on every server, and this one makes many clusters',
@@ -16,3 +20,24 @@ export const ONCE: Readonly<Record<string, string>> = {
     'what we draw on a terminal, and how we give it back: top.test.ts holds what servers report',
   'version-pairs.test.ts': 'starts the servers of each pair itself, whichever is under test',
 };
+
+/** Servers that differ most: what they agree in, those between them have as well. */
+const APART: readonly ServerName[] = ['redis-6.0', 'valkey-9.1'];
+
+/** The files that, beside the default server, run on a few only, with the reason. */
+export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; readonly why: string }>> = {
+  'bundle.test.ts': { on: APART, why: 'what a server answered is read again as it is' },
+  'cli-lifecycle.test.ts': { on: APART, why: 'commands in turn, each of which has tests of its own' },
+  'compare.test.ts': { on: APART, why: 'reads by commands that all have; engines.test.ts has the values' },
+  'connect.test.ts': { on: APART, why: 'how we log in, and speak TLS and IPv6' },
+  'keys.test.ts': { on: APART, why: 'reads by commands that all have' },
+  'operators.test.ts': { on: APART, why: 'what we read in CLIENT LIST' },
+  'plan.test.ts': { on: APART, why: 'how our plans are saved, held against a cluster, and gone on with' },
+  'stopped.test.ts': { on: APART, why: 'what we say when we are stopped' },
+};
+
+/** True if a file of integration tests is to run on a server. */
+export function runsOn(file: string, server: string, defaultServer: string): boolean {
+  if (server === defaultServer) return true;
+  return !Object.hasOwn(ONCE, file) && (FEW[file]?.on.some((name) => name === server) ?? true);
+}

@@ -1,6 +1,6 @@
 // Runs test files, each in a process of its own and several at a time: `npm run test:unit`, `npm run test:integration`, which
-// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server; what no server
-// can change runs on the default one only (`tests/matrix.ts`).
+// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server; what servers
+// cannot change runs on one or a few (`tests/matrix.ts`).
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -9,7 +9,7 @@ import { inParallel } from '../lib/nodes/parallel.ts';
 import { defaultServer, isServerName, serverNames } from './bed/servers.ts';
 import { chooseSeed } from './helpers/seed.ts';
 import { type Outcome, runTestFile } from './helpers/test-file.ts';
-import { ONCE } from './matrix.ts';
+import { FEW, ONCE, runsOn } from './matrix.ts';
 
 /** Unit tests use a core each; most integration tests wait for nodes more than they work. */
 const AT_ONCE = { unit: 2, integration: 5 };
@@ -68,11 +68,11 @@ const files = readdirSync(built)
   .map(({ name }) => name);
 const gone =
   folder === 'integration'
-    ? Object.keys(ONCE).filter((name) => !files.includes(name.replace('.ts', '.js')))
+    ? Object.keys({ ...ONCE, ...FEW }).filter((name) => !files.includes(name.replace('.ts', '.js')))
     : [];
 if (gone.length > 0) throw new Error(`tests/matrix.ts names files that do not exist: ${gone.join(', ')}`);
 const isFor = (row: Row, file: string): boolean =>
-  what !== 'matrix' || row.name === defaultServer || !Object.hasOwn(ONCE, file.replace('.js', '.ts'));
+  what !== 'matrix' || runsOn(file.replace('.js', '.ts'), row.name, defaultServer);
 const filesFor = (row: Row): string[] => files.filter((file) => isFor(row, file));
 // All in one queue, so that no server runs alone at the end.
 await inParallel(
@@ -84,7 +84,7 @@ await inParallel(
   AT_ONCE[folder],
 );
 const left = files.length - Math.min(...rows.map((row) => filesFor(row).length));
-if (left > 0) console.log(`${left} files only run on ${defaultServer}: tests/matrix.ts says why`);
+if (left > 0) console.log(`Up to ${left} files do not run on a server: tests/matrix.ts says why`);
 const failed = rows.filter(({ outcomes }) => outcomes.some(({ isOk }) => !isOk)).map(({ name }) => name);
 if (failed.length > 0) {
   console.error(`Failed: ${failed.join(', ')}`);
