@@ -26,14 +26,23 @@ const APART: readonly ServerName[] = ['redis-6.0', 'valkey-9.1'];
 
 /** The files that, beside the default server, run on a few only, with the reason. */
 export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; readonly why: string }>> = {
+  'advice.test.ts': { on: APART, why: 'what we advise, followed to the letter; so in the three files below' },
+  'advice-dead.test.ts': { on: APART, why: 'as above' },
+  'advice-roles.test.ts': { on: APART, why: 'as above' },
+  'advice-slots.test.ts': { on: APART, why: 'as above' },
+  'backup.test.ts': { on: APART, why: 'files of ours; engines.test.ts has the snapshots of each server' },
   'bundle.test.ts': { on: APART, why: 'what a server answered is read again as it is' },
   'cli-lifecycle.test.ts': { on: APART, why: 'commands in turn, each of which has tests of its own' },
   'compare.test.ts': { on: APART, why: 'reads by commands that all have; engines.test.ts has the values' },
   'connect.test.ts': { on: APART, why: 'how we log in, and speak TLS and IPv6' },
+  'follow.test.ts': { on: APART, why: 'replication streams as they have been since Redis 6.0' },
+  'import-cluster.test.ts': { on: APART, why: 'whom we read; engines.test.ts has the values' },
   'keys.test.ts': { on: APART, why: 'reads by commands that all have' },
   'operators.test.ts': { on: APART, why: 'what we read in CLIENT LIST' },
   'plan.test.ts': { on: APART, why: 'how our plans are saved, held against a cluster, and gone on with' },
+  'restore.test.ts': { on: APART, why: 'files of ours; engines.test.ts has the values' },
   'stopped.test.ts': { on: APART, why: 'what we say when we are stopped' },
+  'top.test.ts': { on: APART, why: 'what we draw of fields that all report' },
 };
 
 /** True if a file of integration tests is to run on a server. */

@@ -14,6 +14,9 @@ import { FEW, ONCE, runsOn } from './matrix.ts';
 /** Unit tests use a core each; most integration tests wait for nodes more than they work. */
 const AT_ONCE = { unit: 2, integration: 5 };
 
+/** Files of integration tests that are run again if they fail. With more, something is broken. */
+const MOST_AGAIN = 6;
+
 const [what, ...asked] = process.argv.slice(2);
 const folder = what === 'unit' ? 'unit' : 'integration';
 
@@ -74,15 +77,29 @@ if (gone.length > 0) throw new Error(`tests/matrix.ts names files that do not ex
 const isFor = (row: Row, file: string): boolean =>
   what !== 'matrix' || runsOn(file.replace('.js', '.ts'), row.name, defaultServer);
 const filesFor = (row: Row): string[] => files.filter((file) => isFor(row, file));
+const failures: { readonly row: (typeof rows)[number]; readonly file: string; readonly outcome: Outcome }[] =
+  [];
 // All in one queue, so that no server runs alone at the end.
 await inParallel(
   rows.flatMap((row) => filesFor(row).map((file) => ({ row, file }))),
   async ({ row, file }) => {
-    row.outcomes.push(await run(row, file));
+    const outcome = await run(row, file);
+    row.outcomes.push(outcome);
+    if (!outcome.isOk) failures.push({ row, file, outcome });
     if (row.outcomes.length === filesFor(row).length) report(row.name, row.outcomes);
   },
   AT_ONCE[folder],
 );
+// Servers keep time: elections, bans and links end differently where others use the machine. What fails alone, too, is wrong.
+const unsteady: string[] = [];
+if (folder === 'integration' && failures.length <= MOST_AGAIN)
+  for (const { row, file, outcome } of failures) {
+    console.log(`${row.name} ${file.replace('.js', '.ts')} failed: it is run again, alone`);
+    const again = await run(row, file);
+    row.outcomes[row.outcomes.indexOf(outcome)] = again;
+    if (again.isOk) unsteady.push(`${row.name} ${file.replace('.js', '.ts')}`);
+  }
+if (unsteady.length > 0) console.log(`Passed only when run again, see above: ${unsteady.join(', ')}`);
 const left = files.length - Math.min(...rows.map((row) => filesFor(row).length));
 if (left > 0) console.log(`Up to ${left} files do not run on a server: tests/matrix.ts says why`);
 const failed = rows.filter(({ outcomes }) => outcomes.some(({ isOk }) => !isOk)).map(({ name }) => name);
