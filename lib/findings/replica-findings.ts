@@ -4,7 +4,7 @@ import type { NodeDetails } from '../model/details.ts';
 import type { Next } from '../model/next.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { ReplicaPlaces, shardsIn } from '../model/replica-places.ts';
-import { formatSlots, toRanges } from '../model/slot.ts';
+import { nameSlots, toRanges } from '../model/slot.ts';
 import { type ClusterView, hostOf, replicaMarks } from '../model/view.ts';
 import { type Finding, namesOf } from './finding.ts';
 import { misdirected } from './follow-findings.ts';
@@ -108,7 +108,7 @@ export function replicaMarkFindings(view: ClusterView): Finding[] {
   const nameOf = namesOf(view);
   return replicaMarks(view).map(({ replica, master, slots }) => {
     const name = formatAddress(replica.address);
-    const marks = slots.length === 1 ? `slot ${slots[0]}` : `slots ${formatSlots(slots)}`;
+    const marks = nameSlots(slots);
     const why = master ? `which its master ${nameOf(master.id)} does not` : 'and its master does not answer';
     const cure: readonly Next[] = [{ do: 'fix', cluster: formatAddress(view.seed), when: 'not-moving' }];
     return {

@@ -1,4 +1,4 @@
-import { expandSlots, formatRanges, formatSlots } from '../model/slot.ts';
+import { expandSlots, formatRanges, nameSlots } from '../model/slot.ts';
 import type { Context } from '../nodes/context.ts';
 import type { Step } from '../plan/plan.ts';
 import type { OperationResult } from './carry-out.ts';
@@ -27,8 +27,8 @@ export async function warningOfLoss(
     step.type === 'take-slots' && step.from.length === 0 && !step.isBegun ? expandSlots(step.slots) : [],
   );
   if (unowned.length > 0) {
-    const which = formatSlots(unowned.toSorted((a, b) => a - b));
-    const message = `No node owns slots ${which}: if a master that all others have forgotten still serves them, it deletes its keys of them once another node owns them. Introduce such a node again instead`;
+    const which = nameSlots(unowned.toSorted((a, b) => a - b));
+    const message = `No node owns ${which}: a master that all others have forgotten, and that still serves there, deletes those keys once another node is the owner. Introduce such a node again instead`;
     emit({ type: 'warning', message });
   }
   say('are to be given up');

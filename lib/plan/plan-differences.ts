@@ -142,7 +142,7 @@ function openDifferences(plan: Plan, view: ClusterView): Difference[] {
   }
   return [...byNode].map(([id, slots]) => {
     const node = nameIn(view, id);
-    const text = `${slotsAre(slots, 4)} open on ${node}, but this plan did not open them`;
+    const text = `${slotsAre(slots, 4)} open on ${node}, but not by this plan`;
     return { node, field: 'open slots', text };
   });
 }

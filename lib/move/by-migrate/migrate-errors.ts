@@ -3,7 +3,7 @@ import { ClusterError } from '../../errors.ts';
 import { formatAddress } from '../../model/address.ts';
 import { formatKey } from '../../model/bytes.ts';
 import type { Next, NextWhen } from '../../model/next.ts';
-import { formatSlots, inRanges } from '../../model/slot.ts';
+import { inRanges, nameSlots } from '../../model/slot.ts';
 import type { StrayAnswer } from '../../plan/plan.ts';
 import type { Ends } from '../ends.ts';
 import { settingsBetween } from '../migrate-route.ts';
@@ -15,7 +15,7 @@ export function keyConflict(ends: Ends, conflicts: Leftovers['conflicts']): Clus
   const keys = conflicts.flatMap((conflict) => conflict.keys);
   const first = formatKey(keys[0] ?? '');
   const slots = [...new Set(conflicts.map(({ slot }) => slot))].sort((a, b) => a - b);
-  const which = slots.length === 1 ? `slot ${slots[0]}` : `slots ${formatSlots(slots)}`;
+  const which = nameSlots(slots);
   return new ClusterError(
     'KEY_CONFLICT',
     `Cannot move ${which} from ${ends.source.address} to ${ends.target.address}: ` +
