@@ -25,7 +25,7 @@ const ONCE_REPAIRED: Next = { do: 'retry', when: 'repaired' };
  * has by now, and may have taken its place. A replica that asks for its master at an address that it has left
  * is told again: a Redis that learns the new address by a MEET keeps asking the old one (clusterProcessPacket sets the address without
  * replicationSetMaster). A replica that leaves another master does so only once the one that stays there (`kept`) has copied that, and may
- * take over from the new one only when it has what that has: a master that freezes may send the copy to its end all the same, by a child process.
+ * take over from the new one only when it has what that has: a child process sends the copy to its end even if the master freezes.
  */
 export async function replicateMaster(
   context: Context,
