@@ -93,7 +93,9 @@ export function slotsOfOthers(view: ClusterView, replicaId: string, masterId: st
   for (const slot of seen ? slotsOf(seen) : []) {
     const owner = owners[slot];
     if (owner === undefined || owner === masterId || owner === replicaId || !isServing(view, owner)) continue;
-    taken.set(owner, [...(taken.get(owner) ?? []), slot]);
+    const own = taken.get(owner);
+    if (own) own.push(slot);
+    else taken.set(owner, [slot]);
   }
   return taken;
 }
