@@ -8,6 +8,7 @@ import type { Outcome } from './outcome.ts';
 
 /** The arguments of a command's run. */
 export interface Invocation {
+  /** As in the usage. CLUSTER is empty if something else is read in its place. */
   readonly positionals: readonly string[];
   /** Addresses of a list for CLUSTER that are not among the positionals. */
   readonly elsewhere: readonly string[];
@@ -45,11 +46,9 @@ export interface Command {
   readonly takesCommand?: boolean;
   /** True if CLUSTER goes to the command as it was written, with commas: nodes that do not answer are not left out. */
   readonly takesList?: true;
-  /** True of options with which the command takes no arguments, and contacts no node. @default never */
-  readonly mayLackCluster?: (values: FlagValues) => boolean;
-  /** True if --from FILE reads a bundle in place of CLUSTER. */
-  readonly readsBundle?: true;
-  /** True if that file may also be a plan, and stand where CLUSTER does. */
+  /** The option that names what is read in place of CLUSTER: a bundle, or the directory of a backup. No node is contacted then. @default none */
+  readonly reads?: 'from' | 'dir';
+  /** True if the bundle may also be a plan, and its file may stand where CLUSTER does. */
   readonly readsPlan?: true;
   /** True if it contacts no node. */
   readonly isLocal?: true;

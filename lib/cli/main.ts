@@ -11,7 +11,7 @@ import { asksForVersion, EXIT, type Io, isUsage, JSON_VERSION, UsageError } from
 import { moveOptions } from './move-options.ts';
 import { nameNodes, requireAddresses } from './node-arguments.ts';
 import type { Outcome } from './outcome.ts';
-import { optionName, parseLine, requireArguments } from './parse-line.ts';
+import { fileRead, optionName, parseLine, requireArguments } from './parse-line.ts';
 import { printableIo, printableJson } from './printable.ts';
 import { type ProgressOptions, ProgressView } from './progress.ts';
 import type { Line } from './settle-line.ts';
@@ -71,7 +71,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     io.stdout(`${commandHelp(command)}\n`);
     return EXIT.done;
   }
-  const line = await settled(command, fromFile(command, { positionals, values }), io);
+  const line = await settled(command, withFile(command, { positionals, values }), io);
   requireArguments(command, line);
   return runCommand(
     command,
@@ -82,23 +82,19 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   );
 }
 
-/** Stands for CLUSTER where a file is read: the address of no node. */
-const FILE = 'file:1';
-
-/** A line on which a file takes the place of CLUSTER: that of --from or, for some commands, a word that is no address. */
-function fromFile({ readsBundle, readsPlan }: Command, line: Line): Line {
+/** A line on which CLUSTER is empty if a file is read instead: that of the option or, for some commands, a word that is no address. */
+function withFile({ reads, readsPlan }: Command, line: Line): Line {
   const { positionals, values } = line;
-  if (!readsBundle) return line;
+  if (reads === undefined) return line;
   const [word = '', ...rest] = positionals;
-  if (values.from !== undefined) return { positionals: [FILE, ...positionals], values };
+  if (values[reads] !== undefined) return { positionals: ['', ...positionals], values };
   if (!readsPlan || word === '' || /[:@]/.test(word)) return line;
-  return { positionals: [FILE, ...rest], values: { ...values, from: word } };
+  return { positionals: ['', ...rest], values: { ...values, [reads]: word } };
 }
 
 // Few lines name their cluster by a URL, a profile or the environment: only these load what reads them.
 async function settled(command: Command, line: Line, io: Io): Promise<Line> {
   const { positionals, values } = line;
-  if (command.mayLackCluster?.(values)) return line;
   const isShort = positionals.length < command.arity[0] && io.env.REDIS_TRIB_CLUSTER !== undefined;
   const isPlain = [...positionals, ...Object.values(values).flat()].every(
     (text) => typeof text !== 'string' || !/:\/\/|^@/.test(text),
@@ -153,7 +149,7 @@ async function runCommand(
     ask: (question) => whileAsking(terminal.ask(question)),
     askSecret: (prompt) => whileAsking(terminal.askSecret(prompt)),
   };
-  requireAddresses(command, positionals);
+  if (fileRead(command, values) === undefined) requireAddresses(command, positionals);
   const json = values.json === true || values['json-stream'] === true;
   let password: string | undefined;
   try {
@@ -165,12 +161,12 @@ async function runCommand(
     const approve = saver ? saver.approving(asking) : asking;
     const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
     password = options.password;
-    const isLocal = command.isLocal || command.mayLackCluster?.(values);
-    if (!isLocal && !command.isLive) progress.start('Looking at the cluster');
+    const file = fileRead(command, values);
+    if (file === undefined && !command.isLocal && !command.isLive) progress.start('Looking at the cluster');
     const outcome = await command.run({
-      ...(command.readsBundle && values.from !== undefined
-        ? { positionals, ...(await import('./bundle-file.ts')).openFile(`${values.from}`, command.readsPlan) }
-        : await nameNodes(command, positionals, options)),
+      ...(file === undefined
+        ? await nameNodes(command, positionals, options)
+        : { positionals, ...(await opened(command, file)) }),
       values,
       options,
       commands,
@@ -199,6 +195,11 @@ async function runCommand(
     if (!interrupted || !command.isLive) io.stderr(describeError(error, context));
     return interrupted ? EXIT.interrupted : EXIT.failed;
   }
+}
+
+async function opened({ reads, readsPlan }: Command, file: string) {
+  if (reads !== 'from') return { elsewhere: [] };
+  return (await import('./bundle-file.ts')).openFile(file, readsPlan);
 }
 
 // Loaded only on request.

@@ -62,15 +62,22 @@ function endOfOwn(
   return positionals[1]?.index ?? args.length;
 }
 
+/** The file or directory that is read in place of CLUSTER, if the options name one. */
+export function fileRead({ reads }: Command, values: FlagValues): string | undefined {
+  const path = reads && values[reads];
+  return typeof path === 'string' ? path : undefined;
+}
+
 /** Throws a UsageError if there are fewer or more arguments than the command takes. */
-export function requireArguments(
-  { name, usage, arity, mayLackCluster }: Command,
-  { positionals, values }: Line,
-): void {
-  const isAlone = mayLackCluster?.(values) === true;
-  const [least, most] = isAlone ? [0, 0] : arity;
+export function requireArguments(command: Command, { positionals, values }: Line): void {
+  const {
+    name,
+    usage,
+    arity: [least, most],
+  } = command;
   if (positionals.length >= least && positionals.length <= most) return;
   const few = positionals.length < least;
-  const wanted = usage === '' || isAlone ? 'none' : usage;
+  const taken = fileRead(command, values) === undefined ? usage : usage.replace(/^CLUSTER ?/, '');
+  const wanted = taken === '' ? 'none' : taken;
   throw new UsageError(`${few ? 'Too few' : 'Too many'} arguments for ${name}: expected ${wanted}`, name);
 }

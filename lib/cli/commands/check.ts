@@ -11,7 +11,7 @@ export const checkCommand: Command = {
   details:
     'Exit code 1 for errors (slots that are unserved or open, nodes that disagree), 0 for warnings.\nWhat a finding means: redis-trib help findings KIND.',
   example: '127.0.0.1:7000',
-  readsBundle: true,
+  reads: 'from',
   flags: {
     from: fromFlag,
     zone: zoneFlag,

@@ -12,7 +12,7 @@ export const explainCommand: Command = {
     'A node is named by its address or id, a slot by its number; anything else is a key, of database 0.\n' +
     'What a finding means: redis-trib help findings KIND.',
   example: '127.0.0.1:7000 user:{42}:cart',
-  readsBundle: true,
+  reads: 'from',
   flags: {
     from: fromFlag,
     as: {

@@ -9,7 +9,7 @@ export const infoCommand: Command = {
   summary: 'Show keys, slots, replicas and memory of each master',
   details: 'Exit code 1 if a master does not answer.',
   example: '127.0.0.1:7000',
-  readsBundle: true,
+  reads: 'from',
   flags: { from: fromFlag, 'slot-map': slotMapFlag },
   run: async ({ positionals: [node = ''], bundled, options }) => {
     const { clusterInfo } = await import('../../operations/cluster-info.ts');

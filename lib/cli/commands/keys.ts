@@ -21,7 +21,7 @@ export const keysCommand: Command = {
     'max-keys-per-second': { type: 'string', value: 'N', help: 'Keys to look at per second at most' },
     timeout: { type: 'string', value: 'MS', help: 'Time to read; then what was found is shown (3600000)' },
   },
-  mayLackCluster: ({ dir }) => dir !== undefined,
+  reads: 'dir',
   run: async ({ positionals: [cluster], options, values }) => {
     const summing = summingOptions(values);
     const { surveyed } = await import('../keys-view.ts');

@@ -8,7 +8,7 @@ export const listCommand: Command = {
   arity: [1, 1],
   summary: 'List the nodes that a node knows, each master with its replicas',
   example: '127.0.0.1:7000',
-  readsBundle: true,
+  reads: 'from',
   flags: {
     from: fromFlag,
     slots: { type: 'boolean', help: 'Show the slots of each master as ranges' },

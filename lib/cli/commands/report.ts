@@ -12,7 +12,7 @@ export const reportCommand: Command = {
   summary: 'Write a page about a cluster, or about a saved plan',
   details: 'In place of CLUSTER there may be a file: a plan, or what "bundle" has written.',
   example: '127.0.0.1:7000 --html cluster.html',
-  readsBundle: true,
+  reads: 'from',
   readsPlan: true,
   flags: {
     html: { type: 'string', value: 'FILE', help: 'Write it as HTML; a file there is replaced' },
