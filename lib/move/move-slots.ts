@@ -1,9 +1,9 @@
 import { expandSlots } from '../model/slot.ts';
 import type { Context } from '../nodes/context.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../plan/plan.ts';
-import { Arrivals } from './by-migrate/arrivals.ts';
 import { hearSource, moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
+import { TransferCount } from './by-migrate/transfer-count.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
 import { decideAtStart, type Methods } from './decide-methods.ts';
@@ -19,7 +19,7 @@ export class TargetLocks {
   /** For batches of keys moved by MIGRATE. */
   readonly batches: SharedLock = new SharedLock();
   /** Of keys moved by MIGRATE. */
-  readonly arrivals: Arrivals = new Arrivals();
+  readonly transfers: TransferCount = new TransferCount();
   /** True if all moves are by MIGRATE, which may then run in parallel. */
   readonly byMigrate: boolean;
 
@@ -60,8 +60,8 @@ export async function moveSlots(
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const progress = ledger.begin(step, chosen.method, slots.length, content);
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
-  const { moves, batches, arrivals, byMigrate } = locks;
-  const shared = { bigKeys, others, isResumed: step.isResumed === true, progress, lock: batches, arrivals };
+  const { moves, batches, transfers, byMigrate } = locks;
+  const shared = { bigKeys, others, isResumed: step.isResumed === true, progress, lock: batches, transfers };
   if (chosen.method === 'migrate') {
     const isHeard = prepared.method === 'migrate';
     const run = (): Promise<void> => moveByMigrate({ ...shared, ends, slots, keysIn, isHeard });

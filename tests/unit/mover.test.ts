@@ -51,7 +51,7 @@ describe('SharedLock', () => {
     assert.deepEqual(log.slice(5), ['only out', 'third in', 'third out']);
   });
 
-  test('never lets another in with an exclusive holder, in any order of arrivals and failures', async () => {
+  test('never lets another in with an exclusive holder, in any order of transfers and failures', async () => {
     const kinds = fc.array(fc.record({ alone: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4) }), {
       maxLength: 20,
     });

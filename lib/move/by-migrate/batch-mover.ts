@@ -10,7 +10,6 @@ import {
   isWorthRetrying,
   sendingIn,
 } from './after-failure.ts';
-import { Arrivals } from './arrivals.ts';
 import type { Batch, BatchEnd, Lane } from './batch.ts';
 import { fenceTarget } from './fence.ts';
 import { sizesOf } from './key-feed.ts';
@@ -18,6 +17,7 @@ import { Leftovers } from './leftovers.ts';
 import { cannotFence, cannotMigrate, endReplaced } from './migrate-errors.ts';
 import type { TargetProof } from './prove-target.ts';
 import type { ReplaceAuthority } from './replace-authority.ts';
+import { TransferCount } from './transfer-count.ts';
 
 /** Give up a batch that has failed for this long. */
 const RETRY_FOR_MS = 30_000;
@@ -67,7 +67,7 @@ export class BatchMover {
   readonly #authority: ReplaceAuthority;
   readonly #lock: SharedLock;
   readonly #proof: TargetProof;
-  readonly #arrivals: Arrivals;
+  readonly #transfers: TransferCount;
   #last: Batch | undefined;
 
   /** `lock` is shared by all that move keys to the same target. After a failure there, nothing else runs beside the batch. */
@@ -76,9 +76,9 @@ export class BatchMover {
     authority: ReplaceAuthority,
     proof: TargetProof,
     lock: SharedLock = new SharedLock(),
-    arrivals: Arrivals = new Arrivals(),
+    transfers: TransferCount = new TransferCount(),
   ) {
-    this.#arrivals = arrivals;
+    this.#transfers = transfers;
     this.#proof = proof;
     this.#ends = ends;
     this.#authority = authority;
@@ -116,7 +116,7 @@ export class BatchMover {
       const options = { replace, timeoutMs: this.#timeoutFor(bytes, alone ? 1 : batch.lanes) };
       const send = (): Promise<BatchEnd> => lane.send({ ...batch, keys }, options);
       const end = await (alone ? this.#lock.exclusive(send) : this.#lock.shared(send));
-      if (end.type === 'moved' || end.type === 'failed') this.#arrivals.note(this.#ends, end.gone);
+      if (end.type === 'moved' || end.type === 'failed') this.#transfers.note(this.#ends, end.gone);
       if (end.type === 'moved') this.#last = { ...batch, keys };
       const step = afterEnd(end, state, isGranted);
       if (step.do === 'hand-back') return undefined;
@@ -181,7 +181,7 @@ export class BatchMover {
       if (step.wait === 'after-pause') await pause(pauseMs);
       const { source, target } = await whoAnswers(this.#ends);
       const replaced = target === 'another' ? 'target' : source === 'another' ? 'source' : undefined;
-      if (replaced) throw endReplaced(this.#ends, replaced, this.#arrivals.unproven);
+      if (replaced) throw endReplaced(this.#ends, replaced, this.#transfers.unproven);
       if (source === 'itself' && target === 'itself') return;
     }
   }

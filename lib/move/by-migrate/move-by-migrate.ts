@@ -11,12 +11,12 @@ import type { SharedLock } from '../shared-lock.ts';
 import { takeBackSlots } from '../take-back-slots.ts';
 import { membersWithout } from '../unknown-node.ts';
 import { windows } from '../windows.ts';
-import type { Arrivals } from './arrivals.ts';
 import { BatchMover } from './batch-mover.ts';
 import { KeyMover } from './key-mover.ts';
 import { keysInDoubt } from './migrate-errors.ts';
 import { type Probe, TargetProof } from './prove-target.ts';
 import { ReplaceAuthority } from './replace-authority.ts';
+import type { TransferCount } from './transfer-count.ts';
 
 /** What a move by MIGRATE needs to know. */
 export interface MigrateMove {
@@ -35,7 +35,7 @@ export interface MigrateMove {
   readonly isHeard?: boolean;
   /** Shared by all that move keys to the same target. */
   readonly lock: SharedLock;
-  readonly arrivals: Arrivals;
+  readonly transfers: TransferCount;
 }
 
 /**
@@ -45,11 +45,11 @@ export interface MigrateMove {
  * open, and the signal's reason is thrown. Rule 16 (docs/moving-slots.md).
  */
 export async function moveByMigrate(move: MigrateMove): Promise<void> {
-  const { ends, others, progress, lock, arrivals } = move;
+  const { ends, others, progress, lock, transfers } = move;
   const { context } = ends;
   const authority = new ReplaceAuthority(openAtEitherEnd(ends));
   const proof = new TargetProof(ends, lock);
-  const mover = new BatchMover(ends, authority, proof, lock, arrivals);
+  const mover = new BatchMover(ends, authority, proof, lock, transfers);
   const onMoved = progress.keysMoved.bind(progress);
   const keys = new KeyMover({ ...move, mover, throttle: progress.throttle, onMoved });
   const waiting = windows(move.slots, move.keysIn, context.settings.limits);
@@ -102,7 +102,7 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
   proof.requirePossible();
   if (!move.isHeard) await hearSource(ends);
   // Background work reports its failure where it is awaited. Until then the rejection must not count as unhandled.
-  const counting = filled.size > 0 ? arrivals.begin(ends) : undefined;
+  const counting = filled.size > 0 ? transfers.begin(ends) : undefined;
   let opening = openNext();
   let closing: Promise<void> = Promise.resolve();
   try {
@@ -113,7 +113,7 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
       if (window.length === 0) continue;
       await counting;
       await keys.run(window);
-      await arrivals.check(ends, mover.last);
+      await transfers.check(ends, mover.last);
       await closing;
       closing = close(window);
       closing.catch(() => undefined);

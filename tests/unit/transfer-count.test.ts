@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Arrivals, astray, isAstray } from '../../lib/move/by-migrate/arrivals.ts';
+import { astray, isAstray, TransferCount } from '../../lib/move/by-migrate/transfer-count.ts';
 import { fc } from '../helpers/properties.ts';
 import { openScriptedEnds, type Script, TARGET } from '../helpers/scripted-ends.ts';
 import { idOf } from '../helpers/views.ts';
@@ -61,7 +61,7 @@ describe('isAstray()', () => {
   });
 });
 
-describe('Arrivals', () => {
+describe('TransferCount', () => {
   const cases: readonly [text: string, change: Partial<Counters>, code?: string][] = [
     ['all have arrived', { restored: 110 }],
     ['some had expired', { restored: 106, expired: 54 }],
@@ -81,32 +81,32 @@ describe('Arrivals', () => {
   for (const [text, change, code] of cases)
     test(`${code ? 'refuses' : 'is content'} if ${text}`, async () => {
       const { ends, counters } = worldOf();
-      const arrivals = new Arrivals();
-      await arrivals.begin(ends);
-      arrivals.note(ends, 10);
+      const transfers = new TransferCount();
+      await transfers.begin(ends);
+      transfers.note(ends, 10);
       Object.assign(counters, change);
-      const checking = arrivals.check(ends, last);
+      const checking = transfers.check(ends, last);
       await (code ? assert.rejects(checking, { code }) : checking);
     });
 
   test('forgives what a reset hides, and sees what is missing after that', async () => {
     const { ends, counters } = worldOf();
-    const arrivals = new Arrivals();
-    await arrivals.begin(ends);
-    arrivals.note(ends, 10);
+    const transfers = new TransferCount();
+    await transfers.begin(ends);
+    transfers.note(ends, 10);
     Object.assign(counters, { resets: 1, restored: 3, held: ['a'] });
-    await arrivals.check(ends, last);
-    arrivals.note(ends, 10);
-    await arrivals.check(ends, last);
+    await transfers.check(ends, last);
+    transfers.note(ends, 10);
+    await transfers.check(ends, last);
     counters.held = [];
-    arrivals.note(ends, 10);
-    await assert.rejects(arrivals.check(ends, last), { code: 'TARGET_NOT_PROVEN' });
+    transfers.note(ends, 10);
+    await assert.rejects(transfers.check(ends, last), { code: 'TARGET_NOT_PROVEN' });
   });
 
   test('does not count what leaves a source whose counters were not read', async () => {
     const { ends } = worldOf();
-    const arrivals = new Arrivals();
-    arrivals.note(ends, 10);
-    await arrivals.check(ends, last);
+    const transfers = new TransferCount();
+    transfers.note(ends, 10);
+    await transfers.check(ends, last);
   });
 });

@@ -35,7 +35,7 @@ interface Source {
  * Sees that what left the sources of one target arrives there, for as long as keys move: the address that was proven at first may
  * lead elsewhere later. Shared by all moves to the target by MIGRATE. Rule 33 (docs/moving-slots.md).
  */
-export class Arrivals {
+export class TransferCount {
   #left = 0;
   #forgiven = 0;
   /** Of those that left, how many were checked. */
