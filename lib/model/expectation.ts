@@ -23,8 +23,10 @@ export interface Expectation {
   readonly stateOk?: boolean;
 }
 
-/** An expectation, and the nodes whose roles nobody chose: no plan has these. */
+/** An expectation, and what only the wait for it knows: no plan has these. */
 export interface RoleExpectation extends Expectation {
+  /** True if replicas may doubt others for good (`isDoubt`): nothing that was done depends on their links. */
+  readonly replicasMayDoubt?: boolean;
   /** Node ids whose role and master every member must report as the node itself does, whatever that is. */
   readonly settled?: readonly string[];
 }
@@ -38,6 +40,8 @@ export interface Unmet {
   readonly unknown?: string;
   /** True if all that is missing is that `node` hears of the role that another node has (`settled`). */
   readonly isRole?: true;
+  /** True if `node` is a replica, which has no vote, and all that is missing is that it hears of others: links, failures, the state. */
+  readonly isDoubt?: true;
 }
 
 /** Reports by node id; an error for a node that did not answer. */
@@ -88,22 +92,20 @@ function standing({ role, masterId }: NodeRecord): string {
 function unmetBy(expectation: Expectation, member: Member, { myself, records, info }: NodeReport): Unmet[] {
   const { owners } = expectation;
   const missing: Unmet[] = [];
-  const say = (text: string, unknown?: string): void => {
-    missing.push({
-      node: member.address,
-      text: `${member.address} ${text}`,
-      ...(unknown ? { unknown } : {}),
-    });
+  const say = (text: string, more: Partial<Unmet> = {}): void => {
+    missing.push({ node: member.address, text: `${member.address} ${text}`, ...more });
   };
+  const doubt: Partial<Unmet> = myself.role === 'replica' ? { isDoubt: true } : {};
   if (myself.id !== member.id) say(`answers as node ${myself.id}, not ${member.id}`);
   const byId = new Map(records.map((record) => [record.id, record]));
   for (const other of expectation.members) {
     if (other.id === member.id) continue;
     const record = byId.get(other.id);
-    if (!record) say(`does not know ${other.address}`, other.id);
+    if (!record) say(`does not know ${other.address}`, { unknown: other.id });
     else if (record.flags.includes('fail') || record.flags.includes('fail?'))
-      say(`considers ${other.address} failed`);
-    else if (record.linkState !== 'connected') say(`has no link to ${other.address} on the cluster bus`);
+      say(`considers ${other.address} failed`, doubt);
+    else if (record.linkState !== 'connected')
+      say(`has no link to ${other.address} on the cluster bus`, doubt);
   }
   for (const id of expectation.gone ?? []) if (byId.has(id)) say(`still knows node ${id}`);
   for (const { id, masterId } of expectation.replicas ?? []) {
@@ -121,7 +123,7 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
     const seen = `it reports ${holder ? nameOf(holder) : 'no node'} as the owner of slot ${slot}`;
     if (wrong.length > 0) say(`does not yet agree who owns ${nameSlots(wrong, 4)}: ${seen}`);
   }
-  if ((expectation.stateOk ?? true) && info.state !== 'ok') say('reports cluster_state:fail');
+  if ((expectation.stateOk ?? true) && info.state !== 'ok') say('reports cluster_state:fail', doubt);
   return missing;
 }
 

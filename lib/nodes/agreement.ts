@@ -1,13 +1,6 @@
 import type { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
-import {
-  type Answers,
-  type Expectation,
-  type Member,
-  type RoleExpectation,
-  type Unmet,
-  unmet,
-} from '../model/expectation.ts';
+import { type Answers, type Member, type RoleExpectation, type Unmet, unmet } from '../model/expectation.ts';
 import { shorten } from '../model/lists.ts';
 import { NodeLines } from '../model/node-lines.ts';
 import { SLOT_COUNT } from '../model/slot.ts';
@@ -28,13 +21,15 @@ const LONGEST_PAUSE_FOR_COST_MS = 500;
 const SAMPLE = 12;
 const ASK_ALL_MS = 1000;
 const REPORTED = 20;
+/** How long replicas are waited for that agree on all but whom they hear. With a shorter time for all, half of that. */
+const DOUBT_MS = 10_000;
 
 /** Called with what is missing, and with the last answer of each member, while something is missing. */
 export type Nudge = (missing: readonly Unmet[], answers: Answers) => Promise<void>;
 
 /**
  * Waits until every member reports what is expected. Rejects with ClusterError `NOT_REACHED`, which names the nodes and what they
- * report instead, after `agreeTimeout`. `nudge` helps if waiting alone does not: it may introduce nodes again, for example.
+ * report instead, after `agreeTimeout`. Where replicas may doubt others, those that do are only warned about. `nudge` helps if waiting alone does not: it may introduce nodes again, for example.
  */
 export async function waitForAgreement(
   context: Context,
@@ -42,7 +37,9 @@ export async function waitForAgreement(
   what: string,
   nudge?: Nudge,
 ): Promise<void> {
-  const { members } = expectation;
+  const { members, replicasMayDoubt } = expectation;
+  const { agreeTimeout } = context.settings;
+  const doubtMs = replicasMayDoubt ? Math.min(DOUBT_MS, agreeTimeout / 2) : Number.POSITIVE_INFINITY;
   const started = performance.now();
   const answers = new Map<string, NodeReport | Error>();
   // Members that are already settled are asked again once all others are too, and then all at once.
@@ -51,6 +48,7 @@ export async function waitForAgreement(
   let askAllAt = 0;
   let pause = FIRST_PAUSE_MS;
   let costMs = 0;
+  let doubtedSince: number | undefined;
   const pauseMs = (elapsedMs: number): number => {
     const next = Math.max(pause, Math.min(PAUSE_PER_COST * costMs, LONGEST_PAUSE_FOR_COST_MS));
     pause = Math.min(pause * 1.5, elapsedMs < LATER_MS ? LONGEST_PAUSE_MS : LONGEST_PAUSE_LATER_MS);
@@ -58,7 +56,7 @@ export async function waitForAgreement(
   };
   const wait = {
     what,
-    timeoutMs: context.settings.agreeTimeout,
+    timeoutMs: agreeTimeout,
     pauseMs,
     signal: context.signal,
     emit: context.emit,
@@ -70,7 +68,11 @@ export async function waitForAgreement(
     }
     const missing = unmet(expectation, answers, asked);
     const now = performance.now();
-    if (missing.length === 0 && isFull) {
+    doubtedSince = missing.every(({ isDoubt }) => isDoubt) ? (doubtedSince ?? now) : undefined;
+    const isDone = missing.length === 0 || (doubtedSince !== undefined && now - doubtedSince >= doubtMs);
+    if (isDone && isFull) {
+      for (const node of new Set(missing.map((one) => one.node)))
+        context.emit({ type: 'warning', node, message: doubtOf(node, missing) });
       context.emit({ type: 'agreed', elapsedMs: now - started });
       return DONE;
     }
@@ -96,9 +98,14 @@ function sampleOf(asked: readonly Member[], missing: readonly Unmet[]): readonly
 }
 
 /** True of a node that CLUSTER INFO alone shows to be unsettled, and that CLUSTER NODES would not help. */
-function lags({ info }: NodeReport, { members, stateOk = true }: Expectation): boolean {
+function lags(
+  { myself, info }: NodeReport,
+  { members, stateOk = true, replicasMayDoubt }: RoleExpectation,
+): boolean {
   const { knownNodes, state, slotsAssigned } = info;
-  return knownNodes < members.length || (stateOk && state !== 'ok' && slotsAssigned === SLOT_COUNT);
+  if (knownNodes < members.length) return true;
+  if (replicasMayDoubt && myself.role === 'replica') return false;
+  return stateOk && state !== 'ok' && slotsAssigned === SLOT_COUNT;
 }
 
 /**
@@ -108,7 +115,7 @@ function lags({ info }: NodeReport, { members, stateOk = true }: Expectation): b
  */
 async function askMembers(
   { connections, signal }: Context,
-  expectation: Expectation,
+  expectation: RoleExpectation,
   asked: readonly Member[],
   before?: Answers,
 ): Promise<[string, NodeReport | Error][]> {
@@ -136,6 +143,11 @@ function textsOf(missing: readonly Unmet[], most: number): string[] {
     most,
     'difference',
   );
+}
+
+function doubtOf(node: string, missing: readonly Unmet[]): string {
+  const own = missing.filter((one) => one.node === node);
+  return `All members agree, but a replica does not hear the others: ${textsOf(own, 5).join('; ')}`;
 }
 
 const REACHABLE =

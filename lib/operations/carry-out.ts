@@ -69,7 +69,9 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
       await follow?.(missing, answers);
       if (isSlow || missing.every(({ isRole }) => isRole)) await tell(missing, answers);
     };
-    await waitForAgreement(context, settledRoles(plan.expect), 'every node to agree', nudge);
+    const isMove = plan.steps.every(({ type }) => type === 'move-slots');
+    const expected = { ...settledRoles(plan.expect), replicasMayDoubt: isMove };
+    await waitForAgreement(context, expected, 'every node to agree', nudge);
   }
   return { plan, applied: true, ...moved, elapsedMs: performance.now() - started };
 }

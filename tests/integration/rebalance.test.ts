@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { joinNoLoad, rebalance, replicate } from '../../lib/index.ts';
-import { ask } from '../bed/client.ts';
+import { type ClusterEvent, joinNoLoad, rebalance, replicate } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
@@ -44,7 +44,45 @@ async function slotCounts(nodes: readonly ServerNode[]): Promise<number[]> {
   );
 }
 
+/** Makes a node consider the others failed for good: it was frozen, and hears no PONG since. False if the server cannot do that. */
+async function isDeafened(node: ServerNode, observer: ServerNode): Promise<boolean> {
+  const reply = await ask(node, 'DEBUG', 'DROP-CLUSTER-PACKET-FILTER', '1').catch(() => undefined);
+  if (reply !== 'OK') return false;
+  await eventually('it considers others failed', async () => {
+    await node.freeze();
+    await declaredFailed([observer], node);
+    await node.thaw();
+    return (await recordsOf(node)).some(({ flags }) => flags.includes('fail?'));
+  });
+  return true;
+}
+
 describe('rebalance()', { concurrency: true }, () => {
+  it('is done when a replica alone still doubts the others, and names it', async (t) => {
+    const debug = bed.server.major >= 7 ? { 'enable-debug-command': 'local' } : {};
+    const nodes = await startMasters(bed, 3, 1, { config: { ...quick.config, ...debug } });
+    const [first, second, , replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await replicate(second.address, replica.address);
+    if (!(await isDeafened(replica, first))) return t.skip('the server cannot drop packets on request');
+    await eventually('the others hear it again', async () =>
+      (await recordsOf(first)).every(({ flags }) => !flags.includes('fail') && !flags.includes('fail?')),
+    );
+    const warned: (string | undefined)[] = [];
+    const options = {
+      weights: { [first.address]: 2 },
+      agreeTimeout: 4000,
+      onEvent: (event: ClusterEvent) => event.type === 'warning' && warned.push(event.node),
+    };
+    const { applied, slots } = await rebalance(second.address, options);
+    assert.deepEqual([applied, slots > 0], [true, true]);
+    assert.ok(warned.includes(replica.address), `${warned}`);
+    // It is not done for a master that does not hear the others: that one has a vote.
+    await ask(replica, 'DEBUG', 'DROP-CLUSTER-PACKET-FILTER', '-1');
+    await isDeafened(at(nodes, 2), first);
+    const again = { ...options, weights: { [first.address]: 1 } };
+    await assert.rejects(rebalance(second.address, again), { code: 'NOT_REACHED' });
+  });
+
   it('gives slots to empty masters on request, by weight, and moves nothing the second time', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [a, b, c, d] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Answers, type Expectation, unmet } from '../../lib/model/expectation.ts';
+import { type Answers, type Expectation, type RoleExpectation, unmet } from '../../lib/model/expectation.ts';
 import { type Answer, idOf, type Line, portOf, reportOf } from '../helpers/views.ts';
 
 const halves: Line[] = [
@@ -65,6 +65,28 @@ describe('unmet()', () => {
       [['127.0.0.1:7001', true]],
     );
     assert.deepEqual([of(asReplica, asReplica), of(asMaster, asMaster)], [[], []]);
+  });
+
+  test('tells what a replica only does not hear from what it does not know', () => {
+    const lines: Line[] = [
+      { node: 1, flags: 'master,fail', link: 'disconnected', slots: '0-16383' },
+      { node: 2, flags: 'slave', master: 1 },
+    ];
+    const owners = [{ id: idOf(1), slots: [[0, 16383]] as const }];
+    const all: Record<number, Answer> = {
+      1: { lines: [{ node: 1, slots: '0-16383' }, lines[1] as Line] },
+      2: { lines, state: 'fail' },
+    };
+    const doubts = (expectation: RoleExpectation, answers: typeof all) =>
+      unmet(expectation, answersOf(answers))
+        .filter(({ node }) => node === members[1]?.address)
+        .map(({ isDoubt }) => isDoubt === true);
+    assert.deepEqual(doubts({ members, owners }, all), [true, true]);
+    const other = [{ id: idOf(2), slots: [[0, 0]] as const }];
+    assert.deepEqual(doubts({ members, owners: other }, all), [true, false, true]);
+    // A master has a vote.
+    const asMaster: typeof all = { ...all, 2: { lines: [lines[0] as Line, { node: 2 }], state: 'fail' } };
+    assert.deepEqual(doubts({ members, owners }, asMaster), [false, false]);
   });
 
   for (const [flags, link] of [
