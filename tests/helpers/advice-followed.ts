@@ -322,6 +322,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   'nodes/newcomer.ts emptying': { command: 'advice: empties it, resets it or ends its cluster' },
   'nodes/newcomer.ts requireNoKeys': { fix: 'advice-slots: if a master without slots holds keys of them' },
+  'nodes/once-loaded.ts onceLoaded': {
+    'retry (answers)': 'unit/advice-scripted: when a node that leaves has loaded its data',
+  },
   'nodes/require-promotable.ts requireTakeable': {
     replicate: 'roles: stay in a shard without slots, in every mode',
   },

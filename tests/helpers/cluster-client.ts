@@ -72,7 +72,8 @@ export class ClusterClient {
       case 'TRYAGAIN':
       case 'LOADING':
         this.redirects.tryAgain++;
-        if (error.code === 'CLUSTERDOWN') this.#askAnother(slot);
+        // A node that loads may have given the slot away before.
+        if (error.code !== 'TRYAGAIN') this.#askAnother(slot);
         await sleep(20);
         return undefined;
       default:

@@ -51,6 +51,21 @@ describe('quitCluster()', { concurrency: true }, () => {
     await client.close();
   });
 
+  it('waits for a node that loads the keys of the master to which it gave its last slot', async (t) => {
+    if (bed.server.major < 7) return t.skip('it does not answer while it loads as little as this');
+    const slow = { 'key-load-delay': '2000', 'loading-process-events-interval-bytes': '1024' };
+    const nodes = await startMasters(bed, 2, 0, { config: { ...quick.config, ...slow } });
+    const [first, leaver] = [at(nodes, 0), at(nodes, 1)];
+    const client = new ClusterClient(first);
+    const keys = Array.from({ length: 500 }, (_, index) => `key:${index}`);
+    await Promise.all(keys.map((key) => client.set(key, 'x'.repeat(100))));
+    await client.close();
+    const { applied } = await quitCluster(leaver.address);
+    assert.ok(applied);
+    await assertAlone(leaver);
+    assert.equal(await ask(first, 'DBSIZE'), keys.length);
+  });
+
   it('removes a master without slots, and a replica', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, empty, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];

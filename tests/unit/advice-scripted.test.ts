@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { awaitServing } from '../../lib/apply/steps/await-serving.ts';
+import { reset } from '../../lib/apply/steps/reset.ts';
 import { ClusterError } from '../../lib/errors.ts';
 import { listNodes, type Next, rescueCluster } from '../../lib/index.ts';
 import { TargetProof } from '../../lib/move/by-migrate/prove-target.ts';
@@ -57,6 +58,14 @@ describe('The same call succeeds', () => {
     );
     assert.equal(code, 'NOT_REACHED');
     assert.deepEqual(next, [{ do: 'check', cluster: ref(TARGET).address }, repaired]);
+  });
+
+  test('when a node that leaves has loaded its data', async () => {
+    const script: Script = (_, words) =>
+      words[1] === 'RESET' ? new ReplyError('LOADING Redis is loading the dataset in memory') : undefined;
+    const { code, next } = await retried({ script, options }, ({ ends }) => reset(ends.context, ref(SOURCE)));
+    assert.equal(code, 'NOT_REACHED');
+    assert.deepEqual(next, [{ do: 'retry', node: ref(SOURCE).address, when: 'answers' }]);
   });
 
   test('when both ends list who owns the slots that servers moved', async () => {

@@ -3,6 +3,7 @@ import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
 import { mustDo } from '../../nodes/must-do.ts';
 import { countKeyspace } from '../../nodes/newcomer.ts';
+import { onceLoaded } from '../../nodes/once-loaded.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
 
@@ -11,7 +12,7 @@ import type { NodeRef, StepOf } from '../../plan/plan.ts';
  * a node that still knows it would bring it back.
  */
 export async function forget(context: Context, { node, by, isDead }: StepOf<'forget'>): Promise<void> {
-  if (!isDead) await requireEmpty(context, node);
+  if (!isDead) await onceLoaded(context, node.address, () => requireEmpty(context, node));
   await inParallel(by, async (other) => {
     await mustDo(
       context,

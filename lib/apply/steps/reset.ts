@@ -5,6 +5,7 @@ import { NodeLines } from '../../model/node-lines.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
 import { mustDo } from '../../nodes/must-do.ts';
+import { onceLoaded } from '../../nodes/once-loaded.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 
@@ -14,7 +15,7 @@ import type { NodeRef } from '../../plan/plan.ts';
  */
 export async function reset(context: Context, node: NodeRef, isForgotten = true): Promise<void> {
   try {
-    await resetUntilAlone(context, node);
+    await onceLoaded(context, node.address, () => resetUntilAlone(context, node));
   } catch (error) {
     context.signal?.throwIfAborted();
     if (error instanceof ConnectionError && isForgotten) throw onlyResetLeft(node, error);
