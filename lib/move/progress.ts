@@ -6,8 +6,6 @@ import { timeLeft, type Work } from './pace.ts';
 import { Throttle } from './throttle.ts';
 
 const REPORT_EVERY_MS = 100;
-/** Even an empty slot takes time: as much as some keys do. */
-const KEYS_PER_SLOT = 20;
 
 /** What was moved. */
 export interface Moved {
@@ -26,7 +24,7 @@ export class Ledger {
   readonly #emit: (event: ClusterEvent) => void;
   readonly #moves: number;
   readonly #throttle: Throttle;
-  readonly #total = new MoveTally();
+  readonly #total: MoveTally;
   /** By id of the source: all that it gives, to one target after the other. */
   readonly #sources = new Map<string, MoveTally>();
   #movesDone = 0;
@@ -36,6 +34,7 @@ export class Ledger {
     this.#emit = emit;
     this.#moves = moves.length;
     this.#throttle = new Throttle(limits);
+    this.#total = new MoveTally(this.#throttle);
     for (const move of moves)
       for (const tally of [this.#total, this.#ofSource(move)]) tally.add(plannedSize(move));
   }
@@ -90,7 +89,7 @@ export class Ledger {
   #ofSource({ source }: MoveStep): MoveTally {
     const known = this.#sources.get(source.id);
     if (known) return known;
-    const tally = new MoveTally();
+    const tally = new MoveTally(this.#throttle);
     this.#sources.set(source.id, tally);
     return tally;
   }
@@ -106,7 +105,7 @@ interface Teller {
 export class Progress {
   /** Shared by all moves of a plan. */
   readonly throttle: Throttle;
-  readonly #own = new MoveTally();
+  readonly #own: MoveTally;
   /** Those of all moves, and of all moves of its source. */
   readonly #wider: readonly MoveTally[];
   readonly #teller: Teller;
@@ -115,6 +114,7 @@ export class Progress {
 
   constructor(size: Size, wider: readonly MoveTally[], throttle: Throttle, teller: Teller) {
     this.throttle = throttle;
+    this.#own = new MoveTally(throttle);
     this.#own.add(size);
     this.#own.start();
     this.#wider = wider;
@@ -167,11 +167,16 @@ function plannedSize(step: MoveStep): Size {
 
 class MoveTally {
   slotsDone = 0;
+  readonly #throttle: Throttle;
   #started: number | undefined;
   #size: Size = { slots: 0, keys: 0, bytes: 0 };
   #keysDone = 0;
   #lastStallMs = 0;
   #longestStallMs = 0;
+
+  constructor(throttle: Throttle) {
+    this.#throttle = throttle;
+  }
 
   get elapsedMs(): number {
     return this.#started === undefined ? 0 : performance.now() - this.#started;
@@ -210,10 +215,12 @@ class MoveTally {
   }
 
   get work(): Work {
-    const { slots, keys } = this.#size;
+    const { slots, keys, bytes } = this.#size;
+    // The less of the time slots take, the less it matters that they are counted only when they are closed, hundreds at once.
+    const inKeys = this.#throttle.slotInKeys(keys > 0 ? bytes / keys : 0);
     return {
-      all: keys + KEYS_PER_SLOT * slots,
-      done: this.#keysDone + KEYS_PER_SLOT * this.slotsDone,
+      all: keys + inKeys * slots,
+      done: this.#keysDone + inKeys * this.slotsDone,
       elapsedMs: this.elapsedMs,
     };
   }

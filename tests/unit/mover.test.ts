@@ -384,4 +384,29 @@ describe('Ledger', () => {
     assert.deepEqual(moved, { slots: 10, keys: 300, bytes: 10_500, longestStallMs: 7 });
     assert.ok(keysPerSecond > 0);
   });
+
+  for (const [limit, limits] of Object.entries({
+    keys: { keysPerSecond: 1000 },
+    bytes: { bytesPerSecond: 100_000 },
+  })) {
+    test(`knows the time left under a limit of ${limit} before any slot is closed`, () => {
+      const events: ClusterEvent[] = [];
+      const content = { keys: 6000, bytes: 600_000, bigKeys: [] };
+      const one: MoveStep = { ...move('1', '2'), slots: [[0, 999]], content };
+      const progress = new Ledger((event) => events.push(event), [one], limits).begin(
+        one,
+        'migrate',
+        1000,
+        content,
+      );
+      const began = performance.now();
+      // As told ten times a second.
+      while (performance.now() - began < 150) {}
+      progress.keysMoved(2000);
+      const total = events.findLast((event) => event.type === 'move-total');
+      assert.ok(total?.type === 'move-total' && total.etaMs !== null);
+      const truth = 2 * total.elapsedMs;
+      assert.ok(Math.abs(total.etaMs - truth) < truth / 3, `${total.etaMs} of ${truth}`);
+    });
+  }
 });
