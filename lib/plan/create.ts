@@ -72,7 +72,7 @@ export function planCreate(nodes: readonly NodeRef[], request: CreateRequest): C
       replicas: attached.map(({ replica, master }) => ({ id: replica.id, masterId: master.id })),
     },
   };
-  return { draft, warnings: groups.flatMap(together) };
+  return { draft, warnings: together(groups) };
 }
 
 /** The master of each share: the node that holds slots of it, else the next that holds none. */

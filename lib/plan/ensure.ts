@@ -155,8 +155,8 @@ function placeReplicas(
     donor.replicas.splice(donor.replicas.indexOf(spare), 1);
     attach(group, spare);
   }
-  const warnings = groups.flatMap(({ master, replicas: own }) =>
-    together({ master, replicas: own.filter((one) => moved.has(one)) }),
+  const warnings = together(
+    groups.map(({ master, replicas: own }) => ({ master, replicas: own.filter((one) => moved.has(one)) })),
   );
   return { steps, warnings };
 }

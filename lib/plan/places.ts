@@ -57,8 +57,21 @@ export function nearnessOf(a: Place, b: Place): number {
   return (sameZone ? 10 : 0) + (a.host === b.host ? 1 : 0);
 }
 
-/** A warning for each replica that is not apart from its master. */
-export function together({ master, replicas }: Group): string[] {
+/** This many warnings say enough. */
+const NAMED = 4;
+
+/** Warnings about replicas that are not apart from their masters: the first are named. */
+export function together(groups: readonly Group[]): string[] {
+  const all = groups.flatMap(togetherIn);
+  if (all.length <= NAMED) return all;
+  const more = all.length - NAMED + 1;
+  return [
+    ...all.slice(0, NAMED - 1),
+    `${more} more replicas are on the host, or in the zone, of their master`,
+  ];
+}
+
+function togetherIn({ master, replicas }: Group): string[] {
   return replicas.flatMap((replica) => {
     const [a, b] = [replica.ref.address, master.ref.address];
     if (replica.zone !== undefined && replica.zone === master.zone)

@@ -118,6 +118,9 @@ describe('planCreate()', () => {
     const [warning, ...more] = plan(nodesOn([1, 1]), 1).warnings;
     for (const node of ['10.0.0.1:7000', '10.0.0.1:7001']) assert.ok(warning?.includes(node), warning);
     assert.deepEqual(more, []);
+    const { warnings } = plan(nodesOn(Array(20).fill(1)), 1);
+    assert.equal(warnings.length, 4);
+    assert.match(warnings.at(-1) ?? '', /^7 more replicas /);
   });
 
   test('keeps the given order if nothing else decides', () => {
