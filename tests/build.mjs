@@ -114,6 +114,7 @@ const LAYERS = {
   'lib/apply/steps/restart.ts': [core, looking, plans],
   'lib/plan/spread.ts': [core, looking, plans],
   'lib/nodes/stopping.ts': [core, looking],
+  'lib/operations/replace-failed.ts': [core, looking, plans],
   'lib/operations/replace-pairs.ts': [core, looking, plans],
   'lib/plan/replace.ts': [core, looking, plans],
   listing: [core],

@@ -62,9 +62,11 @@ async function applySteps(
     const atOnce = others.every(isSideBySide) ? PARALLEL_STEPS : 1;
     await inParallel(
       others,
-      (step) => {
+      async (step) => {
         context.signal?.throwIfAborted();
-        return conflicts.keep(applyStep(context, step, plan, hung, forgotten));
+        context.account.begun.add(step);
+        await conflicts.keep(applyStep(context, step, plan, hung, forgotten));
+        context.account.done.add(step);
       },
       atOnce,
     );

@@ -3,7 +3,7 @@ import type { Behind } from '../events.ts';
 import type { Next } from '../model/next.ts';
 import { expandSlots } from '../model/slot.ts';
 import type { ClusterView } from '../model/view.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, Step } from '../plan/plan.ts';
 
 /** What was moved so far. */
 type Moved = Pick<MovedSoFar, 'slots' | 'keys' | 'bytes'>;
@@ -32,6 +32,9 @@ export class Account {
   again: Next | undefined;
   /** How far a copy that follows its source is behind it; undefined for any other operation. */
   behind: (() => Behind) | undefined;
+  /** Steps of plans, other than moves, that were begun, and those that are done. */
+  readonly begun: Set<Step> = new Set();
+  readonly done: Set<Step> = new Set();
   /** The plans that were begun, in order. */
   readonly plans: Plan[] = [];
   #moved: () => Moved = () => NOTHING_SO_FAR;

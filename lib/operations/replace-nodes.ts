@@ -58,16 +58,24 @@ export function replaceNodes(
       import('../plan/replace.ts'),
     ]);
     const pairs = readPairs(replacements);
-    const { view, replacements: left } = await lookToReplace(context, seedOf(cluster), pairs, functions);
-    const outside = left
-      .flatMap(({ node, by }): NodeRecord[] => [node, by])
-      .filter(({ id }) => !nodeById(view, id));
-    const draft =
-      left.length > 0 ? planReplace(view, left, batch) : { operation: 'replace', masters: [], steps: [] };
-    const result = await carryOut(context, [...view.nodes, ...outside], draft);
-    if (result.applied)
-      for (const { node, isForgotten } of left) if (!isForgotten) warnOfMissingReset(context, view, node);
+    const replace = async (): Promise<{ readonly result: OperationResult; readonly count: number }> => {
+      const { view, replacements: left } = await lookToReplace(context, seedOf(cluster), pairs, functions);
+      const outside = left
+        .flatMap(({ node, by }): NodeRecord[] => [node, by])
+        .filter(({ id }) => !nodeById(view, id));
+      const draft =
+        left.length > 0 ? planReplace(view, left, batch) : { operation: 'replace', masters: [], steps: [] };
+      const result = await carryOut(context, [...view.nodes, ...outside], draft);
+      if (result.applied)
+        for (const { node, isForgotten } of left) if (!isForgotten) warnOfMissingReset(context, view, node);
+      return { result, count: left.length };
+    };
+    const { result, count } = await replace().catch(async (error: unknown) => {
+      // Loaded only by operations that end early.
+      const { replaceFailed } = await import('./replace-failed.ts');
+      throw replaceFailed(context, pairs, error);
+    });
     const { failovers, withoutMasterMs } = context.account;
-    return { ...result, replaced: result.applied ? left.length : 0, failovers, withoutMasterMs };
+    return { ...result, replaced: result.applied ? count : 0, failovers, withoutMasterMs };
   });
 }

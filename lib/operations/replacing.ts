@@ -205,7 +205,26 @@ function requireBegun(
     myself.role === 'master'
       ? myself.slots.length === 0 && (master === undefined || followersOf(view, myself.id).length === 0)
       : master !== undefined && topMaster(view, myself.id)?.id === master.id;
-  if (!isFree) throw alreadyInCluster(newcomer);
+  if (isFree) return;
+  const other = myself.role === 'replica' && master ? topMaster(view, myself.id) : undefined;
+  throw master && other ? isElsewhere(newcomer, other, master) : alreadyInCluster(newcomer);
+}
+
+// Between two runs, servers may move a replica to a master that has none (clusterHandleSlaveMigration).
+function isElsewhere({ report }: Newcomer, other: NodeRecord, master: NodeRecord): Error {
+  const [name, theirs] = [formatAddress(report.address), formatAddress(other.address)];
+  return nodeError(
+    'ALREADY_IN_CLUSTER',
+    name,
+    `Node ${name} is already in this cluster, as a replica of ${theirs}`,
+    {
+      hint: 'Name another node, unless an earlier run brought it and the servers moved it to a master without a replica',
+      next: [
+        { do: 'replicate', node: formatAddress(master.address), target: name, when: 'earlier-move' },
+        { do: 'retry', when: 'after-that' },
+      ],
+    },
+  );
 }
 
 /** Throws if the data of a master does not fit into a server, which evicts keys or refuses writes once it is a master. */

@@ -413,6 +413,16 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry {drain}': 'del-node: refuses a master with slots, moves them away on request',
     rescue: 'advice-dead: without a replica: start it',
   },
+  'operations/replace-failed.ts waysOn': {
+    'retry (repaired)': 'replace: names both nodes if the new one dies, and what to do then',
+    'start-node': 'replace: names both nodes if the new one dies, and what to do then',
+    'retry (answers)': 'replace: names both nodes if the new one dies, and what to do then',
+    'del-node (gone-for-good)': 'replace: names both nodes if the new one dies, and what to do then',
+  },
+  'operations/replacing.ts isElsewhere': {
+    'replicate (earlier-move)': 'replace: takes a server that was moved to another master between two runs',
+    'retry (after-that)': 'replace: takes a server that was moved to another master between two runs',
+  },
   'operations/replacing.ts requireRoom': {
     configure: 'replace: refuses before anything is changed',
     'retry {force} (anyway)': 'replace: refuses before anything is changed',

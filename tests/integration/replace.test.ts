@@ -4,8 +4,10 @@ import {
   applyPlan,
   ClusterError,
   type ClusterEvent,
+  delNode,
   type Plan,
   replaceNodes,
+  replicate,
   rollbackPlan,
   startClusterOnMulti,
   verifyPlan,
@@ -129,6 +131,68 @@ describe('replaceNodes()', { concurrency: true }, () => {
       [at(servers, 1), '8192-16383'],
     ]);
     assert.deepEqual((await applyPlan(at(servers, 1).address, saved)).plan.steps, []);
+  });
+
+  it('names both nodes if the new one dies, and what to do then', async () => {
+    const nodes = await startMasters(bed, 3, 2, fast);
+    const [old, seed, lost, by] = [at(nodes, 0), at(nodes, 1), at(nodes, 3), at(nodes, 4)];
+    const dying = async (node: ServerNode): Promise<ClusterError> => {
+      let death: Promise<void> | undefined;
+      const onEvent = ({ type }: ClusterEvent): void => {
+        if (type === 'replica-set') death ??= node.kill();
+      };
+      const failed = replaceNodes(seed.address, pairs([old, node]), { onEvent });
+      const error = await failed.then(
+        () => assert.fail('it has ended'),
+        (thrown: unknown) => thrown,
+      );
+      await death;
+      assert.ok(error instanceof ClusterError, String(error));
+      assert.deepEqual(
+        [error.code, error.address, error.resumable],
+        ['NODE_UNREACHABLE', node.address, 'same-call'],
+      );
+      for (const { address } of [old, node]) assert.ok(error.message.includes(address), error.message);
+      assert.match(error.hint ?? '', /^Done: introduction .* Left: copy .* failover /);
+      return error;
+    };
+    const { next } = await dying(lost);
+    const [start, retry, remove] = next;
+    assert.deepEqual(start, { do: 'start-node', node: lost.address });
+    assert.deepEqual(retry, { do: 'retry', node: lost.address, when: 'answers' });
+    assert.ok(remove?.do === 'del-node' && remove.when === 'gone-for-good');
+    await declaredFailed([old, seed, at(nodes, 2)], lost);
+    await delNode(remove.cluster ?? '', remove.node ?? '');
+    // Another server, which dies as well and comes back.
+    await dying(by);
+    const again = () => replaceNodes(seed.address, pairs([old, by]));
+    await assert.rejects(again, (error: ClusterError) => {
+      assert.deepEqual(
+        [error.code, error.next[0]],
+        ['NODE_UNREACHABLE', { do: 'start-node', node: by.address }],
+      );
+      assert.ok(error.message.includes(old.address), error.message);
+      return true;
+    });
+    await by.restart();
+    assert.equal((await again()).replaced, 1);
+    await assertAlone(old);
+  });
+
+  it('takes a server that was moved to another master between two runs, if that is undone', async () => {
+    const nodes = await startMasters(bed, 2, 1, fast);
+    const [old, seed, by] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(seed.address, by.address);
+    const again = () => replaceNodes(seed.address, pairs([old, by]));
+    await assert.rejects(again, (error: ClusterError) => {
+      assert.equal(error.code, 'ALREADY_IN_CLUSTER');
+      const moving = { do: 'replicate', node: old.address, target: by.address, when: 'earlier-move' };
+      assert.deepEqual(error.next, [moving, { do: 'retry', when: 'after-that' }]);
+      return true;
+    });
+    await replicate(old.address, by.address);
+    assert.equal((await again()).replaced, 1);
+    await assertAlone(old);
   });
 
   it('replaces a dead replica, and a dead master that its replica has replaced', async () => {
