@@ -1,86 +1,122 @@
-// A cluster on this machine, created, changed and removed by the command line: `npm run demo`.
-import { spawn } from 'node:child_process';
+// A cluster on this machine that grows and shrinks under writes, interrupted once and killed once: `npm run demo`.
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { execute, keySlot, listMasters } from '../lib/index.ts';
-import { connect } from '../resp/index.ts';
-import { openBed } from './bed/index.ts';
+import { messageOf } from '../lib/errors.ts';
+import { execute } from '../lib/index.ts';
+import { countSlots } from '../lib/model/node.ts';
+import { type Bed, openBed, type ServerNode } from './bed/index.ts';
+import { load, lostOf } from './demo/keys.ts';
+import { ctrlC, endTool, kill9, trib } from './demo/tool.ts';
+import { Writer } from './demo/writer.ts';
+import { bePatient, openSlotsAt, recordsOf } from './helpers/clusters.ts';
 
 const KEYS = 100_000;
-const cli = fileURLToPath(new URL('../cli.ts', import.meta.url));
+/** Makes a move of a quarter of the keys take six seconds, so that the middle of it is seen on a busy machine, too. */
+const BRAKE = ['--max-keys-per-second', '4000'];
+
+const started = performance.now();
 
 function heading(text: string): void {
   console.log(`\n# ${text}`);
 }
 
-/** Runs redis-trib as a user would, its output on this terminal. Rejects unless it exits with 0. */
-async function trib(...args: string[]): Promise<void> {
-  console.log(`$ redis-trib ${args.join(' ')}`);
-  const child = spawn(process.execPath, ['--import', 'tsx', cli, ...args], { stdio: 'inherit' });
-  const status = await new Promise((resolve) =>
-    child.once('close', (code, signal) => resolve(code ?? signal)),
+async function slotsOf(node: ServerNode): Promise<number> {
+  const own = (await recordsOf(node)).find(({ flags }) => flags.includes('myself'));
+  return own ? countSlots(own) : 0;
+}
+
+async function story(bed: Bed): Promise<void> {
+  const [first, second, third, fourth] = (await bed.start(4)) as [
+    ServerNode,
+    ServerNode,
+    ServerNode,
+    ServerNode,
+  ];
+  const [a, b, c, d] = [first.address, second.address, third.address, fourth.address];
+  heading(
+    `Four servers run on this machine (${bed.server.kind} ${bed.server.version}). Three become a cluster`,
   );
-  if (status !== 0) throw new Error(`redis-trib ${args[0]} ended with ${status}`);
-}
+  await trib(['create', a, b, c, '--yes']);
+  await bePatient([first, second, third]);
 
-/** Sets keys, each on the master that owns its slot. */
-async function load(seed: string): Promise<void> {
-  const { nodes } = await listMasters(seed);
-  const owners = new Map(nodes.flatMap((node) => node.assignedSlots.map((slot) => [slot, node])));
-  const byPort = new Map(nodes.map((node) => [node.port, [] as string[][]]));
-  for (let number = 0; number < KEYS; number++) {
-    const key = `user:${number}`;
-    byPort.get(owners.get(keySlot(key))?.port ?? 0)?.push(['SET', key, 'x'.repeat(100)]);
-  }
-  await Promise.all(
-    nodes.map(async ({ host, port }) => {
-      await using connection = await connect({ host, port });
-      await connection.pipeline(byPort.get(port) ?? []);
-    }),
+  heading(`It gets ${number(KEYS)} keys, and a client that writes order:1, order:2, … all the while`);
+  const keys = new Map(
+    Array.from({ length: KEYS }, (_, index) => [`user:${index}`, `${index}`.padEnd(100, 'x')]),
+  );
+  await load(a, keys);
+  const writer = new Writer(first, second, third);
+
+  heading('A fourth master joins: slots and keys move to it, 4,000 keys a second. In the middle: Ctrl-C');
+  await trib(['join', a, d, ...BRAKE], {
+    ends: [130],
+    strike: ctrlC(async () => (await slotsOf(fourth)) > 0),
+  });
+  await bePatient([fourth]);
+  heading('The same command goes on');
+  await trib(['join', a, d, ...BRAKE]);
+  await trib(['list', a, '--slot-map']);
+
+  heading('It leaves again, and gives them to the others. In the middle: kill -9');
+  const middle = async () => (await slotsOf(fourth)) < 3000;
+  await trib(['quit', d, ...BRAKE], {
+    ends: ['SIGKILL'],
+    strike: kill9(middle, async () => (await openSlotsAt([fourth])).length > 0),
+  });
+  heading('What that leaves behind');
+  await trib(['check', a], { ends: [0, 1] });
+  heading('The same command finishes it');
+  await trib(['quit', d, ...BRAKE]);
+  await trib(['check', a]);
+
+  heading('What the client felt');
+  const { half, p99, slowest, longestSilence } = await writer.stop();
+  const written = writer.acknowledged;
+  console.log(
+    `${number(written.size)} writes, all acknowledged: half of them within ${ms(half)}, 99 % within ${ms(p99)}, the slowest in ${ms(slowest)}`,
+  );
+  console.log(`Longest silence between two acknowledged writes: ${ms(longestSilence)}`);
+
+  heading('Is every key still there?');
+  const all = new Map([...keys, ...written]);
+  const lost = await lostOf(a, all);
+  if (lost.length > 0)
+    throw new Error(`${lost.length} keys are lost or changed: ${lost.slice(0, 5).join(' ')} …`);
+  const sizes = await execute(a, ['DBSIZE'], { mastersOnly: true });
+  const held = sizes.reduce((sum, { result }) => sum + Number(result), 0);
+  if (held !== all.size) throw new Error(`The masters hold ${held} keys, not ${all.size}`);
+  console.log(
+    `${number(KEYS)} + ${number(written.size)} = ${number(all.size)} keys, each read back with its value; the masters hold ${number(held)}: none lost, none twice`,
   );
 }
 
-async function countKeys(seed: string): Promise<number> {
-  const results = await execute(seed, ['DBSIZE'], { mastersOnly: true });
-  return results.reduce((sum, { result }) => sum + Number(result), 0);
+function number(value: number): string {
+  return value.toLocaleString('en');
 }
 
-const started = performance.now();
-heading('Starting real servers on this machine');
-await using bed = await openBed();
-const nodes = await bed.start(5);
-const [a = '', b = '', c = '', d = '', e = ''] = nodes.map(({ address }) => address);
-console.log(
-  `5 nodes of ${bed.server.kind} ${bed.server.version}: ${nodes.map(({ port }) => port).join(', ')}`,
-);
+function ms(value: number): string {
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
+}
 
-heading('Three of them become a cluster');
-await trib('create', a, b, c, '--yes');
-await trib('list', a);
-
-heading(`${KEYS} keys of 100 bytes are loaded, and a fourth master joins: slots and keys move to it`);
-await load(a);
-await trib('join', a, d);
-await trib('list', a);
-
-heading('The fifth node becomes a replica of the first');
-await trib('replicate', a, e);
-
-heading('Some slots move by hand, after a look at the plan');
-await trib('migrate_slots', '--dry-run', b, d, '8000-8099', '9000');
-await trib('migrate_slots', b, d, '8000-8099', '9000');
-
-heading('The fourth master leaves again: its slots go to the others');
-await trib('quit', d);
-
-heading('Is the cluster healthy, and is every key still there?');
-await trib('check', a);
-await trib('execute', '--master-only', a, 'DBSIZE');
-const left = await countKeys(a);
-if (left !== KEYS) throw new Error(`${left} keys are left of ${KEYS}`);
-console.log(`${left} keys of ${KEYS}: all there`);
-
-await bed.close();
-heading(
-  `Done in ${((performance.now() - started) / 1000).toFixed(0)} s; the servers are stopped and their files removed`,
-);
+const bed = await openBed();
+let isStopped = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    isStopped = true;
+    endTool();
+    await bed.close();
+    console.log('\nStopped: the servers have ended, and their files are removed');
+    process.exit(130);
+  });
+}
+try {
+  await story(bed);
+} catch (error) {
+  if (!isStopped) console.error(`\nThe demo FAILED: ${messageOf(error)}`);
+  process.exitCode = 1;
+}
+if (!isStopped) {
+  await bed.close();
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  heading(
+    `${process.exitCode ? 'Ended' : 'Done'} after ${seconds} s; the servers have ended, and their files are removed`,
+  );
+}
