@@ -36,15 +36,16 @@ async function resetUntilAlone(context: Context, node: NodeRef): Promise<void> {
   const started = performance.now();
   const { records, myself } = await askNode(context.connections, parseAddress(node.address));
   const others = records.filter((one) => one.id !== myself.id && !isFailed(one));
-  do {
+  for (;;) {
+    await mustDo(context, node, ['CLUSTER', 'RESET', 'HARD'], `reset ${node.address}`);
+    if (!(await isIntroduced(context, myself, others))) break;
     if (performance.now() - started > context.settings.agreeTimeout)
       throw nodeError(
         'NOT_REACHED',
         node.address,
         `${node.address} is introduced again each time it is reset`,
       );
-    await mustDo(context, node, ['CLUSTER', 'RESET', 'HARD'], `reset ${node.address}`);
-  } while (await isIntroduced(context, myself, others));
+  }
   context.emit({ type: 'node-reset', node: node.address });
 }
 
