@@ -10,6 +10,7 @@ import {
   differingSlots,
   formatSlots,
   nameSlots,
+  SLOT_COUNT,
   slotsAre,
   slotsWhere,
   toRanges,
@@ -151,6 +152,9 @@ export function bringingBack(view: ClusterView, slots: readonly number[]): Next[
   const cluster = formatAddress(view.seed);
   const owners = slotOwners(view);
   const isUnowned = slots.some((slot) => owners[slot] === undefined);
+  // A server that has just been installed, or one that has lost its files.
+  if (view.nodes.length === 1 && slots.length === SLOT_COUNT && isUnowned)
+    return [{ do: 'start', node: cluster, when: 'alone' }, introducing(cluster)];
   return [
     { do: 'start-node' },
     { do: 'failover', options: { mode: 'force' }, when: 'has-replica' },

@@ -113,6 +113,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'failover {mode} (too-few-masters-to-vote)': 'advice-dead: that too few can vote against',
   },
   'findings/findings.ts bringingBack': {
+    'start (alone)': 'start: gives all slots to one node, and reports it',
     'start-node': 'advice-dead: without a replica: start it',
     'failover {mode} (has-replica)': 'advice-dead: whose replica lives',
     'fix (no-owner)': 'fix-uncovered: gives it to the only master that holds keys of it',
