@@ -9,6 +9,8 @@ const stop = new AbortController();
 
 // A picture that fills the terminal is ended by a signal, and has no place for a text.
 const isLive = words[0] === 'top';
+// It moves nothing, and says itself how it ended.
+const isDemo = words[0] === 'demo';
 
 // True while a question waits for its answer: nothing has begun that would have to stop at a safe point.
 let isAsking = false;
@@ -23,10 +25,11 @@ async function whileAsking<Answer>(answer: Promise<Answer>): Promise<Answer> {
 // The first signal stops the operation at a safe point, the second stops the process immediately.
 function onSignal(): void {
   if (stop.signal.aborted) {
-    if (!isLive) stderr(`Stopped immediately. Slots may still be open: ${finishing()}\n`);
+    if (!isLive && !isDemo) stderr(`Stopped immediately. Slots may still be open: ${finishing()}\n`);
     process.exit(EXIT.interrupted);
   }
-  if (!isLive) stderr(isAsking ? '\n' : '\nStopping at a safe point. A second signal stops immediately\n');
+  if (!isLive)
+    stderr(isAsking || isDemo ? '\n' : '\nStopping at a safe point. A second signal stops immediately\n');
   stop.abort();
 }
 

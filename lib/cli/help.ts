@@ -120,8 +120,7 @@ export function commandHelp(command: Command): string {
     ...flagLines({ ...Object.fromEntries([...special, ...shared]), ...outputFlags }),
     '',
     ...(moves ? pointer('How slots move', 'moving', moveFlags) : []),
-    ...pointer('How nodes are reached', 'connection', connectionFlags),
-    '',
+    ...(command.isLocal ? [] : [...pointer('How nodes are reached', 'connection', connectionFlags), '']),
     EXIT_CODES,
   ].join('\n');
 }
