@@ -62,7 +62,8 @@ export async function waitFor(nodes: readonly AddressLike[], options: WaitOption
         { what, pauseMs: growingPause(50, 500), signal, emit: context.emit },
         async () => {
           const seen = await observe(context, named);
-          lacking = conditions.flatMap((condition) => lacks(condition, seen));
+          // A node that does not answer is missing for each of them.
+          lacking = [...new Set(conditions.flatMap((condition) => lacks(condition, seen)))];
           if (lacking.length > 0) return { missing: lacking };
           return { done: { conditions, nodes: seen.answering, elapsedMs: performance.now() - started } };
         },
