@@ -41,6 +41,7 @@ export interface ReplaceResult extends OperationResult {
  * `NODE_NOT_EMPTY` or `ALREADY_IN_CLUSTER` for one that is not empty, `CREDENTIALS_DIFFER`, `NO_MEMORY`, `NO_REPLICA` if a replica that
  * stays could not follow it; `NODE_NOT_EMPTY` for a dead node that still owns slots, `NODE_UNREACHABLE` for one that may be alive,
  * `NOT_SAME_CLUSTER` for a node outside the cluster, `SLOTS_UNCOVERED` or `AMBIGUOUS_NODE`.
+ * If a node of a pair cannot be reached later on, rejects with `NODE_UNREACHABLE`, too: the message names both, the hint what is done and left.
  * The same call finishes an interrupted run, and does nothing for nodes that have been replaced already.
  */
 export function replaceNodes(
