@@ -1,9 +1,9 @@
 import { ConnectionError } from '../../resp/index.ts';
 import { type Address, sameAddress } from '../model/address.ts';
+import { slotOfKey } from '../model/slot.ts';
 import { type ClusterView, nodeById, slotOwners } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
-import { slotOfKey } from './read-keys.ts';
 
 /** Slot owners when the cluster was last looked at. */
 export class Owners {
@@ -40,7 +40,7 @@ export class Owners {
   }
 
   /** The master that owns the slot of a key, given as latin1; undefined if the slot has no owner. */
-  ownerOf(key: string): Address | undefined {
-    return this.#bySlot[slotOfKey(key)];
+  ownerOf(key: string, slot: number = slotOfKey(key)): Address | undefined {
+    return this.#bySlot[slot];
   }
 }

@@ -1,6 +1,6 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../resp/index.ts';
 import { badReply } from '../errors.ts';
-import { keySlot } from '../model/slot.ts';
+import { slotOfKey } from '../model/slot.ts';
 import { ttlOf } from '../nodes/key-content.ts';
 import { PASSING, type StoredKey } from './write-keys.ts';
 
@@ -25,11 +25,6 @@ export interface Listing {
 
 /** Takes a key that a node of a cluster does not serve now: its slot is moving, or its master fails over. */
 export type OnElsewhere = (key: string) => void;
-
-/** The slot of a key, given as latin1. */
-export function slotOfKey(key: string): number {
-  return keySlot(Buffer.from(key, 'latin1'));
-}
 
 /**
  * Names of the keys of a database, in lots to be read at once. As with SCAN, every key that exists throughout is listed, and

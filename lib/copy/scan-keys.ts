@@ -1,13 +1,13 @@
 import { type Connection, ConnectionError, ReplyError } from '../../resp/index.ts';
 import { formatAddress } from '../model/address.ts';
-import { expandSlots, nameSlots } from '../model/slot.ts';
+import { expandSlots, nameSlots, slotOfKey } from '../model/slot.ts';
 import { type ClusterView, nodeById, slotOwners } from '../model/view.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import type { Context } from '../nodes/context.ts';
 import { inParallelToEnd } from '../nodes/parallel.ts';
 import { notReached } from '../nodes/wait-until.ts';
 import { type KeySource, lookAgain, nodesToRead, type SourceNode } from './key-source.ts';
-import { type Listing, listKeys, type OnElsewhere, slotOfKey } from './read-keys.ts';
+import { type Listing, listKeys, type OnElsewhere } from './read-keys.ts';
 import { PASSING } from './write-keys.ts';
 
 /** Keys of one database that are read at once. */

@@ -1,6 +1,6 @@
 import type { HotKey, HotKeyEvidence, HotNode, HotSlot, HotVerdict } from '../model/hot-spots.ts';
 import type { Next } from '../model/next.ts';
-import { keySlot } from '../model/slot.ts';
+import { slotOfKey } from '../model/slot.ts';
 
 /** The load of a slot while it was measured. */
 export interface SlotLoad {
@@ -94,7 +94,7 @@ function weightOf(measured: readonly NodeLoad[]): (load: SlotLoad) => number {
 function hotKeysOf({ node, keys }: NodeLoad): HotKey[] {
   return keys.map((load) => ({
     ...load,
-    slot: keySlot(Buffer.from(load.key, 'latin1')),
+    slot: slotOfKey(load.key),
     node: node.node,
   }));
 }

@@ -25,10 +25,23 @@ const crcTable = Uint16Array.from({ length: 256 }, (_, byte) => {
 export function keySlot(key: string | Uint8Array): number {
   const tag = hashTag(typeof key === 'string' ? new TextEncoder().encode(key) : key);
   let crc = 0;
-  for (let at = 0; at < tag.length; at++) {
-    crc = ((crc << 8) ^ (crcTable[((crc >> 8) ^ (tag[at] ?? 0)) & 0xff] ?? 0)) & 0xffff;
-  }
+  for (let at = 0; at < tag.length; at++) crc = nextCrc(crc, tag[at] ?? 0);
   return crc % SLOT_COUNT;
+}
+
+/** The same for a key given as latin1, one character for each byte. It is called for every key that is read, so it makes no copy. */
+export function slotOfKey(key: string): number {
+  const open = key.indexOf('{');
+  const close = open < 0 ? -1 : key.indexOf('}', open + 1);
+  const hasTag = close > open + 1;
+  const end = hasTag ? close : key.length;
+  let crc = 0;
+  for (let at = hasTag ? open + 1 : 0; at < end; at++) crc = nextCrc(crc, key.charCodeAt(at));
+  return crc % SLOT_COUNT;
+}
+
+function nextCrc(crc: number, byte: number): number {
+  return ((crc << 8) ^ (crcTable[((crc >> 8) ^ byte) & 0xff] ?? 0)) & 0xffff;
 }
 
 /** The part of a key that decides its slot: the text between the first `{` and the next `}`, or the whole key if that is empty. */

@@ -1,6 +1,6 @@
 import { badReply, messageOf } from '../errors.ts';
 import { type Address, parseAddress } from '../model/address.ts';
-import { keySlot } from '../model/slot.ts';
+import { slotOfKey } from '../model/slot.ts';
 import type { BigKey, NodeRef } from '../plan/plan.ts';
 import type { Context } from './context.ts';
 import { askDatabase } from './node-info.ts';
@@ -103,9 +103,7 @@ class Search implements KeySizes {
         throw reply instanceof Error ? reply : badReply('SCAN did not return a list');
       const [next, keys] = reply as [string, string[]];
       cursor = String(next);
-      const found = keys
-        .map((key) => ({ key, slot: keySlot(Buffer.from(key, 'latin1')) }))
-        .filter(({ slot }) => slots.has(slot));
+      const found = keys.map((key) => ({ key, slot: slotOfKey(key) })).filter(({ slot }) => slots.has(slot));
       await this.#measure(db, found);
     } while (cursor !== '0');
   }

@@ -111,6 +111,11 @@ export function persistentKeys(info: NodeInfo, wanted: readonly number[]): numbe
   }, 0);
 }
 
+/** Keys of a database that expire. */
+export function expiringKeys(info: NodeInfo, db: number): number {
+  return Number(/^keys=\d+,expires=(\d+)/.exec(info.get(`db${db}`) ?? '')?.[1] ?? 0);
+}
+
 /** Keys in all databases. */
 export function totalKeys(info: NodeInfo): number {
   return databases(info).reduce((sum, { keys }) => sum + keys, 0);

@@ -49,7 +49,8 @@ export interface CompareResult extends DifferenceCounts {
 /**
  * Compares every key of two clusters or standalone servers, with its expiry to a second, and their functions. Values are the same
  * whatever their encoding, the order of their members and the version of their servers: equal DUMPs are, and others are decoded.
- * Changes nothing, and keeps no names but of the first thousand keys that differ. What is being written may settle: see `rounds`.
+ * Changes nothing, and keeps no names but of the first thousand keys that differ. What is being written may settle: see `rounds`. A key
+ * that changes after it was looked at may be missed.
  * Rejects with ClusterError `SAME_CLUSTER` or `SAME_NODE` if the two are one, `DATABASES_DIFFER`, `SLOTS_UNCOVERED`, `OPEN_SLOT`,
  * `NODE_UNREACHABLE`, and `NOT_REACHED` if slots never stay where they are.
  */

@@ -126,6 +126,33 @@ describe('compareKeys()', () => {
     assert.deepEqual([failed.code, failed.address], ['DATABASES_DIFFER', seedOf(other)]);
   });
 
+  it('reads strings together, no expiries if there are none, and lists names if both sides have the same', async () => {
+    const commands = Array.from({ length: 300 }, (_, index) => ['SET', `i:${index}`, `value of ${index}`]);
+    for (const nodes of [one, other]) await write(nodes, ...commands, ['HSET', 'i:hash', 'field', 'value']);
+    const counting = async (): Promise<{ equal: boolean; differ: number; calls: Record<string, number> }> => {
+      for (const node of [...one, ...other]) await ask(node, 'CONFIG', 'RESETSTAT');
+      const { equal, differ } = await compare({ rounds: 1 });
+      const calls: Record<string, number> = {};
+      for (const node of [...one, ...other]) {
+        const text = String(await ask(node, 'INFO', 'commandstats'));
+        for (const [, name = '', count] of text.matchAll(/^cmdstat_(\w+):calls=(\d+)/gm))
+          calls[name] = (calls[name] ?? 0) + Number(count);
+      }
+      return { equal, differ, calls };
+    };
+    const first = await counting();
+    assert.deepEqual([first.equal, first.differ], [true, 0]);
+    const asked = ({ calls }: typeof first, ...names: string[]) => names.map((name) => calls[name] ?? 0);
+    assert.deepEqual(asked(first, 'pttl', 'pexpiretime', 'exists'), [0, 0, 0]);
+    const [dumped = 0, mget = 0] = asked(first, 'dump', 'mget');
+    assert.ok(dumped >= 2 && dumped < 300 && mget > 0, `${dumped} values by DUMP`);
+    await write(other, ['EXPIRE', 'i:7', '900']);
+    const second = await counting();
+    assert.deepEqual([second.equal, second.differ], [false, 1]);
+    await write(other, ['PERSIST', 'i:7'], ['SET', 'i:8', 'another'], ['APPEND', 'i:9', '!']);
+    assert.deepEqual((await counting()).differ, 2);
+  });
+
   it('looks again at what is being written, until it is the same', async () => {
     await write(one, ...sets('c', 300));
     await write(other, ...sets('c', 300));

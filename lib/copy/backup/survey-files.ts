@@ -1,4 +1,4 @@
-import { keySlot, parseSlotRange, slotsWhere } from '../../model/slot.ts';
+import { parseSlotRange, slotOfKey, slotsWhere } from '../../model/slot.ts';
 import type { Context } from '../../nodes/context.ts';
 import { inParallelToEnd } from '../../nodes/parallel.ts';
 import { dumpOf } from '../../rdb/dump.ts';
@@ -27,7 +27,7 @@ export interface BackupContent {
 export function ownership({ slots }: BackupFile): (key: RdbKey) => boolean {
   const ranges = slots.split(' ').filter(Boolean).map(parseSlotRange);
   const owned = new Set(slotsWhere((slot) => ranges.some(([first, last]) => slot >= first && slot <= last)));
-  return ({ key }) => owned.has(keySlot(Buffer.from(key, 'latin1')));
+  return ({ key }) => owned.has(slotOfKey(key));
 }
 
 export function isExpired({ expiresAt }: RdbKey): boolean {

@@ -1,28 +1,20 @@
 import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import type { KeyState } from '../../model/key-difference.ts';
-import { sameTtl } from '../../nodes/key-content.ts';
 import { valueDifference } from '../../rdb/dump.ts';
+import { type Expiry, type ExpiryCommand, expiriesOf, NEVER, sameExpiry } from './expiry.ts';
 
 /** A key as one side has it. */
-export interface Reading {
+export interface Reading extends Expiry {
   /** Its value as DUMP; undefined if there is no such key. */
   readonly dump: string | undefined;
-  /** When it expires, by `performance.now()`; undefined if it does not. */
-  readonly expiresAt: number | undefined;
-  /** The same by the clock of its server, in milliseconds since 1970, if the server can say so. */
-  readonly serverExpiresAt: number | undefined;
-  /** How many milliseconds off `expiresAt` may be, due to the time that the commands took. */
-  readonly slackMs: number;
 }
 
 /** Why a key could not be read: its node does not serve it now. */
 export type Unread = ReplyError;
 
-/** How expiries are asked for: as times, if all servers on a side can, or as times to live. */
-export type ExpiryCommand = 'PEXPIRETIME' | 'PTTL';
-
 /** What to send to read keys; all of it in one write. */
 export function readingCommands(keys: readonly string[], expiry: ExpiryCommand): Command[] {
+  if (expiry === 'INFO') return [['INFO', 'keyspace'], ...keys.map((key): Command => ['DUMP', key])];
   return [
     ['TIME'],
     ...keys.flatMap((key): Command[] => [
@@ -40,32 +32,19 @@ export function readingsIn(
   answeredAt: number,
 ): (Reading | Unread)[] {
   const [clock = null, ...rest] = replies;
-  const serverNow = expiry === 'PEXPIRETIME' ? timeOf(clock) : undefined;
-  const middle = (sentAt + answeredAt) / 2;
-  const slackMs = (answeredAt - sentAt) / 2;
+  const expiryOf = expiriesOf(clock, expiry, sentAt, answeredAt);
+  const stride = expiry === 'INFO' ? 1 : 2;
   const readings: (Reading | Unread)[] = [];
-  for (let at = 0; at < rest.length; at += 2) {
-    const [when = null, dump = null] = [rest[at], rest[at + 1]];
+  for (let at = 0; at < rest.length; at += stride) {
+    const [when = null, dump = null] = stride === 1 ? [null, rest[at]] : [rest[at], rest[at + 1]];
     if (when instanceof ReplyError || dump instanceof ReplyError) {
       readings.push(when instanceof ReplyError ? when : (dump as ReplyError));
       continue;
     }
     const isThere = typeof dump === 'string';
-    const number = isThere && Number(when) >= 0 ? Number(when) : undefined;
-    const isTime = expiry === 'PEXPIRETIME';
-    const left = number === undefined ? undefined : isTime ? number - (serverNow ?? Date.now()) : number;
-    readings.push({
-      dump: isThere ? dump : undefined,
-      expiresAt: left === undefined ? undefined : middle + left,
-      serverExpiresAt: isTime ? number : undefined,
-      slackMs,
-    });
+    readings.push({ dump: isThere ? dump : undefined, ...(isThere ? expiryOf(when) : NEVER) });
   }
   return readings;
-}
-
-function timeOf(reply: Reply): number | undefined {
-  return Array.isArray(reply) ? 1000 * Number(reply[0]) + Number(reply[1]) / 1000 : undefined;
 }
 
 /**
@@ -82,10 +61,4 @@ export function compareReadings(
     return one.dump === undefined ? 'surplus' : 'missing';
   }
   return valueDifference(one.dump, other.dump, now) ?? (sameExpiry(one, other) ? undefined : 'expiry');
-}
-
-function sameExpiry(one: Reading, other: Reading): boolean {
-  if (sameTtl(one.expiresAt, other.expiresAt, one.slackMs + other.slackMs)) return true;
-  if (one.serverExpiresAt === undefined || other.serverExpiresAt === undefined) return false;
-  return sameTtl(one.serverExpiresAt, other.serverExpiresAt);
 }

@@ -6,7 +6,7 @@ import {
   ReplyError,
 } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
-import { type Address, formatAddress } from '../../model/address.ts';
+import type { Address } from '../../model/address.ts';
 import { nodeError } from '../../nodes/context.ts';
 import { fromDatabase, inDatabase } from '../../nodes/node-info.ts';
 import { inParallel } from '../../nodes/parallel.ts';
@@ -15,7 +15,9 @@ import { waitUntil } from '../../nodes/wait-until.ts';
 import { type KeySource, nodesToRead } from '../key-source.ts';
 import { Owners } from '../owners.ts';
 import { PASSING } from '../write-keys.ts';
-import { type ExpiryCommand, type Reading, readingCommands, readingsIn, type Unread } from './reading.ts';
+import { type ExpiryCommand, someExpire } from './expiry.ts';
+import { type Reading, readingCommands, readingsIn, type Unread } from './reading.ts';
+import { type Strings, stringCommands, stringsIn } from './strings.ts';
 
 const PAUSE_MS = 100;
 /** A lane of its own, so that looking at the cluster on lane 0 does not wait for large values. */
@@ -23,15 +25,19 @@ const LANE = 1;
 
 /** Who has a key: the owner of its slot, or the only server. */
 interface KeyOwners {
-  ownerOf(key: string): Address | undefined;
+  ownerOf(key: string, slot?: number): Address | undefined;
   refresh(): Promise<unknown>;
 }
+
+type Send = (commands: readonly Command[]) => Promise<readonly Reply[]>;
 
 /** One of two servers or clusters that are compared. */
 export class Side {
   readonly source: KeySource;
   readonly #owners: KeyOwners;
   readonly #expiry: ExpiryCommand;
+  /** Databases in which some key expires, as far as is known. */
+  readonly #expiring = new Set<number>();
   /** Why keys were not served when they were last asked for. */
   #refusal: unknown;
 
@@ -54,19 +60,44 @@ export class Side {
   }
 
   /** Reads keys that are on the node of this connection, in the database that is selected there. */
-  async readOn(reader: Connection, keys: readonly string[]): Promise<(Reading | Unread)[]> {
-    const sentAt = performance.now();
-    const replies = await reader.pipeline(readingCommands(keys, this.#expiry));
-    return readingsIn(replies, this.#expiry, sentAt, performance.now());
+  async readOn(reader: Connection, db: number, keys: readonly string[]): Promise<(Reading | Unread)[]> {
+    return this.#read((commands) => reader.pipeline(commands), db, keys);
   }
 
   /** Reads keys from their owners. Those that are not served now are undefined. */
   async read(db: number, keys: readonly string[]): Promise<(Reading | undefined)[]> {
-    return this.#ofOwners(keys, async (owner, some) => {
-      const sentAt = performance.now();
-      const replies = await this.#ask(owner, db, readingCommands(some, this.#expiry));
-      return readingsIn(replies, this.#expiry, sentAt, performance.now());
+    return this.#ofOwners(keys, (owner, some) =>
+      this.#read((commands) => this.#ask(owner, db, commands), db, some),
+    );
+  }
+
+  /** Reads the strings among keys of these slots that are on the node of this connection, as `readOn` does. */
+  async stringsOn(
+    reader: Connection,
+    db: number,
+    keys: readonly string[],
+    slots: readonly number[],
+  ): Promise<Strings> {
+    return this.#readStrings((commands) => reader.pipeline(commands), db, keys, slots);
+  }
+
+  /** Reads the strings among keys of these slots from their owners. */
+  async strings(db: number, keys: readonly string[], slots: readonly number[]): Promise<Strings> {
+    const found: Strings = { values: new Array(keys.length).fill(undefined), expiries: [], isRefused: false };
+    const groups = this.#byOwner(keys, slots);
+    await this.#fromEach(groups, async (owner, places) => {
+      const [some, theirs] = [
+        places.map((place) => keys[place] ?? ''),
+        places.map((place) => slots[place] ?? 0),
+      ];
+      const own = await this.#readStrings((commands) => this.#ask(owner, db, commands), db, some, theirs);
+      found.isRefused ||= own.isRefused;
+      for (const [index, place] of places.entries()) {
+        found.values[place] = own.values[index];
+        if (own.expiries[index]) found.expiries[place] = own.expiries[index];
+      }
     });
+    return found;
   }
 
   /** True for each key that exists; undefined for those that are not served now. */
@@ -126,43 +157,94 @@ export class Side {
     });
   }
 
+  async #read(send: Send, db: number, keys: readonly string[]): Promise<(Reading | Unread)[]> {
+    const { expiry, sentAt, replies } = await this.#send(send, db, (by) => readingCommands(keys, by));
+    return readingsIn(replies, expiry, sentAt, performance.now());
+  }
+
+  async #readStrings(
+    send: Send,
+    db: number,
+    keys: readonly string[],
+    slots: readonly number[],
+  ): Promise<Strings> {
+    const { expiry, sentAt, commands, replies } = await this.#send(send, db, (by) =>
+      stringCommands(keys, this.source.view ? slots : undefined, by),
+    );
+    return stringsIn(replies, commands, expiry, sentAt, performance.now());
+  }
+
+  /** Sends commands that do not ask for expiries for as long as no key of the database expires, then those that do. */
+  async #send(
+    send: Send,
+    db: number,
+    commandsBy: (expiry: ExpiryCommand) => Command[],
+  ): Promise<{
+    readonly expiry: ExpiryCommand;
+    readonly sentAt: number;
+    readonly commands: readonly Command[];
+    readonly replies: readonly Reply[];
+  }> {
+    const expiry = this.#expiring.has(db) ? this.#expiry : 'INFO';
+    const commands = commandsBy(expiry);
+    const sentAt = performance.now();
+    const replies = await send(commands);
+    if (expiry !== 'INFO' || !someExpire(replies[0], db)) return { expiry, sentAt, commands, replies };
+    this.#expiring.add(db);
+    return this.#send(send, db, commandsBy);
+  }
+
   async #ofOwners<Answer>(
     keys: readonly string[],
     ask: (owner: Address, some: readonly string[]) => Promise<(Answer | ReplyError)[]>,
   ): Promise<(Answer | undefined)[]> {
-    const groups = new Map<string, { readonly owner: Address; readonly places: number[] }>();
+    const answers: (Answer | undefined)[] = new Array(keys.length).fill(undefined);
+    await this.#fromEach(this.#byOwner(keys), async (owner, places) => {
+      const found = await ask(
+        owner,
+        places.map((place) => keys[place] ?? ''),
+      );
+      for (const [index, place] of places.entries()) {
+        const answer = found[index];
+        if (!(answer instanceof ReplyError)) answers[place] = answer;
+        else if (PASSING.has(answer.code)) this.#refusal = answer;
+        else throw answer;
+      }
+    });
+    return answers;
+  }
+
+  /** Places of keys, by the owner of their slot. */
+  #byOwner(keys: readonly string[], slots?: readonly number[]): Map<Address, number[]> {
+    const groups = new Map<Address, number[]>();
     for (const [place, key] of keys.entries()) {
-      const owner = this.#owners.ownerOf(key);
+      const owner = this.#owners.ownerOf(key, slots?.[place]);
       if (!owner) {
         this.#refusal = new Error('no node owns its slot');
         continue;
       }
-      const name = formatAddress(owner);
-      const group = groups.get(name);
-      if (group) group.places.push(place);
-      else groups.set(name, { owner, places: [place] });
+      const group = groups.get(owner);
+      if (group) group.push(place);
+      else groups.set(owner, [place]);
     }
-    const answers: (Answer | undefined)[] = new Array(keys.length).fill(undefined);
+    return groups;
+  }
+
+  /** Asks all of these at once. One that does not answer is left out. */
+  async #fromEach(
+    groups: ReadonlyMap<Address, readonly number[]>,
+    ask: (owner: Address, places: readonly number[]) => Promise<void>,
+  ): Promise<void> {
     await Promise.all(
-      [...groups.values()].map(async ({ owner, places }) => {
+      [...groups].map(async ([owner, places]) => {
         try {
-          const found = await ask(
-            owner,
-            places.map((place) => keys[place] ?? ''),
-          );
-          for (const [index, place] of places.entries()) {
-            const answer = found[index];
-            if (!(answer instanceof ReplyError)) answers[place] = answer;
-            else if (PASSING.has(answer.code)) this.#refusal = answer;
-            else throw answer;
-          }
+          await ask(owner, places);
         } catch (error) {
           if (!(error instanceof ConnectionError)) throw error;
           this.#refusal = error;
         }
       }),
     );
-    return answers;
   }
 
   async #ask(owner: Address, db: number, commands: readonly Command[]): Promise<Reply[]> {

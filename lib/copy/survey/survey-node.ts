@@ -3,13 +3,13 @@ import { ClusterError } from '../../errors.ts';
 import { formatAddress } from '../../model/address.ts';
 import { globMatcher } from '../../model/glob.ts';
 import type { NodeRecord } from '../../model/node.ts';
-import { inRanges } from '../../model/slot.ts';
+import { inRanges, slotOfKey } from '../../model/slot.ts';
 import type { ClusterView } from '../../model/view.ts';
 import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { askInfo, databases } from '../../nodes/node-info.ts';
 import { replicaInSync, type SourceNode } from '../key-source.ts';
-import { listKeys, slotOfKey } from '../read-keys.ts';
+import { listKeys } from '../read-keys.ts';
 import { PASSING } from '../write-keys.ts';
 import type { KeyTally } from './key-tally.ts';
 
