@@ -1,8 +1,10 @@
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { askRdbVersions } from '../copy/conversion.ts';
 import { CopyTally } from '../copy/copy-tally.ts';
-import { type CutOver, cutOver, requirePause } from '../copy/follow/cut-over.ts';
-import { Follower, type FollowScene } from '../copy/follow/follower.ts';
+import { type CutOver, cutOver } from '../copy/follow/cut-over.ts';
+import type { FollowScene } from '../copy/follow/follow-scene.ts';
+import { Follower } from '../copy/follow/follower.ts';
+import { requirePause } from '../copy/follow/paused-writes.ts';
 import { matchDatabases, openSource, requireOther, type Target } from '../copy/import-source.ts';
 import { contextBeside, databasesOf, type KeySource, nodesToRead } from '../copy/key-source.ts';
 import { surveySource } from '../copy/survey-source.ts';

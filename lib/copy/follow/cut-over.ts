@@ -1,32 +1,15 @@
 import { ClusterError, retold } from '../../errors.ts';
-import { type Address, formatAddress } from '../../model/address.ts';
 import { andMore } from '../../model/lists.ts';
-import { type ClusterView, reachableMasters } from '../../model/view.ts';
-import { type Context, nodeError } from '../../nodes/context.ts';
-import { askInfo, type NodeInfo, numberOf, persistentKeys } from '../../nodes/node-info.ts';
-import { inParallel } from '../../nodes/parallel.ts';
-import { askServer } from '../../nodes/server.ts';
-import { DONE, notReached, pause, waitUntil } from '../../nodes/wait-until.ts';
+import { DONE, notReached, waitUntil } from '../../nodes/wait-until.ts';
 import { compareFunctions } from '../compare/functions.ts';
-import { compareReadings } from '../compare/reading.ts';
-import type { Side } from '../compare/side.ts';
 import { leftBehind } from '../copy-tally.ts';
-import type { KeySource } from '../key-source.ts';
-import { lots } from '../read-keys.ts';
-import type { ChangedLot } from './changed-keys.ts';
 import type { Follower } from './follower.ts';
+import { RecentKeys, type Verified, verifyLastChanges } from './last-changes.ts';
+import { PausedWrites, writableMasters } from './paused-writes.ts';
 
 /** Writes are paused once no change is known for longer than this and not copied. */
 const CLOSE_MS = 500;
 const PAUSE_MS = 5;
-/** Most keys that changed last that are compared while writes are paused. */
-const MOST_COMPARED = 2000;
-/** How often a key that differs is read: an expiry may fall in between. */
-const [ROUNDS, BETWEEN_ROUNDS_MS] = [3, 50];
-/** The pause must still last this long when all is done: nothing was written then. */
-const SPARE_MS = 250;
-/** A node that does not answer must not delay the others, whose writes are to go on. */
-const UNPAUSE_MS = 2000;
 
 /** How the writes of the source ended. */
 export interface CutOver {
@@ -38,19 +21,6 @@ export interface CutOver {
   readonly pauseLeftMs: number;
   /** Number of keys that changed last and were compared while writes were paused. */
   readonly compared: number;
-}
-
-/** Rejects with ClusterError `METHOD_UNSUPPORTED` if a master of the source cannot pause writes alone. */
-export async function requirePause({ context, view, name }: KeySource): Promise<void> {
-  for (const { address } of view ? mastersOf(view) : []) {
-    const server = await askServer(context.connections, address);
-    if (server.capabilities.pausesWrites) continue;
-    const at = formatAddress(address);
-    const message = `Cannot cut over from ${name}: ${at} runs ${server.name}, which cannot pause writes and still be read`;
-    throw nodeError('METHOD_UNSUPPORTED', at, message, {
-      hint: 'Nothing was changed. Follow it without a cut-over, stop its clients once no key is behind, then interrupt and compare',
-    });
-  }
 }
 
 /**
@@ -68,7 +38,7 @@ export async function cutOver(follower: Follower, timeoutMs: number): Promise<Cu
   const isClose = (): boolean => follower.isCaughtUp && follower.changed.behindMs < CLOSE_MS;
   while (!isClose()) await follower.step();
   requireAllHeld(follower);
-  const masters = mastersOf(await follower.streams.refresh());
+  const masters = writableMasters(await follower.streams.refresh());
   const sides = await follower.sides();
   const paused = new PausedWrites(source.context, masters, timeoutMs);
   try {
@@ -76,7 +46,7 @@ export async function cutOver(follower: Follower, timeoutMs: number): Promise<Cu
     let verified: Verified;
     do {
       await settle(follower, paused);
-      verified = await verify(follower, sides, recent, paused);
+      verified = await verifyLastChanges(follower, sides, recent, paused);
     } while (verified.differed);
     await settle(follower, paused);
     requireAllHeld(follower);
@@ -86,103 +56,6 @@ export async function cutOver(follower: Follower, timeoutMs: number): Promise<Cu
     await paused.undo();
     const hint = 'Writes on the source go on';
     throw error instanceof ClusterError && error.resumable === 'same-call' ? retold(error, { hint }) : error;
-  }
-}
-
-function mastersOf(view: ClusterView): { readonly id: string; readonly address: Address }[] {
-  return reachableMasters(view).filter(({ slots }) => slots.length > 0);
-}
-
-/** Writes that are paused on some masters, for a bounded time. */
-class PausedWrites {
-  readonly #context: Context;
-  readonly #masters: readonly { readonly id: string; readonly address: Address }[];
-  readonly #timeoutMs: number;
-  #startedAt = 0;
-  /** By node id: the replication id, which a restart changes. */
-  readonly #histories = new Map<string, string>();
-
-  constructor(
-    context: Context,
-    masters: readonly { readonly id: string; readonly address: Address }[],
-    timeoutMs: number,
-  ) {
-    this.#context = context;
-    this.#masters = masters;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  get nodes(): string[] {
-    return this.#masters.map(({ address }) => formatAddress(address));
-  }
-
-  get elapsedMs(): number {
-    return performance.now() - this.#startedAt;
-  }
-
-  get leftMs(): number {
-    return Math.max(0, this.#timeoutMs - this.elapsedMs);
-  }
-
-  /** Time to be done in. */
-  get timeLeftMs(): number {
-    return Math.max(0, this.leftMs - SPARE_MS);
-  }
-
-  async begin(): Promise<void> {
-    const { connections, emit } = this.#context;
-    for (const [id, info] of await this.#ask()) this.#histories.set(id, info.get('master_replid') ?? '');
-    this.#startedAt = performance.now();
-    await inParallel(this.#masters, ({ address }) =>
-      connections.ask(address, ['CLIENT', 'PAUSE', Math.ceil(this.#timeoutMs), 'WRITE']),
-    );
-    emit({ type: 'writes-paused', nodes: this.nodes, forMs: this.#timeoutMs });
-  }
-
-  /** Also after an abort. What does not answer resumes when its time is up. */
-  async undo(): Promise<void> {
-    if (this.#startedAt === 0) return;
-    const { connections, emit } = this.#context;
-    const resumed: string[] = [];
-    await inParallel(this.#masters, async ({ address }) => {
-      const name = formatAddress(address);
-      try {
-        await connections.askSoon(address, ['CLIENT', 'UNPAUSE'], UNPAUSE_MS);
-        resumed.push(name);
-      } catch {
-        const left = Math.ceil(this.leftMs / 1000);
-        emit({
-          type: 'warning',
-          node: name,
-          message: `${name} does not answer: it resumes writes in ${left} s`,
-        });
-      }
-    });
-    emit({ type: 'writes-resumed', nodes: resumed });
-  }
-
-  /** How far each master has written, by node id. Throws if a master may have begun to take writes. */
-  async ends(view: ClusterView): Promise<ReadonlyMap<string, number>> {
-    const ids = mastersOf(view).map(({ id }) => id);
-    const infos = await this.#ask();
-    const changed = this.#masters.find(
-      ({ id }) => !ids.includes(id) || infos.get(id)?.get('master_replid') !== this.#histories.get(id),
-    );
-    if (changed || ids.length !== this.#masters.length) {
-      const name = formatAddress(changed?.address ?? view.seed);
-      const message = `The masters of the source changed while writes were paused: ${name} may have taken some`;
-      throw nodeError('NOT_REACHED', name, message, { resumable: 'same-call' });
-    }
-    return new Map([...infos].map(([id, info]) => [id, numberOf(info, 'master_repl_offset')]));
-  }
-
-  async #ask(): Promise<ReadonlyMap<string, NodeInfo>> {
-    return new Map(
-      await inParallel(this.#masters, async ({ id, address }) => [
-        id,
-        await askInfo(this.#context.connections, address, ['replication']),
-      ]),
-    );
   }
 }
 
@@ -217,58 +90,6 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
   });
 }
 
-interface Verified {
-  readonly compared: number;
-  /** True if anything differed: it is copied again. */
-  readonly differed: boolean;
-}
-
-/** Compares the keys that changed last, and how many keys do not expire. */
-async function verify(
-  follower: Follower,
-  [one, other]: readonly [Side, Side],
-  recent: RecentKeys,
-  paused: PausedWrites,
-): Promise<Verified> {
-  const { seen } = follower.changed;
-  const { databases } = follower.scene;
-  let compared = 0;
-  for (const { db, keys } of recent.lots) {
-    const to = databases.find((some) => some.db === db)?.to ?? 0;
-    const sizes = await one.sizes(db, keys);
-    for (const lot of lots(keys, sizes)) {
-      compared += lot.length;
-      let left: readonly string[] = lot;
-      for (let round = 1; left.length > 0; round++) {
-        if (round > 1) await pause(BETWEEN_ROUNDS_MS);
-        const [mine, theirs] = await Promise.all([one.readAll(db, left), other.readAll(to, left)]);
-        left = left.filter((_, at) => {
-          const [own, their] = [mine[at], theirs[at]];
-          const state = own && their && compareReadings(own, their);
-          // Of modules, the bytes of one value may differ.
-          return state !== undefined && state !== 'unknown';
-        });
-        if (round < ROUNDS) continue;
-        for (const key of left) follower.changed.add(db, key);
-        break;
-      }
-    }
-  }
-  const counts = await Promise.all(
-    [one, other].map(async ({ source }, side) => {
-      const view = source.view;
-      const infos = await inParallel(view ? mastersOf(view) : [], ({ address }) =>
-        askInfo(source.context.connections, address, ['keyspace']),
-      );
-      const numbers = databases.map(({ db, to }) => (side === 0 ? db : to));
-      return infos.reduce((sum, info) => sum + persistentKeys(info, numbers), 0);
-    }),
-  );
-  // Also keys of slots that were given away count. What they are, a comparison shows.
-  if (counts[0] !== counts[1] && paused.timeLeftMs > 0) await follower.compare();
-  return { compared, differed: follower.changed.seen > seen };
-}
-
 async function requireFunctions({ scene }: Follower): Promise<void> {
   const lacking = (await compareFunctions(scene.source, scene.target)).filter(
     ({ state }) => state !== 'surplus',
@@ -288,27 +109,4 @@ async function requireFunctions({ scene }: Follower): Promise<void> {
 function requireAllHeld({ copier: { left } }: Follower): void {
   if (left.length > 0)
     throw leftBehind(left, 'Writes were not paused, or go on. These keys are unchanged at the source');
-}
-
-/** The keys that were copied last. */
-class RecentKeys {
-  readonly #keys = new Map<string, { readonly db: number; readonly key: string }>();
-
-  add({ db, keys }: ChangedLot): void {
-    for (const key of keys) {
-      const name = `${db} ${key}`;
-      this.#keys.delete(name);
-      this.#keys.set(name, { db, key });
-    }
-    for (const name of this.#keys.keys()) {
-      if (this.#keys.size <= MOST_COMPARED) return;
-      this.#keys.delete(name);
-    }
-  }
-
-  get lots(): ChangedLot[] {
-    const found = new Map<number, string[]>();
-    for (const { db, key } of this.#keys.values()) found.set(db, [...(found.get(db) ?? []), key]);
-    return [...found].map(([db, keys]) => ({ db, keys }));
-  }
 }

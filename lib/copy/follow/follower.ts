@@ -1,58 +1,27 @@
-import { ConnectionError, type ReplyError } from '../../../resp/index.ts';
 import { ClusterError, messageOf } from '../../errors.ts';
-import { formatAddress } from '../../model/address.ts';
-import type { ClusterView } from '../../model/view.ts';
 import { eitherSignal } from '../../nodes/abort.ts';
 import { DONE, pause, waitUntil } from '../../nodes/wait-until.ts';
 import { compareSides } from '../compare/compare-sides.ts';
 import { DifferenceTally } from '../compare/difference-tally.ts';
 import { Side } from '../compare/side.ts';
-import { convertKeys } from '../conversion.ts';
-import type { CopyTally } from '../copy-tally.ts';
 import { importFrom } from '../import-source.ts';
 import { type KeySource, lookAgain } from '../key-source.ts';
 import { Owners } from '../owners.ts';
-import { readKeys } from '../read-keys.ts';
-import { type KeyLot, scanKeys } from '../scan-keys.ts';
-import { writeKeys } from '../write-keys.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { ChangeCopier } from './copy-changed.ts';
+import { copyEveryKey } from './first-copy.ts';
+import type { FollowScene } from './follow-scene.ts';
 import type { Change } from './key-positions.ts';
+import { isPassing } from './passing.ts';
+import { ProgressTeller } from './progress-teller.ts';
 import { SourceStreams } from './source-streams.ts';
+import { untilStreaming, watchSource } from './watch-source.ts';
 
-/** How often the source is looked at. */
-const LOOK_MS = 1000;
-const PROGRESS_MS = 500;
 const PAUSE_MS = 50;
 /** A comparison that failed because slots were moving is made again after this time. */
 const AGAIN_MS = 1000;
 /** Time between two comparisons where streams are refused: as long as the first took, but not less. */
 const LEAST_BETWEEN_MS = 1000;
-/** Failures of a comparison that pass: slots move, or a master fails over. */
-const PASSING_CODES: ReadonlySet<string> = new Set([
-  'NOT_REACHED',
-  'OPEN_SLOT',
-  'SLOTS_UNCOVERED',
-  'NODES_DISAGREE',
-  'NODE_UNREACHABLE',
-]);
-
-/** What is followed, and where its changes go. */
-export interface FollowScene {
-  readonly source: KeySource;
-  readonly target: KeySource;
-  /** Databases of the source, with those of the target. */
-  readonly databases: readonly { readonly db: number; readonly to: number }[];
-  /** True if no database of the source may be left out. */
-  readonly isEveryDatabase: boolean;
-  /** True if the source has one database. */
-  readonly isOneDatabase: boolean;
-  /** RDB versions that the target reads. */
-  readonly formats: readonly number[];
-  /** The target has keys: what only it has is deleted. */
-  readonly hasKeys: boolean;
-  readonly tally: CopyTally;
-}
 
 /**
  * Makes a cluster equal to its source, and keeps it so: copies every key, reads the replication streams of the source for the names of
@@ -71,14 +40,13 @@ export class Follower {
   readonly #targetOwners: Owners;
   readonly #started: number = performance.now();
   readonly #places: ReadonlyMap<number, number>;
+  readonly #progress: ProgressTeller;
   /** Why every key has to be compared; undefined if it does not. */
   #gap: string | undefined;
   /** When the last comparison began that was carried through. */
   #comparedAt = 0;
   #compareAgainAt = 0;
   #isCopied = false;
-  #toldAt = 0;
-  #seenBefore = { changes: 0, at: performance.now() };
 
   constructor(given: FollowScene) {
     const signal = eitherSignal(given.target.context.signal, this.#stop.signal);
@@ -96,7 +64,7 @@ export class Follower {
         sourceOwners: this.#sourceOwners,
         target: target.context,
         targetOwners: this.#targetOwners,
-        databaseFor: (db) => this.#places.get(db) ?? 0,
+        databaseFor: (db) => this.#databaseFor(db),
         formats,
       },
       this.changed,
@@ -107,6 +75,7 @@ export class Follower {
       onRefused: (node: string, reason: Error) => this.#onRefused(node, reason),
     };
     this.streams = new SourceStreams(source.context, this.#sourceOwners, handlers, scene.isOneDatabase);
+    this.#progress = new ProgressTeller(target.context, source.name);
     const { account } = target.context;
     account.behind = () => this.behind;
   }
@@ -135,7 +104,7 @@ export class Follower {
     const all = [
       this.#copyAndFollow(work),
       this.#targetOwners.refresh().then(() => this.copier.run(this.#signal)),
-      this.#watch(),
+      watchSource(this.streams, this.scene.source.context),
     ];
     try {
       return await Promise.race(all);
@@ -147,7 +116,7 @@ export class Follower {
   }
 
   async #copyAndFollow<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    await this.#untilStreaming();
+    await untilStreaming(this.streams, this.scene.target.context);
     // What was before is copied now.
     this.#gap = undefined;
     await this.#copyAll();
@@ -155,6 +124,25 @@ export class Follower {
     if (this.scene.hasKeys) this.#gap ??= 'the cluster has keys that the source may not have';
     this.#comparedAt = performance.now();
     return work(this.#signal);
+  }
+
+  async #copyAll(): Promise<void> {
+    try {
+      await copyEveryKey(this.scene, {
+        targetOwners: this.#targetOwners,
+        changed: this.changed,
+        copier: this.copier,
+        databaseFor: (db) => this.#databaseFor(db),
+        room: () => this.#room(),
+      });
+    } catch (error) {
+      if (this.#signal.aborted || !isPassing(error)) throw error;
+      this.#gap ??= messageOf(error);
+    }
+  }
+
+  #databaseFor(db: number): number {
+    return this.#places.get(db) ?? 0;
   }
 
   /** Brings the target closer to the source: compares if that is due, else waits a moment. */
@@ -216,80 +204,6 @@ export class Follower {
     await waitUntil(wait, () => (this.changed.isHalfFull ? { missing: [] } : DONE));
   }
 
-  async #copyAll(): Promise<void> {
-    const { source } = this.scene;
-    try {
-      await scanKeys(source, {
-        what: importFrom(source.name),
-        databases: [...this.#places.keys()],
-        listing: {},
-        visit: (lot) => this.#copyLot(lot),
-      });
-    } catch (error) {
-      if (this.#signal.aborted || !isPassing(error)) throw error;
-      this.#gap ??= messageOf(error);
-    }
-  }
-
-  async #copyLot({ db, keys: names, reader, onElsewhere, isAgain }: KeyLot): Promise<void> {
-    const { target, formats, tally } = this.scene;
-    await this.#room();
-    const lot = { db, keys: names };
-    this.changed.hold(lot);
-    try {
-      const { keys, left } = convertKeys(await readKeys(reader, names, false, onElsewhere), formats);
-      const to = this.#places.get(db) ?? 0;
-      const written = await writeKeys(target.context, this.#targetOwners, keys, { db: to, replace: false });
-      tally.add(written.restored, isAgain ? 0 : written.same.length, 0);
-      this.copier.leave(db, [
-        ...left,
-        ...written.unread.map(({ key }) => ({ key, why: 'refused' as const })),
-      ]);
-      // An older value, or one that the streams have brought since.
-      for (const { key } of written.conflicts) this.changed.add(db, key);
-    } finally {
-      this.changed.release(lot);
-    }
-  }
-
-  async #untilStreaming(): Promise<void> {
-    const { emit, settings } = this.scene.target.context;
-    const what = 'the source to send its changes';
-    await waitUntil(
-      { what, timeoutMs: settings.agreeTimeout, pauseMs: PAUSE_MS, signal: this.#signal, emit },
-      async () => {
-        const view = await this.streams.refresh();
-        if (this.streams.isRefused || this.streams.isWhole(view)) return DONE;
-        return { missing: ['a master'], giveUp: () => unfollowed(view) };
-      },
-    );
-  }
-
-  async #watch(): Promise<never> {
-    const { emit, settings } = this.scene.source.context;
-    for (;;) {
-      await pause(LOOK_MS, this.#signal);
-      await waitUntil(
-        {
-          what: 'the source to answer',
-          timeoutMs: settings.agreeTimeout,
-          pauseMs: LOOK_MS,
-          signal: this.#signal,
-          emit,
-        },
-        async () => {
-          try {
-            await this.streams.refresh();
-            return DONE;
-          } catch (error) {
-            if (!isPassing(error)) throw error;
-            return { missing: [messageOf(error)], giveUp: () => error };
-          }
-        },
-      );
-    }
-  }
-
   #onChange(change: Change, db: number, node: string): void {
     if (change.what === 'any-key') this.#onGap(node, `${change.by} may have changed any of its keys`);
     if (change.what !== 'keys') return;
@@ -317,38 +231,14 @@ export class Follower {
   }
 
   #tell(): void {
-    const now = performance.now();
-    if (!this.#isCopied || now - this.#toldAt < PROGRESS_MS) return;
-    this.#toldAt = now;
-    const { done } = this.copier;
-    const { changes, at } = this.#seenBefore;
-    this.#seenBefore = { changes: this.changed.seen, at: now };
-    const { keys, ms } = this.behind;
-    this.scene.target.context.emit({
-      type: 'follow-progress',
-      source: this.scene.source.name,
+    if (!this.#isCopied) return;
+    this.#progress.tell(() => ({
       by: this.streams.isRefused ? 'comparing' : 'streams',
-      behindKeys: keys,
-      behindMs: ms,
-      changesPerSecond: Math.round((1000 * (this.changed.seen - changes)) / Math.max(1, now - at)),
-      copied: done.keys,
-      deleted: done.deleted,
-      elapsedMs: now - this.#started,
-    });
+      behind: this.behind,
+      seen: this.changed.seen,
+      done: this.copier.done,
+    }));
   }
-}
-
-function isPassing(error: unknown): error is Error {
-  if (error instanceof ClusterError) return PASSING_CODES.has(error.code);
-  return error instanceof ConnectionError || (error as Partial<ReplyError> | null)?.code === 'LOADING';
-}
-
-function unfollowed(view: ClusterView): Error {
-  const name = formatAddress(view.seed);
-  return new ClusterError('NODE_UNREACHABLE', `Cannot follow ${name}: a master does not send its changes`, {
-    address: name,
-    resumable: 'same-call',
-  });
 }
 
 function databaseLacking(name: string, db: number): Error {
