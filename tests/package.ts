@@ -71,6 +71,15 @@ interface Start {
   readonly kB: number;
 }
 
+function buildAndPack(folder: string): Packed {
+  run('npm', ['run', '--silent', 'build']);
+  const [packed] = JSON.parse(
+    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]),
+  ) as Packed[];
+  assert.ok(packed);
+  return packed;
+}
+
 /** What each kind of file weighs. Documents and declarations are compressed alone, and code is the rest. */
 function weigh({ size, unpackedSize, files }: Packed): typeof MOST_BYTES {
   const weightOf = (which: RegExp): { packed: number; unpacked: number } => {
@@ -129,11 +138,7 @@ function loadedBy(args: readonly string[], cwd: string): Pick<Start, 'files' | '
 
 const work = mkdtempSync(join(tmpdir(), 'redis-trib-package-'));
 try {
-  run('npm', ['run', '--silent', 'build']);
-  const [packed] = JSON.parse(
-    run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', work]),
-  ) as Packed[];
-  assert.ok(packed);
+  const packed = buildAndPack(work);
   const paths = packed.files.map(({ path }) => path);
   const stray = paths.filter(
     (path) =>
@@ -164,6 +169,12 @@ try {
   }
 
   const tarball = join(work, packed.filename);
+  const again = mkdtempSync(join(work, 'again-'));
+  buildAndPack(again);
+  assert.ok(
+    readFileSync(tarball).equals(readFileSync(join(again, packed.filename))),
+    'built and packed again, the package has the same bytes',
+  );
   run('npx', ['--yes', PUBLINT, tarball, '--strict'], { stdio: 'inherit' });
   run('npx', ['--yes', ATTW, tarball, '--profile', 'esm-only'], { stdio: 'inherit' });
 

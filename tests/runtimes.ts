@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type Bed, openBed } from './bed/index.ts';
+import { makeExecutable, useExecutable } from './helpers/executable.ts';
 
 /** A program that runs JavaScript, and its arguments before the script. */
 interface Runtime {
@@ -76,11 +77,9 @@ async function use({ name, program, args }: Runtime, bed: Bed): Promise<void> {
   const cli = 'node_modules/redis-trib/dist/cli.js';
   const checked = JSON.parse(script(cli, 'check', addresses[0] ?? '', '--json')) as { ok: boolean };
   assert.equal(checked.ok, true, name);
-  assert.match(
-    script('alone/redis-trib.mjs', 'list', addresses[0] ?? ''),
-    /^Total 3 nodes, 2 masters, 0 fail\n/,
-    name,
-  );
+  const alone = (...words: string[]): string => script('alone/redis-trib.mjs', ...words);
+  assert.match(alone('list', addresses[0] ?? ''), /^Total 3 nodes, 2 masters, 0 fail\n/, name);
+  assert.match(alone('help', 'errors'), /^# /m, name);
   for (const node of nodes) await node.kill();
   console.log(
     `${name}: import, require, command line, one file (${((performance.now() - started) / 1000).toFixed(1)} s)`,
@@ -91,6 +90,10 @@ try {
   const runtimes = install();
   await using bed = await openBed();
   for (const runtime of runtimes) await use(runtime, bed);
+  const executable = join(work, 'alone/redis-trib');
+  makeExecutable(inModules('node26/bin/node'), executable);
+  await useExecutable(executable, bed);
+  console.log('An executable with Node 26 in it: command line');
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

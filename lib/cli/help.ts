@@ -3,7 +3,8 @@ import { commands, findCommand } from './commands.ts';
 import { changeFlags, connectionFlags, type Flags, moveFlags, outputFlags } from './flags.ts';
 import { UsageError } from './io.ts';
 import { renderMarkdown } from './markdown.ts';
-import { findTopic, helpWords, pages, readTopic, sectionOf, topics } from './topics.ts';
+import { readTopic } from './read-topic.ts';
+import { findTopic, helpWords, pages, sectionOf, topics } from './topics.ts';
 
 // For a word that is no command: a chunk of its own for topics would cost every start a file.
 export { findTopic };

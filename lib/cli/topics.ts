@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { UsageError } from './io.ts';
 
 /** Documents that ship with the package, by the word that `redis-trib help` takes. */
@@ -29,22 +27,6 @@ export const helpWords: readonly string[] = [...Object.keys(pages), ...Object.ke
 export function findTopic(word: string): string | undefined {
   const wanted = word.toLowerCase();
   return Object.hasOwn(topics, wanted) ? wanted : undefined;
-}
-
-/** The document of a topic, as Markdown. Throws a UsageError if it is not installed, as beside the single-file build. */
-export function readTopic(topic: string): string {
-  // Sources are in lib/cli, published files in dist or dist/chunks: the package is the first one with our name.
-  for (const up of ['..', '../..']) {
-    try {
-      const root = new URL(`${up}/`, import.meta.url);
-      const { name } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
-      if (name === 'redis-trib')
-        return readFileSync(fileURLToPath(new URL(`docs/${topic}.md`, root)), 'utf8');
-    } catch {}
-  }
-  throw new UsageError(
-    `Cannot find the document "${topic}": it ships with the package, not with a single file`,
-  );
 }
 
 /**

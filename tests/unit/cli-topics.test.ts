@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { renderMarkdown } from '../../lib/cli/markdown.ts';
-import { findTopic, readTopic, sectionOf, topics } from '../../lib/cli/topics.ts';
+import { readTopic } from '../../lib/cli/read-topic.ts';
+import { findTopic, sectionOf, topics } from '../../lib/cli/topics.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 describe('`redis-trib help TOPIC`', () => {
