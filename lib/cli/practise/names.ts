@@ -1,24 +1,34 @@
-/** What `demo --break` takes. What each of them is, is loaded only when it is asked for. */
-export const BREAKS = [
+/** What `demo --break` takes, under the headings of docs/findings.md. What each of them is, is loaded only when it is asked for. */
+export const SLOT_BREAKS = [
   'slots-uncovered',
   'dead-master',
   'slot-open',
   'keys-stray',
+  'keys-uncounted',
+] as const;
+export const NODE_BREAKS = [
   'node-unreachable',
   'node-failed',
+  'node-loading',
   'node-refuses',
   'node-moved',
   'node-wiped',
   'duplicate-id',
+  'node-no-address',
   'node-bad-address',
+  'node-in-handshake',
   'node-silent',
-  'nodes-disagree',
+] as const;
+export const MEMBER_BREAKS = ['nodes-disagree', 'link-down'] as const;
+export const REPLICA_BREAKS = [
   'master-without-replica',
   'replica-link-down',
+  'replica-copying',
   'replica-barred',
   'cannot-follow',
-  'master-without-slots',
-  'masters-same-zone',
+] as const;
+export const LAYOUT_BREAKS = ['master-without-slots', 'masters-same-zone', 'replicas-uneven'] as const;
+export const SERVER_BREAKS = [
   'settings-differ',
   'users-differ',
   'functions-differ',
@@ -27,4 +37,19 @@ export const BREAKS = [
   'save-failing',
 ] as const;
 
-export type BreakName = (typeof BREAKS)[number];
+export type BreakName =
+  | (typeof SLOT_BREAKS)[number]
+  | (typeof NODE_BREAKS)[number]
+  | (typeof MEMBER_BREAKS)[number]
+  | (typeof REPLICA_BREAKS)[number]
+  | (typeof LAYOUT_BREAKS)[number]
+  | (typeof SERVER_BREAKS)[number];
+
+export const BREAKS: readonly BreakName[] = [
+  ...SLOT_BREAKS,
+  ...NODE_BREAKS,
+  ...MEMBER_BREAKS,
+  ...REPLICA_BREAKS,
+  ...LAYOUT_BREAKS,
+  ...SERVER_BREAKS,
+];

@@ -3,7 +3,8 @@ import { parseAddress } from '../../model/address.ts';
 import { notReached, waitUntil } from '../../nodes/wait-until.ts';
 import { check } from '../../operations/check.ts';
 import { findingsText } from '../check-view.ts';
-import { type Break, breaks } from './breaks.ts';
+import type { Break } from './break.ts';
+import { breaks } from './breaks.ts';
 import { BREAKS, type BreakName } from './names.ts';
 import type { PracticeScene } from './scene.ts';
 

@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type Reply, type Command as ServerCommand } from '../../../resp/index.ts';
 import { parseAddress } from '../../model/address.ts';
@@ -9,6 +9,9 @@ export interface PracticeScene {
   readonly servers: DemoServers;
   readonly signal: AbortSignal;
 }
+
+/** Places of the nodes of the cluster: masters, then their replicas. */
+export const ALL: readonly number[] = [0, 1, 2, 3, 4, 5];
 
 /** The address of a node, by its place. */
 export function nodeAt({ servers }: PracticeScene, index: number): string {
@@ -40,13 +43,37 @@ export async function idOf(scene: PracticeScene, index: number): Promise<string>
   return `${id}`;
 }
 
-/** Keeps members from being declared failed for ten minutes, also by servers that are started again. */
+const PATIENCE = ['cluster-node-timeout', '600000'] as const;
+
+/** Keeps members from being declared failed for ten minutes, until it is set again. */
+export async function setPatience(scene: PracticeScene): Promise<void> {
+  for (const index of scene.servers.nodes.keys()) await set(scene, index, ...PATIENCE);
+}
+
+/** The same, also by servers that are started again. */
 export async function bePatient(scene: PracticeScene): Promise<void> {
-  const [setting, value] = ['cluster-node-timeout', '600000'];
-  for (const index of scene.servers.nodes.keys()) {
-    appendFileSync(fileOf(scene, index, 'server.conf'), `${setting} ${value}\n`);
-    await set(scene, index, setting, value);
+  for (const index of scene.servers.nodes.keys())
+    appendFileSync(fileOf(scene, index, 'server.conf'), `${PATIENCE.join(' ')}\n`);
+  await setPatience(scene);
+}
+
+/** Restarts members, with the line about another in their nodes.conf changed. An empty one is left out. */
+export async function relist(
+  scene: PracticeScene,
+  places: readonly number[],
+  other: number,
+  changed: (line: string) => string,
+): Promise<void> {
+  const own = readFileSync(fileOf(scene, other, 'nodes.conf'), 'latin1');
+  const [, id = ''] = /(\w+) \S+ \S*myself/.exec(own) ?? [];
+  await Promise.all(places.map((place) => kill(scene, place)));
+  for (const place of places) {
+    const file = fileOf(scene, place, 'nodes.conf');
+    const lines = readFileSync(file, 'latin1').split('\n');
+    const kept = lines.map((line) => (line.startsWith(id) ? changed(line) : line));
+    writeFileSync(file, `${kept.filter((line) => line !== '').join('\n')}\n`, 'latin1');
   }
+  await Promise.all(places.map((place) => start(scene, place)));
 }
 
 /** Sends commands to a node on a connection of their own. Rejects with the first error that it answers. */

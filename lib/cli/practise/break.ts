@@ -1,0 +1,33 @@
+import type { FindingKind } from '../../findings/finding.ts';
+import type { PracticeScene } from './scene.ts';
+
+/**
+ * A fault to practise on. The cluster has three masters, on the ports 7000 to 7002, and their replicas, in the same order, on 7003 to 7005.
+ * Texts say so whatever the ports are: `Practice` puts in those that there are.
+ */
+export interface Break {
+  /** What is broken, as a sentence without its full stop. */
+  readonly what: string;
+  /** The finding by which `check` shows it, if it has another name than the break. */
+  readonly shows?: FindingKind;
+  /** The finding by which some servers show it instead. */
+  readonly or?: FindingKind;
+  /** True if it can be repaired only when all nodes that were killed have been declared failed. */
+  readonly isJudged?: true;
+  /** What repairs it, as on the page of the finding: DIR is the folder of the servers, ID the node that the finding advises to take out. */
+  readonly cure: readonly string[];
+  readonly make: (scene: PracticeScene) => Promise<unknown>;
+  /** Empty servers that are not in the cluster, on the ports from 7006 on. @default 0 */
+  readonly spares?: number;
+  /** Zones by node, which `check` is to be given, and the cure in place of ZONES. */
+  readonly zones?: Readonly<Record<string, string>>;
+  /** Places of the nodes that `check` is to be asked at. @default the first node */
+  readonly asks?: readonly number[];
+}
+
+/** Breaks of these names. */
+export type BreaksOf<Names extends readonly string[]> = Readonly<Record<Names[number], Break>>;
+
+export const START = (port: number): string => `redis-server DIR/${port}/server.conf --daemonize yes`;
+export const SET_ON = (port: number): string => `redis-cli -p ${port} CONFIG SET`;
+export const SET_ON_ALL = 'redis-trib execute 127.0.0.1:7000 CONFIG SET';
