@@ -1,6 +1,7 @@
 import type { SlotRange } from '../model/slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, slotOwners } from '../model/view.ts';
 import type { Task } from './by-servers/task.ts';
+import { timeLeftMs } from './time-left.ts';
 
 /** Slots on their way from one node to another, moved by any tool. */
 export interface SlotMove {
@@ -17,19 +18,42 @@ export interface SlotMove {
   readonly slotsDone: number;
   /** Over the last seconds; null until some have changed owner. */
   readonly slotsPerSecond: number | null;
+  /** Keys that the source still has in slots that are open. Null if they were not counted: in a task, or in very many slots. */
+  readonly keysLeft: number | null;
+  /** Keys that have left open slots, over the last seconds; null until some have. */
+  readonly keysPerSecond: number | null;
+  /**
+   * Milliseconds until the slots that are open, or in the task, have arrived at this pace: an estimate. What an operator will open
+   * afterwards is not known. Null as long as nothing has arrived, as in the first task: servers do not report how far one is.
+   */
+  readonly msLeft: number | null;
 }
+
+/** How many keys nodes hold in slots that they were asked about, by id and slot. */
+export type KeysInSlots = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
 /** An operator opens slots in turns: between two of them none may be open. */
 const LINGER_MS = 5000;
 const RATE_MS = 10_000;
+/** A source with more open slots than this is not asked how many keys they have: it would take some 55 bytes for each. */
+const MOST_COUNTED = 256;
 
 interface Seen {
   readonly source: string;
   readonly target: string;
   done: number;
+  /** Keys that have left slots which were counted, and what these had last. */
+  keysGone: number;
+  counted: ReadonlyMap<number, number>;
   lastMs: number;
-  /** How many were done, at some moments of the last seconds. */
-  history: { readonly atMs: number; readonly done: number }[];
+  /** How many were done and gone, at some moments of the last seconds. */
+  history: Moment[];
+}
+
+interface Moment {
+  readonly atMs: number;
+  readonly done: number;
+  readonly keysGone: number;
 }
 
 /** Recognises moves from what nodes report, one look after the other. */
@@ -38,11 +62,24 @@ export class MovesSeen {
   #owners: readonly (string | undefined)[] | undefined;
   #masters = new Set<string>();
   #slots: readonly (readonly SlotRange[])[] = [];
+  #open: ReadonlyMap<string, OpenPair> = new Map();
+
+  /** The slots that a node has open as the source of a move: how many keys they have is worth asking before the next update. */
+  openOn(id: string): readonly number[] {
+    const slots = [...this.#open.values()].flatMap((pair) => (pair.source === id ? [...pair.slots] : []));
+    return slots.length > MOST_COUNTED ? [] : slots;
+  }
 
   /** The moves that go on at this moment. Times are of a clock that never goes back. */
-  update(view: ClusterView, tasks: readonly Task[], nowMs: number): SlotMove[] {
+  update(
+    view: ClusterView,
+    tasks: readonly Task[],
+    nowMs: number,
+    keysInSlots: KeysInSlots = new Map(),
+  ): SlotMove[] {
     const open = openPairs(view);
     const running = taskPairs(tasks);
+    this.#open = open;
     this.#countDone(view, nowMs);
     for (const pair of [...open.values(), ...running.values()]) {
       this.#of(pair.source, pair.target, nowMs).lastMs = nowMs;
@@ -52,17 +89,25 @@ export class MovesSeen {
         this.#seen.delete(key);
         return [];
       }
-      seen.history.push({ atMs: nowMs, done: seen.done });
+      const slots = open.get(key)?.slots ?? new Set<number>();
+      this.#countGone(seen, slots, keysInSlots.get(seen.source));
+      seen.history.push({ atMs: nowMs, done: seen.done, keysGone: seen.keysGone });
       seen.history = seen.history.filter(({ atMs }) => nowMs - atMs <= RATE_MS);
       const task = running.get(key);
+      const onTheWay = {
+        slotsOpen: task?.slots ?? slots.size,
+        slotsPerSecond: rateOf(seen.history, 'done'),
+        keysLeft: task || seen.counted.size < slots.size ? null : sumOf(seen.counted.values()),
+        keysPerSecond: rateOf(seen.history, 'keysGone'),
+      };
       return [
         {
           ...{ source: nodeName(view, seen.source), target: nodeName(view, seen.target) },
           by: task ? 'task' : 'open',
           state: task?.state ?? null,
-          slotsOpen: task?.slots ?? open.get(key)?.slots.size ?? 0,
           slotsDone: seen.done,
-          slotsPerSecond: rateOf(seen.history),
+          ...onTheWay,
+          msLeft: timeLeftMs(onTheWay),
         },
       ];
     });
@@ -88,11 +133,26 @@ export class MovesSeen {
     this.#masters = new Set(masters.map(({ id }) => id));
   }
 
+  // All keys of a slot that has arrived have left. Those of a slot that its source has closed again have not.
+  #countGone(seen: Seen, slots: ReadonlySet<number>, now: ReadonlyMap<number, number> | undefined): void {
+    for (const [slot, before] of seen.counted) {
+      if (this.#owners?.[slot] === seen.target) seen.keysGone += before;
+      else if (slots.has(slot)) seen.keysGone += Math.max(0, before - (now?.get(slot) ?? before));
+    }
+    const counted = new Map<number, number>();
+    for (const slot of slots) {
+      const keys = now?.get(slot) ?? seen.counted.get(slot);
+      if (keys !== undefined) counted.set(slot, keys);
+    }
+    seen.counted = counted;
+  }
+
   #of(source: string, target: string, nowMs: number): Seen {
     const key = `${source} ${target}`;
     const known = this.#seen.get(key);
     if (known) return known;
-    const seen: Seen = { source, target, done: 0, lastMs: nowMs, history: [] };
+    const counts = { done: 0, keysGone: 0, counted: new Map<number, number>() };
+    const seen: Seen = { source, target, ...counts, lastMs: nowMs, history: [] };
     this.#seen.set(key, seen);
     return seen;
   }
@@ -103,8 +163,12 @@ interface Pair {
   readonly target: string;
 }
 
-function openPairs(view: ClusterView): Map<string, Pair & { readonly slots: Set<number> }> {
-  const pairs = new Map<string, Pair & { readonly slots: Set<number> }>();
+interface OpenPair extends Pair {
+  readonly slots: Set<number>;
+}
+
+function openPairs(view: ClusterView): Map<string, OpenPair> {
+  const pairs = new Map<string, OpenPair>();
   for (const [slot, items] of openSlotsOf(view)) {
     for (const { nodeId, direction, peer } of items) {
       const [source, target] = direction === 'migrating' ? [nodeId, peer] : [peer, nodeId];
@@ -131,8 +195,14 @@ function taskPairs(
   return pairs;
 }
 
-function rateOf(history: readonly { readonly atMs: number; readonly done: number }[]): number | null {
+function rateOf(history: readonly Moment[], what: 'done' | 'keysGone'): number | null {
   const [first, last] = [history[0], history.at(-1)];
-  if (!first || !last || last.done === first.done || last.atMs <= first.atMs) return null;
-  return (1000 * (last.done - first.done)) / (last.atMs - first.atMs);
+  if (!first || !last || last[what] === first[what] || last.atMs <= first.atMs) return null;
+  return (1000 * (last[what] - first[what])) / (last.atMs - first.atMs);
+}
+
+function sumOf(values: Iterable<number>): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
 }

@@ -8,9 +8,10 @@ import type { NodeDetails } from '../model/details.ts';
 import type { ClusterView, NodeReport } from '../model/view.ts';
 import { runningTasksIn, TASK_QUESTIONS } from '../move/by-servers/dialects.ts';
 import type { Task } from '../move/by-servers/task.ts';
-import { MovesSeen } from '../move/moves-seen.ts';
+import { type KeysInSlots, MovesSeen } from '../move/moves-seen.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import { Connections } from '../nodes/connections.ts';
+import { countCommand } from '../nodes/count-keys.ts';
 import { Members } from '../nodes/members.ts';
 import type { Poller } from '../nodes/poller.ts';
 import { pause } from '../nodes/wait-until.ts';
@@ -83,6 +84,8 @@ class Watching {
   #places: readonly NodeInShard[] = [];
   #view: ClusterView | undefined;
   #operators: readonly OperatorSeen[] = [];
+  /** The question how many keys it has, by slot: replies are found by it. */
+  readonly #counting = new Map<number, Command>();
 
   constructor(members: Members, intervalMs: number) {
     this.#members = members;
@@ -116,16 +119,36 @@ class Watching {
       intervalMs: this.#intervalMs,
       state: stateOfMost([...view.reports.values()]),
       nodes: this.#places.map((place) => vitalsOf(place, pollers)),
-      moves: this.#moves.update(view, tasksOf(pollers), performance.now()),
+      moves: this.#moves.update(view, tasksOf(pollers), performance.now(), this.#keysInSlots()),
       operators: this.#operators,
       findings: this.#findings,
     };
   }
 
-  #questions({ sample }: Poller): readonly Command[] {
+  #questions({ id, sample }: Poller): readonly Command[] {
     const isSeldom = (this.#count + 1) % SELDOM === 1;
     const lists = isSeldom && (sample?.clients ?? 0) <= MOST_CLIENTS;
-    return lists ? [...TASK_QUESTIONS, CLIENTS] : TASK_QUESTIONS;
+    const open = this.#moves.openOn(id ?? '');
+    return [...TASK_QUESTIONS, ...(lists ? [CLIENTS] : []), ...open.map((slot) => this.#countIn(slot))];
+  }
+
+  #countIn(slot: number): Command {
+    const command = this.#counting.get(slot) ?? countCommand(slot);
+    this.#counting.set(slot, command);
+    return command;
+  }
+
+  // What a node does not answer costs the figure that would follow from it.
+  #keysInSlots(): KeysInSlots {
+    return new Map(
+      [...this.#members.pollers].map(([id, { more }]) => {
+        const counts = this.#moves.openOn(id).flatMap((slot) => {
+          const keys = more.get(this.#countIn(slot));
+          return typeof keys === 'number' ? [[slot, keys] as const] : [];
+        });
+        return [id, new Map(counts)];
+      }),
+    );
   }
 }
 

@@ -24,7 +24,7 @@ before(async () => {
   major = kind === 'valkey' ? 7 : number;
 });
 
-/** Breaks that leave something behind once they are repaired, or end nodes: each has a cluster. All others take their turn on one. */
+/** Breaks that leave something behind once they are repaired: each has a cluster of its own. All others take their turn on one. */
 const LASTING: readonly BreakName[] = [
   ...(['dead-master', 'node-unreachable', 'node-failed', 'node-moved', 'node-wiped'] as const),
   ...(['duplicate-id', 'master-without-replica', 'master-without-slots'] as const),
@@ -99,7 +99,8 @@ async function practise(name: BreakName, servers: DemoServers): Promise<void> {
   });
 }
 
-describe('`demo --break`', { concurrency: 2 }, () => {
+// Most of the time they wait for servers.
+describe('`demo --break`', { concurrency: 3 }, () => {
   test('breaks that pass', async (t) => {
     const servers = await startCluster();
     t.after(() => servers.close());

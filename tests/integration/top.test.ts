@@ -11,7 +11,16 @@ import {
 } from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { load } from '../helpers/cli-runs.ts';
-import { at, becomes, bePatient, idOfNode, startMasters, startPairs } from '../helpers/clusters.ts';
+import {
+  at,
+  becomes,
+  bePatient,
+  idOfNode,
+  keysOfSlot,
+  startMasters,
+  startPairs,
+  tell,
+} from '../helpers/clusters.ts';
 
 let bed: Bed;
 /** Three masters, then a replica of each. */
@@ -132,6 +141,39 @@ describe('watch()', () => {
   });
 });
 
+/** Moves slot 0 as another operator would, slowly. Its keys are counted, and so is the time that they will take. */
+async function moveByHand(
+  snapshots: AsyncGenerator<ClusterSnapshot, void, void>,
+  source: ServerNode,
+  target: ServerNode,
+): Promise<void> {
+  const setSlot = ['CLUSTER', 'SETSLOT', '0'];
+  const [sourceId, targetId] = [await idOfNode(source), await idOfNode(target)];
+  const keys = keysOfSlot(0, 300);
+  const moveTo = ['MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'KEYS'];
+  await tell(source, ...keys.map((key) => ['SET', key, 'value']));
+  await tell(target, [...setSlot, 'IMPORTING', sourceId]);
+  await tell(source, [...setSlot, 'MIGRATING', targetId]);
+  const counted = await until(snapshots, 'keys that are left', ({ moves }) =>
+    moves.some(({ keysLeft }) => keysLeft !== null),
+  );
+  const [{ keysLeft, msLeft } = assert.fail()] = counted.moves;
+  assert.ok(keysLeft !== null && keysLeft >= 300 && msLeft === null, `${keysLeft} keys, ${msLeft} ms`);
+  await tell(source, [...moveTo, ...keys.slice(0, 100)]);
+  const paced = await until(snapshots, 'a pace', ({ moves }) =>
+    moves.some(({ keysPerSecond }) => keysPerSecond !== null),
+  );
+  const [move = assert.fail()] = paced.moves;
+  assert.deepEqual([move.slotsOpen, move.keysLeft], [1, keysLeft - 100]);
+  assert.equal(move.msLeft, Math.round((1000 * (keysLeft - 100)) / (move.keysPerSecond ?? 0)));
+  const [rest] = await tell(source, ['CLUSTER', 'GETKEYSINSLOT', '0', '1000']);
+  await tell(source, [...moveTo, ...(rest as string[]).map(String)]);
+  for (const node of [target, source]) await tell(node, [...setSlot, 'NODE', targetId]);
+  await until(snapshots, 'the end of the move', ({ moves }) =>
+    moves.some(({ slotsDone, slotsOpen }) => slotsDone === 1 && slotsOpen === 0),
+  );
+}
+
 describe('A cluster that changes while it is watched', () => {
   it('is followed when nodes join and leave, when slots move, and when the node named dies', async () => {
     const own = await startMasters(bed, 3, 1);
@@ -139,6 +181,7 @@ describe('A cluster that changes while it is watched', () => {
     await load(own.slice(0, 3), 20_000);
     const snapshots = watch(seed.address, { intervalMs: 100 });
     await until(snapshots, 'three nodes', (one) => one.nodes.length === 3);
+    await moveByHand(snapshots, seed, second);
     await joinNoLoad(second.address, spare.address);
     await until(
       snapshots,
@@ -151,16 +194,19 @@ describe('A cluster that changes while it is watched', () => {
       limits: { keysPerSecond: 1000 },
     });
     const during = await until(snapshots, 'a move', ({ moves }) =>
-      moves.some(({ slotsDone }) => slotsDone > 0),
+      moves.some(({ target, slotsDone }) => target === spare.address && slotsDone > 0),
     );
     await until(snapshots, 'an operator', ({ operators }) => operators.length > 0);
     const { plan } = await moving;
     assert.deepEqual(
-      during.moves.map(({ source, target, by }) => ({ source, target, by })),
+      during.moves
+        // The one before it is shown for a while.
+        .filter(({ target }) => target !== second.address)
+        .map(({ source, target, by }) => ({ source, target, by })),
       [{ source: second.address, target: spare.address, by: 'open' }],
     );
     await until(snapshots, 'all slots', (one) => {
-      const [move] = one.moves;
+      const move = one.moves.find(({ target }) => target === spare.address);
       return move?.slotsDone === 1000 && move.slotsOpen === 0;
     });
     assert.ok(plan.steps.length > 0);

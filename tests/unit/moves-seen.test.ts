@@ -37,13 +37,41 @@ describe('MovesSeen', () => {
   test('sees open slots, counts those that have moved, and how fast', () => {
     const seen = new MovesSeen();
     assert.deepEqual(seen.update(shared(99), [], 0), []);
-    const move = { source: name(1), target: name(2), by: 'open', state: null };
+    const ends = { source: name(1), target: name(2), by: 'open', state: null };
+    const uncounted = { ...ends, keysLeft: null, keysPerSecond: null };
     assert.deepEqual(seen.update(shared(99, [98, 99]), [], 1000), [
-      { ...move, slotsOpen: 2, slotsDone: 0, slotsPerSecond: null },
+      { ...uncounted, slotsOpen: 2, slotsDone: 0, slotsPerSecond: null, msLeft: null },
     ]);
     assert.deepEqual(seen.update(shared(97, [95, 96, 97]), [], 3000), [
-      { ...move, slotsOpen: 3, slotsDone: 2, slotsPerSecond: 1 },
+      { ...uncounted, slotsOpen: 3, slotsDone: 2, slotsPerSecond: 1, msLeft: 3000 },
     ]);
+  });
+
+  test('says which slots to count, how many keys they have, and how fast these leave', () => {
+    const seen = new MovesSeen();
+    seen.update(shared(99, [98, 99]), [], 0);
+    assert.deepEqual([seen.openOn(idOf(1)), seen.openOn(idOf(2))], [[98, 99], []]);
+    const keys = (...counts: readonly (readonly [slot: number, keys: number])[]) =>
+      new Map([[idOf(1), new Map(counts)]]);
+    const at = (view: ClusterView, atMs: number, counts = keys()): unknown => {
+      const [move] = seen.update(view, [], atMs, counts);
+      return [move?.keysLeft, move?.keysPerSecond, move?.msLeft];
+    };
+    assert.deepEqual(at(shared(99, [98, 99]), 1000, keys([98, 500], [99, 300])), [800, null, null]);
+    assert.deepEqual(at(shared(99, [98, 99]), 2000, keys([98, 500], [99, 100])), [600, 100, 6000]);
+    // A count that did not come in time stays what it was.
+    assert.deepEqual(at(shared(99, [98, 99]), 4000), [600, 50, 12_000]);
+    // A slot that has arrived took all its keys along, and one that is new is not counted yet.
+    assert.deepEqual(at(shared(98, [97, 98]), 5000, keys([98, 450])), [null, 70, 10_000]);
+    // One that was closed on its source lost nothing.
+    assert.deepEqual(at(shared(98, [97]), 10_000, keys([97, 70])), [70, 35, 2000]);
+  });
+
+  test('does not have very many slots counted', () => {
+    const seen = new MovesSeen();
+    const many = Array.from({ length: 257 }, (_, slot) => slot);
+    const [move] = seen.update(shared(999, many), [], 0);
+    assert.deepEqual([move?.slotsOpen, move?.keysLeft, seen.openOn(idOf(1))], [257, null, []]);
   });
 
   test('keeps a move for a while in which no slot is open, and forgets it then', () => {

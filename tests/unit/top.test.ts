@@ -54,10 +54,12 @@ const reshard: ClusterSnapshot = madeUpSnapshot(3, {
     {
       ...{ source: '10.0.0.1:7000', target: '10.0.0.3:7000', by: 'open', state: null },
       ...{ slotsOpen: 100, slotsDone: 412, slotsPerSecond: 35.4 },
+      ...{ keysLeft: 24_300, keysPerSecond: 8100, msLeft: 2825 },
     },
     {
       ...{ source: '10.0.0.2:7000', target: '10.0.0.3:7000', by: 'task', state: 'snapshotting' },
       ...{ slotsOpen: 512, slotsDone: 0, slotsPerSecond: null },
+      ...{ keysLeft: null, keysPerSecond: null, msLeft: null },
     },
   ],
   operators: [{ name: 'redis-trib:change:1', from: '10.0.0.9:53422', ageSeconds: 41 }],

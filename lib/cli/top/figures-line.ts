@@ -1,5 +1,5 @@
 import type { ClusterSnapshot } from '../../operations/snapshot.ts';
-import { count } from '../figures.ts';
+import { count, roughly } from '../figures.ts';
 import { brief } from './marks.ts';
 import { totalsOf } from './picture.ts';
 
@@ -19,8 +19,8 @@ export function figuresLine(snapshot: ClusterSnapshot, timeOf: (at: string) => s
     `cpu ${Math.round(100 * highest(nodes.map(({ rates }) => rates?.cores)))}%`,
     ...(down.length > 0 ? [`no figures of ${down.map(({ address }) => address).join(', ')}`] : []),
     ...moves.map(
-      ({ source, target, slotsDone, slotsOpen }) =>
-        `moving ${source} -> ${target}: ${slotsDone} slots moved, ${slotsOpen} open`,
+      ({ source, target, slotsDone, slotsOpen, msLeft }) =>
+        `moving ${source} -> ${target}: ${slotsDone} slots moved, ${slotsOpen} open${msLeft === null ? '' : ` (${roughly(msLeft)} left)`}`,
     ),
     ...(worst ? [`${count(findings.length, 'finding')}, first: ${worst.message}`] : []),
   ].join('  ');

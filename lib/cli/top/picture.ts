@@ -1,7 +1,7 @@
 import type { Finding } from '../../findings/finding.ts';
 import { SLOT_COUNT } from '../../model/slot.ts';
 import type { ClusterSnapshot, NodeVitals } from '../../operations/snapshot.ts';
-import { count } from '../figures.ts';
+import { count, roughly } from '../figures.ts';
 import { summaryOf } from '../many-findings.ts';
 import { sharesIn } from '../slot-map.ts';
 import { nodeDetails } from './details.ts';
@@ -102,7 +102,11 @@ function widthOf(pieces: TextLine): number {
 /** Open slots are no finding while they move: there is a line about them. */
 function shownFindings({ findings, moves, operators }: ClusterSnapshot): readonly Finding[] {
   const isMoving =
-    operators.length > 0 || moves.some(({ by, slotsPerSecond }) => by === 'task' || slotsPerSecond !== null);
+    operators.length > 0 ||
+    moves.some(
+      ({ by, slotsPerSecond, keysPerSecond }) =>
+        by === 'task' || slotsPerSecond !== null || keysPerSecond !== null,
+    );
   return isMoving ? findings.filter(({ kind }) => kind !== 'slot-open') : findings;
 }
 
@@ -166,15 +170,22 @@ function slotLine({ nodes }: ClusterSnapshot, { columns, ascii }: PictureOptions
 
 function moveLines({ moves, operators }: ClusterSnapshot, { ascii }: PictureOptions): readonly TextLine[] {
   const arrow = ascii ? '->' : '→';
-  const lines = moves.map(({ source, target, state, slotsOpen, slotsDone, slotsPerSecond }): TextLine => {
-    const figures = [
+  const lines = moves.map((move): TextLine => {
+    const { source, target, state, slotsOpen, slotsDone, slotsPerSecond } = move;
+    const { keysLeft, keysPerSecond, msLeft } = move;
+    const pace = [
+      ...(slotsPerSecond === null ? [] : [`${brief(slotsPerSecond)}/s`]),
+      ...(msLeft === null ? [] : [`${roughly(msLeft)} left`]),
+    ];
+    const open = slotsDone > 0 ? `${slotsOpen}` : count(slotsOpen, 'slot');
+    const slots = [
       ...(slotsDone > 0 ? [`${count(slotsDone, 'slot')} moved`] : []),
-      ...(slotsOpen > 0
-        ? [
-            `${slotsDone > 0 ? slotsOpen : count(slotsOpen, 'slot')} ${state === null ? 'open' : 'on the way'}`,
-          ]
-        : []),
-      ...(slotsPerSecond === null ? [] : [`${brief(slotsPerSecond)} slots/s`]),
+      ...(slotsOpen > 0 ? [`${open} ${state === null ? 'open' : 'on the way'}`] : []),
+    ].join(', ');
+    const keysPace = keysPerSecond === null ? '' : ` (${brief(keysPerSecond)}/s)`;
+    const figures = [
+      `${slots}${pace.length > 0 ? ` (${pace.join(', ')})` : ''}`,
+      ...(keysLeft === null ? [] : [`${brief(keysLeft)} keys left${keysPace}`]),
       ...(state === null ? [] : [`by the servers: ${state}`]),
     ];
     return [
