@@ -7,6 +7,8 @@ export interface OnTheWay {
   readonly keysLeft: number | null;
   /** Null until some have arrived. */
   readonly keysPerSecond: number | null;
+  /** True for a task of the servers: its slots arrive in the same moment. */
+  readonly isTask: boolean;
 }
 
 /**
@@ -14,13 +16,19 @@ export interface OnTheWay {
  * pace yet.
  *
  * By slots it takes no account of what has left an open slot already, and by keys none of slots that opened and closed between two looks. Both
- * can only come out too long: the shorter one is taken.
+ * can only come out too long: the shorter one is taken. Of a task, all keys are seen, and slots count only for want of keys: those that arrived
+ * before were of other tasks.
  */
-export function timeLeftMs({ slotsOpen, slotsPerSecond, keysLeft, keysPerSecond }: OnTheWay): number | null {
+export function timeLeftMs({
+  slotsOpen,
+  slotsPerSecond,
+  keysLeft,
+  keysPerSecond,
+  isTask,
+}: OnTheWay): number | null {
   if (slotsOpen === 0) return null;
-  const estimates = [
-    ...(slotsPerSecond ? [slotsOpen / slotsPerSecond] : []),
-    ...(keysPerSecond && keysLeft !== null ? [keysLeft / keysPerSecond] : []),
-  ];
+  const bySlots = slotsPerSecond ? [slotsOpen / slotsPerSecond] : [];
+  const byKeys = keysPerSecond && keysLeft !== null ? [keysLeft / keysPerSecond] : [];
+  const estimates = isTask && byKeys.length > 0 ? byKeys : [...bySlots, ...byKeys];
   return estimates.length === 0 ? null : Math.round(1000 * Math.min(...estimates));
 }

@@ -8,7 +8,7 @@ import type { NodeDetails } from '../model/details.ts';
 import type { ClusterView, NodeReport } from '../model/view.ts';
 import { runningTasksIn, TASK_QUESTIONS } from '../move/by-servers/dialects.ts';
 import type { Task } from '../move/by-servers/task.ts';
-import { type KeysInSlots, MovesSeen } from '../move/moves-seen.ts';
+import { type KeysSeen, MovesSeen } from '../move/moves-seen.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import { Connections } from '../nodes/connections.ts';
 import { countCommand } from '../nodes/count-keys.ts';
@@ -37,6 +37,7 @@ const MOST_CLIENTS = 1000;
 const [PART, LONGEST_MS, FIRST_MS] = [0.8, 2000, 2000];
 
 const CLIENTS: Command = ['CLIENT', 'LIST', 'TYPE', 'normal'];
+const SIZE: Command = ['DBSIZE'];
 
 /**
  * Looks at a cluster again and again: `for await (const snapshot of watch(cluster))`. The first snapshot comes at once, without rates,
@@ -119,7 +120,7 @@ class Watching {
       intervalMs: this.#intervalMs,
       state: stateOfMost([...view.reports.values()]),
       nodes: this.#places.map((place) => vitalsOf(place, pollers)),
-      moves: this.#moves.update(view, tasksOf(pollers), performance.now(), this.#keysInSlots()),
+      moves: this.#moves.update(view, tasksOf(pollers), performance.now(), this.#keysSeen()),
       operators: this.#operators,
       findings: this.#findings,
     };
@@ -128,8 +129,13 @@ class Watching {
   #questions({ id, sample }: Poller): readonly Command[] {
     const isSeldom = (this.#count + 1) % SELDOM === 1;
     const lists = isSeldom && (sample?.clients ?? 0) <= MOST_CLIENTS;
-    const open = this.#moves.openOn(id ?? '');
-    return [...TASK_QUESTIONS, ...(lists ? [CLIENTS] : []), ...open.map((slot) => this.#countIn(slot))];
+    const own = id ?? '';
+    return [
+      ...TASK_QUESTIONS,
+      ...(lists ? [CLIENTS] : []),
+      ...(this.#moves.isTaskTarget(own) ? [SIZE] : []),
+      ...this.#moves.countedOn(own).map((slot) => this.#countIn(slot)),
+    ];
   }
 
   #countIn(slot: number): Command {
@@ -139,16 +145,20 @@ class Watching {
   }
 
   // What a node does not answer costs the figure that would follow from it.
-  #keysInSlots(): KeysInSlots {
-    return new Map(
-      [...this.#members.pollers].map(([id, { more }]) => {
-        const counts = this.#moves.openOn(id).flatMap((slot) => {
-          const keys = more.get(this.#countIn(slot));
-          return typeof keys === 'number' ? [[slot, keys] as const] : [];
-        });
-        return [id, new Map(counts)];
-      }),
-    );
+  #keysSeen(): KeysSeen {
+    const inSlots = new Map<string, ReadonlyMap<number, number>>();
+    const hidden = new Map<string, number>();
+    for (const [id, { more, sample }] of this.#members.pollers) {
+      const counts = this.#moves.countedOn(id).flatMap((slot) => {
+        const keys = more.get(this.#countIn(slot));
+        return typeof keys === 'number' ? [[slot, keys] as const] : [];
+      });
+      inSlots.set(id, new Map(counts));
+      // INFO counts keys of slots that it does not serve yet, and DBSIZE does not.
+      const size = more.get(SIZE);
+      if (sample && typeof size === 'number') hidden.set(id, Math.max(0, sample.details.keys - size));
+    }
+    return { inSlots, hidden };
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ClusterView } from '../../lib/model/view.ts';
 import type { Task } from '../../lib/move/by-servers/task.ts';
-import { MovesSeen } from '../../lib/move/moves-seen.ts';
+import { type KeysSeen, MovesSeen } from '../../lib/move/moves-seen.ts';
 import { idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
 
 /** Two masters and a replica of the first; the first owns slots up to this one, the second the rest. */
@@ -50,9 +50,11 @@ describe('MovesSeen', () => {
   test('says which slots to count, how many keys they have, and how fast these leave', () => {
     const seen = new MovesSeen();
     seen.update(shared(99, [98, 99]), [], 0);
-    assert.deepEqual([seen.openOn(idOf(1)), seen.openOn(idOf(2))], [[98, 99], []]);
-    const keys = (...counts: readonly (readonly [slot: number, keys: number])[]) =>
-      new Map([[idOf(1), new Map(counts)]]);
+    assert.deepEqual([seen.countedOn(idOf(1)), seen.countedOn(idOf(2))], [[98, 99], []]);
+    const keys = (...counts: readonly (readonly [slot: number, keys: number])[]): KeysSeen => ({
+      inSlots: new Map([[idOf(1), new Map(counts)]]),
+      hidden: new Map(),
+    });
     const at = (view: ClusterView, atMs: number, counts = keys()): unknown => {
       const [move] = seen.update(view, [], atMs, counts);
       return [move?.keysLeft, move?.keysPerSecond, move?.msLeft];
@@ -69,9 +71,9 @@ describe('MovesSeen', () => {
 
   test('does not have very many slots counted', () => {
     const seen = new MovesSeen();
-    const many = Array.from({ length: 257 }, (_, slot) => slot);
-    const [move] = seen.update(shared(999, many), [], 0);
-    assert.deepEqual([move?.slotsOpen, move?.keysLeft, seen.openOn(idOf(1))], [257, null, []]);
+    const many = Array.from({ length: 1001 }, (_, slot) => slot);
+    const [move] = seen.update(shared(9999, many), [], 0);
+    assert.deepEqual([move?.slotsOpen, move?.keysLeft, seen.countedOn(idOf(1))], [1001, null, []]);
   });
 
   test('keeps a move for a while in which no slot is open, and forgets it then', () => {
@@ -81,6 +83,40 @@ describe('MovesSeen', () => {
     assert.equal(seen.update(shared(98), [], 5000)[0]?.slotsDone, 1);
     assert.deepEqual(seen.update(shared(98), [], 7000), []);
   });
+
+  for (const [server, seenAs] of [
+    ['Valkey counts', (arrived: number) => ({ counted: arrived, hidden: 0 })],
+    ['Redis hides', (arrived: number) => ({ counted: 0, hidden: arrived })],
+  ] as const) {
+    test(`follows a task by the keys that have arrived, which ${server}`, () => {
+      const seen = new MovesSeen();
+      const short: Task = { ...task, slots: [[8, 9]] };
+      const at = (view: ClusterView, tasks: readonly Task[], atMs: number, arrived: number): unknown => {
+        const { counted, hidden } = seenAs(arrived);
+        const [move] = seen.update(view, tasks, atMs, {
+          inSlots: new Map([
+            [idOf(1), new Map([8, 9].map((slot) => [slot, 500]))],
+            [idOf(2), new Map([[8, counted]])],
+          ]),
+          hidden: new Map([[idOf(2), hidden]]),
+        });
+        return [move?.keysLeft, move?.keysPerSecond, move?.msLeft];
+      };
+      at(shared(9), [short], 0, 0);
+      assert.deepEqual(
+        [seen.countedOn(idOf(1)), seen.countedOn(idOf(2))],
+        [
+          [8, 9],
+          [8, 9],
+        ],
+      );
+      assert.deepEqual([seen.isTaskTarget(idOf(1)), seen.isTaskTarget(idOf(2))], [false, true]);
+      assert.deepEqual(at(shared(9), [short], 1000, 100), [900, 100, 9000]);
+      assert.deepEqual(at(shared(9), [short], 2000, 600), [400, 300, 1333]);
+      // All have arrived with its slots.
+      assert.deepEqual(at(shared(7), [], 4000, 0), [0, 250, null]);
+    });
+  }
 
   test('sees a task once that both ends report, and one that was over between two looks', () => {
     const seen = new MovesSeen();

@@ -185,7 +185,7 @@ function moveLines({ moves, operators }: ClusterSnapshot, { ascii }: PictureOpti
     const keysPace = keysPerSecond === null ? '' : ` (${brief(keysPerSecond)}/s)`;
     const figures = [
       `${slots}${pace.length > 0 ? ` (${pace.join(', ')})` : ''}`,
-      ...(keysLeft === null ? [] : [`${brief(keysLeft)} keys left${keysPace}`]),
+      ...(keysLeft === null || slotsOpen === 0 ? [] : [`${brief(keysLeft)} keys left${keysPace}`]),
       ...(state === null ? [] : [`by the servers: ${state}`]),
     ];
     return [
