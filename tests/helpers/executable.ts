@@ -20,6 +20,7 @@ export function makeExecutable(node: string, file: string): void {
       mainFormat: 'module',
       output: file,
       disableExperimentalSEAWarning: true,
+      useCodeCache: true,
     };
     writeFileSync(config, JSON.stringify(fields));
     execFileSync(node, ['--build-sea', config], { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -44,6 +45,8 @@ export async function useExecutable(file: string, bed: Bed): Promise<void> {
     trib('start', node.address);
     assert.match(trib('list', node.address), /^Total 1 nodes, 1 masters, 0 fail\n/);
     assert.equal(JSON.parse(trib('check', node.address, '--json')).ok, true);
+    // Loads modules of Node.js when it needs them.
+    assert.equal(JSON.parse(trib('backup', node.address, '--dir', 'copy', '--json')).ok, true);
   } finally {
     await node.kill();
     rmSync(cwd, { recursive: true, force: true });

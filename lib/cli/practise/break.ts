@@ -28,6 +28,6 @@ export interface Break {
 /** Breaks of these names. */
 export type BreaksOf<Names extends readonly string[]> = Readonly<Record<Names[number], Break>>;
 
-export const START = (port: number): string => `redis-server DIR/${port}/server.conf --daemonize yes`;
-export const SET_ON = (port: number): string => `redis-cli -p ${port} CONFIG SET`;
+export const startOf = (port: number): string => `redis-server DIR/${port}/server.conf --daemonize yes`;
+export const setOn = (port: number): string => `redis-cli -p ${port} CONFIG SET`;
 export const SET_ON_ALL = 'redis-trib execute 127.0.0.1:7000 CONFIG SET';

@@ -1,4 +1,4 @@
-import { type BreaksOf, SET_ON, SET_ON_ALL } from './break.ts';
+import { type BreaksOf, SET_ON_ALL, setOn } from './break.ts';
 import type { MEMBER_BREAKS } from './names.ts';
 import { relist, set, setPatience } from './scene.ts';
 
@@ -12,7 +12,7 @@ export const memberBreaks: BreaksOf<typeof MEMBER_BREAKS> = {
   },
   'link-down': {
     what: '127.0.0.1:7005 announces another bus port than it has, and the others do not reach it there. They wait ten minutes here before they declare it failed',
-    cure: [`${SET_ON(7005)} cluster-announce-bus-port 0`, `${SET_ON_ALL} cluster-node-timeout 2000`],
+    cure: [`${setOn(7005)} cluster-announce-bus-port 0`, `${SET_ON_ALL} cluster-node-timeout 2000`],
     make: async (scene) => {
       await setPatience(scene);
       await set(scene, 5, 'cluster-announce-bus-port', '1');

@@ -1,5 +1,5 @@
 import { appendFileSync, copyFileSync, rmSync } from 'node:fs';
-import { type BreaksOf, SET_ON, SET_ON_ALL, START } from './break.ts';
+import { type BreaksOf, SET_ON_ALL, setOn, startOf } from './break.ts';
 import type { NODE_BREAKS } from './names.ts';
 import { ALL, bePatient, fileOf, kill, nodeAt, relist, set, setPatience, start, tell } from './scene.ts';
 
@@ -9,7 +9,7 @@ const MOVED = [6, 7, 8, 9, 10, 11];
 export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
   'node-unreachable': {
     what: '127.0.0.1:7005 has just ended, and the others have not declared it failed yet: they wait ten minutes here',
-    cure: [START(7005)],
+    cure: [startOf(7005)],
     make: async (scene) => {
       await bePatient(scene);
       await kill(scene, 5);
@@ -18,12 +18,12 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
   'node-failed': {
     what: '127.0.0.1:7000 is dead, and its replica 127.0.0.1:7003 has taken its place',
     asks: [1],
-    cure: [START(7000)],
+    cure: [startOf(7000)],
     make: (scene) => kill(scene, 0),
   },
   'node-loading': {
     what: '127.0.0.1:7005 was restarted, and reads its 30,000 keys from disk: 50 a second here (Redis 7.0 or newer)',
-    cure: [`${SET_ON(7005)} key-load-delay 0`],
+    cure: [`${setOn(7005)} key-load-delay 0`],
     make: async (scene) => {
       const keys = Array.from({ length: 30_000 }, (_, index) => [`{foo}:${index}`, 'value']);
       await tell(scene, 2, ['MSET', ...keys.flat()], ['WAIT', '1', '10000']);
@@ -68,7 +68,7 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
     cure: [
       'redis-cli -p 7006 SHUTDOWN NOSAVE',
       'rm DIR/7006/nodes.conf',
-      START(7006),
+      startOf(7006),
       'redis-trib add_node 127.0.0.1:7006 127.0.0.1:7000 --replica',
     ],
     make: async (scene) => {
@@ -89,7 +89,7 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
   },
   'node-bad-address': {
     what: '127.0.0.1:7005 announces an IP address that is none',
-    cure: [`${SET_ON(7005)} cluster-announce-ip ""`],
+    cure: [`${setOn(7005)} cluster-announce-ip ""`],
     make: (scene) => set(scene, 5, 'cluster-announce-ip', nodeAt(scene, 0)),
   },
   'node-in-handshake': {

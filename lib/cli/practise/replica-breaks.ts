@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { type BreaksOf, SET_ON } from './break.ts';
+import { type BreaksOf, setOn } from './break.ts';
 import type { REPLICA_BREAKS } from './names.ts';
 import { fileOf, kill, set, start, tell } from './scene.ts';
 
@@ -17,7 +17,7 @@ export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
   },
   'replica-link-down': {
     what: '127.0.0.1:7005 logs in to its master as a user that is not there, and is refused',
-    cure: [`${SET_ON(7005)} masteruser ""`, `${SET_ON(7005)} masterauth ""`],
+    cure: [`${setOn(7005)} masteruser ""`, `${setOn(7005)} masterauth ""`],
     make: async (scene) => {
       await set(scene, 5, 'masteruser', 'nobody');
       await set(scene, 5, 'masterauth', 'wrong');
@@ -46,7 +46,7 @@ export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
   },
   'cannot-follow': {
     what: '127.0.0.1:7005 has a masteruser that no node knows: its link to its master stands since before',
-    cure: [`${SET_ON(7005)} masteruser ""`, `${SET_ON(7005)} masterauth ""`],
+    cure: [`${setOn(7005)} masteruser ""`, `${setOn(7005)} masterauth ""`],
     make: async (scene) => {
       await set(scene, 5, 'masteruser', 'nobody');
       await set(scene, 5, 'masterauth', 'wrong');
