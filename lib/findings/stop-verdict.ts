@@ -1,7 +1,7 @@
 import { formatAddress } from '../model/address.ts';
 import { isServing } from '../model/condition.ts';
 import { bytesBehind, type NodeDetails } from '../model/details.ts';
-import { isSuspected, type NodeRecord } from '../model/node.ts';
+import { hasLink, type NodeRecord } from '../model/node.ts';
 import { endOfChain } from '../model/promotion.ts';
 import { formatSlots, type SlotRange, toRanges } from '../model/slot.ts';
 import { type ClusterView, nodeName, openSlotsOf, recordSeenBy, slotOwners } from '../model/view.ts';
@@ -259,14 +259,14 @@ function whyNot(
 // vote take the links of the cluster bus in both directions.
 function votesFor(view: ClusterView, voter: string, replica: string, masterId: string): boolean {
   const there = recordSeenBy(view, replica, voter);
-  if (!there || !isLinked(there)) return false;
+  if (!there || !hasLink(there)) return false;
   // A voter that does not answer here is one that most masters have a link to.
   if (!view.reports.has(voter)) return true;
   const here = recordSeenBy(view, voter, replica);
   const master = recordSeenBy(view, voter, masterId);
   return (
     here !== undefined &&
-    isLinked(here) &&
+    hasLink(here) &&
     here.role === 'replica' &&
     here.masterId === masterId &&
     (master?.slots.length ?? 0) > 0
@@ -277,13 +277,9 @@ function isReachedByMost(view: ClusterView, id: string, up: readonly string[]): 
   const others = up.filter((other) => other !== id && view.reports.has(other));
   const linked = others.filter((other) => {
     const record = recordSeenBy(view, other, id);
-    return record !== undefined && isLinked(record);
+    return record !== undefined && hasLink(record);
   });
   return 2 * linked.length >= others.length;
-}
-
-function isLinked(record: NodeRecord): boolean {
-  return record.linkState === 'connected' && !isSuspected(record) && !record.flags.includes('noaddr');
 }
 
 function isLoading(own: NodeDetails | Error | undefined): boolean {

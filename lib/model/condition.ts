@@ -1,5 +1,5 @@
 import { formatAddress } from './address.ts';
-import { isFailed, isSuspected, type NodeRecord } from './node.ts';
+import { hasLink, isFailed, type NodeRecord } from './node.ts';
 import { type AddressAnswer, type ClusterView, type LoadingProgress, recordSeenBy } from './view.ts';
 
 /**
@@ -49,12 +49,12 @@ export function conditionOf(view: ClusterView, id: string): Condition {
   // A failure is declared by a majority of the masters, and kept in nodes.conf: fewer may have come back with a mark that is out of date.
   const isJudged = canJudge(view);
   const isHeldFailed = isJudged && 2 * failing > Math.max(masters, judges.length);
-  const hasLink = records.some(({ record }) => isLinked(record));
+  const isLinked = records.some(({ record }) => hasLink(record));
   const others = [...answers].filter(([, { id: other }]) => other !== undefined);
   const [first] = others;
   if (first) {
     const [address, { id: by = '', isAlone = false }] = first;
-    const isUnknown = !hasLink && records.every(({ record }) => isLost(record));
+    const isUnknown = !isLinked && records.every(({ record }) => isLost(record));
     if (isAlone && isUnknown) return { kind: 'wiped', address, by };
     return { kind: 'stranger-at-its-address', address, by };
   }
@@ -62,7 +62,7 @@ export function conditionOf(view: ClusterView, id: string): Condition {
   // Another id at its address makes a server drop the address and stop judging the node: it never comes to consider it failed
   // (clusterProcessPacket, NOADDR).
   const losing = judges.filter(({ record }) => isLost(record)).length;
-  if (!hasLink && answers.size === 0 && isJudged && 2 * losing > masters) return { kind: 'wiped' };
+  if (!isLinked && answers.size === 0 && isJudged && 2 * losing > masters) return { kind: 'wiped' };
   return { kind: 'silent' };
 }
 
@@ -95,7 +95,7 @@ export function lostNodes(view: ClusterView, force: boolean): string[] {
       const condition = conditionOf(view, id);
       if (isGone(condition) || !force || condition.kind !== 'silent') return isGone(condition);
       return (
-        answersFor(view, id).size > 0 && !linksTo(view, id).records.some(({ record }) => isLinked(record))
+        answersFor(view, id).size > 0 && !linksTo(view, id).records.some(({ record }) => hasLink(record))
       );
     });
 }
@@ -113,7 +113,7 @@ function linksTo(view: ClusterView, id: string) {
     return record ? [{ observer: myself, record }] : [];
   });
   const masters = [...view.reports.values()].filter(({ myself }) => isVoter(myself)).length;
-  const linked = records.filter(({ observer, record }) => isVoter(observer) && isLinked(record)).length;
+  const linked = records.filter(({ observer, record }) => isVoter(observer) && hasLink(record)).length;
   return { records, masters, linked };
 }
 
@@ -182,10 +182,6 @@ function refusalIn(error: Error): string | undefined {
 
 function isVoter({ role, slots }: NodeRecord): boolean {
   return role === 'master' && slots.length > 0;
-}
-
-function isLinked(record: NodeRecord): boolean {
-  return record.linkState === 'connected' && !isSuspected(record) && !record.flags.includes('noaddr');
 }
 
 function isLost(record: NodeRecord): boolean {

@@ -100,6 +100,11 @@ export function isSuspected(record: Pick<NodeRecord, 'flags'>): boolean {
   return record.flags.includes('fail') || record.flags.includes('fail?');
 }
 
+/** True if the node that was asked has a link to the node, or is opening one, and does not suspect it. */
+export function hasLink(record: Pick<NodeRecord, 'flags' | 'linkState'>): boolean {
+  return record.linkState === 'connected' && !isSuspected(record) && !record.flags.includes('noaddr');
+}
+
 /** True if the node is in handshake: its id is a placeholder. */
 export function isInHandshake(record: Pick<NodeRecord, 'flags'>): boolean {
   return record.flags.includes('handshake');

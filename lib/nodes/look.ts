@@ -14,6 +14,7 @@ import {
 import type { Connections } from './connections.ts';
 import { askInfo, loadingProgress } from './node-info.ts';
 import { inParallel } from './parallel.ts';
+import { steadied } from './steady-links.ts';
 
 /**
  * Asks one node what it knows of its cluster. Rejects with ClusterError `NOT_CLUSTER_ENABLED` for a standalone server, and with
@@ -104,7 +105,8 @@ const [AT_ONCE, LINES_AT_ONCE] = [32, 32_000];
  * is.
  * Rejects only if the first node does not answer, and with the signal's reason. `also` is called with each node that is asked,
  * with its record as listed, or without one for the first. What it asks goes out in the same write. At `elsewhere` members may
- * be that others list at other addresses, or a master that all others have forgotten (`isForgotten`).
+ * be that others list at other addresses, or a master that all others have forgotten (`isForgotten`). Members that have a link to a
+ * node that does not answer are asked again (`steadied`).
  */
 export async function look(
   connections: Connections,
@@ -118,7 +120,7 @@ export async function look(
   const atOnce = Math.max(AT_ONCE, Math.floor(LINES_AT_ONCE / first.records.length));
   await search.run(atOnce);
   await search.tryAt(elsewhere, atOnce);
-  return mergeReports(seed, first.myself.id, search.reports, search.unreachable(), search.asked);
+  return search.end(seed, first);
 }
 
 /**
@@ -132,13 +134,7 @@ export async function lookFrom(
   const search = new Search(connections, signal, () => {});
   const [first] = await inParallel(addresses, (address) => search.begin(address));
   await search.run(AT_ONCE);
-  return mergeReports(
-    addresses[0],
-    first?.myself.id ?? '',
-    search.reports,
-    search.unreachable(),
-    search.asked,
-  );
+  return search.end(addresses[0], first);
 }
 
 /** One search for all members of a cluster. */
@@ -194,8 +190,14 @@ class Search {
     }
   }
 
+  /** What was found. */
+  end(seed: Address, first: NodeReport | undefined): Promise<ClusterView> {
+    const view = mergeReports(seed, first?.myself.id ?? '', this.reports, this.#unreachable(), this.asked);
+    return steadied(this.#connections, view, this.#signal);
+  }
+
   /** By id of a member that has not answered: why. */
-  unreachable(): Map<string, Error> {
+  #unreachable(): Map<string, Error> {
     const failures = new Map<string, Error>();
     for (const [id, listed] of this.#listed) {
       if (!this.reports.has(id)) failures.set(id, this.#whyNot(id, [...listed.keys()]));

@@ -1,5 +1,5 @@
 import { conditionOf, goneNodes } from '../model/condition.ts';
-import { isFailed, type NodeRecord } from '../model/node.ts';
+import { hasLink, isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, recordSeenBy } from '../model/view.ts';
 import { mastersOf } from './moves.ts';
 import { type Draft, nodeRef, type StepOf } from './plan.ts';
@@ -51,7 +51,8 @@ function isLostToAll(view: ClusterView, id: string): boolean {
       return false;
     const record = recordSeenBy(view, myself.id, id);
     if (!record) return true;
+    // A link to a node that is held for failed is only being opened: an answer would end that (clearNodeFailureIfNeeded).
     const isLost = isFailed(record) || record.flags.includes('noaddr') || isWiped;
-    return isLost && record.linkState !== 'connected' && record.slots.length === 0;
+    return isLost && !hasLink(record) && record.slots.length === 0;
   });
 }

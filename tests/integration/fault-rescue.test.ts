@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -155,7 +156,22 @@ describe('rescueCluster()', { concurrency: true }, () => {
         records.some(({ address, linkState }) => address.port === slow.port && linkState !== 'connected'),
       ),
     );
-    await rescueCluster(first.address, taker.address, { ...options, force: true });
+    // As behind a proxy: a link to the dead node opens, and is closed again. While it lasts, a member shows it as any other.
+    const proxy = createServer((socket) => {
+      socket.on('error', () => {});
+      setTimeout(() => socket.destroy(), 40);
+    });
+    proxy.listen(slow.busPort, slow.host);
+    try {
+      await eventually('a member shows such a link', async () =>
+        (await recordsOf(first)).some(
+          ({ address, linkState }) => address.port === slow.port && linkState === 'connected',
+        ),
+      );
+      await rescueCluster(first.address, taker.address, { ...options, force: true });
+    } finally {
+      proxy.close();
+    }
     for (const node of [first, second, taker])
       assert.equal((await seenBy(node))[taker.address], '10923-16383');
     await slow.restart();

@@ -71,8 +71,13 @@ describe('prunable() nodes are', () => {
     ],
     [
       'not one to which one node has a link',
-      alone((observer, line) => (observer === 3 ? { ...line, link: 'connected' } : line)),
+      alone((observer, line) => (observer === 3 ? { ...line, flags: 'slave', link: 'connected' } : line)),
       [],
+    ],
+    [
+      'one to which nodes that hold it for failed are opening links',
+      alone((_, line) => ({ ...line, link: 'connected' })),
+      [4],
     ],
     [
       'not one that one node gives a slot',
@@ -130,9 +135,9 @@ describe('prunable() nodes are', () => {
         const ids = new Set(prunable(view).map(({ id }) => id));
         pruned += ids.size;
         for (const { records } of view.reports.values()) {
-          for (const { id, slots, linkState, masterId } of records) {
+          for (const { id, slots, flags, masterId } of records) {
             if (ids.has(id)) {
-              assert.ok(!view.reports.has(id) && slots.length === 0 && linkState === 'disconnected');
+              assert.ok(!view.reports.has(id) && slots.length === 0 && flags.includes('fail'));
             } else assert.ok(masterId === null || !ids.has(masterId));
           }
         }
