@@ -4,9 +4,9 @@ import type { NodeRecord } from '../model/node.ts';
 import type { SlotRange } from '../model/slot.ts';
 import type { Nudge } from '../nodes/agreement.ts';
 import type { Context } from '../nodes/context.ts';
+import { MEET_AGAIN_MS, meetCommand } from '../nodes/meet-command.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef } from '../plan/plan.ts';
-import { MEET_AGAIN_MS, meetCommand } from './meet.ts';
 
 /**
  * Makes nodes learn sooner what others own and whose replicas they are.

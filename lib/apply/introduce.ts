@@ -4,11 +4,11 @@ import type { Unmet } from '../model/expectation.ts';
 import { waitForAgreement } from '../nodes/agreement.ts';
 import type { Context } from '../nodes/context.ts';
 import { askNode } from '../nodes/look.ts';
+import { MEET_AGAIN_MS, meetCommand } from '../nodes/meet-command.ts';
 import { commandRefused } from '../nodes/must-do.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { catchUp } from './catch-up.ts';
-import { MEET_AGAIN_MS, meetCommand } from './meet.ts';
 import { mayBeBanned, waitOut } from './new-id.ts';
 
 type MeetStep = Extract<Step, { type: 'meet' }>;

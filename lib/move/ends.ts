@@ -36,6 +36,8 @@ export interface Ends {
   readonly sourceHidesKeys: boolean;
   /** True of a target that takes slots on its own while it imports them. */
   readonly targetTakesImports: boolean;
+  /** True of a target that remembers that a former owner of a slot did not claim it. */
+  readonly targetRemembersUnclaimed: boolean;
   /** True if SETSLOT is answered when a replica has it, or after waiting two seconds in vain. */
   readonly waitsForReplicas: boolean;
 }
@@ -89,6 +91,7 @@ export async function openEnds(context: Context, source: NodeRef, target: NodeRe
     sourceHidesKeys: sourceServer.capabilities.hidesKeys,
     targetHidesKeys: targetServer.capabilities.hidesKeys,
     targetTakesImports: targetServer.capabilities.takesImportedSlots,
+    targetRemembersUnclaimed: targetServer.capabilities.remembersUnclaimed,
     waitsForReplicas:
       targetServer.capabilities.waitsForReplicas &&
       targetReport.records.some(({ role }) => role === 'replica'),

@@ -1,13 +1,14 @@
 import { expandSlots } from '../model/slot.ts';
 import type { Context } from '../nodes/context.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../plan/plan.ts';
-import { hearSource, moveByMigrate } from './by-migrate/move-by-migrate.ts';
+import { moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
 import { TransferCount } from './by-migrate/transfer-count.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
 import { decideAtStart, type Methods } from './decide-methods.ts';
 import { countAllKeys, openEnds } from './ends.ts';
+import { hearSource } from './hear-source.ts';
 import type { Ledger } from './progress.ts';
 import { SharedLock } from './shared-lock.ts';
 import { requireKnownTo } from './unknown-node.ts';
@@ -53,7 +54,7 @@ export async function moveSlots(
     isEmpty ? slots.map(() => 0) : countAllKeys(ends, slots),
     decideAtStart(ends, step, prepared),
     requireKnownTo(context, step.target, others),
-    prepared.method === 'migrate' ? hearSource(ends) : undefined,
+    prepared.method === 'migrate' ? hearSource(ends, locks.batches) : undefined,
   ]);
   if (chosen.method === 'refused') throw methodUnsupported(chosen.why, step.source, step.target);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);

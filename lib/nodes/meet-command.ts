@@ -1,8 +1,8 @@
 import type { Command } from '../../resp/index.ts';
 import { messageOf } from '../errors.ts';
 import { type Address, formatAddress, hasDefaultBusPort, parseAddress } from '../model/address.ts';
-import { type Context, nodeError } from '../nodes/context.ts';
 import type { NodeRef } from '../plan/plan.ts';
+import { type Context, nodeError } from './context.ts';
 
 /** Servers drop a handshake after the node timeout, and after a second at least: then a lost MEET is sent again. */
 export const MEET_AGAIN_MS = 1200;

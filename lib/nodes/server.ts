@@ -32,6 +32,11 @@ export interface Capabilities {
    */
   readonly takesImportedSlots: boolean;
   /**
+   * Remembers that a former owner of a slot did not claim it once, and gives the slot to any node that does
+   * (owner_not_claiming_slot): Redis 7.0.13 to 7.2.3.
+   */
+  readonly remembersUnclaimed: boolean;
+  /**
    * Can fail over while its master is at offset 0: Redis 6.2 and newer, every Valkey. Older ones mistake 0 for an offset that
    * they have not received yet (mf_master_offset).
    */
@@ -96,9 +101,13 @@ export async function askServer(connections: Connections, address: Address): Pro
 }
 
 /** True if the server has this version of its family or a newer one. */
-export function isAtLeast({ version }: Pick<Server, 'version'>, major: number, minor = 0): boolean {
-  const [own = Number.NaN, point = 0] = version.split('.').map(Number);
-  return own > major || (own === major && point >= minor);
+export function isAtLeast(
+  { version }: Pick<Server, 'version'>,
+  ...wanted: readonly [major: number, minor?: number, patch?: number]
+): boolean {
+  const own = version.split('.').map(Number);
+  const at = wanted.findIndex((number, index) => number !== (own[index] ?? 0));
+  return at < 0 || (own[at] ?? 0) > (wanted[at] ?? 0);
 }
 
 /**
@@ -112,8 +121,8 @@ export function mayNotFollow(replica: Server, master: Server): boolean {
 }
 
 function serverOf(family: Server['family'], version = '?'): Server {
-  const isRedis = (major: number, minor: number): boolean =>
-    family === 'redis' && isAtLeast({ version }, major, minor);
+  const isRedis = (...wanted: readonly [major: number, minor: number, patch?: number]): boolean =>
+    family === 'redis' && isAtLeast({ version }, ...wanted);
   const isValkey = (major: number): boolean => family === 'valkey' && isAtLeast({ version }, major);
   return {
     family,
@@ -127,6 +136,7 @@ function serverOf(family: Server['family'], version = '?'): Server {
       hidesKeys: isRedis(8, 4),
       waitsForReplicas: isValkey(8),
       takesImportedSlots: isValkey(8),
+      remembersUnclaimed: isRedis(7, 0, 13) && !isRedis(7, 2, 4),
       failsOverFromZero: isRedis(6, 2) || isValkey(7),
       pausesWrites: isRedis(6, 2) || isValkey(7),
       writesOldSnapshots: isValkey(9),

@@ -52,7 +52,10 @@ export interface ScriptedOptions {
   readonly options?: OperationOptions;
   readonly signal?: AbortSignal;
   readonly traits?: Partial<
-    Pick<Ends, 'isValkey' | 'targetHidesKeys' | 'targetTakesImports' | 'waitsForReplicas'>
+    Pick<
+      Ends,
+      'isValkey' | 'targetHidesKeys' | 'targetTakesImports' | 'targetRemembersUnclaimed' | 'waitsForReplicas'
+    >
   >;
 }
 
@@ -91,7 +94,7 @@ export function openScriptedEnds(given: ScriptedOptions = {}): ScriptedEnds {
     sourceReport: reportOf(SOURCE, { lines: linesOf(nodes, SOURCE) }),
     targetReport: reportOf(TARGET, { lines: linesOf(nodes, TARGET) }),
     ...{ isValkey: false, sourceHidesKeys: false, targetHidesKeys: false },
-    ...{ targetTakesImports: false, waitsForReplicas: false },
+    ...{ targetTakesImports: false, targetRemembersUnclaimed: false, waitsForReplicas: false },
     ...given.traits,
   };
   const follow = (next: Script): void => {

@@ -62,6 +62,7 @@ const move = [
   ...change,
   ...rulesOf('`migrate_slots`'),
   ...rulesOf('the same, Valkey'),
+  ...rulesOf('the same, Redis 7.0.13'),
   ...rulesOf('`--method atomic`, Redis'),
   ...rulesOf('`--method atomic`, Valkey'),
 ];

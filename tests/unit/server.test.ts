@@ -20,7 +20,10 @@ const valkey8: readonly Capability[] = [...redis8, 'waitsForReplicas', 'takesImp
 const SERVERS: readonly [lines: string, name: string, can: readonly Capability[]][] = [
   ['redis_version:6.0.16', 'Redis 6.0.16', []],
   ['redis_version:6.2.0', 'Redis 6.2.0', redis62],
-  ['redis_version:7.0.15', 'Redis 7.0.15', redis7],
+  ['redis_version:7.0.12', 'Redis 7.0.12', redis7],
+  ['redis_version:7.0.15', 'Redis 7.0.15', [...redis7, 'remembersUnclaimed']],
+  ['redis_version:7.2.3', 'Redis 7.2.3', [...redis8, 'remembersUnclaimed']],
+  ['redis_version:7.2.4', 'Redis 7.2.4', redis8],
   ['redis_version:8.0.2', 'Redis 8.0.2', redis8],
   ['redis_version:8.4.0', 'Redis 8.4.0', [...redis8, 'hidesKeys']],
   ['redis_version:8.6.3', 'Redis 8.6.3', [...redis8, 'hidesKeys']],
@@ -66,6 +69,7 @@ test('`isAtLeast()` compares numbers, not text', () => {
     ['8.4.0', 8, 10, false],
     ['10.0.0', 9, 0, true],
     ['8', 8, 0, true],
+    ['8', 8, 1, false],
     ['?', 0, 0, false],
   ];
   for (const [version, major, minor, is] of cases) {

@@ -7,11 +7,11 @@ import type { NodeReport } from '../../model/view.ts';
 import { waitForAgreement } from '../../nodes/agreement.ts';
 import type { Context } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
+import { MEET_AGAIN_MS, meetCommand } from '../../nodes/meet-command.ts';
 import { commandRefused } from '../../nodes/must-do.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import { DONE, waitUntil } from '../../nodes/wait-until.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
-import { MEET_AGAIN_MS, meetCommand } from '../meet.ts';
 import { BAN_MS } from '../new-id.ts';
 import { whileServersRecover } from '../node-timeout.ts';
 

@@ -3,7 +3,7 @@ import type { Next } from '../../model/next.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 import { closeSlots } from '../close-moved-slots.ts';
 import { bothAnswer, closeLanes, countAllKeys, type Ends, openAtEitherEnd } from '../ends.ts';
-import { awaitLatePackets } from '../late-packets.ts';
+import { hearSource } from '../hear-source.ts';
 import { openSlots } from '../open-slots.ts';
 import type { Progress } from '../progress.ts';
 import { requireOwned } from '../require-owned.ts';
@@ -100,7 +100,7 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
   };
 
   proof.requirePossible();
-  if (!move.isHeard) await hearSource(ends);
+  if (!move.isHeard) await hearSource(ends, lock);
   // Background work reports its failure where it is awaited. Until then the rejection must not count as unhandled.
   const counting = filled.size > 0 ? transfers.begin(ends) : undefined;
   let opening = openNext();
@@ -128,11 +128,6 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
   const { inDoubt } = mover.leftovers;
   if (inDoubt.length > 0) throw keysInDoubt(ends, inDoubt);
   if (isCutShort) context.signal?.throwIfAborted();
-}
-
-/** Waits until the target may import slots from the source. */
-export async function hearSource({ context, target, targetTakesImports, sourceReport }: Ends): Promise<void> {
-  if (targetTakesImports) await awaitLatePackets(context, target, sourceReport);
 }
 
 function reportClosed(
