@@ -5,7 +5,7 @@ import { inRanges } from '../model/slot.ts';
 import { nodeError } from '../nodes/context.ts';
 import { askNode } from '../nodes/look.ts';
 import { MEET_AGAIN_MS, meetCommand } from '../nodes/meet-command.ts';
-import { waitUntil } from '../nodes/wait-until.ts';
+import { DONE, waitUntil } from '../nodes/wait-until.ts';
 import { askSource, askTarget, type Ends, openAtEitherEnd } from './ends.ts';
 import { CUT_OFF } from './epochs.ts';
 import { awaitLatePackets } from './late-packets.ts';
@@ -22,6 +22,7 @@ export async function hearSource(ends: Ends, lock: SharedLock): Promise<void> {
 const COVERAGE = 'cluster-require-full-coverage';
 const PAUSE_MS = 20;
 const GIVE_UP_MS = 15_000;
+const LINK_MS = 2000;
 
 /**
  * Makes the target forget that the source did not claim some slots once. A server that remembers this gives the slot to any node that claims
@@ -44,7 +45,9 @@ async function hearClaims(ends: Ends): Promise<void> {
       isChanged = false;
       return;
     }
-    if (!(await isRefused(ends, ['CLUSTER', 'DELSLOTS', slot]))) await awaitClaim(ends, slot);
+    if (await isRefused(ends, ['CLUSTER', 'DELSLOTS', slot])) return;
+    await awaitClaim(ends, slot);
+    await awaitLink(ends);
   } finally {
     if (isChanged) await putBack(ends, setting('yes'));
   }
@@ -71,8 +74,7 @@ async function awaitClaim(ends: Ends, slot: number): Promise<void> {
   try {
     await waitUntil(wait, async () => {
       const { records } = await askNode(context.connections, ends.targetAddress, context.signal);
-      if (records.some(({ id, slots }) => id === source.id && inRanges(slot, slots)))
-        return { done: undefined };
+      if (records.some(({ id, slots }) => id === source.id && inRanges(slot, slots))) return DONE;
       const message = `Packets from ${source.address} do not arrive at ${target.address}`;
       return {
         missing: [message],
@@ -88,6 +90,17 @@ async function awaitClaim(ends: Ends, slot: number): Promise<void> {
     await putBack(ends, ['CLUSTER', 'SETSLOT', slot, 'NODE', source.id]);
     throw error;
   }
+}
+
+// The packet came on a new link, for which a server gives up the old one (setClusterNodeToInboundClusterLink). The source soon opens another.
+async function awaitLink({ context, sourceAddress, target }: Ends): Promise<void> {
+  const { connections, signal } = context;
+  const wait = { what: 'links between members', timeoutMs: LINK_MS, pauseMs: PAUSE_MS, signal };
+  await waitUntil(wait, async () => {
+    const { records } = await askNode(connections, sourceAddress, signal);
+    const isLinked = records.some(({ id, linkState }) => id === target.id && linkState === 'connected');
+    return isLinked ? DONE : { missing: [], giveUp: () => DONE };
+  });
 }
 
 // MEET makes the source say at once which slots it owns, instead of within seconds.
