@@ -9,7 +9,7 @@ import {
 } from '../model/login.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
-import type { NodeSetup } from '../model/setup.ts';
+import { type NodeSetup, SHORT_NODE_TIMEOUT_MS } from '../model/setup.ts';
 import { type ClusterView, nodeName } from '../model/view.ts';
 import { ifUnsettled } from './condition-words.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
@@ -136,10 +136,27 @@ function settingFindings(view: ClusterView, setups: Setups): Finding[] {
       };
     });
   return [
+    ...shortTimeouts(view, setups),
     ...differing('warning', settingsOf(setups, SAME_EVERYWHERE), 'nodes'),
     ...memoryLimits(view, setups),
     ...differing('info', inRole('master'), 'masters'),
     ...differing('info', inRole('replica'), 'replicas'),
+  ];
+}
+
+// If only some have it, they have another one than the others.
+function shortTimeouts(view: ClusterView, setups: Setups): Finding[] {
+  const name = 'cluster-node-timeout';
+  const left = [...setups].filter(([, { settings }]) => settings?.get(name) === `${SHORT_NODE_TIMEOUT_MS}`);
+  if (left.length === 0 || left.length < setups.size) return [];
+  return [
+    {
+      severity: 'warning',
+      kind: 'settings-differ',
+      message: `${name} is still ${SHORT_NODE_TIMEOUT_MS} on all nodes: a run that was killed set it`,
+      nodes: left.map(([id]) => nodeName(view, id)),
+      hint: 'Set it to what it was, 15000 by default',
+    },
   ];
 }
 

@@ -1,12 +1,11 @@
 import { type Address, parseAddress } from '../model/address.ts';
 import { shorten } from '../model/lists.ts';
+import { SHORT_NODE_TIMEOUT_MS } from '../model/setup.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import type { Context } from './context.ts';
 import { inParallel } from './parallel.ts';
 
 export const NODE_TIMEOUT = 'cluster-node-timeout';
-/** Two seconds, and a millisecond by which it is known to be left behind: nobody else sets this value. */
-export const SHORT_MS = 2001;
 const SHOWN = 5;
 
 /** The node timeout of one node, or why it does not say. Rejects if the node cannot be reached. */
@@ -36,10 +35,10 @@ export async function askNodeTimeouts(
 export function unevenTimeouts(timeouts: ReadonlyMap<NodeRef, number>): string | undefined {
   const byValue = new Map<number, string[]>();
   for (const [{ address }, ms] of timeouts) byValue.set(ms, [...(byValue.get(ms) ?? []), address]);
-  const left = byValue.get(SHORT_MS);
+  const left = byValue.get(SHORT_NODE_TIMEOUT_MS);
   if (left) {
     const nodes = shorten(left, SHOWN, 'node').join(', ');
-    return `${NODE_TIMEOUT} is still ${SHORT_MS} on ${nodes}: a run that was killed set it. Set it to what it was`;
+    return `${NODE_TIMEOUT} is still ${SHORT_NODE_TIMEOUT_MS} on ${nodes}: a run that was killed set it. Set it to what it was`;
   }
   if (byValue.size < 2) return undefined;
   const texts = [...byValue]

@@ -90,7 +90,7 @@ export function losersIn(view: ClusterView): Loser[] {
 export function planRejoin(
   view: ClusterView,
   details: ReadonlyMap<string, NodeDetails>,
-  isFast = false,
+  isFast = true,
 ): Draft {
   const reports = [...view.reports.values()];
   const answering = view.nodes.filter(({ id }) => view.reports.has(id));

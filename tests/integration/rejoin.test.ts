@@ -115,7 +115,7 @@ describe('rejoinCluster()', { concurrency: true }, () => {
     const slots = await ownersIn(at(nodes, 0));
     await wakeAs(nodes, [at(nodes, 1), at(nodes, 2), at(nodes, 0)]);
     assert.equal(await idOfNode(at(nodes, 0)), ids[1]);
-    await rejoinCluster(addressesOf(nodes), { fast: true });
+    await rejoinCluster(addressesOf(nodes));
     assert.deepEqual(await ownersIn(at(nodes, 0)), slots);
     for (const node of nodes) {
       assert.deepEqual(await ask(node, 'CONFIG', 'GET', 'cluster-node-timeout'), [

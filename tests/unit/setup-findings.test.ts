@@ -215,6 +215,12 @@ describe('Nodes that are set up otherwise', () => {
       /cluster-node-timeout/,
     ],
     [
+      'a node timeout that a killed run has left on all',
+      all({ config: { 'cluster-node-timeout': '2001' } }),
+      ['warning settings-differ 1 2 3 4'],
+      /still 2001/,
+    ],
+    [
       'a setting of masters',
       { 2: { config: { appendonly: 'yes' } } },
       ['info settings-differ 2'],

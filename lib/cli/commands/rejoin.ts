@@ -15,9 +15,9 @@ export const rejoinCommand: Command = {
   example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
   flags: {
     ...changeFlags,
-    fast: {
+    'keep-timeout': {
       type: 'boolean',
-      help: 'Set cluster-node-timeout to 2 s until the cluster serves (a killed run leaves it)',
+      help: 'Do not set cluster-node-timeout to 2 s until the cluster serves (then up to 40 s)',
     },
     force: {
       type: 'boolean',
@@ -26,7 +26,10 @@ export const rejoinCommand: Command = {
   },
   run: async ({ positionals, options, values }) => {
     const { rejoinCluster } = await import('../../operations/rejoin-cluster.ts');
-    const result = await rejoinCluster(positionals, { ...options, fast: values.fast === true });
+    const result = await rejoinCluster(positionals, {
+      ...options,
+      keepTimeout: values['keep-timeout'] === true,
+    });
     const members = count(result.plan.expect?.members.length ?? 0, 'member');
     return operated(result, `All ${members} find one another`);
   },
