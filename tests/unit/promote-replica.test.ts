@@ -39,9 +39,13 @@ async function run(
   lists: readonly (readonly State[])[],
   agreeTimeout = 2000,
   nodeTimeout = 20,
-  { first = all(before), force = false }: { readonly first?: State; readonly force?: boolean } = {},
+  {
+    first = all(before),
+    force = false,
+    links = ['up'],
+  }: { readonly first?: State; readonly force?: boolean; readonly links?: readonly string[] } = {},
 ): Promise<Run> {
-  let [asks, warnings] = [0, 0];
+  let [asks, warnings, looks] = [0, 0, 0];
   let states: readonly State[] = [first];
   let state = first;
   const account = new Account();
@@ -49,7 +53,10 @@ async function run(
     askAll: async ({ port }: Address, commands: readonly (readonly unknown[])[]) => {
       const node = port - 7000;
       if (commands[0]?.[0] === 'CONFIG') return [['cluster-node-timeout', `${nodeTimeout}`]];
-      if (commands[0]?.[0] === 'INFO') return ['redis_version:8.6.0', ''];
+      if (commands[0]?.[0] === 'INFO') {
+        const status = links[Math.min(looks++, links.length - 1)];
+        return ['redis_version:8.6.0', `role:slave\r\nmaster_link_status:${status}`];
+      }
       if (node === replica) {
         state = states[0] ?? state;
         states = states.length > 1 ? states.slice(1) : states;
@@ -118,6 +125,14 @@ describe('promoteReplica()', () => {
   test('is not done at one look: it may be taken back before the next', async () => {
     const takenBack: State[] = [all(after), all(before)];
     assert.deepEqual(await run([takenBack, [all(after)]]), { asks: 2, warnings: 1, pending: [] });
+  });
+
+  test('asks only once the replica has a link to its master', async () => {
+    const links = ['down', 'down', 'up'];
+    assert.deepEqual(await run([[all(after)]], 2000, 20, { links }), { asks: 1, warnings: 0, pending: [] });
+    const { asks, failed } = await run([[all(after)]], 200, 20, { links: ['down'] });
+    assert.deepEqual([asks, failed?.code], [0, 'NOT_REACHED']);
+    assert.match(String(failed), /has no link to 127\.0\.0\.1:7001/);
   });
 
   test('does not ask while the master or the replica has a slot open, unless forced', async () => {

@@ -1,12 +1,12 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
-import type { Next } from '../../model/next.ts';
+import type { Advice, Next } from '../../model/next.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { deniedPromotion } from '../../model/promotion.ts';
 import { slotsAre } from '../../model/slot.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
-import { askInfo } from '../../nodes/node-info.ts';
+import { askInfo, isLinkUp } from '../../nodes/node-info.ts';
 import { askNodeTimeout } from '../../nodes/node-timeout.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import { readServer } from '../../nodes/server.ts';
@@ -54,6 +54,7 @@ export async function promoteReplica(
   let retryMs: number | undefined;
   let askedAt: number | undefined;
   let confirmedMs = 0;
+  let unready: string | undefined;
   // A replica that has held an election holds another only once four node timeouts have passed (clusterHandleSlaveFailover,
   // auth_retry_time). Until then it takes the old votes each time it is asked, which others take back, or does nothing.
   const knowRetry = async (): Promise<number> => {
@@ -64,7 +65,9 @@ export async function promoteReplica(
     return started + retryMs;
   };
   const askAgain = async (): Promise<void> => {
-    if (performance.now() < askAt || (mode === 'graceful' && !(await isReady(context, step)))) return;
+    if (performance.now() < askAt) return;
+    unready = mode === 'graceful' ? await notReady(context, step) : undefined;
+    if (unready !== undefined) return;
     if (mode === 'graceful' && asks === 0) await requireClosedAt(context, step);
     const now = performance.now();
     const newElectionAt = asks > 0 ? await knowRetry() : now;
@@ -100,8 +103,8 @@ export async function promoteReplica(
       });
     }
     wasMaster = isMaster;
-    const lacking = isMaster ? missing : [`${replica.address} is a replica`];
-    const details = { address: replica.address, next: wayOn(step), hint: MAY_STILL_HAPPEN };
+    const lacking = isMaster ? missing : [unready ?? `${replica.address} is a replica`];
+    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : notAsked(step)) };
     return {
       missing: lacking,
       ...(performance.now() - started < limitMs
@@ -176,11 +179,22 @@ async function nodeTimeout(context: Context, { address }: NodeRef): Promise<numb
   return ms instanceof Error ? DEFAULT_TIMEOUT_MS : ms;
 }
 
-// An old Redis mistakes an offset of 0 for one that it has not received yet, and waits in vain. The master's next PING to its
-// replicas, within ten seconds, raises the offset, but none is sent during a failover.
-async function isReady({ connections }: Context, { replica }: StepOf<'failover'>): Promise<boolean> {
+/**
+ * What keeps a replica from taking over now; undefined if nothing does. While it has no link to its master it never gets what it lacks: the master
+ * would not accept writes for five seconds in vain. If the master has never been written to, both are at offset 0, and it would take
+ * over without a copy, though the master may have read data from disk. INFO reports offset 1 then (genRedisInfoString).
+ *
+ * An old Redis mistakes an offset of 0 for one that it has not received yet, and waits in vain. The master's next PING to its
+ * replicas, within ten seconds, raises the offset, but none is sent during a failover.
+ */
+async function notReady(
+  { connections }: Context,
+  { replica, master }: StepOf<'failover'>,
+): Promise<string | undefined> {
   const info = await askInfo(connections, parseAddress(replica.address), ['server', 'replication']);
-  return readServer(info).capabilities.failsOverFromZero || info.get('slave_repl_offset') !== '0';
+  if (!isLinkUp(info)) return `${replica.address} has no link to ${master.address}`;
+  const isAble = readServer(info).capabilities.failsOverFromZero || info.get('slave_repl_offset') !== '0';
+  return isAble ? undefined : `${replica.address} has received nothing from ${master.address} yet`;
 }
 
 async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<void> {
@@ -201,6 +215,17 @@ async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<
       },
     );
   }
+}
+
+function mayHappen(step: StepOf<'failover'>): Advice {
+  return { hint: MAY_STILL_HAPPEN, next: wayOn(step) };
+}
+
+function notAsked({ replica, master }: StepOf<'failover'>): Advice {
+  return {
+    hint: `No failover was asked for. See "INFO replication" on ${replica.address}`,
+    next: [{ do: 'replicate', node: master.address, target: replica.address }],
+  };
 }
 
 function wayOn({ mode, replica: { address: node } }: StepOf<'failover'>): Next[] {
