@@ -7,6 +7,8 @@ import type { NodeReport } from './view.ts';
 export interface Member {
   readonly id: string;
   readonly address: string;
+  /** Cluster bus port, if it is not the client port + 10000. */
+  readonly busPort?: number;
 }
 
 /** What every member of a cluster must report before an operation counts as done. */

@@ -26,15 +26,18 @@ export interface NodeRecord {
   readonly openSlots: readonly OpenSlot[];
 }
 
+/** The id of a node, that of its master, and the config epoch: they are written into plans and metrics. */
+const FORM = /^[0-9a-f]{40} (?:-|[0-9a-f]{40}) \d{1,20}$/;
+
 /**
  * Reads one line of CLUSTER NODES. Throws a TypeError on one that it cannot read.
  * Source: the CLUSTER NODES command page, "Serialization format".
  */
 export function parseNodeLine(line: string): NodeRecord {
   const [id, where, flagText, master, , , epoch, link, ...ranges] = line.split(' ');
-  if (!id || where === undefined || !flagText || !master || epoch === undefined || link === undefined) {
-    throw new TypeError(`Cannot read a line of CLUSTER NODES: "${line.slice(0, 200)}"`);
-  }
+  const isRight = FORM.test(`${id} ${master} ${epoch}`);
+  if (!isRight || !id || where === undefined || !flagText || !master || link === undefined)
+    throw unreadable(line);
   const [endpoint = '', hostname] = where.split(',');
   const flags = flagText.split(',');
   const slots: SlotRange[] = [];
@@ -42,16 +45,16 @@ export function parseNodeLine(line: string): NodeRecord {
   for (const range of ranges) {
     const open = /^\[(\d+)-([<>])-([0-9a-f]+)\]$/.exec(range);
     if (open) {
-      const [, slot, arrow, peer = ''] = open;
-      openSlots.push({ slot: Number(slot), direction: arrow === '<' ? 'importing' : 'migrating', peer });
+      const [, number, arrow, peer = ''] = open;
+      const slot = Number(number);
+      if (!isSlot(slot)) throw unreadable(line);
+      openSlots.push({ slot, direction: arrow === '<' ? 'importing' : 'migrating', peer });
       continue;
     }
     const match = /^(\d+)(?:-(\d+))?$/.exec(range);
     const first = Number(match?.[1] ?? Number.NaN);
     const last = Number(match?.[2] ?? first);
-    if (!isSlot(first) || !isSlot(last) || first > last) {
-      throw new TypeError(`Cannot read a line of CLUSTER NODES: "${line.slice(0, 200)}"`);
-    }
+    if (!isSlot(first) || !isSlot(last) || first > last) throw unreadable(line);
     slots.push([first, last]);
   }
   return {
@@ -66,6 +69,10 @@ export function parseNodeLine(line: string): NodeRecord {
     slots,
     openSlots,
   };
+}
+
+function unreadable(line: string): TypeError {
+  return new TypeError(`Cannot read a line of CLUSTER NODES: "${line.slice(0, 200)}"`);
 }
 
 // `ip:port@busport`. An IPv6 address has no brackets, the ip may be empty, and Redis 3 has no bus port.

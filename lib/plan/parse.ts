@@ -173,7 +173,7 @@ const step: Reader<Step> = (value, at) => {
 };
 
 const expectation = record<Expectation>({
-  members: list(record<Member>(refShape as never), MOST_NODES),
+  members: list(record<Member>(refShape), MOST_NODES),
   gone: optional(list(id, MOST_NODES)),
   owners: optional(list(record<{ id: string; slots: readonly SlotRange[] }>({ id, slots }), MOST_STEPS)),
   replicas: optional(list(record<{ id: string; masterId: string }>({ id, masterId: id }), MOST_NODES)),
