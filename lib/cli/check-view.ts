@@ -13,11 +13,35 @@ const SHOWN = 10;
 /** Different advice shown for them. */
 const ADVISED = 3;
 
+/** The data of `check`. */
+export interface CheckData {
+  /** Errors first, then warnings, then information. */
+  readonly findings: readonly Told[];
+  /** Every node that any node knows. */
+  readonly nodes: readonly CheckedNode[];
+}
+
+interface CheckedNode {
+  readonly id: string;
+  readonly address: string;
+  readonly role: NodeRecord['role'];
+  /** Null for a master. */
+  readonly masterId: string | null;
+  /** Text such as `0-5460 7000`. */
+  readonly slots: string;
+  /** Such as `Redis 8.6.0`; only if the node answers. */
+  readonly version?: string | undefined;
+  /** In all databases; only if the node answers. */
+  readonly keys?: number;
+  /** In bytes; only if the node answers. */
+  readonly usedMemory?: number;
+}
+
 /** Outcome of `check`: the nodes, what is healthy, then the findings, grouped by kind. */
 export async function checked(
   { ok, findings, view, details }: CheckResult,
   values: FlagValues = {},
-): Promise<Outcome> {
+): Promise<Outcome<CheckData>> {
   const has = (kinds: readonly string[]): boolean =>
     findings.some(({ kind, severity }) => severity === 'error' && kinds.includes(kind));
   const good = [

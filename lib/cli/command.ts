@@ -2,6 +2,7 @@ import type { Next } from '../model/next.ts';
 import type { Cluster } from '../operations/cluster.ts';
 import type { OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
+import type { CommandName, Documents } from './documents.ts';
 import type { Flags, FlagValues } from './flags.ts';
 import type { Io } from './io.ts';
 import type { Outcome } from './outcome.ts';
@@ -31,8 +32,8 @@ export interface SecondSide {
 }
 
 /** A command: its arguments, its help and its action. */
-export interface Command {
-  readonly name: string;
+export interface Command<Name extends CommandName = CommandName> {
+  readonly name: Name;
   /** Positional arguments, as usage shows them. */
   readonly usage: string;
   /** Least and most positional arguments. */
@@ -61,7 +62,7 @@ export interface Command {
   /** The second server or cluster of a line, and the prefix of the options by which it is reached. @default there is none */
   readonly second?: (positionals: readonly string[], values: FlagValues) => SecondSide;
   /** Loads the library only when the command runs: help and usage errors do not need it. */
-  readonly run: (invocation: Invocation) => Promise<Outcome>;
+  readonly run: (invocation: Invocation) => Promise<Outcome<Documents[Name]>>;
 }
 
 /** For `arity`: no limit. */

@@ -8,8 +8,8 @@ import {
   ReplyError,
 } from '../errors.ts';
 import type { Behind, Stopped } from '../events.ts';
-import type { MovedSoFar } from '../model/cluster-error.ts';
-import type { Advice } from '../model/next.ts';
+import type { MovedSoFar, Resumable } from '../model/cluster-error.ts';
+import type { Advice, Next } from '../model/next.ts';
 import { formatSlots } from '../model/slot.ts';
 import { count, duration } from './figures.ts';
 import { adviceLines, adviceText, type Typed } from './hints.ts';
@@ -93,7 +93,30 @@ function mayBeOpen({ silent }: Pick<Stopped, 'silent'>): string {
 }
 
 /** An error as JSON data. */
-export function errorData(error: unknown, context: ErrorContext): Record<string, unknown> {
+export interface ErrorData {
+  /** Stable: that of an error of the library, of Node.js or of a server's reply; or USAGE, INTERRUPTED, UNEXPECTED. */
+  readonly code: string;
+  readonly message: string;
+  /** The node it is about. */
+  readonly address?: string;
+  /** What to do next in words, a line for each way. */
+  readonly hint?: string | undefined;
+  /** The same as data, the best first. */
+  readonly next: readonly Next[];
+  readonly openSlots: readonly number[];
+  /** Addresses of nodes that did not answer when the command ended. */
+  readonly silent: readonly string[];
+  readonly resumable: Resumable;
+  readonly moved: MovedSoFar;
+  /** Addresses of replicas that were asked to replace their masters, and may still do so. */
+  readonly failovers: readonly string[];
+  /** How far a copy that followed its source was behind it. */
+  readonly behind: Behind | null;
+  /** Keys that it is about. */
+  readonly keys?: readonly string[];
+}
+
+export function errorData(error: unknown, context: ErrorContext): ErrorData {
   const { interrupted, password, stopped, typed } = context;
   const silent = stopped?.silent ?? [];
   const known = error instanceof ClusterError ? error : undefined;

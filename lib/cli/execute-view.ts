@@ -2,8 +2,23 @@ import type { Reply } from '../../resp/index.ts';
 import type { ExecuteResult } from '../operations/execute.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `execute` and `call`. */
+export interface ExecuteData {
+  readonly results: readonly Executed[];
+}
+
+interface Executed {
+  readonly node: string;
+  readonly nodeId: string;
+  readonly role: 'master' | 'slave';
+  /** The reply; `{"base64": …}` for bytes that are not text. */
+  readonly result?: unknown;
+  /** In its place if the node failed. */
+  readonly error?: string;
+}
+
 /** Outcome of `execute`: `ADDRESS +reply` or `ADDRESS -error` for each node. */
-export function executed(results: readonly ExecuteResult[]): Outcome {
+export function executed(results: readonly ExecuteResult[]): Outcome<ExecuteData> {
   return {
     ok: results.every(({ error }) => error === null),
     text: results

@@ -9,7 +9,7 @@ import type { Outcome } from './outcome.ts';
 type Of<Kind> = Extract<Explanation, { readonly kind: Kind }>;
 
 /** Outcome of `explain`: it is done when something is known, however bad that is. */
-export async function explained(explanation: Explanation, values: FlagValues): Promise<Outcome> {
+export async function explained(explanation: Explanation, values: FlagValues): Promise<Outcome<Explanation>> {
   const lines = explanation.kind === 'node' ? nodeLines(explanation) : slotLines(explanation);
   const found = await findingsText(explanation.findings, values);
   return { ok: true, text: [...lines, ...found].join('\n'), data: { ...explanation } };

@@ -5,14 +5,19 @@ import type { HotSpotResult } from '../operations/find-hot-spots.ts';
 import { columnLines } from './columns.ts';
 import { count, seconds, short } from './figures.ts';
 import type { FlagValues } from './flags.ts';
-import { jsonKey } from './key-list.ts';
+import { type JsonKey, jsonKey } from './key-list.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Advice, or several, each to be shown as lines. */
 type Advise = (advice: Advice) => string[];
 
+/** The data of `hot`. */
+export interface HotData extends Omit<HotSpotResult, 'keys'> {
+  readonly keys: readonly (Omit<HotKey, 'key'> & { readonly key: JsonKey })[];
+}
+
 /** Outcome of `hot`: done if every master was measured. */
-export async function foundHot(found: HotSpotResult, values: FlagValues): Promise<Outcome> {
+export async function foundHot(found: HotSpotResult, values: FlagValues): Promise<Outcome<HotData>> {
   const { adviceLines } = await import('./hints.ts');
   const advise: Advise = (advice) => adviceLines(advice, { dialect: 'native', values });
   const told = <Item extends HotNote | HotVerdict>(item: Item) => ({

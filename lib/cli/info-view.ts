@@ -4,8 +4,20 @@ import type { ClusterInfoResult, MasterInfo } from '../operations/cluster-info.t
 import { count } from './figures.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `info`. */
+export interface InfoData extends Pick<ClusterInfoResult, 'keys' | 'slots' | 'usedMemory' | 'keysPerSlot'> {
+  readonly masters: readonly InformedMaster[];
+}
+
+interface InformedMaster extends Omit<MasterInfo, 'slotRanges' | 'error'> {
+  /** Text such as `0-5460 7000`. */
+  readonly slotRanges: string;
+  /** Why it does not answer. */
+  readonly error?: string;
+}
+
 /** Outcome of `info`: a line for each master, then the totals. */
-export function informed(info: ClusterInfoResult): Outcome {
+export function informed(info: ClusterInfoResult): Outcome<InfoData> {
   const { ok, masters, keys, slots, usedMemory, keysPerSlot } = info;
   const silent = masters.filter(({ error }) => error !== null);
   const answering = masters.length - silent.length;

@@ -31,8 +31,11 @@ export function keyLines(settled: readonly StrayKeys[]): string {
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
+/** A key as text, or its bytes if they are not text. */
+export type JsonKey = string | { readonly base64: string };
+
 /** A key is bytes, and JSON has none. */
-export function jsonKey(key: string): string | { readonly base64: string } {
+export function jsonKey(key: string): JsonKey {
   const bytes = Buffer.from(key, 'latin1');
   const text = bytes.toString('utf8');
   return Buffer.from(text, 'utf8').equals(bytes) ? text : { base64: bytes.toString('base64') };

@@ -4,11 +4,23 @@ import { formatBytes, formatKey } from '../model/bytes.ts';
 import type { KeySurvey, SurveyedSource } from '../operations/survey-keys.ts';
 import { columnLines } from './columns.ts';
 import { count, roughly, seconds } from './figures.ts';
-import { jsonKey } from './key-list.ts';
+import { type JsonKey, jsonKey } from './key-list.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `keys`. */
+export interface KeysData extends Omit<KeySurvey, 'prefixes' | 'biggest'> {
+  readonly prefixes: readonly SurveyedPrefix[];
+  readonly biggest: readonly (Omit<KeySurvey['biggest'][number], 'key'> & { readonly key: JsonKey })[];
+}
+
+interface SurveyedPrefix extends Omit<PrefixFigures, 'prefix' | 'largest'> {
+  /** Null for keys without one. */
+  readonly prefix: JsonKey | null;
+  readonly largest: JsonKey;
+}
+
 /** Outcome of `keys`: done if all was read. */
-export function surveyed(survey: KeySurvey): Outcome {
+export function surveyed(survey: KeySurvey): Outcome<KeysData> {
   return {
     ok: survey.complete,
     data: {

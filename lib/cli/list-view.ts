@@ -5,8 +5,30 @@ import type { NodeList } from '../operations/list-nodes.ts';
 import type { FlagValues } from './flags.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `list`. */
+export interface ListData {
+  /** Id of the node that was asked. */
+  readonly myself: string;
+  readonly nodes: readonly ListedNode[];
+}
+
+interface ListedNode {
+  readonly nodeId: string;
+  readonly address: string;
+  readonly role: 'master' | 'slave';
+  /** As the server writes them. */
+  readonly flags: readonly string[];
+  readonly masterId: string | null;
+  readonly configEpoch: number;
+  /** Text such as `0-5460 7000`. */
+  readonly slots: string;
+  readonly slotCount: number;
+  readonly slotsMigrating: boolean;
+  readonly fail: boolean;
+}
+
 /** Outcome of `list`: the same lines as redis-trib.py prints, with --slots also the ranges of each master. */
-export function listed({ nodes, myself }: NodeList, values: FlagValues = {}): Outcome {
+export function listed({ nodes, myself }: NodeList, values: FlagValues = {}): Outcome<ListData> {
   const masters = nodes.filter((node) => node.master);
   const failed = nodes.filter((node) => node.fail).length;
   const known = new Set(masters.map(({ nodeId }) => nodeId));
@@ -42,7 +64,7 @@ function replicaLine(node: ClusterNode, master: string): string {
   return ` S ${node.addr()} ${node.flags.join(',')} ${master}`;
 }
 
-function toJson(node: ClusterNode): Record<string, unknown> {
+function toJson(node: ClusterNode): ListedNode {
   return {
     nodeId: node.nodeId,
     address: formatAddress(node),

@@ -6,6 +6,7 @@ import { VERSION } from '../version.ts';
 import { approver } from './approve.ts';
 import type { Command } from './command.ts';
 import { commands, findCommand } from './commands.ts';
+import type { ErrorData } from './error-view.ts';
 import { connectionOptions, type FlagValues, numberFlag } from './flags.ts';
 import { asksForVersion, EXIT, type Io, isUsage, JSON_VERSION, UsageError } from './io.ts';
 import { moveOptions } from './move-options.ts';
@@ -33,9 +34,16 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
     const help = topic ? `help ${topic}` : `${command ? `${command} ` : ''}--help`;
     const hint = `${meant}See: redis-trib ${help}`;
     if (argv.includes('--json') || argv.includes('--json-stream')) {
-      const nothing = { next: [], openSlots: [], resumable: 'no', moved: NOTHING_SO_FAR };
-      const data = { error: { code: 'USAGE', message, hint, ...nothing } };
-      io.stdout(document(command, { ok: false, data }));
+      const nothing = {
+        next: [],
+        openSlots: [],
+        silent: [],
+        moved: NOTHING_SO_FAR,
+        failovers: [],
+        behind: null,
+      };
+      const error: ErrorData = { code: 'USAGE', message, hint, ...nothing, resumable: 'no' };
+      io.stdout(document(command, { ok: false, data: { error } }));
     }
     io.stderr(`${message}\n${hint}\n`);
     return EXIT.usage;
@@ -174,7 +182,7 @@ async function runCommand(
     });
     progress.stop();
     progress.clear();
-    const saved = saver?.save(outcome.data.plan as Plan | undefined);
+    const saved = saver?.save((outcome.data as { readonly plan?: Plan }).plan);
     const text = saved === undefined ? outcome.text : `${outcome.text}\nThe plan is in ${saved}`;
     if (json) io.stdout(document(command.name, outcome));
     else if (text !== '' && (values.quiet !== true || !outcome.ok))

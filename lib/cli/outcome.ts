@@ -7,19 +7,24 @@ import { planLines } from './plan-view.ts';
 import type { SlotOwner } from './slot-map.ts';
 
 /** The result of a command: text for people, data for programs. */
-export interface Outcome {
+export interface Outcome<Data extends object = object> {
   /** False if the command ran but found a problem: exit code 1. */
   readonly ok: boolean;
   readonly text: string;
-  readonly data: Readonly<Record<string, unknown>>;
+  /** What its JSON document has besides the head: see documents.ts. */
+  readonly data: Data;
   /** The masters and their slots, for --slot-map. Those of a plan are in its data. */
   readonly owners?: () => SlotOwner[];
 }
 
 /** Outcome of an operation that changes a cluster, or of its dry run. `already` is said if there was nothing to do. */
-export function operated(result: OperationResult, done: string, already: string = done): Outcome {
+export function operated(
+  result: OperationResult,
+  done: string,
+  already: string = done,
+): Outcome<OperationResult> {
   const { plan, applied, slots, keys, bytes, longestStallMs, keysPerSecond, elapsedMs, estimatedMs } = result;
-  const data = {
+  const data: OperationResult = {
     ...{ applied, slots, keys, bytes, keysPerSecond },
     longestStallMs: Math.round(10 * longestStallMs) / 10,
     elapsedMs: Math.round(elapsedMs),

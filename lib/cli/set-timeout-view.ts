@@ -2,8 +2,26 @@ import type { NodeTimeoutResult } from '../operations/set-node-timeout.ts';
 import { count } from './figures.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `set_timeout`. */
+export interface TimeoutData extends Pick<NodeTimeoutResult, 'applied' | 'timeout'> {
+  readonly nodes: readonly TimeoutOfNode[];
+}
+
+interface TimeoutOfNode {
+  readonly id: string;
+  readonly address: string;
+  /** In milliseconds; null if the node did not answer. */
+  readonly before: number | null;
+  /** In milliseconds; null if it was not set. */
+  readonly after: number | null;
+  /** True if it was also written to the configuration file. */
+  readonly saved: boolean;
+  /** Why it was not set, or not saved. */
+  readonly error?: string;
+}
+
 /** Outcome of `set_timeout`: a line for each node, then the number set. */
-export function timeoutSet({ ok, applied, timeout, nodes }: NodeTimeoutResult): Outcome {
+export function timeoutSet({ ok, applied, timeout, nodes }: NodeTimeoutResult): Outcome<TimeoutData> {
   const lines = nodes.map(({ address, before, after, isSaved, error }) => {
     if (before === null || (applied && after === null)) return `${address} not set: ${error?.message}`;
     const unsaved = applied && !isSaved ? ' (not saved: lost when it restarts)' : '';

@@ -11,7 +11,7 @@ export function withSlotMap(
   io: Pick<Io, 'env' | 'columns'>,
 ): string {
   const options = mapOptions(io);
-  const plan = data.plan as Plan | undefined;
+  const { plan } = data as { readonly plan?: Plan };
   const lines = owners ? slotMap(owners(), options) : plan ? planMaps(plan, options) : [];
   return [text, ...lines].join('\n');
 }

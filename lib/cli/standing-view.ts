@@ -6,8 +6,14 @@ import type { Outcome } from './outcome.ts';
 
 const SHOWN = 20;
 
+/** The data of `verify`. */
+export interface StandingData extends PlanStanding {
+  /** The command that made the plan. */
+  readonly operation: string;
+}
+
 /** Outcome of `verify`: how far a plan has come. */
-export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome {
+export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome<StandingData> {
   const { state, done, left, differences, missing, openSlots } = standing;
   const name = `The plan of ${plan.operation}`;
   const heads: Readonly<Record<PlanStanding['state'], string>> = {

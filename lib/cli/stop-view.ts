@@ -5,10 +5,21 @@ import type { OkToStopResult } from '../operations/ok-to-stop.ts';
 import { count } from './figures.ts';
 import type { Outcome } from './outcome.ts';
 
+/** The data of `ok_to_stop`. */
+export interface StopData extends Pick<OkToStopResult, 'voters' | 'reasons' | 'together'> {
+  /** Those that would stop. */
+  readonly nodes: readonly StopNode[];
+}
+
+interface StopNode extends Omit<StoppingNode, 'slots'> {
+  /** Text such as `0-5460 7000`. */
+  readonly slots: string;
+}
+
 /** Outcome of `ok_to_stop`: the answer, then the reasons. */
-export function verdictOutcome(result: OkToStopResult): Outcome {
+export function verdictOutcome(result: OkToStopResult): Outcome<StopData> {
   const { ok, nodes, voters, reasons, together } = result;
-  const data = {
+  const data: StopData = {
     nodes: nodes.map((node) => ({ ...node, slots: formatRanges(node.slots) })),
     ...{ voters, reasons, together },
   };

@@ -25,10 +25,21 @@ export interface Bundle {
 interface BundledNode {
   readonly address: string;
   /** By command: the answers in the order in which it was asked. */
-  readonly answers: Readonly<Record<string, readonly unknown[]>>;
+  readonly answers: Readonly<Record<string, readonly BundledAnswer[]>>;
   /** By database: how many keys are in each slot that has any. Databases whose slots were not counted are left out. */
   readonly keys: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
+
+/** An answer; text of several lines is a list of them, for people. */
+type BundledAnswer =
+  | string
+  | number
+  | null
+  | { readonly lf: readonly string[] }
+  | { readonly crlf: readonly string[] }
+  | { readonly error: string }
+  | Unanswered
+  | readonly BundledAnswer[];
 
 /** The document of a recording. */
 export function bundleOf(recording: Recording, about: Pick<Bundle, 'by' | 'at' | 'isAnonymous'>): Bundle {
@@ -44,11 +55,14 @@ export function bundleOf(recording: Recording, about: Pick<Bundle, 'by' | 'at' |
   };
 }
 
-// Text of several lines is a list of them: for people.
-function shown(answer: Recorded | Unanswered): unknown {
-  if (Array.isArray(answer)) return answer.map(shown);
+function shown(answer: Recorded | Unanswered): BundledAnswer {
+  if (isList(answer)) return answer.map(shown);
   if (typeof answer !== 'string' || !answer.includes('\n')) return answer;
   return answer.includes('\r\n') ? { crlf: answer.split('\r\n') } : { lf: answer.split('\n') };
+}
+
+function isList(answer: Recorded | Unanswered): answer is readonly Recorded[] {
+  return Array.isArray(answer);
 }
 
 /** A bundle as people read it. Throws a ClusterError `BUNDLE_INVALID` for one that is too large to be read again. */

@@ -35,7 +35,7 @@ function described(heading: string): string[] {
   return fields.sort();
 }
 
-function fieldsOf(data: Readonly<Record<string, unknown>>, opened: readonly string[]): string[] {
+function fieldsOf(data: object, opened: readonly string[]): string[] {
   const fields = new Set<string>();
   for (const [name, value] of Object.entries(data)) {
     fields.add(name);
@@ -192,8 +192,7 @@ describe('docs/json.md names exactly the fields of', () => {
       {},
     );
     assert.deepEqual(fieldsOf(data, ['nodes', 'slots', 'keys', 'verdicts']), described('hot'));
-    const [key] = data.keys as { key: unknown }[];
-    assert.deepEqual(key?.key, { base64: '/w==' });
+    assert.deepEqual(data.keys[0]?.key, { base64: '/w==' });
   });
 
   test('keys', () => {

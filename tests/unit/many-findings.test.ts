@@ -14,7 +14,7 @@ async function linesOf(view: ClusterView, wanted: Finding['kind']): Promise<stri
     view: { ...view, nodes: [] },
     details: new Map(),
   });
-  assert.equal((data as { findings: unknown[] }).findings.length, findings.length, 'JSON has all');
+  assert.equal(data.findings.length, findings.length, 'JSON has all');
   return text.split('\n').filter((line) => !line.startsWith('[OK]'));
 }
 

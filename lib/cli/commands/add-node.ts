@@ -3,7 +3,7 @@ import { changeFlags, newcomerFlags, newcomerOptions } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import { operated } from '../outcome.ts';
 
-export const addNodeCommand: Command = {
+export const addNodeCommand: Command<'add_node'> = {
   name: 'add_node',
   usage: 'NEW CLUSTER',
   arity: [2, 2],

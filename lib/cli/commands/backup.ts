@@ -1,4 +1,4 @@
-import type { BackupResult } from '../../index.ts';
+import type { BackupManifest, BackupResult } from '../../index.ts';
 import { formatBytes } from '../../model/bytes.ts';
 import type { Command } from '../command.ts';
 import { count, seconds } from '../figures.ts';
@@ -6,7 +6,7 @@ import { changeFlags, numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import type { Outcome } from '../outcome.ts';
 
-export const backupCommand: Command = {
+export const backupCommand: Command<'backup'> = {
   name: 'backup',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -49,8 +49,13 @@ export function directoryOf(command: string, value: unknown): string {
   throw new UsageError(`${command} needs --dir DIR: the directory of the backup`);
 }
 
+/** The data of `backup`. */
+export interface BackupData
+  extends Omit<BackupResult, 'manifest'>,
+    Pick<BackupManifest, 'date' | 'problems' | 'masters'> {}
+
 /** Outcome of `backup`. */
-export function backedUp({ dir, manifest, bytes, elapsedMs }: BackupResult): Outcome {
+export function backedUp({ dir, manifest, bytes, elapsedMs }: BackupResult): Outcome<BackupData> {
   const { date, problems, masters } = manifest;
   const data = { dir, date, problems, masters, bytes, elapsedMs: Math.round(elapsedMs) };
   const lines = [

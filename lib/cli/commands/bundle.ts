@@ -2,7 +2,16 @@ import { formatBytes } from '../../model/bytes.ts';
 import type { Command } from '../command.ts';
 import { count } from '../figures.ts';
 
-export const bundleCommand: Command = {
+/** The data of `bundle`. */
+export interface BundleData {
+  /** Where it is. */
+  readonly file: string;
+  readonly bytes: number;
+  /** How many addresses were asked. */
+  readonly nodes: number;
+}
+
+export const bundleCommand: Command<'bundle'> = {
   name: 'bundle',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -1,7 +1,7 @@
 import { type Command, MANY } from '../command.ts';
 import { executed } from '../execute-view.ts';
 
-export const callCommand: Command = {
+export const callCommand: Command<'call'> = {
   name: 'call',
   usage: 'CLUSTER COMMAND [ARG...]',
   arity: [2, MANY],

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts';
 import { fromFlag, slotMapFlag } from '../flags.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const checkCommand: Command = {
+export const checkCommand: Command<'check'> = {
   name: 'check',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -1,14 +1,15 @@
 import type { CompareOptions, CompareResult } from '../../index.ts';
 import { formatKey } from '../../model/bytes.ts';
-import type { KeyState } from '../../model/key-difference.ts';
+import type { KeyDifference, KeyState } from '../../model/key-difference.ts';
 import { andMore } from '../../model/lists.ts';
 import type { Command } from '../command.ts';
 import { count, seconds } from '../figures.ts';
 import { numberFlag } from '../flags.ts';
+import type { JsonKey } from '../key-list.ts';
 import type { Outcome } from '../outcome.ts';
 import { databaseOptions, sideFlags, sideOptions } from '../side-flags.ts';
 
-export const compareCommand: Command = {
+export const compareCommand: Command<'compare'> = {
   name: 'compare',
   usage: 'CLUSTER TO',
   arity: [2, 2],
@@ -67,8 +68,14 @@ const DIFFERS: Readonly<Partial<Record<KeyState, string>>> = {
   expiry: 'time to live',
 };
 
+/** The data of `compare`. */
+export interface CompareData extends Omit<CompareResult, 'differences'> {
+  /** The keys that differ, at most a thousand. */
+  readonly differences: readonly (Omit<KeyDifference, 'key'> & { readonly key: JsonKey })[];
+}
+
 /** Outcome of `compare`. */
-export async function compared(result: CompareResult, list?: unknown): Promise<Outcome> {
+export async function compared(result: CompareResult, list?: unknown): Promise<Outcome<CompareData>> {
   const { equal, sides, keys, same, settled, differences, functions, elapsedMs } = result;
   const [one, other] = sides;
   const { jsonKey } = await import('../key-list.ts');

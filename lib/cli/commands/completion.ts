@@ -1,7 +1,14 @@
 import type { Command } from '../command.ts';
+import type { Shell } from '../completion.ts';
 import { UsageError } from '../io.ts';
 
-export const completionCommand: Command = {
+/** The data of `completion`. */
+export interface CompletionData {
+  readonly shell: Shell;
+  readonly script: string;
+}
+
+export const completionCommand: Command<'completion'> = {
   name: 'completion',
   usage: 'SHELL',
   arity: [1, 1],

@@ -6,7 +6,7 @@ import { operated } from '../outcome.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 import { maxSlots } from './start.ts';
 
-export const createCommand: Command = {
+export const createCommand: Command<'create'> = {
   name: 'create',
   usage: 'NODE...',
   arity: [1, MANY],

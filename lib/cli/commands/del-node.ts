@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const delNodeCommand: Command = {
+export const delNodeCommand: Command<'del_node'> = {
   name: 'del_node',
   usage: 'CLUSTER ID',
   arity: [2, 2],

@@ -7,7 +7,18 @@ import { BREAKS, type BreakName } from '../practise/names.ts';
 /** The last node's bus port must be valid too. */
 const LAST_PORT = 55_535;
 
-export const demoCommand: Command = {
+/** The data of `demo`: the faults to choose from, or how it ended. */
+export type DemoData =
+  | { readonly breaks: readonly BreakName[] }
+  | {
+      readonly nodes: readonly string[];
+      /** The node that exited on its own. */
+      readonly died: string | null;
+      /** The fault that was made. */
+      readonly broken: BreakName | null;
+    };
+
+export const demoCommand: Command<'demo'> = {
   name: 'demo',
   usage: '',
   arity: [0, 0],

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const drainCommand: Command = {
+export const drainCommand: Command<'drain'> = {
   name: 'drain',
   usage: 'CLUSTER HOST_OR_NODE',
   arity: [2, 2],

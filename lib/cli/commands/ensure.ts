@@ -6,7 +6,7 @@ import { UsageError } from '../io.ts';
 import { type Outcome, operated } from '../outcome.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const ensureCommand: Command = {
+export const ensureCommand: Command<'ensure'> = {
   name: 'ensure',
   usage: 'NODE...',
   arity: [1, MANY],
@@ -39,7 +39,7 @@ export const ensureCommand: Command = {
   },
 };
 
-function ensured(result: EnsureResult): Outcome {
+function ensured(result: EnsureResult): Outcome<EnsureResult> {
   const { did, addedMasters, addedReplicas, masters, replicas } = result;
   const now = shape(masters, replicas);
   const added = shape(addedMasters, addedReplicas);

@@ -1,7 +1,7 @@
 import { type Command, MANY } from '../command.ts';
 import { executed } from '../execute-view.ts';
 
-export const executeCommand: Command = {
+export const executeCommand: Command<'execute'> = {
   name: 'execute',
   usage: 'CLUSTER COMMAND [ARGUMENT...]',
   arity: [2, MANY],

@@ -3,7 +3,7 @@ import type { Command } from '../command.ts';
 import { type FlagValues, fromFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 
-export const explainCommand: Command = {
+export const explainCommand: Command<'explain'> = {
   name: 'explain',
   usage: 'CLUSTER KEY_SLOT_OR_NODE',
   arity: [2, 2],

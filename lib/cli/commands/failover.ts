@@ -5,7 +5,7 @@ import { operated } from '../outcome.ts';
 
 const MODES = ['graceful', 'force', 'takeover'] as const;
 
-export const failoverCommand: Command = {
+export const failoverCommand: Command<'failover'> = {
   name: 'failover',
   usage: 'REPLICA',
   arity: [1, 1],

@@ -1,5 +1,6 @@
 import type { StrayKeys } from '../../events.ts';
 import type { Next } from '../../model/next.ts';
+import type { OperationResult } from '../../operations/carry-out.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../command.ts';
 import { count } from '../figures.ts';
@@ -25,7 +26,15 @@ function changesOwners({ steps }: Pick<Plan, 'steps'>): boolean {
   return steps.some(({ type }) => type === 'take-slots' || type === 'move-slots');
 }
 
-export const fixCommand: Command = {
+/** The data of `fix`. */
+export interface FixData extends OperationResult {
+  /** Keys on nodes that did not own their slot, which were deleted there. */
+  readonly strayKeysDropped: number;
+  /** Those that went to the owner. */
+  readonly strayKeysBrought: number;
+}
+
+export const fixCommand: Command<'fix'> = {
   name: 'fix',
   usage: 'CLUSTER',
   arity: [1, 1],

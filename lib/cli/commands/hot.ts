@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { type FlagValues, numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 
-export const hotCommand: Command = {
+export const hotCommand: Command<'hot'> = {
   name: 'hot',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -9,7 +9,7 @@ import type { Outcome } from '../outcome.ts';
 import { outlookLines } from '../outlook-view.ts';
 import { databaseOptions, sideFlags, sideOptions } from '../side-flags.ts';
 
-export const importCommand: Command = {
+export const importCommand: Command<'import'> = {
   name: 'import',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -96,7 +96,7 @@ async function runFollow(
   wanted: FollowOptions,
   values: FlagValues,
   io: Io,
-): Promise<Outcome> {
+): Promise<Outcome<FollowResult>> {
   const { followKeys } = await import('../../operations/follow-keys.ts');
   const lines = (result: FollowResult): string =>
     `${describe(withoutDeleted(result), cluster, { ...wanted, fromCluster: true })}\n${laterWords(wanted, cluster)}`;
@@ -124,7 +124,7 @@ export function followed(
   cluster: string,
   wanted: FollowOptions,
   planned: (result: FollowResult) => string,
-): Outcome {
+): Outcome<FollowResult> {
   const { cutover, keys, deleted, bytes, elapsedMs } = result;
   const data = {
     ...result,
@@ -169,7 +169,11 @@ function sourceWords({ source, nodes }: ImportResult, { fromCluster, fromReplica
 }
 
 /** Outcome of `import`. */
-export function imported(result: ImportResult, cluster: string, wanted: ImportOptions): Outcome {
+export function imported(
+  result: ImportResult,
+  cluster: string,
+  wanted: ImportOptions,
+): Outcome<ImportResult> {
   const { applied, keys, same, converted, deleted, bytes, elapsedMs } = result;
   const data = { ...result, elapsedMs: Math.round(elapsedMs) };
   if (!applied) return { ok: true, data, text: `${describe(result, cluster, wanted)}\nNothing was changed` };

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { fromFlag, slotMapFlag } from '../flags.ts';
 import { informed } from '../info-view.ts';
 
-export const infoCommand: Command = {
+export const infoCommand: Command<'info'> = {
   name: 'info',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 
-export const isReadyCommand: Command = {
+export const isReadyCommand: Command<'is_ready'> = {
   name: 'is_ready',
   usage: 'NODE',
   arity: [1, 1],

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, moveFlags, newcomerFlags, newcomerOptions } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const joinCommand: Command = {
+export const joinCommand: Command<'join'> = {
   name: 'join',
   usage: 'CLUSTER NEW',
   arity: [2, 2],
@@ -20,7 +20,7 @@ export const joinCommand: Command = {
   },
 };
 
-export const joinNoLoadCommand: Command = {
+export const joinNoLoadCommand: Command<'join_no_load'> = {
   name: 'join_no_load',
   usage: 'CLUSTER NEW',
   arity: [2, 2],

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { type FlagValues, numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 
-export const keysCommand: Command = {
+export const keysCommand: Command<'keys'> = {
   name: 'keys',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { fromFlag, slotMapFlag } from '../flags.ts';
 import { listed } from '../list-view.ts';
 
-export const listCommand: Command = {
+export const listCommand: Command<'list'> = {
   name: 'list',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -1,10 +1,15 @@
 import { formatAddress, parseAddress } from '../../model/address.ts';
-import { formatMetrics } from '../../model/metric.ts';
+import { formatMetrics, type Metric } from '../../model/metric.ts';
 import type { Command } from '../command.ts';
 import { UsageError } from '../io.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const metricsCommand: Command = {
+/** The data of `metrics`; with --listen, where they were served and how often they were asked for. */
+export type MetricsData =
+  | { readonly metrics: readonly Metric[] }
+  | { readonly url: string; readonly scrapes: number };
+
+export const metricsCommand: Command<'metrics'> = {
   name: 'metrics',
   usage: 'CLUSTER',
   arity: [1, 1],

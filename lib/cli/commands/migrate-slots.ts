@@ -3,7 +3,7 @@ import { type Command, MANY } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const migrateSlotsCommand: Command = {
+export const migrateSlotsCommand: Command<'migrate_slots'> = {
   name: 'migrate_slots',
   usage: 'SOURCE TARGET SLOT...',
   arity: [3, MANY],

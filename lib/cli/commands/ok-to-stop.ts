@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { MANY } from '../command.ts';
 import { verdictOutcome } from '../stop-view.ts';
 
-export const okToStopCommand: Command = {
+export const okToStopCommand: Command<'ok_to_stop'> = {
   name: 'ok_to_stop',
   usage: 'CLUSTER HOST_OR_NODE...',
   arity: [2, MANY],

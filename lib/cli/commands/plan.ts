@@ -14,7 +14,7 @@ async function nodeOf(plan: Plan, options: OperationOptions): Promise<string> {
   return findPlanNode(plan, options);
 }
 
-export const applyCommand: Command = {
+export const applyCommand: Command<'apply'> = {
   name: 'apply',
   usage: 'FILE',
   arity: [1, 1],
@@ -39,7 +39,7 @@ export const applyCommand: Command = {
   },
 };
 
-export const rollbackCommand: Command = {
+export const rollbackCommand: Command<'rollback'> = {
   name: 'rollback',
   usage: 'FILE',
   arity: [1, 1],
@@ -59,7 +59,7 @@ export const rollbackCommand: Command = {
   },
 };
 
-export const verifyCommand: Command = {
+export const verifyCommand: Command<'verify'> = {
   name: 'verify',
   usage: 'FILE',
   arity: [1, 1],

@@ -3,7 +3,7 @@ import { count } from '../figures.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const pruneCommand: Command = {
+export const pruneCommand: Command<'prune'> = {
   name: 'prune',
   usage: 'CLUSTER',
   arity: [1, 1],

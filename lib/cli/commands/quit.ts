@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, moveFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const quitCommand: Command = {
+export const quitCommand: Command<'quit'> = {
   name: 'quit',
   usage: 'NODE',
   arity: [1, 1],

@@ -9,7 +9,7 @@ import { operated } from '../outcome.ts';
 
 const KINDS = ['slots', 'keys', 'memory', 'cpu', 'network'] as const;
 
-export const rebalanceCommand: Command = {
+export const rebalanceCommand: Command<'rebalance'> = {
   name: 'rebalance',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -3,7 +3,7 @@ import { count } from '../figures.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const rejoinCommand: Command = {
+export const rejoinCommand: Command<'rejoin'> = {
   name: 'rejoin',
   usage: 'NODE...',
   arity: [1, MANY],

@@ -6,7 +6,7 @@ import { changeFlags, newcomerFlags, newcomerOptions } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import { type Outcome, operated } from '../outcome.ts';
 
-export const replaceCommand: Command = {
+export const replaceCommand: Command<'replace'> = {
   name: 'replace',
   usage: 'CLUSTER OLD=NEW...',
   arity: [2, MANY],
@@ -54,7 +54,7 @@ function named(text: string, map: AddressMap | undefined): string {
   }
 }
 
-function replaceOutcome(result: ReplaceResult): Outcome {
+function replaceOutcome(result: ReplaceResult): Outcome<ReplaceResult> {
   const { replaced, failovers, withoutMasterMs } = result;
   const felt = failovers > 0 ? `; a slot had no master for ${duration(withoutMasterMs)} at most` : '';
   const what = `${count(replaced, 'node')} replaced, ${count(failovers, 'failover')}${felt}`;

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, newcomerFlags, newcomerOptions } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const replicateCommand: Command = {
+export const replicateCommand: Command<'replicate'> = {
   name: 'replicate',
   usage: 'MASTER REPLICA',
   arity: [2, 2],

@@ -1,11 +1,23 @@
 import { VERSION } from '../../version.ts';
-import { withAdvice } from '../check-view.ts';
+import { type Told, withAdvice } from '../check-view.ts';
 import type { Command, Invocation } from '../command.ts';
 import { fromFlag } from '../flags.ts';
 import type { Report } from '../report/report.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const reportCommand: Command = {
+/** The data of `report`. */
+export interface ReportData {
+  readonly title: string;
+  readonly verdict: string;
+  /** As for `check`; none of a plan. */
+  readonly findings: readonly Told[];
+  /** The file of --html. */
+  readonly html?: string;
+  /** The text, with --markdown or without --html. */
+  readonly markdown?: string;
+}
+
+export const reportCommand: Command<'report'> = {
   name: 'report',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -22,9 +34,9 @@ export const reportCommand: Command = {
   },
   run: async (invocation) => {
     const { html, markdown } = invocation.values;
-    const report = await reportOn(invocation);
-    const { title, verdict, findings = [] } = report;
-    const data = { title, verdict, findings, ...(html === undefined ? {} : { html }) };
+    const { report, findings } = await reportOn(invocation);
+    const { title, verdict } = report;
+    const data = { title, verdict, findings, ...(html === undefined ? {} : { html: `${html}` }) };
     if (html !== undefined) {
       const { reportHtml } = await import('../report/html.ts');
       const { writeNew } = await import('../new-file.ts');
@@ -37,14 +49,18 @@ export const reportCommand: Command = {
   },
 };
 
-async function reportOn(invocation: Invocation): Promise<Report> {
+async function reportOn(
+  invocation: Invocation,
+): Promise<{ readonly report: Report; readonly findings: readonly Told[] }> {
   const { positionals, elsewhere, bundled, plan, options, values } = invocation;
   const by = `redis-trib ${VERSION}`;
-  if (plan) return (await import('../report/of-plan.ts')).reportOfPlan(plan, { by });
+  if (plan)
+    return { report: (await import('../report/of-plan.ts')).reportOfPlan(plan, { by }), findings: [] };
   const zones = zonesOf(values);
   const { check } = await import('../../operations/check.ts');
   const found = await check(bundled?.cluster ?? positionals[0] ?? '', { ...options, zones, elsewhere });
   const { reportOfCluster } = await import('../report/of-cluster.ts');
   const at = bundled?.at ?? new Date().toISOString();
-  return reportOfCluster(found, await withAdvice(found.findings, values), { at, by, zones });
+  const findings = await withAdvice(found.findings, values);
+  return { report: reportOfCluster(found, findings, { at, by, zones }), findings };
 }

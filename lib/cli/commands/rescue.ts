@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const rescueCommand: Command = {
+export const rescueCommand: Command<'rescue'> = {
   name: 'rescue',
   usage: 'CLUSTER NEW',
   arity: [2, 2],

@@ -6,7 +6,7 @@ import { changeFlags, type FlagValues, moveFlags } from '../flags.ts';
 import { type Io, UsageError } from '../io.ts';
 import { operated } from '../outcome.ts';
 
-export const reshardCommand: Command = {
+export const reshardCommand: Command<'reshard'> = {
   name: 'reshard',
   usage: 'CLUSTER',
   arity: [1, 1],

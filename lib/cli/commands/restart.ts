@@ -5,7 +5,7 @@ import { changeFlags, execFlags, listFlag, numberFlag } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import { type Outcome, operated } from '../outcome.ts';
 
-export const restartCommand: Command = {
+export const restartCommand: Command<'restart'> = {
   name: 'restart',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -53,7 +53,7 @@ export const restartCommand: Command = {
   },
 };
 
-function restartOutcome(result: RestartResult): Outcome {
+function restartOutcome(result: RestartResult): Outcome<RestartResult> {
   const { restarted, failovers, withoutMasterMs, plan } = result;
   const what = `${count(restarted, 'server')} restarted, ${count(failovers, 'failover')}`;
   const felt = failovers > 0 ? `; a slot had no master for ${duration(withoutMasterMs)} at most` : '';

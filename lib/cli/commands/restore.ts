@@ -8,7 +8,7 @@ import type { Outcome } from '../outcome.ts';
 import { outlookLines } from '../outlook-view.ts';
 import { directoryOf } from './backup.ts';
 
-export const restoreCommand: Command = {
+export const restoreCommand: Command<'restore'> = {
   name: 'restore',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -79,7 +79,7 @@ export function restored(
   result: RestoreResult,
   cluster: string,
   wanted: Pick<RestoreOptions, 'replace' | 'strayKeys'>,
-): Outcome {
+): Outcome<RestoreResult> {
   const { applied, dir, keys, same, converted, bytes, expired, functions, elapsedMs } = result;
   const data = { ...result, elapsedMs: Math.round(elapsedMs) };
   if (!applied) return { ok: true, data, text: `${describe(result, cluster, wanted)}\nNothing was changed` };

@@ -4,7 +4,7 @@ import { changeFlags } from '../flags.ts';
 import { UsageError } from '../io.ts';
 import { timeoutSet } from '../set-timeout-view.ts';
 
-export const setTimeoutCommand: Command = {
+export const setTimeoutCommand: Command<'set_timeout'> = {
   name: 'set_timeout',
   usage: 'CLUSTER MS',
   arity: [2, 2],

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const shutdownCommand: Command = {
+export const shutdownCommand: Command<'shutdown'> = {
   name: 'shutdown',
   usage: 'NODE',
   arity: [1, 1],

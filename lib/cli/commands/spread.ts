@@ -6,7 +6,7 @@ import { UsageError } from '../io.ts';
 import { type Outcome, operated } from '../outcome.ts';
 import { zoneFlag, zonesOf } from '../zones.ts';
 
-export const spreadCommand: Command = {
+export const spreadCommand: Command<'spread'> = {
   name: 'spread',
   usage: 'CLUSTER',
   arity: [1, 1],
@@ -38,7 +38,7 @@ export const spreadCommand: Command = {
   },
 };
 
-function spreadOutcome(result: SpreadResult): Outcome {
+function spreadOutcome(result: SpreadResult): Outcome<SpreadResult> {
   const { failovers, moved, masters, plan, applied } = result;
   const did = `${count(failovers, 'failover')}, ${count(moved, 'replica')} moved to another master`;
   const outcome = operated(result, plan.steps.length === 0 ? 'Nothing to do' : `Spread: ${did}`);

@@ -1,3 +1,4 @@
+import type { OperationResult } from '../../operations/carry-out.ts';
 import { type Command, type Invocation, MANY } from '../command.ts';
 import { count } from '../figures.ts';
 import { changeFlags, type Flags, numberFlag } from '../flags.ts';
@@ -7,7 +8,7 @@ export const maxSlots: Flags = {
   'max-slots': { type: 'string', value: 'N', help: 'Most slots in one ADDSLOTS (16384)' },
 };
 
-async function startCluster({ positionals, options, values }: Invocation): Promise<Outcome> {
+async function startCluster({ positionals, options, values }: Invocation): Promise<Outcome<OperationResult>> {
   const { startClusterOnMulti } = await import('../../operations/start-cluster.ts');
   const limit = numberFlag(values, 'max-slots');
   const result = await startClusterOnMulti(positionals, {
@@ -22,7 +23,7 @@ async function startCluster({ positionals, options, values }: Invocation): Promi
   );
 }
 
-export const startCommand: Command = {
+export const startCommand: Command<'start'> = {
   name: 'start',
   usage: 'NODE',
   arity: [1, 1],
@@ -32,7 +33,7 @@ export const startCommand: Command = {
   run: startCluster,
 };
 
-export const startMultiCommand: Command = {
+export const startMultiCommand: Command<'start_multi'> = {
   name: 'start_multi',
   usage: 'NODE...',
   arity: [1, MANY],

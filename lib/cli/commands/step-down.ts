@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { changeFlags, numberFlag } from '../flags.ts';
 import { operated } from '../outcome.ts';
 
-export const stepDownCommand: Command = {
+export const stepDownCommand: Command<'step_down'> = {
   name: 'step_down',
   usage: 'NODE',
   arity: [1, 1],

@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
 
-export const topCommand: Command = {
+export const topCommand: Command<'top'> = {
   name: 'top',
   usage: 'CLUSTER',
   arity: [1, 1],

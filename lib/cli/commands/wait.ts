@@ -6,7 +6,7 @@ import { UsageError } from '../io.ts';
 
 const CONDITIONS = ['listening', 'serving', 'in-sync', 'agreed'] as const;
 
-export const waitCommand: Command = {
+export const waitCommand: Command<'wait'> = {
   name: 'wait',
   usage: 'CLUSTER',
   arity: [1, 1],

@@ -16,13 +16,21 @@ const LEAST_INTERVAL_MS = 100;
 
 type Snapshots = AsyncIterable<ClusterSnapshot>;
 
+/** The data of `top`. */
+export interface TopData {
+  /** After a stream: how many there were. */
+  readonly snapshots?: number;
+  /** Else the last one. */
+  readonly snapshot?: ClusterSnapshot | undefined;
+}
+
 /** Runs `top`: on the terminal, or as lines or JSON without one. */
 export async function runTop({
   positionals: [node = ''],
   values,
   options,
   io,
-}: Invocation): Promise<Outcome> {
+}: Invocation): Promise<Outcome<TopData>> {
   const intervalMs = numberFlag(values, 'interval', LEAST_INTERVAL_MS);
   const count = numberFlag(values, 'count') ?? (values.json === true ? 1 : Number.POSITIVE_INFINITY);
   const isStream = values['json-stream'] === true;
@@ -48,7 +56,7 @@ export async function runTop({
   }
 }
 
-function ended(data: Outcome['data']): Outcome {
+function ended(data: TopData): Outcome<TopData> {
   return { ok: true, text: '', data };
 }
 
@@ -73,7 +81,12 @@ async function* complete(snapshots: Snapshots, count: number): AsyncGenerator<Cl
   }
 }
 
-async function asJson(snapshots: Snapshots, count: number, isStream: boolean, io: Io): Promise<Outcome> {
+async function asJson(
+  snapshots: Snapshots,
+  count: number,
+  isStream: boolean,
+  io: Io,
+): Promise<Outcome<TopData>> {
   let last: ClusterSnapshot | undefined;
   for await (const snapshot of complete(snapshots, count)) {
     last = snapshot;
@@ -82,7 +95,12 @@ async function asJson(snapshots: Snapshots, count: number, isStream: boolean, io
   return ended(isStream ? { snapshots: count } : { snapshot: last });
 }
 
-async function asLines(snapshots: Snapshots, count: number, isQuiet: boolean, io: Io): Promise<Outcome> {
+async function asLines(
+  snapshots: Snapshots,
+  count: number,
+  isQuiet: boolean,
+  io: Io,
+): Promise<Outcome<TopData>> {
   for await (const snapshot of complete(snapshots, count)) {
     const isWrong = snapshot.findings.some(({ severity }) => severity !== 'info');
     if (!isQuiet || isWrong) io.stdout(`${figuresLine(snapshot, localTime)}\n`);
@@ -96,7 +114,7 @@ async function onScreen(
   count: number,
   { env }: Io,
   quit: () => void,
-): Promise<Outcome> {
+): Promise<Outcome<TopData>> {
   const isColoured = !env.NO_COLOR;
   const marks = { ascii: isAsciiOnly(env), timeOf: localTime };
   let state: TopState = START;
