@@ -1,7 +1,6 @@
 import type { ClusterEvent } from '../events.ts';
 import type { OperationResult } from '../operations/carry-out.ts';
 import type { EnsureResult } from '../operations/ensure-cluster.ts';
-import type { Explanation } from '../operations/explain.ts';
 import type { FollowResult } from '../operations/follow-keys.ts';
 import type { ImportResult } from '../operations/import-keys.ts';
 import type { ReadyResult } from '../operations/is-ready.ts';
@@ -22,6 +21,7 @@ import type { MetricsData } from './commands/metrics.ts';
 import type { ReportData } from './commands/report.ts';
 import type { ErrorData } from './error-view.ts';
 import type { ExecuteData } from './execute-view.ts';
+import type { ExplainData } from './explain-view.ts';
 import type { HotData } from './hot-view.ts';
 import type { InfoData } from './info-view.ts';
 import type { KeysData } from './keys-view.ts';
@@ -67,7 +67,7 @@ export interface Documents {
   readonly wait: WaitResult;
   readonly info: InfoData;
   readonly top: TopData;
-  readonly explain: Explanation;
+  readonly explain: ExplainData;
   readonly hot: HotData;
   readonly keys: KeysData;
   readonly report: ReportData;
@@ -95,7 +95,7 @@ export type Finished<Name extends CommandName> = {
 } & Documents[Name];
 
 /** The document of a command that failed. */
-export interface Failure {
+export interface FailureDocument {
   readonly version: 1;
   /** Null if none was recognised. */
   readonly command: CommandName | null;

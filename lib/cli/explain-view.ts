@@ -8,11 +8,25 @@ import type { Outcome } from './outcome.ts';
 
 type Of<Kind> = Extract<Explanation, { readonly kind: Kind }>;
 
+/** The data of `explain`. The document has a `version` of its own. */
+export type ExplainData = Of<'key'> | Of<'slot'> | ExplainedNode;
+
+interface ExplainedNode extends Omit<Of<'node'>, 'version'> {
+  /** Such as `Redis 8.6.0`; null if it does not say. */
+  readonly server: string | null;
+}
+
 /** Outcome of `explain`: it is done when something is known, however bad that is. */
-export async function explained(explanation: Explanation, values: FlagValues): Promise<Outcome<Explanation>> {
+export async function explained(explanation: Explanation, values: FlagValues): Promise<Outcome<ExplainData>> {
   const lines = explanation.kind === 'node' ? nodeLines(explanation) : slotLines(explanation);
   const found = await findingsText(explanation.findings, values);
-  return { ok: true, text: [...lines, ...found].join('\n'), data: { ...explanation } };
+  return { ok: true, text: [...lines, ...found].join('\n'), data: dataOf(explanation) };
+}
+
+function dataOf(explanation: Explanation): ExplainData {
+  if (explanation.kind !== 'node') return explanation;
+  const { version, ...node } = explanation;
+  return { ...node, server: version };
 }
 
 function slotLines(explanation: Of<'key'> | Of<'slot'>): string[] {

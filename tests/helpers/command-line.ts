@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { eventually } from '../bed/client.ts';
 import { buildProgram, builtProgram } from './programs.ts';
+import { assertOutput } from './schemas.ts';
 
 /** What a run of the command line printed and how it ended. */
 export interface Finished {
@@ -85,13 +86,17 @@ export class CommandLine {
   }
 
   start(args: readonly string[], { env = {} }: RunOptions = {}): Running {
-    return this.#follow(spawn(process.execPath, [this.path, ...args], { env: environment(env) }));
+    return checked(
+      this.#follow(spawn(process.execPath, [this.path, ...args], { env: environment(env) })),
+      args,
+    );
   }
 
   /** Runs a shell command in which `$TRIB` is the command line. */
   shell(line: string, { env = {} }: RunOptions = {}): Promise<Finished> {
     const script = line.replaceAll('$TRIB', `'${process.execPath}' '${this.path}'`);
-    return this.#follow(spawn('/bin/sh', ['-c', script], { env: environment(env) })).finished;
+    return checked(this.#follow(spawn('/bin/sh', ['-c', script], { env: environment(env) })), [line])
+      .finished;
   }
 
   /** Starts it on a terminal of so many columns, or of unknown size for 0. All output is in `stdout`. */
@@ -114,6 +119,15 @@ export class CommandLine {
     child.once('close', () => this.#children.delete(child));
     return follow(child);
   }
+}
+
+/** Every JSON document and event that a run prints must be as docs/schema says. */
+function checked(running: Running, args: readonly string[]): Running {
+  const finished = running.finished.then((ended) => {
+    assertOutput(args, ended.stdout);
+    return ended;
+  });
+  return { ...running, finished };
 }
 
 let found: 'python3' | 'script' | undefined | null = null;

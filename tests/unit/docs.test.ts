@@ -132,7 +132,11 @@ describe('The README', () => {
 describe('Documents', () => {
   const { files } = JSON.parse(read('package.json')) as { files: string[] };
   const documents = ['README.md', 'SECURITY.md', 'CHANGELOG.md'];
-  documents.push(...readdirSync(new URL('../../docs', import.meta.url)).map((name) => `docs/${name}`));
+  documents.push(
+    ...readdirSync(new URL('../../docs', import.meta.url))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  );
 
   test('that help prints are in the package, and no others', () => {
     const shipped = files.filter((file) => file.startsWith('docs/'));

@@ -10,6 +10,7 @@ import {
   verifyPlan,
 } from '../../lib/index.ts';
 import { fc } from '../helpers/properties.ts';
+import { faultOf } from '../helpers/schemas.ts';
 import { idOf } from '../helpers/views.ts';
 
 const refOf = (node: number) => ({ id: idOf(node), address: `127.0.0.1:${7000 + node}` });
@@ -150,6 +151,27 @@ describe('parsePlan()', () => {
     assertRefused(`"${'x'.repeat(64 * 1024 * 1024)}"`, '67108864');
   });
 
+  test('refuses what docs/schema/plan.json refuses', () => {
+    assert.equal(faultOf(loose(), 'plan'), undefined);
+    // biome-ignore lint/suspicious/noExplicitAny: it is made to fit no type
+    const misfits: ((plan: any) => void)[] = [
+      (plan) => Object.assign(plan, { extra: 1 }),
+      (plan) => Object.assign(plan, { version: 2 }),
+      (plan) => Object.assign(plan.steps[3], { type: 'run' }),
+      (plan) => Object.assign(plan.steps[3].source, { id: 'abc' }),
+      (plan) => plan.steps[3].slots.push([16383, 16384]),
+      (plan) => plan.steps[3].slots.push([8]),
+      (plan) => Object.assign(plan.steps[6], { mode: 'now' }),
+      (plan) => delete plan.before,
+    ];
+    for (const modify of misfits) {
+      const plan = loose();
+      modify(plan);
+      assert.notEqual(faultOf(plan, 'plan'), undefined, `${modify}`);
+      assertRefused(JSON.stringify(plan));
+    }
+  });
+
   test('reads or refuses any input, and throws nothing else', () => {
     const paths = fc.array(fc.nat(), { minLength: 1, maxLength: 6 });
     fc.assert(
@@ -167,7 +189,9 @@ describe('parsePlan()', () => {
           at = at[key];
         }
         try {
-          parsePlan(JSON.stringify(plan));
+          const text = JSON.stringify(plan);
+          parsePlan(text);
+          assert.equal(faultOf(JSON.parse(text), 'plan'), undefined, text);
         } catch (error) {
           assert.ok(error instanceof ClusterError && error.code === 'PLAN_INVALID', String(error));
         }
