@@ -43,6 +43,7 @@ export { formatRanges, keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } fro
 export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
 export type { NodeRates } from './model/vitals.ts';
 export type { SlotMove } from './move/moves-seen.ts';
+export type { CommandMessage } from './nodes/command-channel.ts';
 export { type AddNodeOptions, addNode } from './operations/add-node.ts';
 export { applyPlan } from './operations/apply-plan.ts';
 export { type BackupOptions, type BackupResult, backupCluster } from './operations/backup-cluster.ts';

@@ -8,6 +8,7 @@ import {
   brokenError,
   type CommandOptions,
   locateReplyError,
+  type OnCommands,
   onAbort,
   type Request,
   reject,
@@ -29,7 +30,7 @@ export interface ConnectionOptions extends Limits {
    * Called synchronously with the commands that are to be sent, also with AUTH: they hold secrets. Must be fast and must not throw.
    * @default none
    */
-  onCommands?: ((commands: readonly Command[], address: string) => void) | undefined;
+  onCommands?: OnCommands | undefined;
 }
 
 /**
@@ -175,13 +176,15 @@ export class Connection {
       reject: rejectWith,
       settled: false,
       unwatch: undefined,
+      onEnded: undefined,
     };
     const signal = options?.signal;
     if (this.closed || signal?.aborted) {
       reject(request, signal?.aborted ? signal.reason : this.#brokenError(request));
       return;
     }
-    this.#onCommands?.(commands, this.address);
+    const onEnded = this.#onCommands?.(commands, this.address);
+    if (typeof onEnded === 'function') request.onEnded = onEnded;
     if (signal !== undefined) request.unwatch = onAbort(signal, () => this.#drop(request, signal.reason));
     if (this.#queue.head === undefined) {
       this.#decoder.as = request.as;

@@ -17,5 +17,5 @@ export {
   ReplyError,
   type TlsFault,
 } from './errors.ts';
-export type { CommandOptions } from './request.ts';
+export { type CommandOptions, commandName, type OnCommands, type OnEnded } from './request.ts';
 export type { Argument, Command, Encoding, Limits, Reply, ReplyForm } from './types.ts';

@@ -16,6 +16,17 @@ export interface CommandOptions {
   signal?: AbortSignal | undefined;
 }
 
+/**
+ * Called when a call has ended: with the reason if it is rejected, with the first error among the replies of a pipeline, or with undefined.
+ * Must be fast and must not throw.
+ */
+export type OnEnded = (error: unknown) => void;
+
+/** Called with the commands of a call. What it returns is called when they have been answered, or will not be. */
+export type OnCommands =
+  | ((commands: readonly Command[], address: string) => void)
+  | ((commands: readonly Command[], address: string) => OnEnded | undefined);
+
 /** One call in progress: a command, or the commands of a pipeline. */
 export interface Request {
   readonly commands: readonly Command[];
@@ -34,6 +45,7 @@ export interface Request {
   /** True once the caller's promise is settled. Replies may still be due. */
   settled: boolean;
   unwatch: (() => void) | undefined;
+  onEnded: OnEnded | undefined;
 }
 
 /** Settles the caller's promise unless it is settled already, and stops listening to the signal. */
@@ -41,6 +53,7 @@ export function settle(request: Request, reply: Reply): void {
   if (request.settled) return;
   request.settled = true;
   request.unwatch?.();
+  request.onEnded?.((request.replies ?? [reply]).find((one) => one instanceof ReplyError));
   if (request.replies === undefined && reply instanceof ReplyError) request.reject(reply);
   else request.resolve(request.replies ?? reply);
 }
@@ -50,6 +63,7 @@ export function reject(request: Request, reason: unknown): void {
   if (request.settled) return;
   request.settled = true;
   request.unwatch?.();
+  request.onEnded?.(reason);
   request.reject(reason);
 }
 

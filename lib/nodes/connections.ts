@@ -13,6 +13,7 @@ import { type Address, formatAddress, mapAddress } from '../model/address.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import { type Settings, settingsOf } from '../settings.ts';
 import { unlessAborted } from './abort.ts';
+import { reporting } from './command-channel.ts';
 
 /** Name of this tool's connections in CLIENT LIST while they only look. */
 export const CLIENT_NAME = 'redis-trib';
@@ -64,12 +65,14 @@ export class Connections {
   readonly #claims = new Map<object, Set<string>>();
   readonly #closed = new AbortController();
   readonly #between: Between | undefined;
+  readonly #onCommands: ConnectOptions['onCommands'];
 
   /** With `between`, what `askAll` sends goes through it. */
   constructor(options: ConnectionOptions, between?: Between) {
     this.#options = options;
     this.#settings = settingsOf(options);
     this.#between = between;
+    this.#onCommands = reporting(options.onCommands);
   }
 
   /** Options of an operation on these connections, which already determine how the nodes are reached. */
@@ -241,7 +244,7 @@ export class Connections {
     const { host, port } = mapAddress(this.#options.addressMap, announced);
     const address = formatAddress(announced);
     const hostname = this.#hostnames.get(address);
-    const { family, username, password, onCommands } = this.#options;
+    const { family, username, password } = this.#options;
     const { tls, connectTimeout, commandTimeout } = this.#settings;
     return {
       host,
@@ -257,7 +260,7 @@ export class Connections {
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(hostname === undefined ? {} : { hostname }),
-      ...(onCommands === undefined ? {} : { onCommands }),
+      onCommands: this.#onCommands,
     };
   }
 }

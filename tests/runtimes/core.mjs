@@ -1,4 +1,5 @@
 // A program that uses the installed package. Arguments: the addresses of four servers that are in no cluster.
+import { subscribe } from 'node:diagnostics_channel';
 import process from 'node:process';
 import {
   check,
@@ -47,11 +48,16 @@ const refused = await joinCluster(first, '127.0.0.1:1').catch((error) => error.c
 require(refused === 'ECONNREFUSED', `a node that is not there says: ${refused}`);
 await quitCluster(third);
 
+const sent = [];
+subscribe('redis-trib:command', ({ node, commands, ms, code }) => {
+  if (ms >= 0 && code === null) sent.push(...commands.map((name) => `${name} to ${node}`));
+});
 const cluster = await openCluster(first);
 const { ok, findings } = await check(cluster);
 require(ok, JSON.stringify(findings));
 const sizes = await execute(cluster, ['DBSIZE'], { mastersOnly: true });
 await cluster.close();
+require(sent.includes(`DBSIZE to ${first}`), `the channel reports: ${sent.join(', ')}`);
 const sum = sizes.reduce((total, { result }) => total + result, 0);
 require(sum === KEYS, `${sum} keys of ${KEYS} are there`);
 console.log('all keys there');
