@@ -6,6 +6,7 @@ import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import { findCommand } from '../../lib/cli/commands.ts';
+import { assertOutput } from '../helpers/printed.ts';
 import type { Strike } from './strike.ts';
 
 export type Method = 'migrate' | 'atomic';
@@ -79,16 +80,17 @@ export function startTool(args: readonly string[], strike?: Strike): Started {
     });
   }
   let struck = false;
-  const ended = whenClosed(child).then(
-    (end): Run => ({
+  const ended = whenClosed(child).then(async (end): Promise<Run> => {
+    await assertOutput(['--json'], texts.stdout);
+    return {
       args,
       end,
       struck: struck || (strike?.signal !== undefined && end === strike.signal),
       error: errorIn(texts.stdout),
       ...texts,
       elapsedMs: performance.now() - started,
-    }),
-  );
+    };
+  });
   const moment = new Promise<boolean>((resolve) => {
     child.on('message', () => {
       struck = true;

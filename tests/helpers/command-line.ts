@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { eventually } from '../bed/client.ts';
+import { assertOutput } from './printed.ts';
 import { buildProgram, builtProgram } from './programs.ts';
-import { assertOutput } from './schemas.ts';
 
 /** What a run of the command line printed and how it ended. */
 export interface Finished {
@@ -123,8 +123,8 @@ export class CommandLine {
 
 /** Every JSON document and event that a run prints must be as docs/schema says. */
 function checked(running: Running, args: readonly string[]): Running {
-  const finished = running.finished.then((ended) => {
-    assertOutput(args, ended.stdout);
+  const finished = running.finished.then(async (ended) => {
+    await assertOutput(args, ended.stdout);
     return ended;
   });
   return { ...running, finished };

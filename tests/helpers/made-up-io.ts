@@ -1,6 +1,6 @@
 import type { Io } from '../../lib/cli/io.ts';
 import { main } from '../../lib/cli/main.ts';
-import { assertOutput } from './schemas.ts';
+import { assertOutput } from './printed.ts';
 
 /** What a command line printed, and its exit code. */
 export interface Ran {
@@ -28,6 +28,6 @@ export async function runMain(argv: readonly string[], io: Partial<Io> = {}): Pr
     signal: new AbortController().signal,
     ...io,
   });
-  assertOutput(argv, stdout);
+  await assertOutput(argv, stdout);
   return { code, stdout, stderr };
 }

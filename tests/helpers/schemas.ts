@@ -13,7 +13,6 @@ export function schemaText(name: SchemaName): string {
 
 let ajv: Ajv | undefined;
 
-// Few tests need it, and it takes a moment.
 function validators(): Ajv {
   if (ajv) return ajv;
   ajv = new Ajv({ strict: true, allowUnionTypes: true, validateSchema: false, code: { optimize: false } });
@@ -45,11 +44,4 @@ export function assertPrinted(line: string): void {
       ? faultOf(value, 'document', 'error' in value ? 'failure' : value.command)
       : faultOf(value, 'stream');
   assert.ok(fault === undefined, `printed is not what docs/schema says: ${fault}: ${line.slice(0, 2000)}`);
-}
-
-/** Fails unless all that a command line with --json or --json-stream printed is as its schemas say. */
-export function assertOutput(args: readonly string[], stdout: string): void {
-  if (!args.some((word) => /--json\b/.test(word))) return;
-  // The last line of a process that was killed may be cut.
-  for (const line of stdout.split('\n').slice(0, -1)) if (line.startsWith('{"version":')) assertPrinted(line);
 }
