@@ -2,10 +2,17 @@ export { ConnectionError, ProtocolError, ReplyError } from '../resp/index.ts';
 export type { BackupFile, BackupManifest } from './copy/backup/manifest.ts';
 export type { DifferenceCounts } from './copy/compare/difference-tally.ts';
 export type { FunctionDifference } from './copy/compare/functions.ts';
+export type { CutOver } from './copy/follow/cut-over.ts';
 export type { BiggestKey, KeyFigureSums, KeyGroup, TimeToLive } from './copy/survey/key-tally.ts';
 export type { KeyFigures, OtherPrefixes, PrefixFigures } from './copy/survey/prefix-tally.ts';
 export type {
+  BackupProgress,
+  Behind,
   ClusterEvent,
+  CompareProgress,
+  FollowGap,
+  FollowProgress,
+  ImportProgress,
   MoveDone,
   MoveFigures,
   MoveProgress,
@@ -13,6 +20,9 @@ export type {
   MoveTotal,
   OnEvent,
   Restart,
+  RestoreProgress,
+  Stopped,
+  StrayKeys,
 } from './events.ts';
 export type { NodeStanding, SlotStanding } from './findings/explain.ts';
 export type { Finding, FindingKind } from './findings/finding.ts';
@@ -27,28 +37,31 @@ export {
 export {
   ClusterError,
   type ClusterErrorCode,
+  type ClusterErrorDetails,
   type MovedSoFar,
   type Resumable,
 } from './model/cluster-error.ts';
 export { ClusterNode } from './model/cluster-node.ts';
-export type { NodeDetails } from './model/details.ts';
-export type { Expectation } from './model/expectation.ts';
+export type { ConnectedReplica, NodeDetails, NodeMemory, ReplicaLink } from './model/details.ts';
+export type { Expectation, Member } from './model/expectation.ts';
 export type { HotKey, HotKeyEvidence, HotNode, HotNote, HotSlot, HotVerdict } from './model/hot-spots.ts';
 export type { KeyDifference, KeyState } from './model/key-difference.ts';
 export type { LeftKeys, LeftReason } from './model/left-keys.ts';
 export { formatMetrics, type Metric, type MetricSample } from './model/metric.ts';
 export type { Advice, Next, NextAct, NextWhen } from './model/next.ts';
 export type { NodeRecord, OpenSlot } from './model/node.ts';
+export type { Unanswered } from './model/recording.ts';
 export { formatRanges, keySlot, SLOT_COUNT, type SlotRange, type SlotsLike } from './model/slot.ts';
-export type { ClusterInfo, ClusterView, NodeReport } from './model/view.ts';
+export type { AddressAnswer, ClusterInfo, ClusterView, LoadingProgress, NodeReport } from './model/view.ts';
 export type { NodeRates } from './model/vitals.ts';
 export type { SlotMove } from './move/moves-seen.ts';
 export type { CommandMessage } from './nodes/command-channel.ts';
+export type { LoadKind } from './nodes/slot-loads.ts';
 export { type AddNodeOptions, addNode } from './operations/add-node.ts';
 export { applyPlan } from './operations/apply-plan.ts';
 export { type BackupOptions, type BackupResult, backupCluster } from './operations/backup-cluster.ts';
 export { type BundleOptions, bundleCluster, openBundle } from './operations/bundle-cluster.ts';
-export type { Bundle } from './operations/bundle-document.ts';
+export type { Bundle, BundledAnswer, BundledNode } from './operations/bundle-document.ts';
 export type { OperationResult } from './operations/carry-out.ts';
 export { type CheckOptions, type CheckResult, check } from './operations/check.ts';
 export { Cluster, type ClusterLike, openCluster } from './operations/cluster.ts';
@@ -157,10 +170,13 @@ export {
   type MoveStep,
   type NodeReason,
   type NodeRef,
+  type NodeZone,
   type Plan,
   type PlannedLoads,
   type PlannedNode,
   type RunningNode,
   type Step,
+  type StrayAnswer,
 } from './plan/plan.ts';
 export type { Difference } from './plan/plan-differences.ts';
+export type { MastersAt } from './plan/spread.ts';

@@ -22,7 +22,7 @@ export interface Bundle {
   readonly nodes: readonly BundledNode[];
 }
 
-interface BundledNode {
+export interface BundledNode {
   readonly address: string;
   /** By command: the answers in the order in which it was asked. */
   readonly answers: Readonly<Record<string, readonly BundledAnswer[]>>;
@@ -31,7 +31,7 @@ interface BundledNode {
 }
 
 /** An answer; text of several lines is a list of them, for people. */
-type BundledAnswer =
+export type BundledAnswer =
   | string
   | number
   | null

@@ -16,6 +16,9 @@ export class Cluster implements AsyncDisposable {
   /** @internal */
   readonly connections: Connections;
 
+  constructor(address: Address, options: ConnectionOptions);
+  /** @internal */
+  constructor(address: Address, options: ConnectionOptions, between: Between | undefined);
   constructor(address: Address, options: ConnectionOptions, between?: Between) {
     this.address = address;
     this.connections = new Connections(options, between);
