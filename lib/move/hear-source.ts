@@ -9,6 +9,7 @@ import { DONE, waitUntil } from '../nodes/wait-until.ts';
 import { askSource, askTarget, type Ends, openAtEitherEnd } from './ends.ts';
 import { CUT_OFF } from './epochs.ts';
 import { awaitLatePackets } from './late-packets.ts';
+import { receiverIn, setSlots } from './set-slot.ts';
 import type { SharedLock } from './shared-lock.ts';
 
 /** Waits until the target may import slots from the source. `lock` is the one for batches to the target. */
@@ -87,7 +88,7 @@ async function awaitClaim(ends: Ends, slot: number): Promise<void> {
       };
     });
   } catch (error) {
-    await putBack(ends, ['CLUSTER', 'SETSLOT', slot, 'NODE', source.id]);
+    await setSlots(receiverIn(ends, target), [slot], ['NODE', source.id]).catch(() => undefined);
     throw error;
   }
 }

@@ -104,7 +104,7 @@ export async function promoteReplica(
     }
     wasMaster = isMaster;
     const lacking = isMaster ? missing : [unready ?? `${replica.address} is a replica`];
-    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : notAsked(step)) };
+    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : notAsked(replica)) };
     return {
       missing: lacking,
       ...(performance.now() - started < limitMs
@@ -221,11 +221,8 @@ function mayHappen(step: StepOf<'failover'>): Advice {
   return { hint: MAY_STILL_HAPPEN, next: wayOn(step) };
 }
 
-function notAsked({ replica, master }: StepOf<'failover'>): Advice {
-  return {
-    hint: `No failover was asked for. See "INFO replication" on ${replica.address}`,
-    next: [{ do: 'replicate', node: master.address, target: replica.address }],
-  };
+function notAsked({ address }: NodeRef): Advice {
+  return { hint: `No failover was asked for. See "INFO replication" on ${address}: it may still be copying` };
 }
 
 function wayOn({ mode, replica: { address: node } }: StepOf<'failover'>): Next[] {
