@@ -20,7 +20,7 @@ const ATTW = '@arethetypeswrong/cli@0.18.5';
 const MOST_BYTES = {
   code: { packed: 300_000, unpacked: 826_000 },
   types: { packed: 36_900, unpacked: 136_000 },
-  documents: { packed: 74_000, unpacked: 229_000 },
+  documents: { packed: 78_000, unpacked: 240_000 },
 };
 
 /**
@@ -29,8 +29,8 @@ const MOST_BYTES = {
  */
 const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
-  import: { ms: 14, files: 5, kB: 83 },
-  list: { ms: 42, files: 7, kB: 152 },
+  import: { ms: 14, files: 5, kB: 88 },
+  list: { ms: 42, files: 7, kB: 156 },
   check: { ms: 55, files: 9, kB: 260 },
   'reshard --dry-run': { ms: 62, files: 12, kB: 486 },
 };
