@@ -22,7 +22,10 @@ function examplesIn(document: string): string[] {
 }
 
 /** Runs an example as a program of its own, with real addresses in place of its own. */
-async function run(example: string, addresses: Readonly<Record<string, string>>): Promise<string> {
+async function run(
+  example: string,
+  addresses: Readonly<Record<string, string>>,
+): Promise<{ readonly stdout: string; readonly stderr: string }> {
   let code = example.includes('{ password }') ? `const password = undefined;\n${example}` : example;
   for (const [from, to] of Object.entries(addresses)) code = code.replaceAll(from, to);
   for (const [name, path] of [
@@ -33,10 +36,9 @@ async function run(example: string, addresses: Readonly<Record<string, string>>)
   assert.doesNotMatch(code, /10\.\d+\.0\.\d+:7000/, 'every address is replaced');
   const file = join(folder, 'example.mts');
   writeFileSync(file, code);
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file], {
+  return promisify(execFile)(process.execPath, ['--import', 'tsx', file], {
     cwd: fileURLToPath(root),
   });
-  return stdout;
 }
 
 describe('The examples of the documents run', () => {
@@ -50,14 +52,16 @@ describe('The examples of the documents run', () => {
   });
 
   test('README.md', async () => {
-    const [joins = '', several = '', balances = '', resp = '', ...more] = examplesIn('README.md');
+    const [joins = '', several = '', traces = '', balances = '', resp = '', ...more] =
+      examplesIn('README.md');
     assert.deepEqual(more, []);
     const nodes = await startMasters(bed, 2, 2);
     const [alone] = await bed.start(1, { cluster: false });
     const [first, second] = [at(nodes, 0).address, at(nodes, 1).address];
-    await run(several, { '10.0.0.1:7000': first, '10.0.0.2:7000': second });
+    const { stderr } = await run(`${traces}${several}`, { '10.0.0.1:7000': first, '10.0.0.2:7000': second });
+    assert.match(stderr, new RegExp(`^${first} .*CLUSTER NODES.*: ok after`, 'm'));
     const printed = await run(joins, { '10.0.0.1:7000': first, '10.0.0.9:7000': at(nodes, 2).address });
-    assert.equal(printed.match(/ master \d+$/gm)?.length, 3);
+    assert.equal(printed.stdout.match(/ master \d+$/gm)?.length, 3);
     await run(balances, { '10.0.0.1:7000': first, '10.1.0.1:7000': at(nodes, 3).address });
     await run(resp, { 'port: 6379': `port: ${alone?.port}` });
     const { ok, view } = await check(first);
