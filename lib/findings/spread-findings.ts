@@ -103,7 +103,7 @@ function mastersTogether(
   });
 }
 
-/** Whether there are failovers to replicas elsewhere after which the place is not crowded, and no other has become so. */
+/** Whether there are failovers to replicas elsewhere after which the place is not crowded, and no other has become so, or more so than it was. */
 function spreading(
   view: ClusterView,
   place: string,
@@ -113,24 +113,30 @@ function spreading(
 ): Advice {
   const replicas = livingReplicas(view);
   const places = domains.map((one) => placesOf(view, one));
-  const crowdedIn = (voters: readonly NodeRecord[]): string[] =>
-    domains.flatMap((one, index) =>
-      crowded(voters, one, places[index] ?? new Set()).map((name) => `${one.word} ${name}`),
+  /** How many masters each crowded place has. */
+  const crowdsIn = (voters: readonly NodeRecord[]): Map<string, number> =>
+    new Map(
+      domains.flatMap((one, index) => {
+        const counts = countByPlace(voters, one);
+        const names = crowded(voters, one, places[index] ?? new Set());
+        return names.map((name): [string, number] => [`${one.word} ${name}`, counts.get(name) ?? 0]);
+      }),
     );
   let voters = votersOf(view);
-  const before = new Set(crowdedIn(voters));
+  let crowds = crowdsIn(voters);
   const key = `${domain.word} ${place}`;
   for (const master of voters.filter((node) => domain.placeOf(node) === place)) {
-    if (!crowdedIn(voters).includes(key)) break;
+    if (!crowds.has(key)) break;
     for (const replica of replicas.get(master.id) ?? []) {
       if (domain.placeOf(replica) === place || !ready.has(replica.id)) continue;
       const after = voters.map((node) => (node === master ? replica : node));
-      if (crowdedIn(after).some((name) => !before.has(name))) continue;
-      voters = after;
+      const then = crowdsIn(after);
+      if ([...then].some(([name, own]) => own > (crowds.get(name) ?? 0))) continue;
+      [voters, crowds] = [after, then];
       break;
     }
   }
-  if (crowdedIn(voters).includes(key)) {
+  if (crowds.has(key)) {
     const { word } = domain;
     return {
       hint: `Give its masters replicas ${word === 'host' ? 'on' : 'in'} other ${word}s, then let these take over`,

@@ -326,7 +326,8 @@ describe('A healthy cluster', () => {
         );
         assert.ok(crowded(after).length < crowded(view).length, 'and no other has become so');
       }),
-      { numRuns: 100 },
+      // The first host can give masters only to one that has half of them, too.
+      { numRuns: 100, examples: [[[[3, 4], [3], [4], [4, 1, 2]]]] },
     );
     assert.ok(followed > 5, `${followed} layouts had advice`);
   });
