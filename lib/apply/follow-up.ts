@@ -8,8 +8,9 @@ import { inParallel } from '../nodes/parallel.ts';
 const LATE_MS = 3000;
 
 /**
- * After a failover, tells nodes which master to follow if they have not found out on their own: one that was restarted or cut off at
- * that moment may follow the former master, which is a replica by then (up to Redis 6.2 and from 8.0 on), for good.
+ * Tells nodes once more which master to follow. After a failover, one that was restarted or cut off at that moment may follow the former
+ * master, which is a replica by then (up to Redis 6.2 and from 8.0 on), for good. And while replicas are being assigned, servers may
+ * give one to a master that has none yet (clusterHandleSlaveMigration).
  */
 export function followUp(context: Context, { members, replicas = [] }: Expectation): Nudge {
   const started = performance.now();

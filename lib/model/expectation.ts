@@ -81,14 +81,16 @@ function unsettledBy(
     if (own === undefined || own instanceof Error || !seen || id === member.id) return [];
     const { role, masterId } = own.myself;
     if (own.myself.id !== id || (seen.role === role && seen.masterId === masterId)) return [];
-    const [here, there] = [seen, own.myself].map(standing);
+    const [here, there] = [seen, own.myself].map((one) => standing(one, records));
     const text = `${member.address} considers ${nameOf(seen)} ${here}, but it is ${there}`;
     return [{ node: member.address, text, isRole: true }];
   });
 }
 
-function standing({ role, masterId }: NodeRecord): string {
-  return role === 'master' ? 'a master' : `a replica of ${masterId}`;
+function standing({ role, masterId }: NodeRecord, records: readonly NodeRecord[]): string {
+  if (role === 'master') return 'a master';
+  const master = records.find(({ id }) => id === masterId);
+  return `a replica of ${master ? nameOf(master) : masterId}`;
 }
 
 function unmetBy(expectation: Expectation, member: Member, { myself, records, info }: NodeReport): Unmet[] {
@@ -113,7 +115,7 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
   for (const { id, masterId } of expectation.replicas ?? []) {
     const record = byId.get(id);
     if (record && (record.role !== 'replica' || record.masterId !== masterId)) {
-      say(`considers ${nameOf(record)} ${standing(record)}`);
+      say(`considers ${nameOf(record)} ${standing(record, records)}`);
     }
   }
   if (owners) {

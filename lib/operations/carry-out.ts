@@ -64,7 +64,8 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
     // After a move, the new owner announces itself to all nodes. A new replica does not.
     const isSlow = types.has('replicate') || (types.has('meet') && !types.has('move-slots'));
     const tell = catchUp(context, plan.before);
-    const follow = types.has('failover') ? followUp(context, plan.expect) : undefined;
+    const isAssigned = types.has('failover') || types.has('replicate');
+    const follow = isAssigned ? followUp(context, plan.expect) : undefined;
     const nudge: Nudge = async (missing, answers) => {
       await follow?.(missing, answers);
       if (isSlow || missing.every(({ isRole }) => isRole)) await tell(missing, answers);

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { check, createCluster, fixMigrating } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
-import { type Bed, openBed } from '../bed/index.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { at, keysOfSlot, quick, seenBy, tell } from '../helpers/clusters.ts';
+import { at, idOfNode, keysOfSlot, quick, seenBy, tell } from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+
+const follow = async (replica: ServerNode, master: ServerNode) =>
+  ask(replica, 'CLUSTER', 'REPLICATE', await idOfNode(master));
 
 describe('createCluster()', () => {
   let bed: Bed;
@@ -47,6 +50,39 @@ describe('createCluster()', () => {
     assert.deepEqual((await createCluster(addresses, { replicas: 1 })).plan.steps, [], 'it is done');
     await assert.rejects(createCluster(addresses), { code: 'ALREADY_IN_CLUSTER' });
     await assert.rejects(createCluster(addresses.slice(1), { replicas: 1 }), { code: 'ALREADY_IN_CLUSTER' });
+  });
+
+  test('gives a replica back to its master if servers move it to another in the meantime', async () => {
+    const nodes = await bed.start(5, quick);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    // Its replica is waited for, while those of the first are done.
+    await tell(second, ['CONFIG', 'SET', 'repl-diskless-sync', 'yes']);
+    await tell(second, ['CONFIG', 'SET', 'repl-diskless-sync-delay', '3']);
+    let [early, waits]: [ServerNode | undefined, number] = [undefined, 0];
+    let moved: Promise<unknown> | undefined;
+    const { plan } = await createCluster(
+      nodes.map(({ address }) => address),
+      {
+        replicas: 1,
+        onEvent: (event) => {
+          if (event.type === 'replica-set' && event.master === first.address)
+            early ??= nodes.find(({ address }) => address === event.node);
+          if (event.type !== 'waiting' || !early || moved) return;
+          waits = event.missing.some((text) => text.startsWith(early?.address ?? '')) ? 0 : waits + 1;
+          if (waits === 3) moved = follow(early, second);
+        },
+      },
+    );
+    await moved;
+    assert.ok(moved, 'it was moved in the meantime');
+    const wanted = plan.steps.flatMap((step) =>
+      step.type === 'replicate' ? [[step.replica.address, `replica of ${step.master.address}`]] : [],
+    );
+    const seen = await seenBy(first);
+    assert.deepEqual(
+      wanted.map(([address = '']) => [address, seen[address]]),
+      wanted,
+    );
   });
 
   test('is finished by the same call, wherever it was stopped', async () => {
