@@ -40,6 +40,8 @@ export interface Unmet {
   readonly text: string;
   /** If `node` does not know another member: the id of that member. */
   readonly unknown?: string;
+  /** If `node` still knows one that is to be gone: the id of that. */
+  readonly known?: string;
   /** True if all that is missing is that `node` hears of the role that another node has (`settled`). */
   readonly isRole?: true;
   /** True if `node` is a replica, which has no vote, and all that is missing is that it hears of others: links, failures, the state. */
@@ -111,7 +113,7 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
     else if (record.linkState !== 'connected')
       say(`has no link to ${other.address} on the cluster bus`, doubt);
   }
-  for (const id of expectation.gone ?? []) if (byId.has(id)) say(`still knows node ${id}`);
+  for (const id of expectation.gone ?? []) if (byId.has(id)) say(`still knows node ${id}`, { known: id });
   for (const { id, masterId } of expectation.replicas ?? []) {
     const record = byId.get(id);
     if (record && (record.role !== 'replica' || record.masterId !== masterId)) {

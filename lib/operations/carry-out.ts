@@ -1,5 +1,6 @@
 import { catchUp } from '../apply/catch-up.ts';
 import { followUp } from '../apply/follow-up.ts';
+import { forgetAgain } from '../apply/forget-again.ts';
 import { prepare } from '../apply/prepare.ts';
 import { runSteps } from '../apply/run-steps.ts';
 import { notApproved } from '../errors.ts';
@@ -66,8 +67,10 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
     const tell = catchUp(context, plan.before);
     const isAssigned = types.has('failover') || types.has('replicate');
     const follow = isAssigned ? followUp(context, plan.expect) : undefined;
+    const forget = types.has('forget') ? forgetAgain(context) : undefined;
     const nudge: Nudge = async (missing, answers) => {
       await follow?.(missing, answers);
+      await forget?.(missing, answers);
       if (isSlow || missing.every(({ isRole }) => isRole)) await tell(missing, answers);
     };
     const isMove = plan.steps.every(({ type }) => type === 'move-slots');
