@@ -73,7 +73,7 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
       await forget?.(missing, answers);
       if (isSlow || missing.every(({ isRole }) => isRole)) await tell(missing, answers);
     };
-    const isMove = plan.steps.every(({ type }) => type === 'move-slots');
+    const isMove = types.size === 1 && types.has('move-slots');
     const expected = { ...settledRoles(plan.expect), replicasMayDoubt: isMove };
     await waitForAgreement(context, expected, 'every node to agree', nudge);
   }
