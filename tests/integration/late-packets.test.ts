@@ -81,6 +81,31 @@ async function giveBack(from: ServerNode, to: ServerNode): Promise<void> {
   for (const node of [to, from]) await tell(node, ...states.map((words) => [...words, 'NODE', taker]));
 }
 
+/** Holds a packet that the source sent without these slots, before it got them back with keys. Resolves to the keys. */
+async function holdPacket(way: BusWay, source: ServerNode, target: ServerNode): Promise<readonly string[]> {
+  for (const node of [source, target])
+    await eventually('the nodes are linked', async () =>
+      (await recordsOf(node)).every(({ linkState }) => linkState === 'connected'),
+    );
+  await migrateSlots(source.address, target.address, slots, { method: 'migrate' });
+  way.hold();
+  await eventually('the source sends a packet', async () => way.heldBytes > 0);
+  await giveBack(target, source);
+  const keys = slots.flatMap((slot) => keysOfSlot(slot, 20));
+  await tell(source, ...keys.map((key) => ['SET', key, key]));
+  return keys;
+}
+
+async function assertMoved(source: ServerNode, target: ServerNode, keys: readonly string[]): Promise<void> {
+  await assertLayout([
+    [source, '0-99 110-8191'],
+    [target, '100-109 8192-16383'],
+  ]);
+  const client = new ClusterClient(target);
+  for (const key of keys) assert.equal(await client.get(key), key);
+  await client.close();
+}
+
 describe('A packet that the source sent before it got slots back', () => {
   for (const link of ["the source's", "the target's"] as const)
     it(`takes no slot away from it when it arrives late on ${link} link`, async (t) => {
@@ -90,16 +115,7 @@ describe('A packet that the source sent before it got slots back', () => {
       const isOwn = link === "the source's";
       const way = await (isOwn ? wayTo(target, 'questions') : wayTo(source, 'answers'));
       try {
-        for (const node of nodes)
-          await eventually('the nodes are linked', async () =>
-            (await recordsOf(node)).every(({ linkState }) => linkState === 'connected'),
-          );
-        await migrateSlots(source.address, target.address, slots, { method: 'migrate' });
-        way.hold();
-        await eventually('the source sends a packet', async () => way.heldBytes > 0);
-        await giveBack(target, source);
-        const keys = slots.flatMap((slot) => keysOfSlot(slot, 20));
-        await tell(source, ...keys.map((key) => ['SET', key, key]));
+        const keys = await holdPacket(way, source, target);
 
         const moving = migrateSlots(source.address, target.address, slots, { method: 'migrate' });
         moving.catch(() => undefined);
@@ -107,13 +123,7 @@ describe('A packet that the source sent before it got slots back', () => {
         await eventually('the target imports', isOpen, 1500).catch(() => undefined);
         way.release();
         await moving;
-        await assertLayout([
-          [source, '0-99 110-8191'],
-          [target, '100-109 8192-16383'],
-        ]);
-        const client = new ClusterClient(target);
-        for (const key of keys) assert.equal(await client.get(key), key);
-        await client.close();
+        await assertMoved(source, target, keys);
         assert.deepEqual(await openSlotsAt(nodes), []);
       } finally {
         way.close();
@@ -128,16 +138,7 @@ describe('A packet that the source sent before it got slots back', () => {
     const [source, target] = [at(nodes, 0), at(nodes, 1)];
     const way = await wayTo(source, 'answers');
     try {
-      for (const node of nodes)
-        await eventually('the nodes are linked', async () =>
-          (await recordsOf(node)).every(({ linkState }) => linkState === 'connected'),
-        );
-      await migrateSlots(source.address, target.address, slots, { method: 'migrate' });
-      way.hold();
-      await eventually('the source sends a packet', async () => way.heldBytes > 0);
-      await giveBack(target, source);
-      const keys = slots.flatMap((slot) => keysOfSlot(slot, 20));
-      await tell(source, ...keys.map((key) => ['SET', key, key]));
+      const keys = await holdPacket(way, source, target);
       way.release();
       const isAnswered = async () => {
         const line = String(await ask(target, 'CLUSTER', 'NODES'))
@@ -156,13 +157,7 @@ describe('A packet that the source sent before it got slots back', () => {
       await moving;
       way.release();
       await eventually('the target has handled it', isAnswered);
-      await assertLayout([
-        [source, '0-99 110-8191'],
-        [target, '100-109 8192-16383'],
-      ]);
-      const client = new ClusterClient(target);
-      for (const key of keys) assert.equal(await client.get(key), key);
-      await client.close();
+      await assertMoved(source, target, keys);
     } finally {
       way.close();
     }
