@@ -85,6 +85,25 @@ describe('createCluster()', () => {
     );
   });
 
+  test('leaves it to the wait whether an introduction arrived at a node that answers late', async () => {
+    const nodes = await bed.start(3, quick);
+    const third = at(nodes, 2);
+    let [frozen, thawed]: (Promise<void> | undefined)[] = [];
+    await createCluster(
+      nodes.map(({ address }) => address),
+      {
+        commandTimeout: 1000,
+        onEvent: (event) => {
+          if (event.type === 'node-meet' && event.by === third.address) frozen ??= third.freeze();
+          if (event.type === 'waiting' && frozen) thawed ??= third.thaw();
+        },
+      },
+    );
+    await thawed;
+    assert.ok(thawed, 'it was waited for');
+    assert.deepEqual(await seenBy(third), await seenBy(at(nodes, 0)));
+  });
+
   test('is finished by the same call, wherever it was stopped', async () => {
     const kinds = ['plan', 'slots-assigned', 'node-meet', 'waiting', 'replica-set'] as const;
     for (const kind of kinds) {
