@@ -74,6 +74,7 @@ const PAIRS = 400;
 const MOST_RUNS = 5;
 /** How many runs may end with keys on both ends. */
 const MOST_CONFLICTS = 10;
+const PREPARE_TRIES = 3;
 const patience = ['--connect-timeout', '2000', '--command-timeout', '4000', '--agree-timeout', '20000'];
 
 export async function runRound(world: World, options: RoundOptions): Promise<Round> {
@@ -180,6 +181,13 @@ function chooseStrike(
   return fault.name === 'none' ? { at: 0, from } : { at, from, ...dies, ...fault.strike?.(scene) };
 }
 
+// On a busy machine a server may be late; what is tried comes after this.
+async function sayAgain(words: readonly string[]): Promise<Run> {
+  let run = await runTool(words);
+  for (let tries = 1; run.end !== 0 && tries < PREPARE_TRIES; tries++) run = await runTool(words);
+  return run;
+}
+
 async function prepare(
   world: World,
   random: Random,
@@ -195,7 +203,7 @@ async function prepare(
   const known = members.find(({ node }) => node !== spare)?.node.address ?? '';
   const wanted = { join: false, quit: true, migrate_slots: isSpareIn(members, world) }[name];
   if (isSpareIn(members, world) !== wanted) {
-    const run = await runTool(wanted ? ['join', known, spare.address] : ['quit', spare.address]);
+    const run = await sayAgain(wanted ? ['join', known, spare.address] : ['quit', spare.address]);
     if (run.end !== 0) throw new Error(`Cannot prepare the round: ${describeRun(run)}`);
     members = await healed(world);
   }
