@@ -11,10 +11,12 @@ import type { Unveil } from '../nodes/stray-keys.ts';
 import { transact } from '../nodes/transact.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import type { Ends } from './ends.ts';
+import { endHungLinks } from './hung-replicas.ts';
 
 // Every SETSLOT is sent from this file. What it knows about the command:
 // - A Valkey with replicas answers once all of them have it. If one hangs, it does nothing and answers NOREPLICAS after two
-//   seconds. So one slot is tried before all others, and the others are spread over connections.
+//   seconds, until `repl-timeout` ends the link of that replica. So one slot is tried before all others, the link of a replica that
+//   has failed is ended, and the other slots are spread over connections.
 // - SETSLOT in a transaction crashes a Valkey that has replicas (an assertion in `execCommand`). Redis accepts it there.
 // - A Valkey puts SETSLOT off like a write while a manual failover pauses its clients, until the failover is done or is given
 //   up after five seconds (CLUSTER_MF_TIMEOUT). Then it may wait two seconds for a replica that hangs: seven, measured, with no
@@ -49,14 +51,20 @@ export interface Receiver {
   readonly waitsForReplicas: boolean;
   /** Milliseconds that a node may take for any command; 0 for no limit. */
   readonly commandTimeout: number;
+  /** Keeps replicas that hang from being waited for. Resolves to false if there is none of which that is certain. */
+  readonly endHungLinks?: () => Promise<boolean>;
 }
 
 /** A node of a move: one of its ends, or a master that learns the new owner. */
-export function receiverIn({ context, waitsForReplicas }: Ends, { address }: NodeRef): Receiver {
+export function receiverIn({ context, waitsForReplicas }: Ends, node: NodeRef): Receiver {
+  return receiverAt(context, parseAddress(node.address), waitsForReplicas);
+}
+
+function receiverAt(context: Context, address: Address, waitsForReplicas: boolean): Receiver {
   const { connections, settings } = context;
   return {
-    ...{ connections, address: parseAddress(address), waitsForReplicas },
-    commandTimeout: settings.commandTimeout,
+    ...{ connections, address, waitsForReplicas, commandTimeout: settings.commandTimeout },
+    endHungLinks: () => endHungLinks(context, address),
   };
 }
 
@@ -91,8 +99,8 @@ export interface SetSlots {
 }
 
 /**
- * Sets slots to a state on a node, or to several states one after the other. If a replica of the node hangs, only one slot is
- * sent, and the refusal is `no-replicas`.
+ * Sets slots to a state on a node, or to several states one after the other. If a replica of the node hangs and
+ * its link cannot be ended, only one slot is sent, and the refusal is `no-replicas`.
  * To a node that does not wait for replicas, the commands are sent before this function returns, on its first connection.
  */
 export async function setSlots(
@@ -103,7 +111,9 @@ export async function setSlots(
   const statesOf = typeof state === 'function' ? state : (): readonly SlotState[] => [state];
   if (slots.length === 0) return { set: [], refusals: [] };
   if (!receiver.waitsForReplicas) return send(receiver, slots, statesOf, 0);
-  const first = await tryOne(receiver, slots.slice(0, 1), statesOf);
+  let first = await tryOne(receiver, slots.slice(0, 1), statesOf);
+  if (hangs(first) && (await receiver.endHungLinks?.()))
+    first = await tryOne(receiver, slots.slice(0, 1), statesOf);
   let isHung = hangs(first);
   const rest = await inParallel(
     sharesOf(slots.slice(1)),
@@ -121,16 +131,16 @@ export async function setSlots(
 
 /** `setSlots` outside a move: first asks the node whether it waits, and afterwards ends the connections that it used. */
 export async function setSlotsAt(
-  { connections, settings }: Context,
+  context: Context,
   node: NodeRef,
   slots: readonly number[],
   state: SlotState | ((slot: number) => readonly SlotState[]),
 ): Promise<SetSlots> {
   if (slots.length === 0) return { set: [], refusals: [] };
+  const { connections } = context;
   const address = parseAddress(node.address);
   const info = await askInfo(connections, address, ['server', 'replication']);
-  const { commandTimeout } = settings;
-  const receiver = { connections, address, waitsForReplicas: willWaitForReplicas(info), commandTimeout };
+  const receiver = receiverAt(context, address, willWaitForReplicas(info));
   return setSlots(receiver, slots, state).finally(() => connections.closeLanes(address));
 }
 

@@ -9,11 +9,13 @@ export interface Client {
   /** Empty if it has none. */
   readonly name: string;
   readonly ageSeconds: number;
+  /** Bytes that the node has read from it, where it says so: Valkey 8.0 and newer. */
+  readonly received: number | undefined;
   /** Its last command, in lower case; `NULL` before the first. */
   readonly command: string;
 }
 
-const FIELD = /(?:^| )(id|addr|name|age|cmd)=(\S*)/g;
+const FIELD = /(?:^| )(id|addr|name|age|tot-net-in|cmd)=(\S*)/g;
 
 /** Reads the reply of CLIENT LIST. */
 export function parseClientList(text: string): Client[] {
@@ -31,6 +33,7 @@ export function parseClientList(text: string): Client[] {
         host: from.includes(':') ? hostOf(from) : from,
         name: fields.get('name') ?? '',
         ageSeconds: Number(fields.get('age') ?? 0),
+        received: fields.has('tot-net-in') ? Number(fields.get('tot-net-in')) : undefined,
         command: command === 'null' ? 'NULL' : command,
       };
     });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
+  type ClusterEvent,
   check,
   type Finding,
   failover,
@@ -94,12 +95,17 @@ async function assertOwners(nodes: readonly ServerNode[], owned: readonly string
   }
 }
 
-async function assertLeftOpenThenFixed(world: World): Promise<void> {
+/** The slots are closed beside the hung replica, and on it once it answers again. */
+async function assertFixedBeside(world: World): Promise<void> {
   const { a, b, c, replica } = world;
-  const error = (await inTime(fixMigrating(a.address))) as ClusterError;
-  assert.deepEqual(error.openSlots, SLOTS);
-  assert.equal(error.resumable, 'same-call');
+  const warned: (string | undefined)[] = [];
+  const onEvent = (event: ClusterEvent) => void (event.type === 'warning' && warned.push(event.node));
+  const result = await inTime(fixMigrating(a.address, { onEvent }));
+  assert.equal(result instanceof Error, false, String(result));
+  assert.ok(warned.includes(b.address), 'it tells that it ended the link');
+  assert.deepEqual(await openSlotsAt([a, b, c]), []);
   await thaw(world);
+  // While it had no link, its master told it nothing: a Valkey does not keep SETSLOT for a replica that comes back.
   await fixMigrating(a.address);
   await settled([a, b, c, replica]);
   assert.deepEqual(await openSlotsAt([a, b, c, replica]), []);
@@ -160,18 +166,18 @@ describe('a master with a hung replica', { concurrency: true }, () => {
     assert.equal((await check(a.address)).ok, true);
   });
 
-  it('is sent one slot by fixMigrating() to import from the owner, and the same call closes all later', async (test) => {
+  it('closes all beside one that failed, for fixMigrating()', async (test) => {
     if (bed.server.kind === 'redis') return test.skip('no Redis waits for replicas');
     const world = await started();
     const { a, b, c } = world;
     const other = await idOfNode(a);
     await tell(b, ...SLOTS.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', other]));
     await freeze(world);
-    await assertLeftOpenThenFixed(world);
+    await assertFixedBeside(world);
     await assertOwners([a, b, c], ['0-5461', '5462-10922', '10923-16383']);
   });
 
-  it('is sent one slot by fixMigrating() to continue a move, and the same call finishes it later', async (test) => {
+  it('continues a move beside one that failed, for fixMigrating()', async (test) => {
     if (bed.server.kind === 'redis') return test.skip('no Redis waits for replicas');
     const world = await started();
     const { a, b, c } = world;
@@ -179,7 +185,7 @@ describe('a master with a hung replica', { concurrency: true }, () => {
     await tell(b, ...SLOTS.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', from]));
     await tell(c, ...SLOTS.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, 'MIGRATING', to]));
     await freeze(world);
-    await assertLeftOpenThenFixed(world);
+    await assertFixedBeside(world);
     await assertOwners([a, b, c], ['0-5461', '5462-10922 11000-11015', '10923-10999 11016-16383']);
   });
 

@@ -120,6 +120,26 @@ describe('setSlots()', () => {
     );
   });
 
+  test('sends that slot once more, and then the others, if the link of the replica that hangs was ended', async () => {
+    for (const helps of [true, false]) {
+      let ended = 0;
+      const { receiver, pipelines } = receiverThat(
+        () => (helps && ended > 0 ? 'OK' : refused(NO_REPLICAS)),
+        true,
+      );
+      const endHungLinks = async (): Promise<boolean> => {
+        ended++;
+        return true;
+      };
+      const { set } = await setSlots({ ...receiver, endHungLinks }, slotsUpTo(100), ['STABLE']);
+      assert.equal(ended, 1);
+      assert.deepEqual(set, helps ? slotsUpTo(100) : []);
+      const sent = pipelines.flatMap(({ commands }) => commands);
+      assert.deepEqual(sent.slice(0, 2), ['0 STABLE', '0 STABLE']);
+      assert.equal(sent.length, helps ? 101 : 2);
+    }
+  });
+
   test('sends nothing beyond what is in flight once a replica hangs', async () => {
     const { receiver, pipelines } = receiverThat((slot) => (slot === 0 ? 'OK' : refused(NO_REPLICAS)), true);
     const { set, refusals } = await setSlots(receiver, slotsUpTo(5000), ['STABLE']);
@@ -185,6 +205,7 @@ describe('setSlotsAt()', () => {
       const script: Script = (_, words) => {
         if (words[0] === 'INFO') return 'valkey_version:9.1.0\r\nconnected_slaves:1';
         if (breaks) throw brokenConnection(TARGET);
+        if (words[1] !== 'SETSLOT') return undefined;
         log.push(words.slice(2).join(' '));
         return refused(NO_REPLICAS);
       };
