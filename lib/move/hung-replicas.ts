@@ -1,42 +1,38 @@
-import { type Command, ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
+import { ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
 import { type Address, formatAddress } from '../model/address.ts';
-import type { NodeRecord } from '../model/node.ts';
-import type { NodeReport } from '../model/view.ts';
+import type { ConnectedReplica } from '../model/details.ts';
 import { type Client, parseClientList } from '../nodes/client-list.ts';
 import type { Context } from '../nodes/context.ts';
+import { replicasIn } from '../nodes/inspect.ts';
 import { askNode } from '../nodes/look.ts';
+import { askInfo } from '../nodes/node-info.ts';
 import { waitUntil } from '../nodes/wait-until.ts';
 
 /** A replica acknowledges what it has every second (replicationCron). */
-const ACKNOWLEDGED_WITHIN_MS = 2000;
-const LIST: Command = ['CLIENT', 'LIST', 'TYPE', 'replica'];
+const [ACKNOWLEDGED_WITHIN_S, PAUSE_MS] = [2, 2000];
 
 /**
- * Ends the links of replicas that hang, so that their master no longer waits for them. A replica hangs if the members hold it for failed and
- * nothing came from it for two seconds: two views, neither of which is enough. Resolves to true if a link was ended, which a
- * warning reports. The master would do the same after its `repl-timeout`. A replica that answers again connects again, as
- * one that was started again. The slots that it has open stay open: its master does not keep SETSLOT for it.
+ * Ends the links of replicas that hang, so that a master that has refused SETSLOT for want of their answer no longer waits for
+ * them. Two views must agree: the master has heard nothing for two seconds, and the members hold the replica for failed. Resolves to true
+ * if a link was ended, which a warning reports. The master would do the same after its `repl-timeout`. A replica that answers again
+ * connects again, as one that was started again. The slots that it has open stay open: its master does not keep SETSLOT for it.
  */
 export async function endHungLinks(context: Context, address: Address): Promise<boolean> {
   const { connections, emit } = context;
   try {
-    const report = await askNode(connections, address, context.signal);
-    const failed = failedReplicas(report);
-    if (failed.length === 0) return false;
-    let before: readonly Client[] | undefined;
-    const wait = { what: 'replicas to acknowledge', pauseMs: ACKNOWLEDGED_WITHIN_MS, signal: context.signal };
-    const hung = await waitUntil(wait, async () => {
-      const now = parseClientList(String(await connections.ask(address, LIST)));
-      if (before) return { done: hungLinks(report, before, now) };
-      before = now;
-      return { missing: [] };
-    });
+    const { linked, hung } = await hungReplicas(context, address);
+    if (hung.length === 0) return false;
+    const list = async (): Promise<Client[]> =>
+      parseClientList(String(await connections.ask(address, ['CLIENT', 'LIST', 'TYPE', 'replica'])));
+    const before = await list();
+    const areAll = before.length === hung.length && linked === hung.length;
+    const links = areAll ? before : silentLinks(hung.length, before, await listLater(context, list));
     const ended = await connections.askAll(
       address,
-      hung.map(({ id }) => ['CLIENT', 'KILL', 'ID', id]),
+      links.map(({ id }) => ['CLIENT', 'KILL', 'ID', id]),
     );
     if (!ended.some(isDone)) return false;
-    const names = failed.map((replica) => formatAddress(replica.address)).join(', ');
+    const names = hung.map(formatAddress).join(', ');
     const master = formatAddress(address);
     const message = `${names} hangs, and kept its master ${master} from changing slots. Its link was ended. What it has open itself can be closed once it answers`;
     emit({ type: 'warning', node: master, message });
@@ -47,9 +43,28 @@ export async function endHungLinks(context: Context, address: Address): Promise<
   }
 }
 
-/** The links of a master to its replicas that are known, from two looks at them, to lead to one that hangs. */
-export function hungLinks(
-  report: NodeReport,
+/** How many replicas a master has a link to, and which of them hang. */
+async function hungReplicas(
+  { connections, signal }: Context,
+  address: Address,
+): Promise<{ linked: number; hung: ConnectedReplica[] }> {
+  const [{ myself, records }, info] = await Promise.all([
+    askNode(connections, address, signal),
+    askInfo(connections, address, ['replication']),
+  ]);
+  const failed = records.filter(({ masterId, flags }) => masterId === myself.id && flags.includes('fail'));
+  const linked = replicasIn(info);
+  const hung = linked.filter(
+    ({ host, port, lagSeconds }) =>
+      lagSeconds >= ACKNOWLEDGED_WITHIN_S &&
+      failed.some((replica) => replica.address.host === host && replica.address.port === port),
+  );
+  return { linked: linked.length, hung };
+}
+
+/** The links, from two looks at them, from which nothing came; none if these are more than the replicas that hang. */
+export function silentLinks(
+  hung: number,
   before: readonly Client[],
   now: readonly Client[],
 ): readonly Client[] {
@@ -57,12 +72,14 @@ export function hungLinks(
   const silent = now.filter(
     ({ id, received }) => received !== undefined && received === receivedBefore.get(id),
   );
-  // CLIENT LIST does not say which replica is at the other end. With more of them, one is not known to have failed.
-  return silent.length > failedReplicas(report).length ? [] : silent;
+  // CLIENT LIST does not say which replica is at the other end.
+  return silent.length > hung ? [] : silent;
 }
 
-function failedReplicas({ myself, records }: NodeReport): NodeRecord[] {
-  return records.filter(({ masterId, flags }) => masterId === myself.id && flags.includes('fail'));
+async function listLater({ signal }: Context, list: () => Promise<Client[]>): Promise<Client[]> {
+  let looks = 0;
+  const wait = { what: 'replicas to acknowledge', pauseMs: PAUSE_MS, signal };
+  return waitUntil(wait, async () => (++looks === 1 ? { missing: [] } : { done: await list() }));
 }
 
 function isDone(reply: Reply): boolean {
