@@ -26,7 +26,7 @@ export interface Admission {
 
 /**
  * Finds out whether a node fits with those that it will be introduced to, before anything is changed. Every command that introduces
- * a node to a cluster goes through this. Rejects with ClusterError `CREDENTIALS_DIFFER`, `TARGET_TOO_OLD` or, if it has functions of
+ * a node to a cluster goes through this. Rejects with ClusterError `CREDENTIALS_DIFFER`, `TARGET_TOO_OLD`, `DATABASES_DIFFER` or, if it has functions of
  * its own, `NODE_NOT_EMPTY`. Resolves to the steps that give a master the functions of the others.
  */
 export async function admit(

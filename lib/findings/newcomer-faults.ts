@@ -10,6 +10,8 @@ export interface NodeFacts extends Credentials, RdbSupport {
   readonly server: string;
   /** Names of its libraries of functions. */
   readonly libraries: readonly string[] | undefined;
+  /** How many databases it has: one, except on Valkey with `cluster-databases`. */
+  readonly databases: number | undefined;
 }
 
 /** What is to become of a newcomer. A founder is a master of a new cluster: there are no keys yet that could move. */
@@ -40,11 +42,28 @@ export function newcomerFaults(
   mayReplace = false,
 ): NewcomerFault[] {
   return [
+    ...fewerDatabases(newcomer, members),
     ...(role.kind === 'replica' ? copying(newcomer, role.master) : []),
     ...(role.kind === 'master' ? moving(newcomer, members) : []),
     ...ownFunctions(newcomer, role.kind === 'replica' ? [role.master] : members, mayReplace),
     ...users(newcomer, members),
     ...(role.kind === 'replica' ? following(newcomer, role.master) : followingAny(newcomer, members)),
+  ];
+}
+
+/** Keys of the databases that it lacks could not move there, and a replica that is sent one exits (rdbLoadRioWithLoadingCtx). */
+function fewerDatabases({ address, databases }: NodeFacts, members: readonly NodeFacts[]): NewcomerFault[] {
+  const most = Math.max(...members.map((member) => member.databases ?? 0));
+  if (databases === undefined || databases >= most) return [];
+  return [
+    {
+      code: 'DATABASES_DIFFER',
+      address,
+      message: `${address} has fewer databases than the other nodes: ${databases}, not ${most}`,
+      hint: `Set cluster-databases to ${most} in its configuration file and start it again`,
+      next: [REPAIRED],
+      how: 'refused',
+    },
   ];
 }
 

@@ -140,6 +140,7 @@ function settingFindings(view: ClusterView, setups: Setups): Finding[] {
     ...shortTimeouts(view, setups),
     ...differing('warning', settingsOf(setups, SAME_EVERYWHERE), 'nodes'),
     ...memoryLimits(view, setups),
+    ...databaseCounts(view, setups),
     ...differing('info', inRole('master'), 'masters'),
     ...differing('info', inRole('replica'), 'replicas'),
   ];
@@ -199,6 +200,26 @@ function memoryLimits(view: ClusterView, setups: Setups): Finding[] {
       },
     ];
   });
+}
+
+/** Nodes with fewer databases than another (Valkey 9). Keys in the others cannot move there, and a replica that is sent one exits. */
+function databaseCounts(view: ClusterView, setups: Setups): Finding[] {
+  const counts = [...setups].flatMap(([id, { settings }]): [string, number][] =>
+    settings ? [[id, Number(settings.get('cluster-databases') ?? 1)]] : [],
+  );
+  const most = Math.max(...counts.map(([, count]) => count));
+  return counts
+    .filter(([, count]) => count < most)
+    .map(([id]): Finding => {
+      const name = nodeName(view, id);
+      return {
+        severity: 'warning',
+        kind: 'settings-differ',
+        message: `${name} has fewer databases than other nodes (cluster-databases): it cannot hold keys of the others`,
+        nodes: [name],
+        hint: 'Set it in its configuration file and start it again',
+      };
+    });
 }
 
 function userFindings(

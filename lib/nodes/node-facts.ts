@@ -5,10 +5,16 @@ import type { NodeRef } from '../plan/plan.ts';
 import type { Context } from './context.ts';
 import { CREDENTIAL_QUESTIONS, readCredentials } from './credentials.ts';
 import { readLibraries } from './libraries.ts';
+import { DATABASES_QUESTION, databasesIn } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { RDB_QUESTIONS, readRdbSupport } from './rdb-support.ts';
 
-const QUESTIONS: readonly Command[] = [...RDB_QUESTIONS, ['FUNCTION', 'LIST'], ...CREDENTIAL_QUESTIONS];
+const QUESTIONS: readonly Command[] = [
+  ...RDB_QUESTIONS,
+  ['FUNCTION', 'LIST'],
+  DATABASES_QUESTION,
+  ...CREDENTIAL_QUESTIONS,
+];
 
 /**
  * Asks nodes, each in one round trip, for what decides whether they fit together. What one refuses to say is left out.
@@ -21,7 +27,7 @@ export async function askNodeFacts(
     connections.askAll(parseAddress(address), QUESTIONS),
   );
   const functionsAt = RDB_QUESTIONS.length;
-  const credentials = await readCredentials(answers.map((replies) => replies.slice(functionsAt + 1)));
+  const credentials = await readCredentials(answers.map((replies) => replies.slice(functionsAt + 2)));
   return nodes.map(({ address }, index) => {
     const replies = answers[index] ?? [];
     const { server, ...support } = readRdbSupport(replies);
@@ -31,6 +37,7 @@ export async function askNodeFacts(
       address,
       server: server.name,
       libraries: libraryNames(replies[functionsAt] ?? null, address),
+      databases: databasesIn(replies[functionsAt + 1]),
     };
   });
 }

@@ -121,13 +121,19 @@ export function totalKeys(info: NodeInfo): number {
   return databases(info).reduce((sum, { keys }) => sum + keys, 0);
 }
 
+export const DATABASES_QUESTION: Command = ['CONFIG', 'GET', 'cluster-databases'];
+
+/** Reads the reply to that question. A server that does not know the setting has one. */
+export function databasesIn(reply: Reply | undefined): number | undefined {
+  return Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : undefined;
+}
+
 /** How many databases a cluster has: one, except on Valkey with `cluster-databases`. Undefined if the node refuses to say. */
 export async function askClusterDatabases(
   connections: Connections,
   address: Address,
 ): Promise<number | undefined> {
-  const [reply] = await connections.askAll(address, [['CONFIG', 'GET', 'cluster-databases']]);
-  return Array.isArray(reply) ? Number(reply[1] ?? 1) || 1 : undefined;
+  return databasesIn((await connections.askAll(address, [DATABASES_QUESTION]))[0]);
 }
 
 /**

@@ -5,9 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import {
   addNode,
   type ClusterError,
+  check,
   createCluster,
   joinCluster,
   joinNoLoad,
+  migrateSlots,
   type OperationOptions,
   replicate,
 } from '../../lib/index.ts';
@@ -101,6 +103,32 @@ describe('A newcomer is refused before it is a member', { concurrency: true }, (
     };
     await joinNoLoad(first.address, node.address, { force: true, onEvent });
     assert.deepEqual(warnings, [node.address]);
+  });
+
+  it('if it has fewer databases, in which Valkey 9 has keys', async (test) => {
+    if (bed.server.kind !== 'valkey' || bed.server.major < 9) return test.skip('a cluster has one database');
+    const several = { config: { 'cluster-databases': '4' } };
+    const [members, spare] = await Promise.all([startMasters(bed, 2, 0, several), bed.start(2, quick)]);
+    const [first, second, one, two] = [at(members, 0), at(members, 1), at(spare, 0), at(spare, 1)];
+    for (const key of keysOfSlot(5, 3)) await tell(first, ['SELECT', '2'], ['SET', key, 'value']);
+    for (const [node, join] of [
+      [one, joinCluster],
+      [two, replicate],
+    ] as const) {
+      const error = await refusalOf(join(first.address, node.address));
+      assert.deepEqual([error.code, error.address], ['DATABASES_DIFFER', node.address]);
+      await assertAlone(node);
+    }
+    // A member that has fewer, as one of an older version may: it gets no slot with keys that it cannot hold.
+    await ask(one, 'CLUSTER', 'MEET', first.host, `${first.port}`);
+    await settled([first, second, one]);
+    const found = await check(first.address);
+    assert.ok(
+      found.findings.some(({ kind, nodes }) => kind === 'settings-differ' && nodes.includes(one.address)),
+    );
+    const error = await refusalOf(migrateSlots(first.address, one.address, [5]));
+    assert.deepEqual([error.code, error.openSlots], ['DATABASES_DIFFER', []]);
+    assert.equal((await migrateSlots(first.address, one.address, [6])).slots, 1);
   });
 
   it('if the founders of a cluster have different passwords', async () => {

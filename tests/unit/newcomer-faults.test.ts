@@ -33,6 +33,7 @@ function factsOf(address: string, facts: Partial<NodeFacts> = {}): NodeFacts {
     login: { user: '', secret: undefined },
     users: usersOf({ default: open }),
     libraries: [],
+    databases: 1,
     ...facts,
   };
 }
@@ -79,6 +80,9 @@ describe('newcomerFaults()', () => {
     ['too old', { rdb: 10 }, {}, ['TARGET_TOO_OLD forced new']],
     ['that tries to read newer versions', { rdb: 10, isRelaxed: true }, {}, []],
     ['newer than the others', { rdb: 13 }, {}, ['TARGET_TOO_OLD warned new']],
+    ['with fewer databases', { databases: 1 }, { databases: 16 }, ['DATABASES_DIFFER refused new']],
+    ['with more databases', { databases: 16 }, { databases: 4 }, []],
+    ['that does not say how many databases it has', { databases: undefined }, { databases: 16 }, []],
     ['with functions of its own', { libraries: ['own'] }, {}, ['NODE_NOT_EMPTY refused new']],
     ['with functions of the others', { libraries: ['own'] }, { libraries: ['own', 'more'] }, []],
   ];
@@ -106,6 +110,7 @@ describe('newcomerFaults()', () => {
       { users: usersOf({ default: open, follower: withP }), login: { user: 'follower', secret: P } },
       [],
     ],
+    ['with fewer databases', { databases: 4 }, { databases: 16 }, ['DATABASES_DIFFER refused new']],
     ['too old', { rdb: 11, snapshot: 11 }, {}, ['TARGET_TOO_OLD refused new']],
     ['of a master that sends old snapshots', { rdb: 11, snapshot: 11 }, { rdb: 80, snapshot: 11 }, []],
     ['newer than its master', { rdb: 13, snapshot: 13 }, {}, ['TARGET_TOO_OLD warned new']],

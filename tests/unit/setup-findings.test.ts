@@ -232,6 +232,12 @@ describe('Nodes that are set up otherwise', () => {
       ['warning settings-differ 3 1'],
       /maxmemory/,
     ],
+    [
+      'fewer databases',
+      { ...all({ config: { 'cluster-databases': '9999' } }), 2: { config: { 'cluster-databases': '999' } } },
+      ['warning settings-differ 2'],
+      /fewer databases/,
+    ],
     ['a user that one lacks', { ...all(operator), 3: {} }, ['warning users-differ 3'], /lacks "trib"/],
     ['a user that only one has', { 3: operator }, ['warning users-differ 3'], /has "trib" besides/],
     [
