@@ -32,7 +32,7 @@ export async function claimThenLook<Seen extends ClusterView | { readonly view: 
     const view: ClusterView = 'view' in seen ? seen.view : seen;
     context.account.view = view;
     if (context.settings.dryRun || !(await claim(context, mastersOf(view)))) {
-      await requireNoTwins(context, view);
+      await requireNoTwins(context, view, also);
       return seen;
     }
   }

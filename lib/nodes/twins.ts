@@ -29,6 +29,8 @@ export interface Elsewhere {
 
 interface Watching {
   readonly signal?: AbortSignal | undefined;
+  /** More addresses to ask at: of nodes that are not members yet. */
+  readonly also?: readonly Address[];
   /** What `hasYoungLinks()` answered, if it was asked before. */
   readonly asked?: Promise<boolean>;
 }
@@ -43,12 +45,13 @@ interface Watching {
 export async function askElsewhere(
   connections: Connections,
   view: ClusterView,
-  { signal, asked = hasYoungLinks(connections, view.seed, signal) }: Watching = {},
+  { signal, also = [], asked = hasYoungLinks(connections, view.seed, signal) }: Watching = {},
 ): Promise<Elsewhere[]> {
   const places = new Places(view);
   const { others } = places;
   for (const report of view.reports.values()) places.add(report);
   if (others.size === 0) await watchRestless(connections, view, places, { signal, asked });
+  for (const address of also) places.addAddress(address);
   const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
     try {
       const [id, info] = await Promise.all([
@@ -90,9 +93,13 @@ class Places {
       this.#seen.add(record);
       const { address, id } = record;
       if (!hasAddress(record) || (this.#view.unreachable.has(id) && !isInHandshake(record))) continue;
-      const name = formatAddress(address);
-      if (!this.#own.has(name)) this.others.set(name, address);
+      this.addAddress(address);
     }
+  }
+
+  addAddress(address: Address): void {
+    const name = formatAddress(address);
+    if (!this.#own.has(name)) this.others.set(name, address);
   }
 }
 
@@ -161,10 +168,14 @@ export function sharedIds(
 
 /**
  * Throws if two servers answer with one node id: what is sent to one of them does not reach the other, and the members use now one,
- * now the other.
+ * now the other. `also` are addresses of nodes that are to become members.
  */
-export async function requireNoTwins({ connections, signal }: Context, view: ClusterView): Promise<void> {
-  const elsewhere = await askElsewhere(connections, view, { signal });
+export async function requireNoTwins(
+  { connections, signal }: Context,
+  view: ClusterView,
+  also: readonly Address[] = [],
+): Promise<void> {
+  const elsewhere = await askElsewhere(connections, view, { signal, also });
   const reports = new Map(elsewhere.flatMap(({ id }) => [[id, view.reports.get(id)] as const]));
   const asked = await inParallel([...reports], async ([id, report]): Promise<[string, string][]> => {
     // What may not be asked cannot tell them apart.
@@ -175,6 +186,25 @@ export async function requireNoTwins({ connections, signal }: Context, view: Clu
   const [twins] = sharedIds(view, new Map(asked.flat()), elsewhere);
   if (!twins) return;
   throw sharedId(twins);
+}
+
+/** These nodes, each once: several addresses may lead to one. Throws if several servers answer with one node id. */
+export async function eachOnce<Asked extends { readonly report: NodeReport }>(
+  { connections }: Context,
+  asked: readonly Asked[],
+): Promise<Asked[]> {
+  const first = new Map(asked.toReversed().map((one) => [one.report.myself.id, one]));
+  for (const id of first.keys()) {
+    const same = asked.filter(({ report }) => report.myself.id === id);
+    if (same.length === 1) continue;
+    const servers = await inParallel(same, async ({ report: { address } }): Promise<[string, string]> => {
+      const info = await askInfo(connections, address, ['server']);
+      return [info.get('run_id') ?? '', formatAddress(address)];
+    });
+    const byServer = new Map(servers);
+    if (byServer.size > 1) throw sharedId({ id, addresses: [...byServer.values()].sort() });
+  }
+  return asked.filter((one) => first.get(one.report.myself.id) === one);
 }
 
 /** The error for servers that answer with one node id. */

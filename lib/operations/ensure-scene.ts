@@ -20,6 +20,7 @@ import {
 } from '../nodes/newcomer.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import { requireAddress, requireMember, requireServing } from '../nodes/requirements.ts';
+import { eachOnce } from '../nodes/twins.ts';
 import type { EnsurePlan, EnsureScene } from '../plan/ensure.ts';
 import { acquaintedAmong, holdersAmong } from '../plan/founders.ts';
 import { nodeRef } from '../plan/plan.ts';
@@ -68,7 +69,7 @@ export async function askNamed(context: Context, named: readonly Address[]): Pro
   const found = await inParallel(named, (address) =>
     besideMember(context, first ?? address, address, () => askNewcomer(context, address)),
   );
-  return [...new Map(found.map((one) => [one.report.myself.id, one])).values()];
+  return eachOnce(context, found);
 }
 
 /**

@@ -1,11 +1,11 @@
 import { ReplyError } from '../../resp/index.ts';
-import { formatAddress } from '../model/address.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import { isSuspected, type NodeRecord } from '../model/node.ts';
 import { parseClusterNodes } from '../model/node-lines.ts';
 import type { NodeReport } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { askNode } from '../nodes/look.ts';
-import { askInfo, isLinkUp, type NodeInfo } from '../nodes/node-info.ts';
+import { askInfo, isLinkUp, type NodeInfo, parseInfo } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { ConnectionOptions } from '../options.ts';
 import { type ClusterLike, seedOf, withReading } from './cluster.ts';
@@ -42,7 +42,11 @@ export function isReady(node: ClusterLike, options: ReadyOptions = {}): Promise<
     try {
       const report = await askNode(connections, seed, signal);
       const [info, witnesses] = await Promise.all([asking, askWitnesses(context, report)]);
-      const missing = [...ownLacks(report, info), ...doubts(report.myself, witnesses)];
+      const missing = [
+        ...ownLacks(report, info),
+        ...doubts(report.myself, witnesses),
+        ...(await twinsOf(context, seed, report.myself.id, witnesses)),
+      ];
       return { ok: missing.length === 0, address, role: report.myself.role, missing };
     } catch (error) {
       if (!(error instanceof ReplyError && error.code === 'LOADING')) throw error;
@@ -97,6 +101,30 @@ async function askWitnesses({ connections }: Context, { myself, records }: NodeR
       return [{ name: formatAddress(address), records: parseClusterNodes(text) }];
     } catch {
       // Another node that is not well must not take this one out of service.
+      return [];
+    }
+  });
+  return found.flat();
+}
+
+// Started with copies of one nodes.conf: this one believes that it owns the slots, and clients are sent to the other.
+async function twinsOf(
+  { connections }: Context,
+  seed: Address,
+  id: string,
+  witnesses: readonly Witness[],
+): Promise<string[]> {
+  const listed = witnesses.flatMap(({ records }) => records.filter((record) => record.id === id));
+  const others = new Map(listed.map(({ address }) => [formatAddress(address), address]));
+  others.delete(formatAddress(seed));
+  const runIdAt = async (address: Address): Promise<string | undefined> =>
+    parseInfo(String(await connections.askSoon(address, ['INFO', 'server'], WITNESS_MS))).get('run_id');
+  const found = await inParallel([...others], async ([name, address]): Promise<string[]> => {
+    try {
+      const there = String(await connections.askSoon(address, ['CLUSTER', 'MYID'], WITNESS_MS));
+      const isTwin = there === id && (await runIdAt(address)) !== (await runIdAt(seed));
+      return isTwin ? [`Another server answers with its node id: ${name}`] : [];
+    } catch {
       return [];
     }
   });

@@ -19,6 +19,7 @@ import {
 import { inParallel } from '../nodes/parallel.ts';
 import { hasMasterLink } from '../nodes/replication.ts';
 import { requireAddress } from '../nodes/requirements.ts';
+import { eachOnce } from '../nodes/twins.ts';
 import type { OperationOptions } from '../options.ts';
 import { type Draft, type NodeRef, nodeRef } from '../plan/plan.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
@@ -50,7 +51,7 @@ export async function startIn(
 ): Promise<OperationResult> {
   const [first] = addresses;
   await claimCluster(context, first, addresses.slice(1));
-  const found = await lookAtFresh(context, addresses, async (seen) => {
+  const newcomers = await lookAtFresh(context, addresses, async (seen) => {
     if (seen.length > 1) for (const { report } of seen) requireAddress(report, 'start a cluster');
     // Nodes that an earlier run has begun with were looked at by that.
     if (!seen.every(isFresh)) return;
@@ -58,8 +59,7 @@ export async function startIn(
     // Whatever the plan warns of is said when it is made for good.
     await admitFounders(context, refs, plan(refs, { ...context, emit: () => {} }).steps);
   });
-  const newcomers = withoutTwins(found);
-  const records = recordsOf(found);
+  const records = recordsOf(newcomers);
   const draft = plan(records.map(nodeRef), context);
   // Only waits until the nodes agree, as the run that did the rest would have.
   if (isLaidOut(newcomers, draft) && (await isFinished(context, newcomers, draft)))
@@ -70,13 +70,8 @@ export async function startIn(
   return carryOut(context, records, draft);
 }
 
-/** One for each id: two addresses may lead to one node. */
-function withoutTwins(found: readonly Newcomer[]): Newcomer[] {
-  return [...new Map(found.map((newcomer) => [newcomer.report.myself.id, newcomer])).values()];
-}
-
 function recordsOf(found: readonly Newcomer[]): NodeRecord[] {
-  return withoutTwins(found).map(({ report }) => ({
+  return found.map(({ report }) => ({
     ...report.myself,
     address: { ...report.myself.address, ...report.address },
   }));
@@ -90,9 +85,10 @@ async function lookAtFresh(
   admit: (found: readonly Newcomer[]) => Promise<void>,
 ): Promise<readonly Newcomer[]> {
   const [first] = addresses as [Address];
-  const found = await inParallel(addresses, (address) =>
+  const asked = await inParallel(addresses, (address) =>
     besideMember(context, first, address, () => askNewcomer(context, address)),
   );
+  const found = await eachOnce(context, asked);
   await admit(found);
   const areFresh = found.every((newcomer) => isFresh(newcomer) && newcomer.keys === 0);
   if (found.length === 1 || !areFresh) return found;

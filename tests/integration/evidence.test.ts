@@ -2,10 +2,24 @@ import assert from 'node:assert/strict';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { check, fixMigrating, migrateSlots, type Next, rescueCluster } from '../../lib/index.ts';
+import {
+  check,
+  createCluster,
+  ensureCluster,
+  fixMigrating,
+  isReady,
+  joinCluster,
+  joinNoLoad,
+  migrateSlots,
+  type Next,
+  replicate,
+  rescueCluster,
+  startClusterOnMulti,
+} from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
+  assertAlone,
   at,
   idOfNode,
   keysOfSlot,
@@ -77,6 +91,47 @@ describe('A living master that all others have forgotten', { concurrency: true }
 });
 
 describe('Two servers with one node id', { concurrency: true }, () => {
+  it('that know nobody, as of one machine image: they make no cluster, and neither joins beside the other', async () => {
+    const [members, nodes] = await Promise.all([startMasters(bed, 3), bed.start(3, quick)]);
+    const [one, other, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await other.stop();
+    await copyFile(join(one.dir, 'nodes.conf'), join(other.dir, 'nodes.conf'));
+    await other.restart();
+    const all = nodes.map(({ address }) => address);
+    const begin = [
+      () => createCluster(all),
+      () => startClusterOnMulti(all),
+      () => ensureCluster(all, { masters: 3 }),
+    ];
+    for (const start of begin) {
+      const { code, message } = await refusalOf(start());
+      assert.equal(code, 'AMBIGUOUS_NODE');
+      for (const { address } of [one, other]) assert.ok(message.includes(address));
+    }
+    for (const node of nodes) await assertAlone(node);
+    // One server by two names is no twin.
+    await createCluster([one.address, `localhost:${one.port}`, third.address], { dryRun: true });
+    const [first, second] = [at(members, 0), at(members, 1)];
+    await joinNoLoad(first.address, one.address);
+    await settled([...members, one]);
+    for (const add of [joinCluster, joinNoLoad, replicate, rescueCluster])
+      assert.equal((await refusalOf(add(second.address, other.address))).code, 'AMBIGUOUS_NODE');
+    await assertAlone(other);
+  });
+
+  it('of which one has the nodes.conf of a member: it is not ready', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [second, twin] = [at(nodes, 1), at(nodes, 3)];
+    await twin.stop();
+    await copyFile(join(second.dir, 'nodes.conf'), join(twin.dir, 'nodes.conf'));
+    assert.equal((await isReady(second.address)).ok, true);
+    await twin.restart();
+    await eventually('the others list one of the two', async () => {
+      const ready = await Promise.all([isReady(second.address), isReady(twin.address)]);
+      return ready.some(({ missing }) => missing.some((text) => text.includes('node id')));
+    });
+  });
+
   it('are found, and nothing is changed until one of them is stopped', async () => {
     const nodes = await startMasters(bed, 3, 1, quick);
     const [first, second, third, twin] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
