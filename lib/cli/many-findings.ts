@@ -51,6 +51,7 @@ const SUMMARIES: Readonly<Record<FindingKind, readonly ['slots' | 'nodes' | 'fin
   'memory-policy-differs': ['nodes', 'have another maxmemory-policy than most'],
   'version-differs': ['nodes', 'have another version than most'],
   'save-failing': ['nodes', 'could not save their data to disk'],
+  'writes-refused': ['nodes', 'refuse every write for want of replicas'],
 };
 
 /** One line for many findings of one kind: how many, and which slots and nodes. */

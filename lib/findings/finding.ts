@@ -66,7 +66,8 @@ export type FindingKind =
   | 'memory-high'
   | 'memory-policy-differs'
   | 'version-differs'
-  | 'save-failing';
+  | 'save-failing'
+  | 'writes-refused';
 
 /** Returns a function that names nodes of a view: by address, or by id if the address is unknown. */
 export function namesOf(view: ClusterView): (id: string) => string {

@@ -37,6 +37,7 @@ import { type Finding, type FindingKind, listNames, namesOf } from './finding.ts
 import { replicaChains, sharedShards } from './follow-findings.ts';
 import {
   memoryFindings,
+  refusedWrites,
   type StrayKeysAt,
   saveFindings,
   sharedIdFindings,
@@ -114,6 +115,7 @@ export function findingsOf(view: ClusterView, facts: Facts = {}): Finding[] {
     ...memoryFindings(view, details),
     ...versionFindings(view, details),
     ...setupFindings(view, setups, details, shards),
+    ...refusedWrites(view, details, setups),
     ...saveFindings(view, details),
     ...replicaMarkFindings(view),
   ];

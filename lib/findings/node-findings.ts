@@ -2,8 +2,10 @@ import { formatAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
 import type { NodeDetails, SharedId } from '../model/details.ts';
 import type { Advice, Next } from '../model/next.ts';
+import { lacksReplicas, MIN_REPLICAS } from '../model/refused-writes.ts';
+import type { NodeSetup } from '../model/setup.ts';
 import { formatSlots, toRanges } from '../model/slot.ts';
-import type { ClusterView } from '../model/view.ts';
+import { type ClusterView, nodeById } from '../model/view.ts';
 import { type Finding, listNames, namesOf } from './finding.ts';
 
 const MEMORY_HIGH = 0.9;
@@ -94,6 +96,35 @@ export function saveFindings(view: ClusterView, details: Details): Finding[] {
       nodes: [nameOf(id)],
       hint: 'Check its log, the free disk space and the permissions of its directory',
     }));
+}
+
+/** Masters that refuse every write for want of replicas (`min-replicas-to-write`). */
+export function refusedWrites(
+  view: ClusterView,
+  details: Details,
+  setups: ReadonlyMap<string, NodeSetup>,
+): Finding[] {
+  const nameOf = namesOf(view);
+  return answered(details).flatMap(([id, own]): Finding[] => {
+    const master = nodeById(view, id);
+    if (master?.role !== 'master' || master.slots.length === 0) return [];
+    const lack = lacksReplicas(own, setups.get(id)?.settings);
+    if (lack === undefined) return [];
+    const name = nameOf(id);
+    return [
+      {
+        severity: 'error',
+        kind: 'writes-refused',
+        message: `${name} refuses every write: ${lack}`,
+        nodes: [name],
+        slots: master.slots,
+        next: [
+          { do: 'replicate', node: name },
+          { do: 'configure', node: name, settings: [MIN_REPLICAS] },
+        ],
+      },
+    ];
+  });
 }
 
 interface Difference extends Advice {

@@ -17,6 +17,8 @@ export interface NodeDetails {
   readonly replicationId?: string;
   /** For a master: the connected replicas. */
   readonly replicas: readonly ConnectedReplica[];
+  /** For a master with `min-replicas-to-write`: how many of them are in sync as that demands. */
+  readonly goodReplicas?: number;
   readonly memory: NodeMemory;
   /** Keys in all databases. */
   readonly keys: number;

@@ -93,6 +93,8 @@ function introduced(view: ClusterView, elsewhere: readonly Elsewhere[]): Set<str
   return new Set(met.map(({ address }) => address));
 }
 
+const GOOD_REPLICAS = 'min_slaves_good_slaves';
+
 /** Reads the fields of INFO that checks need. */
 export function detailsOf(info: NodeInfo): NodeDetails {
   const link = linkOf(info);
@@ -106,6 +108,7 @@ export function detailsOf(info: NodeInfo): NodeDetails {
     ...(link ? { link } : {}),
     ...(info.has('master_replid') ? { replicationId: info.get('master_replid') ?? '' } : {}),
     replicas: replicasIn(info),
+    ...(info.has(GOOD_REPLICAS) ? { goodReplicas: numberOf(info, GOOD_REPLICAS) } : {}),
     memory: {
       used: numberOf(info, 'used_memory'),
       counted: Math.max(0, numberOf(info, 'used_memory') - numberOf(info, 'mem_not_counted_for_evict')),

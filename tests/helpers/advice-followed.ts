@@ -11,12 +11,17 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'wait (other-operator-done)': 'operators: the second waits as long as it is told to',
     'retry {force} (no-other-operator)': 'operators: the second proceeds with `force`',
   },
+  'apply/databases.ts requireTargetDatabases': { 'retry (repaired)': 'newcomers: if it has fewer databases' },
   'apply/needed-commands.ts requireCommands': {
     'restart-node': 'newcomers: if its slots could not move for want of MIGRATE',
   },
   'apply/preflight.ts requireMemory': {
     configure: 'preflight: refuses to move more than fits',
     'retry {force} (anyway)': 'preflight: refuses to move more than fits',
+  },
+  'apply/writable.ts requireWritable': {
+    configure: 'preflight: refuses keys from or for a master that lacks replicas',
+    'retry (after-that)': 'preflight: refuses keys from or for a master that lacks replicas',
   },
   'apply/steps/await-serving.ts awaitServing': {
     'retry (repaired)': 'unit/advice-scripted: when a node that was given slots serves',
@@ -159,6 +164,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     configure: 'check: reports zones, memory and policies',
     join: 'check: reports zones, memory and policies',
     execute: 'check: reports zones, memory and policies',
+  },
+  'findings/node-findings.ts refusedWrites': {
+    replicate: 'preflight: refuses keys from or for a master that lacks replicas',
+    configure: 'preflight: refuses keys from or for a master that lacks replicas',
   },
   'findings/node-findings.ts strayKeyFindings': {
     'fix (not-moving)': 'fix-uncovered: settles stray keys with the owner',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
@@ -111,11 +111,11 @@ describe('A newcomer is refused before it is a member', { concurrency: true }, (
     const [members, spare] = await Promise.all([startMasters(bed, 2, 0, several), bed.start(2, quick)]);
     const [first, second, one, two] = [at(members, 0), at(members, 1), at(spare, 0), at(spare, 1)];
     for (const key of keysOfSlot(5, 3)) await tell(first, ['SELECT', '2'], ['SET', key, 'value']);
-    for (const [node, join] of [
+    for (const [node, add] of [
       [one, joinCluster],
       [two, replicate],
     ] as const) {
-      const error = await refusalOf(join(first.address, node.address));
+      const error = await refusalOf(add(first.address, node.address));
       assert.deepEqual([error.code, error.address], ['DATABASES_DIFFER', node.address]);
       await assertAlone(node);
     }
@@ -129,6 +129,12 @@ describe('A newcomer is refused before it is a member', { concurrency: true }, (
     const error = await refusalOf(migrateSlots(first.address, one.address, [5]));
     assert.deepEqual([error.code, error.openSlots], ['DATABASES_DIFFER', []]);
     assert.equal((await migrateSlots(first.address, one.address, [6])).slots, 1);
+    // What is advised.
+    await one.stop();
+    await appendFile(join(one.dir, 'server.conf'), '\ncluster-databases 4\n');
+    await one.restart();
+    await settled([first, second, one]);
+    assert.equal((await migrateSlots(first.address, one.address, [5])).keys, 3);
   });
 
   it('if the founders of a cluster have different passwords', async () => {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type ClusterEvent, joinCluster, migrateSlots } from '../../lib/index.ts';
+import {
+  type ClusterError,
+  type ClusterEvent,
+  check,
+  joinCluster,
+  migrateSlots,
+  replicate,
+} from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
@@ -10,6 +17,7 @@ import {
   idOfNode,
   keysOfSlot,
   openSlotsAt,
+  quick,
   snapshot,
   startMasters,
   tell,
@@ -83,6 +91,39 @@ describe('preflight()', { concurrency: true }, () => {
     await assertAlone(spare);
     await tell(spare, ['CONFIG', 'SET', 'maxmemory', '0']);
     await joinCluster(a.address, spare.address);
+  });
+
+  it('refuses keys from or for a master that lacks replicas to take writes, until that is set otherwise', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [a, b, spare] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await tell(a, ...keysOfSlot(7, 5).map((key) => ['SET', key, 'x']));
+    const settings = ['min-replicas-to-write'];
+    const require = (node: ServerNode, count: string) =>
+      tell(node, ['CONFIG', 'SET', 'min-replicas-to-write', count]);
+    const isRefused = (node: ServerNode) => (error: ClusterError) => {
+      assert.deepEqual([error.code, error.address, error.openSlots], ['COMMAND_REFUSED', node.address, []]);
+      assert.deepEqual(error.next, [
+        { do: 'configure', node: node.address, settings },
+        { do: 'retry', when: 'after-that' },
+      ]);
+      return true;
+    };
+    const join = () => joinCluster(a.address, spare.address, { method: 'migrate' });
+    await require(spare, '1');
+    await assert.rejects(join(), isRefused(spare));
+    await assertAlone(spare);
+    await require(spare, '0');
+    await join();
+    const move = () => migrateSlots(spare.address, b.address, [7], { method: 'migrate' });
+    await require(spare, '1');
+    await assert.rejects(move(), isRefused(spare));
+    const { findings, ok } = await check(a.address);
+    const refused = findings.find(({ kind }) => kind === 'writes-refused');
+    assert.deepEqual([ok, refused?.nodes], [false, [spare.address]]);
+    assert.deepEqual(refused?.next?.[1], { do: 'configure', node: spare.address, settings });
+    await replicate(spare.address, (await bed.start(1, quick))[0]?.address ?? '');
+    assert.equal((await move()).keys, 5);
+    assert.equal((await check(a.address)).ok, true);
   });
 
   it('refuses while the servers move other slots, but not while they move the same ones', async (test) => {

@@ -35,6 +35,7 @@ export const SERVER_BREAKS = [
   'memory-high',
   'memory-policy-differs',
   'save-failing',
+  'writes-refused',
 ] as const;
 
 export type BreakName =

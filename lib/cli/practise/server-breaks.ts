@@ -47,4 +47,9 @@ export const serverBreaks: BreaksOf<typeof SERVER_BREAKS> = {
       await tell(scene, 2, ['BGSAVE']);
     },
   },
+  'writes-refused': {
+    what: '127.0.0.1:7002 has one replica, and takes writes only with two',
+    cure: ['redis-cli -p 7002 CONFIG SET min-replicas-to-write 0'],
+    make: (scene) => set(scene, 2, 'min-replicas-to-write', '2'),
+  },
 };
