@@ -11,6 +11,7 @@ import { countAllKeys, openEnds } from './ends.ts';
 import { hearSource } from './hear-source.ts';
 import type { Ledger } from './progress.ts';
 import { SharedLock } from './shared-lock.ts';
+import { TargetWatch } from './target-watch.ts';
 import { requireKnownTo } from './unknown-node.ts';
 
 /** What moves to one target share. Rule 28 (docs/moving-slots.md). */
@@ -21,6 +22,7 @@ export class TargetLocks {
   readonly batches: SharedLock = new SharedLock();
   /** Of keys moved by MIGRATE. */
   readonly transfers: TransferCount = new TransferCount();
+  readonly watch: TargetWatch = new TargetWatch();
   /** True if all moves are by MIGRATE, which may then run in parallel. */
   readonly byMigrate: boolean;
 
@@ -61,8 +63,16 @@ export async function moveSlots(
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const progress = ledger.begin(step, chosen.method, slots.length, content);
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
-  const { moves, batches, transfers, byMigrate } = locks;
-  const shared = { bigKeys, others, isResumed: step.isResumed === true, progress, lock: batches, transfers };
+  const { moves, batches, transfers, watch, byMigrate } = locks;
+  const shared = {
+    bigKeys,
+    others,
+    isResumed: step.isResumed === true,
+    progress,
+    lock: batches,
+    transfers,
+    watch,
+  };
   if (chosen.method === 'migrate') {
     const isHeard = prepared.method === 'migrate';
     const run = (): Promise<void> => moveByMigrate({ ...shared, ends, slots, keysIn, isHeard });
@@ -70,7 +80,9 @@ export async function moveSlots(
     return progress.done();
   }
   const move = { ends, dialect: chosen.dialect, slots, keysIn, progress };
+  if (!isEmpty) await watch.begin(ends);
   const left = await moves.shared(() => moveAtomically(move));
+  if (!isEmpty && left.slots.length === 0) await watch.check(ends, keys);
   if (left.slots.length > 0) {
     if (!chosen.fallsBack) throw atomicFailed(move, left);
     context.emit({

@@ -287,6 +287,12 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'move/redirect-imports.ts tell': {
     'retry (repaired)': 'unit/advice-scripted: when the replica of a node that imports slots answers',
   },
+  'move/target-watch.ts TargetWatch': {
+    'retry (repaired)': 'target-proof: by a restart without them',
+    configure: 'target-proof: by eviction: the move stops',
+    'retry (after-that)': 'target-proof: by eviction: the move stops',
+    'retry {force} (anyway)': 'target-proof: by eviction: the move stops',
+  },
   'move/unknown-node.ts unknownNode': {
     command: 'target-proof: is done when the two are introduced again',
     'retry (after-that)': 'target-proof: is done when the two are introduced again',

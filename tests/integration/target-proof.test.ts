@@ -15,6 +15,7 @@ import {
   assertAllNamed,
   at,
   idOfNode,
+  keysOfSlot,
   openSlotsAt,
   recordsOf,
   settled,
@@ -269,5 +270,65 @@ describe('A move to a node that a member is told to forget', () => {
     assert.deepEqual(await openSlotsAt(nodes), []);
     for (const name of names) assert.equal(await client.get(name), name);
     await client.close();
+  });
+});
+
+describe('A target that loses keys while they move to it', { concurrency: true }, () => {
+  /** Moves 2000 slots, each with a key, in several windows; `meanwhile` is done when the first is closed. */
+  async function moving(meanwhile: (target: ServerNode) => Promise<unknown>, options: MigrateOptions = {}) {
+    const nodes = await startMasters(bed, 2);
+    const [source, target] = [at(nodes, 0), at(nodes, 1)];
+    const slots = Array.from({ length: 2000 }, (_, slot) => slot);
+    await tell(source, ...slots.flatMap((slot) => keysOfSlot(slot, 1)).map((key) => ['SET', key, 'x']));
+    let doing: Promise<unknown> | undefined;
+    const warnings: string[] = [];
+    const error = await migrateSlots(source.address, target.address, slots, {
+      method: 'migrate',
+      limits: { keysPerSecond: 500 },
+      ...options,
+      onEvent: (event) => {
+        if (event.type === 'slots-closed') doing ??= meanwhile(target);
+        if (event.type === 'warning') warnings.push(event.message);
+      },
+    }).then(
+      () => undefined,
+      (thrown: ClusterError) => thrown,
+    );
+    await doing;
+    assert.deepEqual(await openSlotsAt(nodes), []);
+    return { nodes, source, target, error, warnings };
+  }
+  const evict = (target: ServerNode): Promise<unknown> =>
+    tell(
+      target,
+      ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-random'],
+      ['CONFIG', 'SET', 'maxmemory', '1mb'],
+      ['CONFIG', 'SET', 'maxmemory', '0'],
+    );
+
+  it('by eviction: the move stops with no slot open, unless forced', async () => {
+    const { target, source, error } = await moving(evict);
+    assert.deepEqual([error?.code, error?.address, error?.openSlots], ['NO_MEMORY', target.address, []]);
+    assert.equal(error?.next[0]?.do, 'configure');
+    assert.ok((await sizeOf(source)) > 0, 'it stopped before the last');
+    // The first that is advised: there is room again.
+    await migrateSlots(source.address, target.address, [[0, 1999]], { method: 'migrate', resume: true });
+    // Advised for when the keys are not needed.
+    const forced = await moving(evict, { force: true });
+    assert.deepEqual([forced.error, await sizeOf(forced.source)], [undefined, 0]);
+    assert.equal(forced.warnings.filter((message) => message.includes('evicted')).length, 1);
+  });
+
+  it('by a restart without them: the move stops, and says what is left', async () => {
+    const { source, target, nodes, error } = await moving(async (node) => {
+      await node.kill();
+      await node.restart();
+    });
+    assert.deepEqual([error?.code, error?.address], ['TARGET_NOT_PROVEN', target.address]);
+    assert.ok((await sizeOf(source)) > 0, 'it stopped before the last');
+    await settled(nodes);
+    // Advised for when it is repaired.
+    await migrateSlots(source.address, target.address, [[0, 1999]], { method: 'migrate', resume: true });
+    assert.equal(await sizeOf(source), 0);
   });
 });

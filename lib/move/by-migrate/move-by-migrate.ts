@@ -9,6 +9,7 @@ import type { Progress } from '../progress.ts';
 import { requireOwned } from '../require-owned.ts';
 import type { SharedLock } from '../shared-lock.ts';
 import { takeBackSlots } from '../take-back-slots.ts';
+import type { TargetWatch } from '../target-watch.ts';
 import { membersWithout } from '../unknown-node.ts';
 import { windows } from '../windows.ts';
 import { BatchMover } from './batch-mover.ts';
@@ -36,6 +37,7 @@ export interface MigrateMove {
   /** Shared by all that move keys to the same target. */
   readonly lock: SharedLock;
   readonly transfers: TransferCount;
+  readonly watch: TargetWatch;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface MigrateMove {
  * open, and the signal's reason is thrown. Rule 16 (docs/moving-slots.md).
  */
 export async function moveByMigrate(move: MigrateMove): Promise<void> {
-  const { ends, others, progress, lock, transfers } = move;
+  const { ends, others, progress, lock, transfers, watch } = move;
   const { context } = ends;
   const authority = new ReplaceAuthority(openAtEitherEnd(ends));
   const proof = new TargetProof(ends, lock);
@@ -102,7 +104,7 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
   proof.requirePossible();
   if (!move.isHeard) await hearSource(ends, lock);
   // Background work reports its failure where it is awaited. Until then the rejection must not count as unhandled.
-  const counting = filled.size > 0 ? transfers.begin(ends) : undefined;
+  const counting = filled.size > 0 ? Promise.all([transfers.begin(ends), watch.begin(ends)]) : undefined;
   let opening = openNext();
   let closing: Promise<void> = Promise.resolve();
   try {
@@ -113,7 +115,9 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
       if (window.length === 0) continue;
       await counting;
       await keys.run(window);
+      // This finds out first whether the target itself answers.
       await transfers.check(ends, mover.last);
+      if (mover.last) await watch.check(ends, transfers.left);
       await closing;
       closing = close(window);
       closing.catch(() => undefined);

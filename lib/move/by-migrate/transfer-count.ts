@@ -62,6 +62,11 @@ export class TransferCount {
     if (this.#sources.has(source.id)) this.#left += count;
   }
 
+  /** How many keys have left the sources. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** How many keys left since others were last seen to arrive. */
   get unproven(): number {
     return this.#left - this.#checked;
