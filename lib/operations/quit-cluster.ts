@@ -1,6 +1,7 @@
 import { lookClaimed } from '../apply/look-claimed.ts';
 import { formatAddress } from '../model/address.ts';
 import { goneNodes } from '../model/condition.ts';
+import type { Next } from '../model/next.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById, openSlotsOf, replicasOf } from '../model/view.ts';
 import { nodeError } from '../nodes/context.ts';
@@ -107,7 +108,18 @@ function requireSafeToQuit(view: ClusterView, leaver: NodeRecord): void {
   if (replicas.length > 0) {
     const names = replicas.map(({ address }) => formatAddress(address)).join(', ');
     throw nodeError('HAS_REPLICAS', name, `The master still has slaves: ${names}`, {
-      next: replicas.map(({ address }) => ({ do: 'quit', node: formatAddress(address) })),
+      next: [
+        ...replicas
+          .filter(({ id }) => view.reports.has(id))
+          .map(({ address }): Next => ({ do: 'quit', node: formatAddress(address) })),
+        // One that does not answer cannot quit. Once the cluster holds it for failed, it is no obstacle.
+        ...(replicas.every(({ id }) => view.reports.has(id))
+          ? []
+          : ([
+              { do: 'wait', when: 'declared-failed' },
+              { do: 'retry', when: 'after-that' },
+            ] as const)),
+      ],
     });
   }
 }

@@ -416,6 +416,8 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/parse-plan.ts invalid': { plan: 'advice-slots: in a plan that no longer fits' },
   'operations/quit-cluster.ts requireSafeToQuit': {
     quit: 'advice: takes the replicas of a leaver out first',
+    'wait (declared-failed)': 'leave: goes once a replica that does not answer has failed',
+    'retry (after-that)': 'leave: goes once a replica that does not answer has failed',
   },
   'operations/removable.ts requireGone': {
     'wait (declared-failed)': 'del-node: removes a replica, and a dead one',

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { joinNoLoad, quitCluster, replicate, shutdownCluster, startCluster } from '../../lib/index.ts';
+import {
+  type ClusterError,
+  joinNoLoad,
+  quitCluster,
+  replicate,
+  shutdownCluster,
+  startCluster,
+} from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -98,6 +105,33 @@ describe('quitCluster()', { concurrency: true }, () => {
     for (const node of [first, second])
       assert.ok(!String(await ask(node, 'CLUSTER', 'NODES')).includes(leaver.address), node.address);
     await assertAlone(leaver);
+  });
+
+  it('goes once a replica that does not answer has failed, as the refusal says', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [first, second, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(first.address, replica.address);
+    // Long enough for a refusal before it has failed.
+    for (const node of nodes) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+    await replica.kill();
+    const error = await quitCluster(first.address).then(
+      () => assert.fail('it has a replica'),
+      (thrown: ClusterError) => thrown,
+    );
+    assert.deepEqual(
+      [error.code, error.next],
+      [
+        'HAS_REPLICAS',
+        [
+          { do: 'wait', when: 'declared-failed' },
+          { do: 'retry', when: 'after-that' },
+        ],
+      ],
+    );
+    for (const node of [first, second]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '1000');
+    await declaredFailed([first, second], replica);
+    await quitCluster(first.address);
+    await assertAlone(first);
   });
 
   it('refuses the last master and one with replicas, and a node in no cluster, and changes nothing', async () => {
