@@ -229,7 +229,8 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     fix: 'fix-uncovered: settles stray keys with the owner',
   },
   'move/by-migrate/migrate-errors.ts cannotMigrate': {
-    'retry (healthy)': 'mover: stay where they are while the target is out of memory',
+    'retry (healthy)': 'mover: names the keys of every batch in flight when the move is given up',
+    'retry (repaired)': 'target-proof: as it is out of memory',
   },
   'move/by-migrate/migrate-errors.ts targetNotProven': {
     configure: 'target-proof: copies one key if only the source is led astray',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
+  check,
   joinCluster,
   type MigrateOptions,
   migrateSlots,
@@ -275,7 +276,11 @@ describe('A move to a node that a member is told to forget', () => {
 
 describe('A target that loses keys while they move to it', { concurrency: true }, () => {
   /** Moves 2000 slots, each with a key, in several windows; `meanwhile` is done when the first is closed. */
-  async function moving(meanwhile: (target: ServerNode) => Promise<unknown>, options: MigrateOptions = {}) {
+  async function moving(
+    meanwhile: (target: ServerNode) => Promise<unknown>,
+    options: MigrateOptions = {},
+    mayStayOpen = false,
+  ) {
     const nodes = await startMasters(bed, 2);
     const [source, target] = [at(nodes, 0), at(nodes, 1)];
     const slots = Array.from({ length: 2000 }, (_, slot) => slot);
@@ -295,7 +300,7 @@ describe('A target that loses keys while they move to it', { concurrency: true }
       (thrown: ClusterError) => thrown,
     );
     await doing;
-    assert.deepEqual(await openSlotsAt(nodes), []);
+    if (!mayStayOpen) assert.deepEqual(await openSlotsAt(nodes), []);
     return { nodes, source, target, error, warnings };
   }
   const evict = (target: ServerNode): Promise<unknown> =>
@@ -317,6 +322,21 @@ describe('A target that loses keys while they move to it', { concurrency: true }
     const forced = await moving(evict, { force: true });
     assert.deepEqual([forced.error, await sizeOf(forced.source)], [undefined, 0]);
     assert.equal(forced.warnings.filter((message) => message.includes('evicted')).length, 1);
+  });
+
+  it('as it is out of memory: a check says why, and the same move continues', async () => {
+    const setMemory = (node: ServerNode, size: string) => tell(node, ['CONFIG', 'SET', 'maxmemory', size]);
+    const { source, target, error } = await moving((node) => setMemory(node, '1mb'), {}, true);
+    assert.deepEqual(
+      [error?.code, error?.next[0]],
+      ['MIGRATE_FAILED', { do: 'check', cluster: source.address }],
+    );
+    const { findings } = await check(source.address);
+    const found = findings.find(({ kind }) => kind === 'memory-high');
+    assert.deepEqual([found?.nodes, found?.next?.[0]?.do], [[target.address], 'configure']);
+    await setMemory(target, '0');
+    await migrateSlots(source.address, target.address, [[0, 1999]], { method: 'migrate', resume: true });
+    assert.equal(await sizeOf(source), 0);
   });
 
   it('by a restart without them: the move stops, and says what is left', async () => {

@@ -76,6 +76,9 @@ function ownerOf({ source, target, targetReport }: Ends, slot: number | undefine
   return isTarget ? target.address : source.address;
 }
 
+/** Refusals that do not pass by themselves, in what the source says or quotes. A check finds what causes them. */
+const LASTING = /\b(OOM|MISCONF|NOREPLICAS|NOPERM) /;
+
 /**
  * The error for a batch that could not be moved. `unsettled` are its keys if the target may have copies of them.
  * Rule 26 (docs/moving-slots.md).
@@ -98,7 +101,12 @@ export function cannotMigrate(
       cause,
       openSlots: [slot],
       resumable: 'same-call',
-      next: [{ do: 'retry', when: 'healthy' }],
+      next: LASTING.test(cause.message)
+        ? [
+            { do: 'check', cluster: source.address },
+            { do: 'retry', when: 'repaired' },
+          ]
+        : [{ do: 'retry', when: 'healthy' }],
       ...(unsettled.length > 0 ? { keys: unsettled, hint } : {}),
     },
   );
