@@ -18,7 +18,7 @@ import { hearsUnlisted } from './unlisted-nodes.ts';
 
 /**
  * Finds the nodes that hold keys of slots they do not own and, if several do, whether any key is on two of them. If no node owns
- * some slots, also whether a node that no member lists may serve them; with `force` that does not matter.
+ * some slots, also which masters do not answer, and whether a node that no member lists may serve them; with `force` that does not matter.
  */
 export async function findKeyEvidence(
   context: Context,
@@ -28,11 +28,19 @@ export async function findKeyEvidence(
 ): Promise<KeyEvidence> {
   const unserved = unservedSlots(view, lostWithKeys(view, givenUp));
   const hasUnowned = !context.settings.force && unserved.some(({ owner }) => owner === undefined);
+  const silent = view.nodes.filter(
+    ({ id, role }) => role === 'master' && !view.reports.has(id) && !givenUp.has(id),
+  );
   const [evidence, isHeard] = await Promise.all([
     findKeys(context, view, unserved, unveil),
     hasUnowned ? hearsUnlisted(context, view) : false,
   ]);
-  return { ...evidence, givenUp, hearsUnlisted: isHeard };
+  return {
+    ...evidence,
+    givenUp,
+    silent: hasUnowned ? silent.map(({ id }) => id) : [],
+    hearsUnlisted: isHeard,
+  };
 }
 
 async function findKeys(

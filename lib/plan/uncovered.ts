@@ -24,6 +24,8 @@ export interface KeyEvidence {
   readonly replicas?: ReadonlyMap<number, readonly string[]>;
   /** See `MarkEvidence`. */
   readonly sharesWithOwner?: ReadonlySet<string>;
+  /** Ids of masters that do not answer and are not given up: they may hold keys of slots that no node owns. */
+  readonly silent?: readonly string[];
   /** True if a node that no member lists takes part in the cluster: it may serve slots that no node owns. */
   readonly hearsUnlisted?: boolean;
 }
@@ -69,8 +71,11 @@ export function planUncovered(
     }
     const choice = chooseByKeys(view, evidence, slot, masters);
     const [replica] = evidence.replicas?.get(slot) ?? [];
+    const [silent] = owner === undefined ? (evidence.silent ?? []) : [];
     if (choice === undefined && replica !== undefined)
       undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...heldByReplica(view, replica) });
+    else if (silent !== undefined && !isLastOwner(view, slot, choice))
+      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...mayBeHeld(view, silent) });
     else if (choice === undefined) empty.push(slot);
     else if ('reason' in choice) undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...choice });
     else takers.set(slot, choice);
@@ -134,6 +139,18 @@ function heldByReplica(view: ClusterView, replica: string): Pick<Undecided, 'rea
   const reason = `no node owns them, ${name} holds keys of them, and its master ${nodeName(view, master)} ${isDead ? 'has failed' : says}`;
   if (!isDead) return { reason, ...advice };
   return { reason, next: [...takeovers(view, replica, master), { do: 'retry', when: 'after-that' }] };
+}
+
+// A server that starts with keys of a slot that no node owns takes the slot, and one that finds another owner deletes them
+// (verifyClusterConfigWithData, clusterUpdateSlotsConfigWith).
+function mayBeHeld(view: ClusterView, silent: string): Pick<Undecided, 'reason' | 'hint' | 'next'> {
+  const { says, hint, next = [] } = wordsOnCondition(view, silent);
+  const reason = `no node owns them, and ${nodeName(view, silent)}, which may have their keys, ${says}`;
+  return { reason, hint, next: [...next, { do: 'retry', when: 'repaired' }] };
+}
+
+function isLastOwner(view: ClusterView, slot: number, choice: NodeRecord | Advice | undefined): boolean {
+  return choice !== undefined && 'id' in choice && choice.id === lastOwner(view, slot);
 }
 
 // Undefined if no master holds a key of the slot.

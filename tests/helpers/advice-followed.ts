@@ -509,6 +509,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'plan/uncovered.ts heldByReplica': {
     'retry (after-that)': 'fix-uncovered: and the advice brings them back',
   },
+  'plan/uncovered.ts mayBeHeld': {
+    'retry (repaired)': 'fix-uncovered: is silent, and to that one later',
+  },
   'plan/uncovered.ts chooseByKeys': {
     'retry (repaired)': 'fix-uncovered: leaves it if two masters hold one key',
   },

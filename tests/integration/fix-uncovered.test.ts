@@ -418,6 +418,32 @@ describe('fixMigrating() after a master has failed', { concurrency: true }, () =
     assert.deepEqual([seen[a.address], seen[b.address]], ['0-5461 13654-16383', '5462-13653']);
   });
 
+  it('gives no slot away that nobody owns while a master that may have its keys is silent, and to that one later', async () => {
+    const nodes = await startMasters(bed, 3, 0, quick);
+    const [a, b, lost] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    const keys = keysOfSlot(12_000, 20);
+    await tell(lost, ...keys.map((key) => ['SET', key, 'v']));
+    await disown(nodes, lost, 12_000);
+    await lost.freeze();
+    await declaredFailed([a, b], lost);
+    const before = await snapshot([a, b]);
+    const options = { connectTimeout: 1500, commandTimeout: 1500 };
+    const error = await failureOf(fixMigrating(a.address, options));
+    assert.equal(error.code, 'SLOTS_UNCOVERED');
+    assert.deepEqual(await snapshot([a, b]), before);
+    await lost.thaw();
+    await eventually('it is back', async () => {
+      const records = (await Promise.all([a, b].map(recordsOf))).flat();
+      return records.every(({ flags }) => !flags.some((flag) => flag.startsWith('fail')));
+    });
+    await fixMigrating(a.address);
+    assert.equal(await ownerOf(b, 12_000), lost.port);
+    assert.deepEqual(
+      await read(a, keys),
+      keys.map(() => 'v'),
+    );
+  });
+
   it('gives no slot away that nobody owns while only a replica has its keys, and the advice brings them back', async () => {
     const nodes = await startMasters(bed, 3, 1, {
       config: { ...quick.config, 'cluster-replica-no-failover': 'yes' },

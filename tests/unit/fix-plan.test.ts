@@ -93,6 +93,57 @@ describe('planFix() with the holders of keys', () => {
     );
   });
 
+  test('gives no slot of nobody away while a master that may have its keys does not answer', () => {
+    const view = (flags: string) =>
+      agreedView(
+        [
+          { node: 1, slots: '0-8000' },
+          { node: 2, slots: '8001-16381', flags },
+        ],
+        [2],
+      );
+    for (const flags of ['master,fail', 'master,fail?', 'master']) {
+      const plan = planFix(view(flags), {
+        ...NOTHING,
+        holders: new Map([[16383, [idOf(1)]]]),
+        silent: [idOf(2)],
+      });
+      assert.deepEqual(taken(plan), [], flags);
+      const left = plan.undecided.filter(({ slot }) => slot > 16381);
+      assert.deepEqual(
+        left.map(({ slot, code }) => [slot, code]),
+        [
+          [16382, 'SLOTS_UNCOVERED'],
+          [16383, 'SLOTS_UNCOVERED'],
+        ],
+      );
+      for (const { next } of left) assert.deepEqual(next?.at(-1), { do: 'retry', when: 'repaired' });
+    }
+    // It is the last owner of one, and has its keys.
+    const known = viewOf({
+      1: {
+        lines: [
+          { node: 1, slots: '0-16381', epoch: 1 },
+          { node: 2, flags: 'master,fail', epoch: 2 },
+          { node: 3, epoch: 3 },
+        ],
+      },
+      3: {
+        lines: [
+          { node: 1, slots: '0-16382', epoch: 1 },
+          { node: 2, flags: 'master,fail', epoch: 2 },
+          { node: 3, epoch: 3 },
+        ],
+      },
+    });
+    const back = planFix(known, {
+      ...NOTHING,
+      holders: new Map([[16382, [idOf(1)]]]),
+      silent: [idOf(2)],
+    });
+    assert.deepEqual(taken(back), ['1: [[16382,16382]]']);
+  });
+
   test('gives away nothing of a failed master unless it is given up, and nothing if it has a live replica', () => {
     const lines: Line[] = [
       { node: 1, slots: '0-8191' },
