@@ -1,3 +1,4 @@
+import { estranged } from '../model/acquaintance.ts';
 import { formatAddress } from '../model/address.ts';
 import { type Condition, conditionOf, goneNodes, isServing, misledAbout } from '../model/condition.ts';
 import type { NodeDetails, SharedId } from '../model/details.ts';
@@ -272,6 +273,10 @@ export function disagreements(
       const [slot = 0] = wrong;
       const seen = claimsBySlot(report.records);
       const [here, there] = [seen[slot], owners[slot]].map((id) => (id ? nameOf(id) : 'no node'));
+      const owner = view.reports.get(owners[slot] ?? '')?.myself.id;
+      // It cannot hear of the owner, whatever a repair of slots does.
+      const isCut =
+        owner !== undefined && owner !== report.myself.id && estranged(report, owner) !== undefined;
       found.push({
         severity: 'error',
         kind: 'nodes-disagree',
@@ -279,7 +284,9 @@ export function disagreements(
         nodes: [name],
         slots: toRanges(wrong),
         hint: 'Wait a few seconds and look again',
-        next: [{ do: 'fix', cluster: formatAddress(view.seed), when: 'stays' }],
+        next: isCut
+          ? ifUnsettled(view, [name, nameOf(owner)])
+          : [{ do: 'fix', cluster: formatAddress(view.seed), when: 'stays' }],
       });
     }
   }

@@ -181,6 +181,27 @@ describe('rejoinCluster()', { concurrency: true }, () => {
     assert.deepEqual(await ownersIn(stale), owned);
   });
 
+  it('is what a repair of slots advises if a node has no link to their owner', async () => {
+    const nodes = await startMasters(bed, 3, 0, { config: { 'cluster-node-timeout': '30000' } });
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    const texts = await Promise.all(nodes.map(confOf));
+    await Promise.all(nodes.map((node) => node.kill()));
+    // They look for one another where nobody listens, and the second one has not heard of the last move.
+    const moved = (text: string) =>
+      text.replace(/ 0-5461$/m, ' 0-4 6-5461').replace(/ 10923-16383$/m, ' 5 10923-16383');
+    await Promise.all(
+      nodes.map((node, index) => {
+        const text = at(texts, index).replace(/@\d+/g, '@1');
+        return node.restart({ nodesConf: { text: node === second ? text : moved(text) } });
+      }),
+    );
+    const stale = await refusalOf(fixMigrating(first.address, { agreeTimeout: 1500 }));
+    assert.equal(stale.code, 'NODES_DISAGREE');
+    await follow(adviceFor(stale.next, 'rejoin', 'stays'), { nodes });
+    await assertWell(nodes);
+    assert.equal((await seenBy(second))[third.address], '5 10923-16383');
+  });
+
   it('settles a config epoch that two masters share, which do not find one another', async () => {
     const nodes = await startMasters(bed, 2, 0, quick);
     const [one, other] = [at(nodes, 0), at(nodes, 1)];

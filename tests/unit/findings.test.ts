@@ -131,6 +131,24 @@ describe('findingsOf()', () => {
     for (const { slots } of found) assert.deepEqual(slots, [[8192, 8200]]);
   });
 
+  test('advises to introduce a node again that has no link to the owner of slots, and otherwise to repair these', () => {
+    const thirds = (link: string): Line[] => [
+      { node: 1, slots: '0-8190' },
+      { node: 2, slots: '8191-16383', link },
+      { node: 3 },
+    ];
+    const advice = (link: string) => {
+      const view = viewOf({
+        2: { lines: thirds('connected') },
+        3: { lines: [{ node: 1, slots: '0-8191' }, { node: 2, slots: '8192-16383', link }, { node: 3 }] },
+      });
+      const found = findingsOf(view).find(({ kind, slots }) => kind === 'nodes-disagree' && slots);
+      return found?.next?.map((one) => [one.do, one.when]);
+    };
+    assert.deepEqual(advice('connected'), [['fix', 'stays']]);
+    assert.deepEqual(advice('disconnected'), [['rejoin', 'stays']]);
+  });
+
   test('reports a node that does not know another', () => {
     const view = viewOf({
       1: { lines: [...halves, { node: 3 }] },
