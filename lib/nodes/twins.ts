@@ -1,7 +1,7 @@
 import { ClusterError } from '../errors.ts';
 import { sharedIdAdvice } from '../findings/node-findings.ts';
 import { hasAddress } from '../model/acquaintance.ts';
-import { type Address, formatAddress } from '../model/address.ts';
+import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import type { SharedId } from '../model/details.ts';
 import { isInHandshake, type NodeRecord } from '../model/node.ts';
 import type { ClusterView, NodeReport } from '../model/view.ts';
@@ -36,7 +36,7 @@ interface Watching {
 }
 
 /**
- * Asks who answers at every address that members list beside the one at which a node was asked.
+ * Asks who answers at every address that members list, or that was asked, beside the one at which the view has a node.
  *
  * Servers started with copies of one nodes.conf answer with the same id. Other nodes use now one, now the other address for it, their
  * links to it break with each change, and a node that should meet the second server stays in handshake with it. So if a link is
@@ -50,6 +50,7 @@ export async function askElsewhere(
   const places = new Places(view);
   const { others } = places;
   for (const report of view.reports.values()) places.add(report);
+  places.addAsked();
   if (others.size === 0) await watchRestless(connections, view, places, { signal, asked });
   for (const address of also) places.addAddress(address);
   const found = await inParallel([...others.values()], async (address): Promise<Elsewhere[]> => {
@@ -85,6 +86,13 @@ class Places {
   constructor(view: ClusterView) {
     this.#view = view;
     this.#own = new Set(view.nodes.map(({ address }) => formatAddress(address)));
+  }
+
+  /** Where a node of the view has answered besides, as at an address that was named. */
+  addAsked(): void {
+    for (const [name, { id }] of this.#view.asked ?? [])
+      if (id !== undefined && this.#view.reports.has(id) && !this.#own.has(name))
+        this.others.set(name, parseAddress(name));
   }
 
   add({ records, inHandshake = [] }: NodeReport): void {

@@ -351,5 +351,9 @@ describe('check()', { concurrency: 2 }, () => {
       assert.deepEqual([ok, shared.nodes], [false, [second.address, clone.address].sort()]);
     }
     assert.equal((await check(first.address)).view.nodes.length, 2);
+    // Of servers that are named, each is asked who it is.
+    const { findings } = await check(first.address, { elsewhere: [second.address, clone.address] });
+    const shared = findings.find(({ kind }) => kind === 'duplicate-id');
+    assert.deepEqual(shared?.nodes, [second.address, clone.address].sort());
   });
 });
