@@ -3,6 +3,7 @@ import { isSuspected, type NodeRecord } from './node.ts';
 import { claimsBySlot, expandSlots } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
+type Known = Pick<NodeReport, 'myself' | 'records'>;
 type Reports = ReadonlyMap<string, NodeReport>;
 
 /** A node that answers, and is not a member of the cluster of the others. */
@@ -27,7 +28,8 @@ export interface Acquaintance {
  * another node by now, and one id alone may be left of a node that went over to another cluster.
  *
  * Members list one another, and each lists more than half of all. A node that lists more than half of them but that none of
- * them lists was forgotten: it is a member if it was `named` and stands alone. Of several clusters, the one with most named nodes counts,
+ * them lists was forgotten: it is a member if it was `named` and stands alone. So is a named one that lists only itself, if it owns slots
+ * that the others list for nobody. Of several clusters, the one with most named nodes counts,
  * then the largest. A node that lists only itself, as after a reset, counts last.
  */
 export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaintance {
@@ -49,8 +51,13 @@ export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaint
   const [core = [], ...others] = ranked.map(({ ids }) => ids);
   const knowsMost = (id: string): boolean =>
     2 * core.filter((other) => other === id || lists(id, other)).length > core.length;
+  const inCore = core.flatMap((id) => reports.get(id) ?? []);
+  const isLone = (id: string): boolean => {
+    const report = reports.get(id);
+    return report !== undefined && hasOwnSlots(report, inCore);
+  };
   const forgotten = others.flatMap(([id = '', ...more]) =>
-    more.length === 0 && named.has(id) && knowsMost(id) ? [id] : [],
+    more.length === 0 && named.has(id) && (knowsMost(id) || isLone(id)) ? [id] : [],
   );
   const members = new Set([...core.filter(knowsMost), ...forgotten]);
   const strangers = [...reports.values()].flatMap(({ myself: { id }, address }): Stranger[] => {
@@ -69,16 +76,24 @@ export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaint
 
 /**
  * True of a node that no member lists, and that lists most of them and owns slots that none of them claims: a master that they have
- * forgotten. One that was taken out and not reset owns none.
+ * forgotten. One that was taken out and not reset owns none. It may have forgotten all of them, too (`hasOwnSlots`).
  */
-export function isForgotten({ myself, records }: NodeReport, members: readonly NodeReport[]): boolean {
+export function isForgotten({ myself, records }: Known, members: readonly NodeReport[]): boolean {
   const listed = new Set(records.map(({ id }) => id));
   const known = members.filter((member) => listed.has(member.myself.id));
+  if (hasOwnSlots({ myself, records }, members)) return true;
   if (myself.role !== 'master' || 2 * known.length <= members.length) return false;
   const owners = claimsBySlot(
     members.flatMap((member) => (member.myself.role === 'master' ? [member.myself] : [])),
   );
   return expandSlots(myself.slots).some((slot) => owners[slot] === undefined);
+}
+
+/** True of a master that lists only itself, and owns nothing but slots that no other node lists for anyone. */
+function hasOwnSlots({ myself, records }: Known, others: readonly Known[]): boolean {
+  if (records.length > 1 || myself.role !== 'master' || myself.slots.length === 0) return false;
+  const claims = claimsBySlot([...new Set(others.flatMap((other) => other.records))]);
+  return expandSlots(myself.slots).every((slot) => claims[slot] === undefined);
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

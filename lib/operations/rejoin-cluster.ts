@@ -1,9 +1,11 @@
 import { claim } from '../apply/claim.ts';
 import { ClusterError, invalidArgument } from '../errors.ts';
+import { introducing } from '../findings/condition-words.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
-import { nameSlots } from '../model/slot.ts';
-import { nodeName } from '../model/view.ts';
-import type { Context } from '../nodes/context.ts';
+import { countSlots } from '../model/node.ts';
+import { nameSlots, SLOT_COUNT } from '../model/slot.ts';
+import { type ClusterView, nodeName } from '../model/view.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
 import { lookScattered, type Scattered } from '../nodes/look-for-rejoin.ts';
 import { askNodeTimeouts, unevenTimeouts } from '../nodes/node-timeout.ts';
 import { requireMember } from '../nodes/requirements.ts';
@@ -52,6 +54,7 @@ export function rejoinCluster(
     while (!context.settings.dryRun && (await claim(context, mastersOf(seen.view))))
       seen = await lookScattered(context, all);
     requireMember(seen.view);
+    requireOthers(seen.view);
     requireNoLoss(context, seen);
     const members = seen.view.nodes.filter(({ id }) => seen.view.reports.has(id)).map(nodeRef);
     const message = unevenTimeouts(await askNodeTimeouts(context, members));
@@ -62,6 +65,22 @@ export function rejoinCluster(
       planRejoin(seen.view, seen.details, options.keepTimeout !== true),
     );
   });
+}
+
+// A member that has forgotten all others cannot say where they are.
+function requireOthers({ nodes, seed }: ClusterView): void {
+  const [node, ...others] = nodes;
+  if (!node || others.length > 0 || countSlots(node) === SLOT_COUNT) return;
+  const name = formatAddress(seed);
+  throw nodeError(
+    'NODE_UNREACHABLE',
+    name,
+    `Node ${name} lists no other node, and owns only some of the slots`,
+    {
+      hint: 'Nothing was changed',
+      next: [introducing(name)],
+    },
+  );
 }
 
 // A server deletes the keys of slots that it loses (clusterUpdateSlotsConfigWith).

@@ -122,6 +122,22 @@ describe('isForgotten()', () => {
     assert.ok(asked([line(1), line(2), line(3, '5000-10001')]));
   });
 
+  test('is a master that lists nobody, if all its slots are of nobody', () => {
+    assert.ok(asked([line(3, '10001-16383')]));
+    assert.ok(!asked([line(3, '10000-16383')]), 'another owns one of them');
+    assert.ok(!asked([line(3)]));
+    const [reports, alone] = [new Map(members.map((one) => [one.myself.id, one])), idOf(3)];
+    for (const [slots, isMember] of [
+      ['10001-16383', true],
+      ['0-16383', false],
+      ['', false],
+    ] as const) {
+      const all = new Map([...reports, [alone, reportOf(3, { lines: [line(3, slots)] })]]);
+      assert.equal(acquaint(all, new Set([idOf(1), alone])).members.has(alone), isMember, slots);
+      assert.ok(!acquaint(all, new Set([idOf(1)])).members.has(alone), 'it was not named');
+    }
+  });
+
   test('is no node that was taken out, and none of another cluster', () => {
     assert.ok(!asked([line(1), line(2), line(3)]));
     assert.ok(!asked([line(1), line(2), line(3, '0-5000')]), 'others own what it claims');
