@@ -238,6 +238,10 @@ try {
   );
   assert.equal(JSON.parse(trib('check', node.address, '--json')).ok, true);
   console.log('installed elsewhere: import, require and npx work');
+  // npm links manual pages only from a list, and only of what is installed globally.
+  const prefix = mkdtempSync(join(work, 'global-'));
+  run('npm', ['install', '--global', '--prefix', prefix, '--no-audit', '--no-fund', tarball]);
+  assert.match(readFileSync(join(prefix, 'share/man/man1/redis-trib.1'), 'utf8'), /^\.TH REDIS-TRIB 1/m);
 
   const script = join(work, 'node_modules/redis-trib/dist/cli.js');
   const asModule = ['--input-type=module', '-e'];
