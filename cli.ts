@@ -67,8 +67,11 @@ function writer(name: 'stdout' | 'stderr', onLost: (error: NodeJS.ErrnoException
 
 const stderr = writer('stderr', () => {});
 const stdout = writer('stdout', (error) => {
-  // A reader that has seen enough, such as head, is not an error.
-  if (error.code === 'EPIPE') return;
+  // A reader that has seen enough, such as head, is not an error. What only shows, for ever, has nothing left to do.
+  if (error.code === 'EPIPE') {
+    if (isLive) process.exit(EXIT.done);
+    return;
+  }
   stderr(`Cannot write the output: ${error.message}\n`);
   process.once('exit', (code) => {
     if (code === EXIT.done) process.exitCode = EXIT.failed;

@@ -42,6 +42,15 @@ describe('The command line', { concurrency: true }, () => {
       assert.equal(head.stdout, list.split(/(?<=\n)/)[0]);
     });
 
+    for (const words of ['', '--json-stream']) {
+      test(`top ${words} ends with 0 if its reader has seen enough`, async () => {
+        const top = await trib.shell(
+          `{ $TRIB top ${node.address} --interval 100 ${words}${CODE} | head -c 1`,
+        );
+        assert.equal(top.stderr, 'code 0\n');
+      });
+    }
+
     for (const ending of ['<&-', '</dev/null', '2>&-']) {
       test(`prints the same with ${ending}`, async () => {
         const ran = await trib.shell(`$TRIB list ${node.address} ${ending}`);

@@ -1,7 +1,10 @@
 import type { Screen, ScreenEvents } from '../io.ts';
 
-/** The alternate screen without a cursor, and back. */
-const [ENTER, LEAVE] = ['\u001b[?1049h\u001b[?25l', '\u001b[?25h\u001b[?1049l'];
+/**
+ * The alternate screen without a cursor, and back. It is erased first: of one that has grown, tmux 3.3 leaves lines on the screen that
+ * comes back.
+ */
+const [ENTER, LEAVE] = ['\u001b[?1049h\u001b[?25l', '\u001b[H\u001b[J\u001b[?25h\u001b[?1049l'];
 
 /** Signals of keys that a terminal in raw mode hands over as characters. */
 const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
