@@ -1,4 +1,5 @@
 import { UsageError } from './io.ts';
+import { readTopic } from './read-topic.ts';
 
 /** Documents that ship with the package, by the word that `redis-trib help` takes. */
 export const topics: Readonly<Record<string, string>> = {
@@ -57,6 +58,17 @@ export function sectionOf(document: string, topic: string, word: string): string
   const heading = above.findLast((line) => levelOf(line) > 0) ?? '';
   const table = above.findLastIndex((line) => !line.startsWith('|')) + 1;
   return [heading, '', ...lines.slice(table, Math.min(table + 2, row)), lines[row]].join('\n');
+}
+
+/** What `redis-trib help TOPIC` takes besides, by topic. */
+export function sectionsOfTopics(): Record<string, string[]> {
+  return Object.fromEntries(Object.keys(topics).map((topic) => [topic, sectionWords(readTopic(topic))]));
+}
+
+// The words by which `sectionOf` finds a section, but for the title of the document.
+function sectionWords(document: string): string[] {
+  const headings = document.split('\n').filter((line) => levelOf(line) > 1);
+  return headings.flatMap((line) => namesIn(headingText(line))).filter((name) => /^[\w-]+$/.test(name));
 }
 
 function levelOf(line = ''): number {

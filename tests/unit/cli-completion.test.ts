@@ -4,22 +4,25 @@ import { describe, test } from 'node:test';
 import { commands } from '../../lib/cli/commands.ts';
 import { compatArity, compatOptions } from '../../lib/cli/compat/options.ts';
 import { completionScript, SHELLS } from '../../lib/cli/completion.ts';
-import { helpWords } from '../../lib/cli/topics.ts';
+import { helpWords, sectionsOfTopics } from '../../lib/cli/topics.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 const offers = {
   commands,
   topics: helpWords,
+  sections: sectionsOfTopics(),
   cluster: { commands: Object.keys(compatArity), options: Object.keys(compatOptions) },
 };
 
-/** What bash offers at the end of a line. */
-function offeredByBash(line: string): string[] {
-  const words = line.split(' ');
+/** What bash offers at the end of a line. A colon separates words for it. Before that, it runs the lines of a setting. */
+function offeredByBash(line: string, ...setting: string[]): string[] {
+  const words = line.split(/ |(?<=:)|(?=:)/);
   const script = [
     completionScript('bash', offers),
+    ...setting,
     `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})`,
     `COMP_CWORD=${words.length - 1}`,
+    `COMP_LINE='${line}' COMP_POINT=${line.length}`,
     '_redis_trib',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is bash's
     'printf "%s\\n" "${COMPREPLY[@]}"',
@@ -58,6 +61,48 @@ describe('completion', () => {
   test('bash completes what help takes', () => {
     assert.deepEqual(offeredByBash('redis-trib help mov'), ['moving', 'moving-slots']);
     assert.deepEqual(offeredByBash('redis-trib help resh'), ['reshard']);
+    assert.deepEqual(offeredByBash('redis-trib help findings keys'), ['keys-stray', 'keys-uncounted']);
+    assert.deepEqual(offeredByBash('redis-trib help errors OPEN_'), ['OPEN_SLOT']);
+    assert.deepEqual(offeredByBash('redis-trib completion '), [...SHELLS]);
+  });
+
+  describe('bash completes nodes', () => {
+    /** In place of the program: two nodes of the cluster at each address, which is also named. */
+    const LISTS =
+      'redis-trib() { printf "Total 2 nodes\\nM  10.0.0.1:7000 myself\\n S 10.0.0.2:7001 $6\\n"; }';
+    const ECHOES = 'redis-trib() { echo "M  $6"; }';
+
+    test('of the cluster that the line names', () => {
+      assert.deepEqual(offeredByBash('redis-trib replicate 10.0.0.1:7000 ', LISTS), [
+        '10.0.0.1:7000',
+        '10.0.0.2:7001',
+      ]);
+      assert.deepEqual(offeredByBash('redis-trib replicate a:1 ', ECHOES), ['a:1']);
+      assert.deepEqual(offeredByBash('redis-trib reshard a:1 --to ', ECHOES), ['a:1']);
+    });
+
+    test('from what stands behind a colon, if that separates words', () => {
+      assert.deepEqual(offeredByBash('redis-trib check 10.0.0.2:70', LISTS), ['7001']);
+      assert.deepEqual(offeredByBash('redis-trib check 10.0.0.2:70', LISTS, 'COMP_WORDBREAKS=" "'), [
+        '10.0.0.2:7001',
+      ]);
+    });
+
+    test('of the cluster that an earlier line names, if this one does not', () => {
+      const earlier = [
+        'set -o history',
+        ...['redis-trib list a:1', 'redis-trib check b:2 --zone c:3=d', 'ssh e:4', 'redis-trib help'].map(
+          (line) => `history -s '${line}'`,
+        ),
+      ];
+      assert.deepEqual(offeredByBash('redis-trib check ', ECHOES, ...earlier), ['b:2']);
+    });
+
+    test('but not where a file or another value belongs', () => {
+      assert.deepEqual(offeredByBash('redis-trib apply ', ECHOES), []);
+      assert.deepEqual(offeredByBash('redis-trib check a:1 --from ', ECHOES), []);
+      assert.deepEqual(offeredByBash('redis-trib reshard a:1 --slots ', ECHOES), []);
+    });
   });
 
   test("bash completes redis-cli's commands and options", () => {
