@@ -13,6 +13,7 @@ import { openBed } from './bed/index.ts';
 
 const PUBLINT = 'publint@0.3.25';
 const ATTW = '@arethetypeswrong/cli@0.18.5';
+const TYPEDOC = 'typedoc@0.28.20';
 /**
  * The most that each kind of file may weigh, in bytes: code, declarations, and the documents that help prints, because npx users
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
@@ -177,6 +178,9 @@ try {
   );
   run('npx', ['--yes', PUBLINT, tarball, '--strict'], { stdio: 'inherit' });
   run('npx', ['--yes', ATTW, tarball, '--profile', 'esm-only'], { stdio: 'inherit' });
+  run('npx', ['--yes', TYPEDOC, '--skipErrorChecking', '--treatWarningsAsErrors', '--emit', 'none'], {
+    stdio: 'inherit',
+  });
 
   writeFileSync(join(work, 'package.json'), '{ "name": "elsewhere", "private": true, "type": "module" }\n');
   run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: work });
