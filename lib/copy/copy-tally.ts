@@ -4,7 +4,7 @@ import { type LeftReason, leftWords } from '../model/left-keys.ts';
 import type { Next } from '../model/next.ts';
 import type { Context } from '../nodes/context.ts';
 import type { LeftKey } from './conversion.ts';
-import type { StoredKey } from './write-keys.ts';
+import { bytesOf, type StoredKey } from './write-keys.ts';
 
 const OVERWRITE: readonly Next[] = [
   { do: 'retry', when: 'repaired' },
@@ -45,7 +45,7 @@ export class CopyTally {
     this.done.keys += restored.length;
     this.done.same += same;
     this.done.deleted += deleted;
-    const bytes = restored.reduce((sum, { dump, converted = dump }) => sum + converted.length, 0);
+    const bytes = restored.reduce((sum, stored) => sum + bytesOf(stored), 0);
     this.done.converted += restored.filter(({ converted }) => converted !== undefined).length;
     this.done.bytes += bytes;
     this.#context.account.copied(restored.length, bytes);

@@ -2,14 +2,22 @@ import { type Command, type Connection, type Reply, ReplyError } from '../../res
 import { badReply } from '../errors.ts';
 import { slotOfKey } from '../model/slot.ts';
 import { ttlOf } from '../nodes/key-content.ts';
+import { isPartName } from './parts/part-name.ts';
 import { PASSING, type StoredKey } from './write-keys.ts';
 
 /** COUNT of each SCAN. */
 const SCAN_COUNT = 1000;
 /** Most keys read at once: serialising them blocks the source. */
 const MOST_KEYS = 100;
-/** Most bytes read at once, by MEMORY USAGE, unless a single key is larger. */
+/** Most bytes read at once, by MEMORY USAGE. A key that takes more is read in parts: to serialise this much blocks the source for some 10 ms. */
 const MOST_BYTES = 4 * 1024 * 1024;
+
+/** Keys to be read at once. */
+export interface Lot {
+  readonly keys: string[];
+  /** It is a single key, too large to be read at once. */
+  readonly isBig: boolean;
+}
 
 /** Which keys to list, and how. */
 export interface Listing {
@@ -34,7 +42,7 @@ export async function* listKeys(
   connection: Connection,
   db: number,
   { match, accepts, isBySlot = false, isNamesOnly = false }: Listing = {},
-): AsyncGenerator<string[]> {
+): AsyncGenerator<Lot> {
   await connection.command(['SELECT', db]);
   let cursor = '0';
   do {
@@ -44,9 +52,9 @@ export async function* listKeys(
     if (typeof next !== 'string' || !Array.isArray(keys)) throw badReply('SCAN did not return a cursor');
     cursor = next;
     const named = keys.map(String);
-    const wanted = accepts ? named.filter((key) => accepts(slotOfKey(key))) : named;
+    const wanted = named.filter((key) => !isPartName(key) && (accepts?.(slotOfKey(key)) ?? true));
     if (isNamesOnly) {
-      if (wanted.length > 0) yield wanted;
+      if (wanted.length > 0) yield { keys: wanted, isBig: false };
       continue;
     }
     const sizes = await sizesOf(connection, wanted);
@@ -62,7 +70,7 @@ async function sizesOf(connection: Connection, keys: readonly string[]): Promise
   return replies.map((reply) => (typeof reply === 'number' ? reply : 0));
 }
 
-function* lotsBySlot(keys: readonly string[], sizes: readonly number[]): Generator<string[]> {
+function* lotsBySlot(keys: readonly string[], sizes: readonly number[]): Generator<Lot> {
   const slots = new Map<number, { readonly keys: string[]; readonly sizes: number[] }>();
   for (const [index, key] of keys.entries()) {
     const slot = slotOfKey(key);
@@ -75,20 +83,20 @@ function* lotsBySlot(keys: readonly string[], sizes: readonly number[]): Generat
 }
 
 /** Splits keys into lots of limited number and size. */
-export function* lots(keys: readonly string[], sizes: readonly number[]): Generator<string[]> {
+export function* lots(keys: readonly string[], sizes: readonly number[]): Generator<Lot> {
   let lot: string[] = [];
   let bytes = 0;
   for (const [index, key] of keys.entries()) {
     const size = sizes[index] ?? 0;
     if (lot.length > 0 && (lot.length >= MOST_KEYS || bytes + size > MOST_BYTES)) {
-      yield lot;
+      yield { keys: lot, isBig: bytes > MOST_BYTES };
       lot = [];
       bytes = 0;
     }
     lot.push(key);
     bytes += size;
   }
-  if (lot.length > 0) yield lot;
+  if (lot.length > 0) yield { keys: lot, isBig: bytes > MOST_BYTES };
 }
 
 /**
@@ -169,10 +177,11 @@ export async function deleteKeys(
   return { deleted, changed };
 }
 
-async function deleteWatched(
+/** Deletes keys that are watched, unless one of them was written since. */
+export async function deleteWatched(
   connection: Connection,
   keys: readonly StoredKey[],
-  onElsewhere: OnElsewhere | undefined,
+  onElsewhere?: OnElsewhere,
 ): Promise<'deleted' | 'touched' | 'elsewhere'> {
   const replies: Reply[] = await connection.pipeline([
     ['MULTI'],

@@ -7,13 +7,12 @@ import type { Context } from '../nodes/context.ts';
 import { inParallelToEnd } from '../nodes/parallel.ts';
 import { notReached } from '../nodes/wait-until.ts';
 import { type KeySource, lookAgain, nodesToRead, type SourceNode } from './key-source.ts';
-import { type Listing, listKeys, type OnElsewhere } from './read-keys.ts';
+import { type Listing, type Lot, listKeys, type OnElsewhere } from './read-keys.ts';
 import { PASSING } from './write-keys.ts';
 
 /** Keys of one database that are read at once. */
-export interface KeyLot {
+export interface KeyLot extends Lot {
   readonly db: number;
-  readonly keys: readonly string[];
   /** A connection to the node that they are on, for this lot alone. */
   readonly reader: Connection;
   /** Takes keys that this node does not serve now; undefined for a standalone server, whose errors are final. */
@@ -162,9 +161,9 @@ async function scanNode(
         try {
           while (!isOver) {
             signal?.throwIfAborted();
-            const { value: keys, done } = await ahead.next();
+            const { value: lot, done } = await ahead.next();
             if (done) return;
-            await scan.visit({ db, keys, reader, onElsewhere, isAgain });
+            await scan.visit({ db, ...lot, reader, onElsewhere, isAgain });
           }
         } finally {
           isOver = true;

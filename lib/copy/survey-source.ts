@@ -1,11 +1,13 @@
-import { type Command, ReplyError } from '../../resp/index.ts';
+import { type Command, type Connection, ReplyError } from '../../resp/index.ts';
 import { expandSlots } from '../model/slot.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import { askRdbSupport } from '../nodes/rdb-support.ts';
 import { holdFieldExpiry } from '../rdb/convert.ts';
 import { readsRdb } from '../rdb/versions.ts';
-import { convertKeys, type Outlook, OutlookTally } from './conversion.ts';
+import { convertKeys, type LeftKey, type Outlook, OutlookTally } from './conversion.ts';
 import type { KeySource, SourceNode } from './key-source.ts';
+import { openValue } from './parts/open-value.ts';
+import { readParts } from './parts/read-parts.ts';
 import { listKeys, readKeys } from './read-keys.ts';
 import { PASSING } from './write-keys.ts';
 
@@ -44,14 +46,19 @@ async function surveyNode(
   const isPlain = holdFieldExpiry(readers);
   const onElsewhere = master ? () => {} : undefined;
   for (const { db } of databases) {
-    for await (const lot of listKeys(connection, db, listing)) {
+    for await (const { keys: lot, isBig } of listKeys(connection, db, listing)) {
       signal?.throwIfAborted();
       const types = await connection.pipeline(lot.map((key): Command => ['TYPE', key]));
       for (const type of types) {
         if (type instanceof ReplyError && !(master && PASSING.has(type.code))) throw type;
       }
       const hashes = isPlain ? [] : lot.filter((_, index) => types[index] === 'hash');
-      if (hashes.length > 0)
+      const expires =
+        isBig && hashes[0] !== undefined ? await hasFieldTimes(connection, hashes[0]) : undefined;
+      if (expires !== undefined) {
+        const left: LeftKey[] = expires ? hashes.map((key) => ({ key, why: 'field-expiry' })) : [];
+        tally.add({ converted: 1 - left.length, left });
+      } else if (hashes.length > 0)
         tally.add(convertKeys(await readKeys(connection, hashes, false, onElsewhere), readers));
       for (const [index, key] of lot.entries()) {
         const type = types[index];
@@ -60,5 +67,18 @@ async function surveyNode(
         else tally.leave({ key, why: 'module' });
       }
     }
+  }
+}
+
+/** Reads a big hash in parts. Resolves to undefined if that cannot be done: it is read whole then. */
+async function hasFieldTimes(connection: Connection, key: string): Promise<boolean | undefined> {
+  try {
+    const value = await openValue((commands) => connection.pipeline(commands), key, false);
+    if (!value?.kind) return undefined;
+    for await (const { times } of readParts({ ...value, kind: value.kind })) if (times.size > 0) return true;
+    return false;
+  } catch (error) {
+    if (error instanceof ReplyError) return undefined;
+    throw error;
   }
 }

@@ -21,8 +21,15 @@ export interface StoredKey {
   readonly expiresAt?: number;
   /** The value in a format that the target reads, if `dump` is not. */
   readonly converted?: string;
+  /** Bytes that were written, if it was copied in parts: `dump` is empty then. */
+  readonly bytes?: number;
   /** There is no such key: it is deleted, and counts as restored. */
   readonly isGone?: true;
+}
+
+/** Bytes that are written of a key. */
+export function bytesOf({ dump, converted = dump, bytes = converted.length }: StoredKey): number {
+  return bytes;
 }
 
 /** The result of writing keys to a cluster. */
@@ -48,7 +55,12 @@ export interface WriteOptions {
 }
 
 const PATIENCE_MS = 30_000;
-const PAUSE_MS = 100;
+/** For how long passing failures are tried again. */
+export const TARGET_WAIT: Required<Pick<Wait, 'what' | 'timeoutMs' | 'pauseMs'>> = {
+  what: 'keys to be taken',
+  timeoutMs: PATIENCE_MS,
+  pauseMs: 100,
+};
 /** A lane of its own, so that looking at the cluster on lane 0 does not wait for large values. */
 const LANE = 1;
 /** Errors that pass while a slot moves or a master fails over: try again. */
@@ -75,14 +87,8 @@ export async function writeKeys(
   options: WriteOptions,
 ): Promise<Written> {
   const written = nothing();
-  const wait: Wait = {
-    what: 'keys to be taken',
-    timeoutMs: PATIENCE_MS,
-    pauseMs: PAUSE_MS,
-    signal: context.signal,
-  };
   let left = keys;
-  await waitUntil(wait, async () => {
+  await waitUntil({ ...TARGET_WAIT, signal: context.signal }, async () => {
     // The node to ask may itself be gone.
     if (left !== keys) await owners.refresh().catch(() => undefined);
     const tries = await Promise.all(
@@ -104,7 +110,8 @@ export async function writeKeys(
   return written;
 }
 
-function nothing(): { readonly [result in keyof Written]: StoredKey[] } {
+/** A result without a key. */
+export function nothing(): { readonly [result in keyof Written]: StoredKey[] } {
   return { restored: [], same: [], conflicts: [], missing: [], unread: [] };
 }
 
@@ -124,13 +131,17 @@ function groupByOwner(owners: Owners, keys: readonly StoredKey[]): Map<Address |
   return groups;
 }
 
+export function noOwner(): Error {
+  return new Error('no node owns its slot');
+}
+
 async function writeTo(
   context: Context,
   owner: Address | undefined,
   keys: readonly StoredKey[],
   options: WriteOptions,
 ): Promise<Try> {
-  if (!owner) return { ...nothing(), again: keys, reason: new Error('no node owns its slot') };
+  if (!owner) return { ...nothing(), again: keys, reason: noOwner() };
   try {
     const replies = await askIn(
       context,
@@ -225,7 +236,8 @@ async function askIn(
 /** Keys that were written are found to be the same. */
 const AGAIN: Next = { do: 'retry', when: 'repaired' };
 
-function refused(owner: Address, key: string, reply: ReplyError): Error {
+/** Why a key was not written, from the error that its owner answers. */
+export function refused(owner: Address, key: string, reply: ReplyError): Error {
   const name = formatAddress(owner);
   const hint = 'Keys that were written are kept';
   if (reply.code === 'OOM') {
@@ -256,7 +268,8 @@ function refused(owner: Address, key: string, reply: ReplyError): Error {
   });
 }
 
-function gaveUp(owner: Address | undefined, reason: unknown): Error {
+/** Why no more is tried. */
+export function gaveUp(owner: Address | undefined, reason: unknown): Error {
   const name = owner ? formatAddress(owner) : 'the cluster';
   return nodeError(
     'RESTORE_FAILED',

@@ -1,13 +1,15 @@
 import { lookClaimed } from '../apply/look-claimed.ts';
-import { askRdbVersions, convertKeys } from '../copy/conversion.ts';
+import { askRdbVersions } from '../copy/conversion.ts';
+import { copyKeys } from '../copy/copy-lot.ts';
 import { CopyTally } from '../copy/copy-tally.ts';
 import { importFrom, matchDatabases, openSource, requireOther, type Target } from '../copy/import-source.ts';
 import { contextBeside, type KeySource, nodesToRead } from '../copy/key-source.ts';
 import { Owners } from '../copy/owners.ts';
-import { deleteKeys, readKeys } from '../copy/read-keys.ts';
+import { type Destination, deleteInParts } from '../copy/parts/copy-in-parts.ts';
+import { type Deleted, deleteKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
 import { surveySource } from '../copy/survey-source.ts';
-import { writeKeys } from '../copy/write-keys.ts';
+import type { StoredKey } from '../copy/write-keys.ts';
 import { type AddressLike, formatAddress } from '../model/address.ts';
 import type { LeftKeys } from '../model/left-keys.ts';
 import { type ClusterView, reachableMasters } from '../model/view.ts';
@@ -124,33 +126,37 @@ async function copyAll(
   const total = sets.reduce((sum, { keys }) => sum + keys, 0);
   const tally = new CopyTally(context, { type: 'import-progress', source: from.name }, total);
   const targets = new Map(sets.map(({ db, to }) => [db, to]));
+  const { replace = false } = options;
+  const common = { context, owners, replace, readers: formats, unfinished: new Set<string>() };
   await scanKeys(from, {
     what: importFrom(from.name),
     databases: [...targets.keys()],
     listing: { isBySlot: options.move === true && from.view !== undefined },
-    visit: (lot) => copyLot(context, owners, lot, targets.get(lot.db) ?? 0, formats, options, tally),
+    visit: (lot) => copyLot(lot, { ...common, db: targets.get(lot.db) ?? 0 }, options.move === true, tally),
   });
   tally.requireAll();
   return tally.done;
 }
 
-async function copyLot(
-  context: Context,
-  owners: Owners,
-  { keys: names, reader, onElsewhere, isAgain }: KeyLot,
-  to: number,
-  formats: readonly number[],
-  { move = false, replace = false }: ImportOptions,
-  tally: CopyTally,
-): Promise<void> {
-  const { keys, left } = convertKeys(await readKeys(reader, names, move, onElsewhere), formats);
-  const written = await writeKeys(context, owners, keys, { db: to, replace });
+async function copyLot(lot: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
+  const { reader, onElsewhere, isAgain } = lot;
+  const written = await copyKeys(reader, lot, to, { isWatched: move, onElsewhere });
   const copied = [...written.restored, ...written.same];
-  const { deleted, changed } = move
-    ? await deleteKeys(reader, copied, onElsewhere)
-    : { deleted: 0, changed: [] };
+  const { deleted, changed } = move ? await deleteCopied(lot, copied, to) : { deleted: 0, changed: [] };
   // What is read again was counted before.
   tally.add(written.restored, isAgain ? 0 : written.same.length, deleted);
   tally.differ(written.conflicts, changed, isAgain);
-  tally.leave(left, written.unread, isAgain);
+  tally.leave(written.left, written.unread, isAgain);
+}
+
+async function deleteCopied(lot: KeyLot, copied: readonly StoredKey[], to: Destination): Promise<Deleted> {
+  const { reader, onElsewhere } = lot;
+  const [inParts] = copied.filter(({ bytes }) => bytes !== undefined);
+  if (!inParts) return deleteKeys(reader, copied, onElsewhere);
+  const end = await deleteInParts(reader, inParts.key, to);
+  if (end !== undefined)
+    return { deleted: end === 'deleted' ? 1 : 0, changed: end === 'changed' ? [inParts] : [] };
+  // Whole, it is found to be the same.
+  const again = await copyKeys(reader, { ...lot, isBig: false }, to, { isWatched: true, onElsewhere });
+  return deleteKeys(reader, again.same, onElsewhere);
 }

@@ -13,6 +13,7 @@ import { at, startMasters } from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { fc } from '../helpers/properties.ts';
+import { type AskServer, seenByClients } from '../helpers/seen-values.ts';
 
 const guide = readFileSync(new URL('../../docs/engines.md', import.meta.url), 'utf8');
 const later = Date.now() + 7_200_000;
@@ -125,58 +126,6 @@ function writes({ kind, major, minor }: Bed['server']): string[][] {
   return all;
 }
 
-type Ask = (command: readonly string[]) => Promise<unknown>;
-
-/** What clients see of a key, in an order that does not depend on its encoding. */
-async function seenBy(ask: Ask, key: string): Promise<unknown> {
-  const type = String(await ask(['TYPE', key]));
-  switch (type) {
-    case 'string':
-      return [type, await ask(['GET', key])];
-    case 'list':
-      return [type, await ask(['LRANGE', key, '0', '-1'])];
-    case 'set':
-      return [type, ((await ask(['SMEMBERS', key])) as string[]).sort()];
-    case 'zset': {
-      const flat = (await ask(['ZRANGE', key, '0', '-1', 'WITHSCORES'])) as string[];
-      // Servers differ in how many digits they write.
-      return [type, flat.map((one, index) => (index % 2 && /\d/.test(one) ? Number(one) : one))];
-    }
-    case 'hash': {
-      const fields = ((await ask(['HKEYS', key])) as string[]).sort();
-      const times = await ask(['HPEXPIRETIME', key, 'FIELDS', `${fields.length}`, ...fields]);
-      return [type, fields, await ask(['HMGET', key, ...fields]), timesOf(times)];
-    }
-    case 'stream': {
-      const named = (reply: unknown) => fieldsOf(reply);
-      const groups = ((await ask(['XINFO', 'GROUPS', key])) as unknown[]).map(named);
-      const [first] = groups;
-      const pending = first ? await ask(['XPENDING', key, 'group', '-', '+', '100']) : [];
-      return [
-        type,
-        await ask(['XRANGE', key, '-', '+']),
-        named(await ask(['XINFO', 'STREAM', key]))['last-generated-id'],
-        groups.map((group) => [group.name, group.pending, group.consumers, group['last-delivered-id']]),
-        (pending as unknown[][]).map(([id, consumer, , count]) => [id, consumer, count]),
-      ];
-    }
-    default:
-      return [type, await ask(['VEMB', key, 'element'])];
-  }
-}
-
-// Without times they are as on a server that does not know them.
-function timesOf(reply: unknown): unknown {
-  return Array.isArray(reply) && reply.some((time) => Number(time) > 0) ? reply : null;
-}
-
-function fieldsOf(reply: unknown): Record<string, unknown> {
-  const flat = reply as unknown[];
-  return Object.fromEntries(
-    flat.flatMap((name, index) => (index % 2 ? [] : [[String(name), flat[index + 1]]])),
-  );
-}
-
 async function flush(): Promise<void> {
   for (const node of masters) {
     const connection = await connectTo(node);
@@ -187,14 +136,14 @@ async function flush(): Promise<void> {
 
 /** An error in place of a value: a server may not know a command. */
 const asking =
-  (connection: Connection): Ask =>
+  (connection: Connection): AskServer =>
   (command) =>
     connection.command(command).catch((error: unknown) => {
       if (error instanceof ReplyError) return null;
       throw error;
     });
 const askingCluster =
-  (key: string): Ask =>
+  (key: string): AskServer =>
   (command) =>
     client.command(key, command).catch((error: unknown) => {
       if (error instanceof ReplyError) return null;
@@ -204,10 +153,10 @@ const askingCluster =
 async function compareAll(source: Connection, left: readonly string[]): Promise<number> {
   const keys = (await source.command(['KEYS', '*'])) as string[];
   for (const key of keys) {
-    const there = await seenBy(askingCluster(key), key);
+    const there = await seenByClients(askingCluster(key), key);
     if (left.includes(key)) assert.deepEqual(there, ['none', null], `${key} was left`);
     else {
-      assert.deepEqual(there, await seenBy(asking(source), key), JSON.stringify(key));
+      assert.deepEqual(there, await seenByClients(asking(source), key), JSON.stringify(key));
       const [ttl, other] = [await source.command(['PTTL', key]), await client.command(key, ['PTTL', key])];
       assert.ok(Math.abs(Number(ttl) - Number(other)) < 10_000, `${key} has ${other} ms to live, not ${ttl}`);
     }

@@ -106,7 +106,7 @@ export class Suspects {
       const some = names.slice(at, at + MEASURED_AT_ONCE);
       const [own, their] = await Promise.all([this.#one.sizes(db, some), this.#other.sizes(to, some)]);
       const sizes = own.map((size, index) => size + (their[index] ?? 0));
-      for (const lot of lots(some, sizes)) {
+      for (const { keys: lot } of lots(some, sizes)) {
         signal?.throwIfAborted();
         const states = await this.#lookAgain(db, to, lot);
         for (const [index, key] of lot.entries()) {

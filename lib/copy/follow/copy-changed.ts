@@ -3,10 +3,12 @@ import type { Address } from '../../model/address.ts';
 import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { pause } from '../../nodes/wait-until.ts';
-import { convertKeys, type LeftKey } from '../conversion.ts';
+import type { LeftKey } from '../conversion.ts';
+import { type Copied, copyKeys } from '../copy-lot.ts';
 import type { Owners } from '../owners.ts';
-import { lots, readKeys } from '../read-keys.ts';
-import { PASSING, type StoredKey, writeKeys } from '../write-keys.ts';
+import type { Destination } from '../parts/copy-in-parts.ts';
+import { type Lot, lots } from '../read-keys.ts';
+import { bytesOf, PASSING, type StoredKey } from '../write-keys.ts';
 import type { ChangedKeys, ChangedLot } from './changed-keys.ts';
 
 /** Copies that run at once, each over connections of its own. */
@@ -42,6 +44,7 @@ export class ChangeCopier {
   readonly #scene: CopyScene;
   readonly #changed: ChangedKeys;
   readonly #left = new Map<string, LeftKey>();
+  readonly #unfinished = new Set<string>();
   readonly #selected = new WeakMap<Connection, number>();
   /** Keys that are still to be measured. */
   #measured = 0;
@@ -149,45 +152,47 @@ export class ChangeCopier {
     return connection;
   }
 
-  async #copyLot(connection: Connection, db: number, names: readonly string[]): Promise<string[]> {
-    const { target, targetOwners, formats, databaseFor } = this.#scene;
+  async #copyLot(connection: Connection, db: number, lot: Lot): Promise<string[]> {
     const elsewhere = new Set<string>();
-    const read = await readKeys(connection, names, false, (key) => elsewhere.add(key));
-    const found = new Set(read.map(({ key }) => key));
-    const gone = names.filter((key) => !found.has(key) && !elsewhere.has(key));
-    if (read.some(({ dump }) => dump.length > LARGE_BYTES)) this.#measured = MEASURED;
-    const { keys, left } = convertKeys(read, formats);
-    const deletions = gone.map(
-      (key): StoredKey => ({ key, dump: '', ttlMs: undefined, readAt: 0, isGone: true }),
-    );
-    const to = databaseFor(db);
-    const { restored, unread } = await writeKeys(target, targetOwners, [...keys, ...deletions], {
-      db: to,
-      replace: true,
+    const written = await copyKeys(connection, lot, this.destination(db), {
+      deletesGone: true,
+      onElsewhere: (key) => elsewhere.add(key),
     });
+    const { restored } = written;
+    if (restored.some((stored) => bytesOf(stored) > LARGE_BYTES)) this.#measured = MEASURED;
     this.#count(restored);
     for (const { key } of restored) this.#left.delete(nameOf(db, key));
-    this.leave(db, [...left, ...unread.map(({ key }) => ({ key, why: 'refused' as const }))]);
-    const copied = names.filter((key) => !elsewhere.has(key));
+    this.leave(db, written);
+    const copied = lot.keys.filter((key) => !elsewhere.has(key));
     this.#onCopied?.({ db, keys: copied });
     return copied;
   }
 
+  /** Where keys of a database of the source go, over what is there. */
+  destination(db: number): Destination {
+    const { target, targetOwners, formats, databaseFor } = this.#scene;
+    return {
+      ...{ context: target, owners: targetOwners, db: databaseFor(db), replace: true, readers: formats },
+      unfinished: this.#unfinished,
+    };
+  }
+
   /** The target cannot hold these. */
-  leave(db: number, keys: readonly LeftKey[]): void {
+  leave(db: number, { left, unread }: Pick<Copied, 'left' | 'unread'>): void {
+    const keys = [...left, ...unread.map(({ key }): LeftKey => ({ key, why: 'refused' }))];
     for (const one of keys) if (this.#left.size < MOST_NAMED) this.#left.set(nameOf(db, one.key), one);
   }
 
   #count(restored: readonly StoredKey[]): void {
     let [keys, bytes] = [0, 0];
-    for (const { isGone, dump, converted } of restored) {
-      if (isGone) {
+    for (const stored of restored) {
+      if (stored.isGone) {
         this.done.deleted += 1;
         continue;
       }
       keys += 1;
-      bytes += (converted ?? dump).length;
-      if (converted !== undefined) this.done.converted += 1;
+      bytes += bytesOf(stored);
+      if (stored.converted !== undefined) this.done.converted += 1;
     }
     this.done.keys += keys;
     this.done.bytes += bytes;

@@ -129,10 +129,8 @@ export class Follower {
   async #copyAll(): Promise<void> {
     try {
       await copyEveryKey(this.scene, {
-        targetOwners: this.#targetOwners,
         changed: this.changed,
         copier: this.copier,
-        databaseFor: (db) => this.#databaseFor(db),
         room: () => this.#room(),
       });
     } catch (error) {

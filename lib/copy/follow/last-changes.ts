@@ -55,7 +55,7 @@ export async function verifyLastChanges(
   for (const { db, keys } of recent.lots) {
     const to = databases.find((some) => some.db === db)?.to ?? 0;
     const sizes = await one.sizes(db, keys);
-    for (const lot of lots(keys, sizes)) {
+    for (const { keys: lot } of lots(keys, sizes)) {
       compared += lot.length;
       let left: readonly string[] = lot;
       for (let round = 1; left.length > 0; round++) {

@@ -9,7 +9,7 @@ import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { askInfo, databases } from '../../nodes/node-info.ts';
 import { replicaInSync, type SourceNode } from '../key-source.ts';
-import { listKeys } from '../read-keys.ts';
+import { type Lot, listKeys } from '../read-keys.ts';
 import { PASSING } from '../write-keys.ts';
 import type { KeyTally } from './key-tally.ts';
 
@@ -78,7 +78,7 @@ export async function surveyNode(
         ? listKeys(connection, db, { match, accepts, isNamesOnly: true })
         : randomKeys(connection, db, wanted, { matches: globMatcher(match ?? '*'), accepts });
     const weight = wanted === undefined ? 1 : keys / wanted;
-    for await (const lot of lots) {
+    for await (const { keys: lot } of lots) {
       for (let at = 0; at < lot.length; at += AT_ONCE) {
         const some = lot.slice(at, at + AT_ONCE);
         await surveying.admit(some.length);
@@ -100,7 +100,7 @@ async function* randomKeys(
     matches,
     accepts,
   }: { readonly matches: (key: string) => boolean; readonly accepts: (slot: number) => boolean },
-): AsyncGenerator<string[]> {
+): AsyncGenerator<Pick<Lot, 'keys'>> {
   await connection.command(['SELECT', db]);
   for (let left = wanted; left > 0; left -= AT_ONCE) {
     const draws = Array.from({ length: Math.min(left, AT_ONCE) }, (): Command => ['RANDOMKEY']);
@@ -108,7 +108,7 @@ async function* randomKeys(
     const refused = drawn.find((reply) => reply instanceof ReplyError);
     if (refused) throw refused;
     const keys = drawn.flatMap((reply) => (typeof reply === 'string' ? [reply] : []));
-    yield keys.filter((key) => matches(key) && accepts(slotOfKey(key)));
+    yield { keys: keys.filter((key) => matches(key) && accepts(slotOfKey(key))) };
   }
 }
 

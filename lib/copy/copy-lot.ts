@@ -1,0 +1,40 @@
+import type { Connection } from '../../resp/index.ts';
+import { convertKeys, type LeftKey } from './conversion.ts';
+import { copyInParts, type Destination } from './parts/copy-in-parts.ts';
+import { type Lot, type OnElsewhere, readKeys } from './read-keys.ts';
+import { type StoredKey, type Written, writeKeys } from './write-keys.ts';
+
+/** What became of the keys of a lot. */
+export interface Copied extends Written {
+  /** Keys that were not sent, since the cluster cannot hold them. */
+  readonly left: readonly LeftKey[];
+}
+
+export interface CopyOptions {
+  /** The keys are to be deleted at the source: see `readKeys()`. */
+  readonly isWatched?: boolean;
+  /** Keys that are gone at the source are deleted in the cluster. */
+  readonly deletesGone?: boolean;
+  readonly onElsewhere?: OnElsewhere | undefined;
+}
+
+/** Copies keys, a big one in parts. `reader` is for this lot alone. Rejects as `readKeys()` and `writeKeys()` do. */
+export async function copyKeys(
+  reader: Connection,
+  { keys: names, isBig }: Lot,
+  to: Destination,
+  { isWatched = false, deletesGone = false, onElsewhere }: CopyOptions,
+): Promise<Copied> {
+  const inParts = isBig ? await copyInParts(reader, names[0] ?? '', to) : undefined;
+  if (inParts) return inParts;
+  const elsewhere = new Set<string>();
+  const read = await readKeys(reader, names, isWatched, onElsewhere && ((key) => elsewhere.add(key)));
+  for (const key of elsewhere) onElsewhere?.(key);
+  const { keys, left } = convertKeys(read, to.readers);
+  const found = new Set(read.map(({ key }) => key));
+  const gone = deletesGone ? names.filter((key) => !found.has(key) && !elsewhere.has(key)) : [];
+  const deletions = gone.map(
+    (key): StoredKey => ({ key, dump: '', ttlMs: undefined, readAt: 0, isGone: true }),
+  );
+  return { ...(await writeKeys(to.context, to.owners, [...keys, ...deletions], to)), left };
+}

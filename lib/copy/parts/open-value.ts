@@ -1,0 +1,47 @@
+import type { Command, Reply } from '../../../resp/index.ts';
+import { ReplyError } from '../../../resp/index.ts';
+import { ttlOf } from '../../nodes/key-content.ts';
+import { partKindOf } from './part-kinds.ts';
+import type { Ask, PartSource } from './read-parts.ts';
+
+/** A key that is there. */
+export interface OpenValue extends Omit<PartSource, 'kind'> {
+  /** Undefined if values of its type are not read in parts. */
+  readonly kind: PartSource['kind'] | undefined;
+  /** PTTL when it was read; undefined for a key that does not expire. */
+  readonly ttlMs: number | undefined;
+  /** `performance.now()` when it was read. */
+  readonly readAt: number;
+}
+
+/**
+ * Finds out what a key is. Resolves to undefined if it does not exist. With `isWatched` the next transaction on the connection fails if it
+ * changes before that. Throws a ReplyError if the server refuses.
+ */
+export async function openValue(ask: Ask, key: string, isWatched: boolean): Promise<OpenValue | undefined> {
+  // Refused by the ACL, EXEC gives another error than this. After MULTI it would be too late to learn that.
+  const watch: Command[] = isWatched ? [['EXEC'], ['WATCH', key]] : [];
+  const replies = await ask([...watch, ['TYPE', key], ['PTTL', key], ['MEMORY', 'USAGE', key]]);
+  const readAt = performance.now();
+  const [type, ttl, bytes] = replies.slice(watch.length).map(accepted);
+  if (isWatched) for (const reply of replies.slice(0, 2)) if (!isOutsideOfMulti(reply)) accepted(reply);
+  if (type === 'none') return undefined;
+  const kind = partKindOf(type);
+  const length = kind ? Number(accepted((await ask([[kind.length, key]]))[0] ?? null)) : 0;
+  return { ask, key, kind, length, bytes: Number(bytes), ttlMs: ttlOf(ttl ?? null), readAt };
+}
+
+function accepted(reply: Reply): Reply {
+  if (reply instanceof ReplyError) throw reply;
+  return reply;
+}
+
+function isOutsideOfMulti(reply: Reply): boolean {
+  return reply instanceof ReplyError && /EXEC without MULTI/i.test(reply.message);
+}
+
+/** What is left of a time to live. */
+export function ttlNow({ ttlMs, readAt }: Pick<OpenValue, 'ttlMs' | 'readAt'>): number | undefined {
+  // A key that has expired since must expire at once: a time of 0 would mean that it never does.
+  return ttlMs === undefined ? undefined : Math.max(1, Math.round(ttlMs - (performance.now() - readAt)));
+}

@@ -1,0 +1,344 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { type ConnectionOptions, type ImportOptions, importKeys } from '../../lib/index.ts';
+import { type Connection, ReplyError } from '../../resp/index.ts';
+import { connectTo } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { type ServerName, serverNames } from '../bed/servers.ts';
+import { runOperation } from '../helpers/child.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
+import { at, startMasters, startPairs } from '../helpers/clusters.ts';
+import { failureOf } from '../helpers/errors.ts';
+import { type AskServer, seenByClients } from '../helpers/seen-values.ts';
+
+/** Keys take some 5 MB each: just more than what is read at once. */
+const MANY = 50_000;
+const CHUNK = 10_000;
+const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
+const text = (index: number): string => `${bytes.slice(index % 150, (index % 150) + 90)}${index}`;
+const later = Date.now() + 7_200_000;
+const SPECIAL = ['inf', '-inf', '-0', '0.1', '1e300', '3.0000000000000004'];
+/** Some keys can be their own tag, some have one, some need one that has to be found. */
+const KEYS = {
+  string: 'big:string',
+  list: '{tag}list',
+  zset: 'zset}\xff',
+  set: '{}set',
+  hash: 'big:{hash',
+  timed: 'big:timed',
+} as const;
+
+let bed: Bed;
+let masters: ServerNode[];
+let source: ServerNode;
+let reader: Connection;
+let client: ClusterClient;
+before(async () => {
+  bed = await openBed();
+  let found: ServerNode[];
+  [masters, found] = await Promise.all([startMasters(bed, 2), bed.start(1, { cluster: false, config: {} })]);
+  source = at(found, 0);
+  reader = await connectTo(source);
+  client = new ClusterClient(at(masters, 0));
+});
+after(async () => {
+  await reader.close();
+  await client.close();
+  await bed.close();
+});
+beforeEach(async () => {
+  for (const node of [...masters, source]) {
+    const connection = await connectTo(node);
+    await connection.command(['FLUSHALL']);
+    await connection.close();
+  }
+});
+
+const chunks = <Item>(item: (index: number) => Item): Item[][] =>
+  Array.from({ length: MANY / CHUNK }, (_, chunk) =>
+    Array.from({ length: CHUNK }, (_, index) => item(chunk * CHUNK + index)),
+  );
+
+/** Commands that write a big key of each type that takes parts. */
+function writes(hasFieldTimes: boolean): string[][] {
+  const all = [
+    ['SET', KEYS.string, Array.from({ length: MANY }, (_, index) => text(index)).join(''), 'PX', '7200000'],
+    ['RPUSH', KEYS.list, text(1).repeat(8000)],
+    ...chunks((index) => text(index)).map((some) => ['RPUSH', KEYS.list, ...some]),
+    ...chunks((index) => text(index)).map((some) => ['SADD', KEYS.set, ...some]),
+    ...chunks((index) => [SPECIAL[index % 50] ?? `${index / 7}`, text(index)]).map((some) => [
+      'ZADD',
+      KEYS.zset,
+      ...some.flat(),
+    ]),
+    ...chunks((index) => [`f${index}`, text(index)]).map((some) => ['HSET', KEYS.hash, ...some.flat()]),
+    ['PEXPIRE', KEYS.hash, '7300000'],
+  ];
+  if (!hasFieldTimes) return all;
+  all.push(
+    ...chunks((index) => [text(index), `${index}`]).map((some) => ['HSET', KEYS.timed, ...some.flat()]),
+  );
+  for (const add of [0, 5])
+    all.push(['HPEXPIREAT', KEYS.timed, `${later + add}`, 'FIELDS', '2', text(add), text(add + 1)]);
+  return all;
+}
+
+const hasFieldTimes = ({ kind, major }: Bed['server']) => major >= (kind === 'redis' ? 8 : 9);
+
+const asking =
+  (send: (command: readonly string[]) => Promise<unknown>): AskServer =>
+  (command) =>
+    send(command).catch((error: unknown) => {
+      if (error instanceof ReplyError) return null;
+      throw error;
+    });
+const atSource = (connection: Connection) => asking((command) => connection.command(command));
+const inCluster = (key: string) => asking((command) => client.command(key, command));
+
+async function assertSame(connection: Connection, key: string): Promise<void> {
+  // assert.deepEqual of what differs would take minutes to say how.
+  const [one, other] = [
+    await seenByClients(atSource(connection), key),
+    await seenByClients(inCluster(key), key),
+  ];
+  assert.ok(JSON.stringify(one) === JSON.stringify(other), `${JSON.stringify(key)} is the same`);
+  const [ttl, theirs] = [await connection.command(['PTTL', key]), await client.command(key, ['PTTL', key])];
+  assert.ok(Math.abs(Number(ttl) - Number(theirs)) < 5000, `${key} has ${theirs} ms to live, not ${ttl}`);
+}
+
+/** Keys of the whole cluster. */
+async function keysThere(): Promise<string[]> {
+  const lists = [];
+  for (const node of masters) {
+    const connection = await connectTo(node);
+    lists.push((await connection.command(['KEYS', '*'])) as string[]);
+    await connection.close();
+  }
+  return lists.flat().sort();
+}
+
+interface Counting extends Required<Pick<ConnectionOptions, 'onCommands'>> {
+  /** By command: how many there were. */
+  readonly sent: Map<string, number>;
+}
+
+/** Counts the commands that a side is sent. */
+function counting(onCommand: (name: string) => void = () => {}): Counting {
+  const sent = new Map<string, number>();
+  return {
+    sent,
+    onCommands: (commands) => {
+      for (const [word] of commands) {
+        const name = String(word);
+        sent.set(name, (sent.get(name) ?? 0) + 1);
+        onCommand(name);
+      }
+    },
+  };
+}
+
+const run = (options: ImportOptions = {}) => importKeys(at(masters, 0).address, source.address, options);
+const list = (count: number) =>
+  chunks((index) => text(index))
+    .slice(0, count)
+    .map((some) => ['RPUSH', KEYS.list, ...some]);
+
+describe('importKeys() of big keys', () => {
+  for (const name of serverNames) {
+    it(`brings those of ${name} in parts, and recognises them`, async () => {
+      await using other = await openBed({ server: name as ServerName });
+      const [from] = await other.start(1, { cluster: false, config: {} });
+      assert.ok(from, 'a server');
+      const connection = await connectTo(from);
+      const isTimed = hasFieldTimes(other.server);
+      const leavesTimed = isTimed && !hasFieldTimes(bed.server);
+      for (const command of writes(isTimed)) await connection.command(command);
+      const keys = Object.values(KEYS).filter((key) => key !== KEYS.timed || isTimed);
+      const read = counting();
+      const dry = await importKeys(at(masters, 0).address, from.address, { source: read, dryRun: true });
+      assert.deepEqual(
+        dry.left.flatMap(({ examples }) => examples),
+        leavesTimed ? [KEYS.timed] : [],
+      );
+      const imported = () => importKeys(at(masters, 0).address, from.address, { source: read });
+      if (leavesTimed) {
+        const { code, keys: left } = await failureOf(imported());
+        assert.deepEqual([code, left], ['KEYS_LEFT_BEHIND', [KEYS.timed]]);
+      } else assert.equal((await imported()).keys, keys.length);
+      const copied = keys.filter((key) => key !== KEYS.timed || !leavesTimed);
+      for (const key of copied) await assertSame(connection, key);
+      assert.deepEqual(await keysThere(), [...copied].sort(), 'nothing unfinished is left');
+      const again = leavesTimed ? await failureOf(imported()) : await imported();
+      if ('same' in again) assert.deepEqual([again.keys, again.same], [0, keys.length]);
+      assert.equal(read.sent.get('DUMP'), undefined, 'no value is read whole');
+      await connection.close();
+    });
+  }
+
+  it('keeps another value, and overwrites it with `replace`', async () => {
+    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    const keys = (await reader.command(['KEYS', '*'])) as string[];
+    await run();
+    const changes = [
+      [KEYS.string, 'SETRANGE', '3000000', 'another'],
+      [KEYS.list, 'LSET', '40000', 'another'],
+      [KEYS.set, 'SADD', 'another'],
+      [KEYS.zset, 'ZADD', '1', text(3)],
+      [KEYS.hash, 'HSET', 'f3', 'another'],
+    ] as const;
+    for (const [key, name, ...rest] of changes) await client.command(key, [name, key, ...rest]);
+    if (keys.includes(KEYS.timed))
+      await client.command(KEYS.timed, ['HPERSIST', KEYS.timed, 'FIELDS', '1', text(5)]);
+    const { code, keys: differing = [] } = await failureOf(run());
+    assert.deepEqual([code, [...differing].sort()], ['KEY_CONFLICT', [...keys].sort()]);
+    assert.equal(await client.command(KEYS.list, ['LINDEX', KEYS.list, '40000']), 'another');
+    const written = counting();
+    assert.equal((await run({ replace: true, source: written })).keys, keys.length);
+    for (const key of keys) await assertSame(reader, key);
+    assert.equal(written.sent.get('DUMP'), undefined, 'no value is read whole');
+  });
+
+  it('begins again if the key is written in the meantime', async () => {
+    for (const command of list(5)) await reader.command(command);
+    const writer = await connectTo(source);
+    let writing: Promise<unknown> | undefined;
+    const read = counting((name) => {
+      if (name === 'LRANGE') writing ??= writer.command(['LPUSH', KEYS.list, 'first']);
+    });
+    assert.equal((await run({ source: read })).keys, 1);
+    await writing;
+    await assertSame(reader, KEYS.list);
+    assert.equal(read.sent.get('DUMP'), undefined, 'no value is read whole');
+    assert.deepEqual(await keysThere(), [KEYS.list]);
+    await writer.close();
+  });
+
+  it('never mixes what was before and after a write, however often it is written', async () => {
+    for (const command of list(5)) await reader.command(command);
+    const writer = await connectTo(source);
+    let [isOver, number] = [false, 0];
+    const writing = (async () => {
+      while (!isOver) {
+        number += 1;
+        await writer.pipeline([
+          ['MULTI'],
+          ['LPUSH', KEYS.list, `${number}`],
+          ['RPUSH', KEYS.list, `${number}`],
+          ['EXEC'],
+        ]);
+      }
+    })();
+    const read = counting();
+    await run({ source: read });
+    isOver = true;
+    await writing;
+    const [ends, all] = [
+      (await client.command(KEYS.list, ['LRANGE', KEYS.list, '0', '0'])) as string[],
+      (await client.command(KEYS.list, ['LRANGE', KEYS.list, '0', '-1'])) as string[],
+    ];
+    assert.deepEqual(all.at(-1), ends[0]);
+    assert.equal(all.length, MANY + 2 * Number(ends[0]));
+    assert.equal(read.sent.get('DUMP'), 1, 'it is read whole in the end');
+    await writer.close();
+  });
+
+  it('moves big keys, but keeps those that are written since', async () => {
+    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    const keys = (await reader.command(['KEYS', '*'])) as string[];
+    const writer = await connectTo(source);
+    let writing: Promise<unknown> | undefined;
+    // HMGET in the cluster: the hash is compared before it is deleted.
+    const options = counting((name) => {
+      if (name === 'HMGET') writing ??= writer.command(['HSET', KEYS.hash, 'f3', 'new']);
+    });
+    const moving = importKeys(at(masters, 0).address, source.address, {
+      move: true,
+      onCommands: options.onCommands,
+    });
+    const { code, keys: changed } = await failureOf(moving);
+    await writing;
+    assert.deepEqual([code, changed], ['KEY_CONFLICT', [KEYS.hash]]);
+    assert.deepEqual(await reader.command(['KEYS', '*']), [KEYS.hash]);
+    assert.deepEqual(await keysThere(), [...keys].sort());
+    const { keys: rest, deleted } = await run({ move: true, replace: true });
+    assert.deepEqual([rest, deleted], [1, 1]);
+    assert.equal(await client.command(KEYS.hash, ['HGET', KEYS.hash, 'f3']), 'new');
+  });
+
+  it('reads and writes it whole for users who may not run the commands for parts', async () => {
+    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    const keys = (await reader.command(['KEYS', '*'])) as string[];
+    for (const [side, rules] of [
+      ['source', ['-@transaction']],
+      ['source', ['-exec']],
+      ['source', ['-multi']],
+      ['source', ['-lrange', '-getrange', '-sscan', '-zrange', '-hscan']],
+      ['target', ['-append', '-rpush', '-sadd', '-zadd', '-hset']],
+      ['target', ['-rename', '-renamenx']],
+    ] as const) {
+      const nodes = side === 'source' ? [source] : masters;
+      for (const node of nodes) {
+        const connection = await connectTo(node);
+        await connection.command(['ACL', 'SETUSER', 'some', 'on', '>some', '~*', '+@all', ...rules]);
+        await connection.close();
+      }
+      for (const node of masters) {
+        const connection = await connectTo(node);
+        await connection.command(['FLUSHALL']);
+        await connection.close();
+      }
+      const user = { username: 'some', password: 'some' };
+      const { keys: count } = await run(side === 'source' ? { source: user } : user);
+      assert.equal(count, keys.length, `${side} ${rules}`);
+      for (const key of keys) await assertSame(reader, key);
+      assert.deepEqual(await keysThere(), [...keys].sort(), `${side} ${rules}: nothing unfinished is left`);
+    }
+  });
+
+  it('leaves what was unfinished when it was killed to expire, and finishes it when said again', async () => {
+    for (const command of list(5)) await reader.command(command);
+    const args = [at(masters, 0).address, source.address] as const;
+    // It takes a few writes to connect, to look, to list and to begin.
+    let killAt = 10;
+    for (let isUnfinished = false; !isUnfinished; killAt += 3) {
+      assert.deepEqual(await runOperation('importKeys', args, killAt), { killed: true });
+      const [name = '', ...others] = await keysThere();
+      assert.notEqual(name, KEYS.list);
+      assert.deepEqual(others, []);
+      isUnfinished = name !== '';
+      if (isUnfinished) assert.ok(Number(await client.command(name, ['PTTL', name])) > 0, 'it expires');
+    }
+    assert.equal((await run()).keys, 1);
+    await assertSame(reader, KEYS.list);
+    assert.deepEqual(await keysThere(), [KEYS.list]);
+  });
+
+  it('does not take what is unfinished for data', async () => {
+    for (const command of list(1)) await reader.command(command);
+    await reader.command(['RENAME', KEYS.list, '{tag}list:9:redis-trib-unfinished']);
+    assert.equal((await run()).keys, 0);
+    assert.deepEqual(await keysThere(), []);
+  });
+
+  it('reads replicas in parts, and notices what their master writes', async () => {
+    await using other = await openBed({ server: bed.server.name as ServerName });
+    const pairs = await startPairs(other);
+    const from = new ClusterClient(at(pairs, 0));
+    for (const command of list(5)) await from.command(KEYS.list, command);
+    let writing: Promise<unknown> | undefined;
+    const read = counting((name) => {
+      if (name === 'LRANGE') writing ??= from.command(KEYS.list, ['LPUSH', KEYS.list, 'first']);
+    });
+    const options = { fromCluster: true, fromReplicas: true, source: read };
+    await importKeys(at(masters, 0).address, at(pairs, 0).address, options);
+    await writing;
+    const there = (await client.command(KEYS.list, ['LRANGE', KEYS.list, '0', '-1'])) as string[];
+    const all = (await from.command(KEYS.list, ['LRANGE', KEYS.list, '0', '-1'])) as string[];
+    const isWhole =
+      JSON.stringify(all) === JSON.stringify(there) || JSON.stringify(all.slice(1)) === JSON.stringify(there);
+    assert.ok(isWhole, 'it is as it was before the write or after it');
+    // Redis 6 does not let replicas watch keys of their master.
+    if (bed.server.kind === 'valkey' || bed.server.major > 6) assert.equal(read.sent.get('DUMP'), undefined);
+    await from.close();
+  });
+});
