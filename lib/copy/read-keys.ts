@@ -63,8 +63,8 @@ export async function* listKeys(
   } while (cursor !== '0');
 }
 
-// A key that is gone, or that the user may not measure, counts as 0 bytes.
-async function sizesOf(connection: Connection, keys: readonly string[]): Promise<number[]> {
+/** Bytes that keys take, by MEMORY USAGE; 0 for one that is gone or that the user may not measure. */
+export async function sizesOf(connection: Connection, keys: readonly string[]): Promise<number[]> {
   if (keys.length === 0) return [];
   const replies = await connection.pipeline(keys.map((key): Command => ['MEMORY', 'USAGE', key]));
   return replies.map((reply) => (typeof reply === 'number' ? reply : 0));
@@ -80,6 +80,14 @@ function* lotsBySlot(keys: readonly string[], sizes: readonly number[]): Generat
     slots.set(slot, own);
   }
   for (const own of slots.values()) yield* lots(own.keys, own.sizes);
+}
+
+/** Gives each big key a lot of its own. The others are in one. */
+export function* bigApart(keys: readonly string[], sizes: readonly number[]): Generator<Lot> {
+  const isBig = (_: string, index: number): boolean => (sizes[index] ?? 0) > MOST_BYTES;
+  for (const key of keys.filter(isBig)) yield { keys: [key], isBig: true };
+  const others = keys.filter((key, index) => !isBig(key, index));
+  if (others.length > 0) yield { keys: others, isBig: false };
 }
 
 /** Splits keys into lots of limited number and size. */

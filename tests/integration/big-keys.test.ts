@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type ConnectionOptions, type ImportOptions, importKeys } from '../../lib/index.ts';
+import {
+  type ConnectionOptions,
+  compareKeys,
+  followKeys,
+  type ImportOptions,
+  importKeys,
+} from '../../lib/index.ts';
 import { type Connection, ReplyError } from '../../resp/index.ts';
-import { connectTo } from '../bed/client.ts';
+import { connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { type ServerName, serverNames } from '../bed/servers.ts';
 import { runOperation } from '../helpers/child.ts';
@@ -170,6 +176,12 @@ describe('importKeys() of big keys', () => {
       assert.deepEqual(await keysThere(), [...copied].sort(), 'nothing unfinished is left');
       const again = leavesTimed ? await failureOf(imported()) : await imported();
       if ('same' in again) assert.deepEqual([again.keys, again.same], [0, keys.length]);
+      const compared = await compareKeys(from.address, at(masters, 0).address, { rounds: 1, ...read });
+      assert.deepEqual(
+        compared.differences.map(({ key, state }) => [key, state]),
+        leavesTimed ? [[KEYS.timed, 'missing']] : [],
+      );
+      assert.equal(compared.keys, keys.length);
       assert.equal(read.sent.get('DUMP'), undefined, 'no value is read whole');
       await connection.close();
     });
@@ -189,6 +201,13 @@ describe('importKeys() of big keys', () => {
     for (const [key, name, ...rest] of changes) await client.command(key, [name, key, ...rest]);
     if (keys.includes(KEYS.timed))
       await client.command(KEYS.timed, ['HPERSIST', KEYS.timed, 'FIELDS', '1', text(5)]);
+    const read = counting();
+    const compared = await compareKeys(source.address, at(masters, 0).address, read);
+    assert.deepEqual(
+      compared.differences.map(({ key, state }) => [key, state]).sort(),
+      keys.map((key) => [key, 'value']).sort(),
+    );
+    assert.equal(read.sent.get('DUMP'), undefined, 'no value is read whole');
     const { code, keys: differing = [] } = await failureOf(run());
     assert.deepEqual([code, [...differing].sort()], ['KEY_CONFLICT', [...keys].sort()]);
     assert.equal(await client.command(KEYS.list, ['LINDEX', KEYS.list, '40000']), 'another');
@@ -340,5 +359,33 @@ describe('importKeys() of big keys', () => {
     // Redis 6 does not let replicas watch keys of their master.
     if (bed.server.kind === 'valkey' || bed.server.major > 6) assert.equal(read.sent.get('DUMP'), undefined);
     await from.close();
+  });
+});
+
+describe('followKeys() of big keys', () => {
+  it('copies those that are there and those that change in parts', async () => {
+    const from = await startMasters(bed, 1);
+    const writer = await connectTo(at(from, 0));
+    for (const command of list(5)) await writer.command(command);
+    const stop = new AbortController();
+    const read = counting();
+    const following = followKeys(at(masters, 0).address, at(from, 0).address, {
+      source: read,
+      signal: stop.signal,
+    });
+    const ended = assert.rejects(following, /enough/);
+    const last = () => client.command(KEYS.list, ['LINDEX', KEYS.list, '-1']);
+    await eventually('the list is there', async () => (await last()) === text(MANY - 1));
+    await writer.command(['RPUSH', KEYS.list, 'last']);
+    await writer.command(['PEXPIRE', KEYS.list, '7200000']);
+    await eventually('the change is there', async () => (await last()) === 'last');
+    await writer.pipeline(writes(false).slice(1, 2));
+    await eventually('another change is there', async () => (await last()) === text(1).repeat(8000));
+    stop.abort(new Error('enough'));
+    await ended;
+    await assertSame(writer, KEYS.list);
+    assert.equal(read.sent.get('DUMP'), undefined, 'no value is read whole');
+    assert.deepEqual(await keysThere(), [KEYS.list]);
+    await writer.close();
   });
 });

@@ -1,7 +1,9 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { slotOfKey } from '../../model/slot.ts';
+import { bigApart, sizesOf } from '../read-keys.ts';
 import type { KeyLot } from '../scan-keys.ts';
 import { PASSING } from '../write-keys.ts';
+import { compareBigKey } from './both-sides.ts';
 import type { DifferenceTally } from './difference-tally.ts';
 import type { NameSums } from './name-sums.ts';
 import { compareReadings } from './reading.ts';
@@ -62,18 +64,43 @@ export class FirstLook {
     }
   }
 
+  /** Compares keys of any type. A DUMP costs so much more than a string that they are measured before. */
+  async #compareOthers(part: Omit<Part, 'slots'>): Promise<number> {
+    const { db, to, keys, reader } = part;
+    let bytes = 0;
+    for (const lot of bigApart(keys, await sizesOf(reader, keys))) {
+      if (lot.isBig && (await this.#compareInParts(db, to, lot.keys[0] ?? ''))) continue;
+      bytes += await this.#compareDumps({ ...part, ...lot, slots: lot.keys.map(slotOfKey) });
+    }
+    return bytes;
+  }
+
+  /** Resolves to false if the key has to be read whole. */
+  async #compareInParts(db: number, to: number, key: string): Promise<boolean> {
+    const state = await compareBigKey({ one: this.#one, other: this.#other, db, to }, key);
+    if (state === undefined) return false;
+    // It was deleted since it was listed.
+    if (state === 'gone') return true;
+    const { tally, suspects, shared } = this.#finds;
+    const slot = slotOfKey(key);
+    tally.read(slot, state === 'same');
+    if (state !== 'missing' && state !== 'surplus') shared.add(slot, db, key);
+    if (state !== 'same') suspects.add(db, key, { isListed: true, state });
+    return true;
+  }
+
   /** Resolves to the bytes that were read from both sides. */
   async #compare(part: Part): Promise<number> {
     if (this.#plain > 0) {
       this.#plain -= part.keys.length;
-      return this.#compareDumps(part);
+      return this.#compareOthers(part);
     }
     const { keys, slots, db, to, reader } = part;
     const [mine, theirs] = await Promise.all([
       this.#one.stringsOn(reader, db, keys, slots),
       this.#other.strings(to, keys, slots),
     ]);
-    const left: { readonly keys: string[]; readonly slots: number[] } = { keys: [], slots: [] };
+    const left: string[] = [];
     let bytes = 0;
     for (const [place, key] of keys.entries()) {
       const slot = slots[place] ?? 0;
@@ -81,18 +108,14 @@ export class FirstLook {
       if (sameString(mine, theirs, place)) {
         this.#finds.tally.read(slot, true);
         this.#finds.shared.add(slot, db, key);
-      } else {
-        left.keys.push(key);
-        left.slots.push(slot);
-      }
+      } else left.push(key);
     }
     if (mine.isRefused || theirs.isRefused) this.#plain = Number.POSITIVE_INFINITY;
-    else if (left.keys.length > keys.length * (1 - WORTH)) this.#plain = keys.length * AGAIN_AFTER;
-    return bytes + (await this.#compareDumps({ ...part, ...left }));
+    else if (left.length > keys.length * (1 - WORTH)) this.#plain = keys.length * AGAIN_AFTER;
+    return bytes + (await this.#compareOthers({ ...part, keys: left }));
   }
 
   async #compareDumps({ db, to, keys, slots, reader, onElsewhere }: Part): Promise<number> {
-    if (keys.length === 0) return 0;
     const { tally, suspects, shared } = this.#finds;
     const [mine, theirs] = await Promise.all([
       this.#one.readOn(reader, db, keys),

@@ -14,8 +14,9 @@ import { askServer } from '../../nodes/server.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
 import { type KeySource, nodesToRead } from '../key-source.ts';
 import { Owners } from '../owners.ts';
+import type { Ask } from '../parts/read-parts.ts';
 import { PASSING } from '../write-keys.ts';
-import { type ExpiryCommand, someExpire } from './expiry.ts';
+import { type Expiry, type ExpiryCommand, expiriesOf, someExpire } from './expiry.ts';
 import { type Reading, readingCommands, readingsIn, type Unread } from './reading.ts';
 import { type Strings, stringCommands, stringsIn } from './strings.ts';
 
@@ -28,8 +29,6 @@ interface KeyOwners {
   ownerOf(key: string, slot?: number): Address | undefined;
   refresh(): Promise<unknown>;
 }
-
-type Send = (commands: readonly Command[]) => Promise<readonly Reply[]>;
 
 /** One of two servers or clusters that are compared. */
 export class Side {
@@ -100,6 +99,20 @@ export class Side {
     return found;
   }
 
+  /** Sends commands about a key to its owner; undefined if its slot has none. */
+  asking(db: number, key: string): Ask | undefined {
+    const owner = this.#owners.ownerOf(key);
+    return owner && ((commands) => this.#ask(owner, db, commands));
+  }
+
+  /** When a key expires. Throws a ReplyError if its node refuses. */
+  async expiryOf(ask: Ask, key: string): Promise<Expiry> {
+    const sentAt = performance.now();
+    const [clock = null, when = null] = await ask([['TIME'], [this.#expiry, key]]);
+    if (when instanceof ReplyError) throw when;
+    return expiriesOf(clock, this.#expiry, sentAt, performance.now())(when);
+  }
+
   /** True for each key that exists; undefined for those that are not served now. */
   async have(db: number, keys: readonly string[]): Promise<(boolean | undefined)[]> {
     return this.#ofOwners(keys, async (owner, some) => {
@@ -157,13 +170,13 @@ export class Side {
     });
   }
 
-  async #read(send: Send, db: number, keys: readonly string[]): Promise<(Reading | Unread)[]> {
+  async #read(send: Ask, db: number, keys: readonly string[]): Promise<(Reading | Unread)[]> {
     const { expiry, sentAt, replies } = await this.#send(send, db, (by) => readingCommands(keys, by));
     return readingsIn(replies, expiry, sentAt, performance.now());
   }
 
   async #readStrings(
-    send: Send,
+    send: Ask,
     db: number,
     keys: readonly string[],
     slots: readonly number[],
@@ -176,7 +189,7 @@ export class Side {
 
   /** Sends commands that do not ask for expiries for as long as no key of the database expires, then those that do. */
   async #send(
-    send: Send,
+    send: Ask,
     db: number,
     commandsBy: (expiry: ExpiryCommand) => Command[],
   ): Promise<{

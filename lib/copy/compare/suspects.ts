@@ -2,8 +2,8 @@ import type { KeyState } from '../../model/key-difference.ts';
 import { slotOfKey } from '../../model/slot.ts';
 import { pause } from '../../nodes/wait-until.ts';
 import { lots } from '../read-keys.ts';
+import { compareLot } from './both-sides.ts';
 import type { Comparing } from './compare-sides.ts';
-import { compareReadings } from './reading.ts';
 import type { Side } from './side.ts';
 
 /** Most keys that wait to be looked at again: then they are, before more are read. */
@@ -106,10 +106,10 @@ export class Suspects {
       const some = names.slice(at, at + MEASURED_AT_ONCE);
       const [own, their] = await Promise.all([this.#one.sizes(db, some), this.#other.sizes(to, some)]);
       const sizes = own.map((size, index) => size + (their[index] ?? 0));
-      for (const { keys: lot } of lots(some, sizes)) {
+      for (const lot of lots(some, sizes)) {
         signal?.throwIfAborted();
-        const states = await this.#lookAgain(db, to, lot);
-        for (const [index, key] of lot.entries()) {
+        const states = await compareLot({ one: this.#one, other: this.#other, db, to }, lot);
+        for (const [index, key] of lot.keys.entries()) {
           const [state, isListed] = [states[index], suspects.get(key)?.isListed === true];
           if (state !== undefined) still.set(key, { isListed, state });
           else if (isListed) this.#comparing.tally.settle(slotOfKey(key));
@@ -117,13 +117,5 @@ export class Suspects {
       }
     }
     return still;
-  }
-
-  async #lookAgain(db: number, to: number, keys: readonly string[]): Promise<(KeyState | undefined)[]> {
-    const [mine, theirs] = await Promise.all([this.#one.readAll(db, keys), this.#other.readAll(to, keys)]);
-    return keys.map((_, index) => {
-      const [own, their] = [mine[index], theirs[index]];
-      return own && their ? compareReadings(own, their) : undefined;
-    });
   }
 }

@@ -159,13 +159,20 @@ export class ChangeCopier {
       onElsewhere: (key) => elsewhere.add(key),
     });
     const { restored } = written;
-    if (restored.some((stored) => bytesOf(stored) > LARGE_BYTES)) this.#measured = MEASURED;
+    if (restored.some((stored) => bytesOf(stored) > LARGE_BYTES))
+      this.#measured = Math.max(this.#measured, MEASURED);
+    if (lot.isBig) this.expectBig();
     this.#count(restored);
     for (const { key } of restored) this.#left.delete(nameOf(db, key));
     this.leave(db, written);
     const copied = lot.keys.filter((key) => !elsewhere.has(key));
     this.#onCopied?.({ db, keys: copied });
     return copied;
+  }
+
+  /** The source has keys that are copied in parts: from now on, every key is measured. */
+  expectBig(): void {
+    this.#measured = Number.POSITIVE_INFINITY;
   }
 
   /** Where keys of a database of the source go, over what is there. */

@@ -30,7 +30,8 @@ async function copyLot(
   lot: KeyLot,
 ): Promise<void> {
   await room();
-  const { db, reader, onElsewhere, isAgain } = lot;
+  const { db, reader, onElsewhere, isAgain, isBig } = lot;
+  if (isBig) copier.expectBig();
   changed.hold(lot);
   try {
     const to = { ...copier.destination(db), replace: false };

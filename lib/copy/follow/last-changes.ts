@@ -1,7 +1,7 @@
 import { askInfo, persistentKeys } from '../../nodes/node-info.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import { pause } from '../../nodes/wait-until.ts';
-import { compareReadings } from '../compare/reading.ts';
+import { compareLot } from '../compare/both-sides.ts';
 import type { Side } from '../compare/side.ts';
 import { lots } from '../read-keys.ts';
 import type { ChangedLot } from './changed-keys.ts';
@@ -55,18 +55,14 @@ export async function verifyLastChanges(
   for (const { db, keys } of recent.lots) {
     const to = databases.find((some) => some.db === db)?.to ?? 0;
     const sizes = await one.sizes(db, keys);
-    for (const { keys: lot } of lots(keys, sizes)) {
+    for (const { keys: lot, isBig } of lots(keys, sizes)) {
       compared += lot.length;
-      let left: readonly string[] = lot;
+      let left = lot;
       for (let round = 1; left.length > 0; round++) {
         if (round > 1) await pause(BETWEEN_ROUNDS_MS);
-        const [mine, theirs] = await Promise.all([one.readAll(db, left), other.readAll(to, left)]);
-        left = left.filter((_, at) => {
-          const [own, their] = [mine[at], theirs[at]];
-          const state = own && their && compareReadings(own, their);
-          // Of modules, the bytes of one value may differ.
-          return state !== undefined && state !== 'unknown';
-        });
+        const states = await compareLot({ one, other, db, to }, { keys: left, isBig });
+        // Of modules, the bytes of one value may differ.
+        left = left.filter((_, at) => states[at] !== undefined && states[at] !== 'unknown');
         if (round < ROUNDS) continue;
         for (const key of left) follower.changed.add(db, key);
         break;
