@@ -3,17 +3,37 @@ import { formatBytes } from '../model/bytes.ts';
 import {
   bytesBehind,
   type ConnectedReplica,
+  entryOf,
   hasOtherData,
   isLinked,
   isMisdirected,
+  isMute,
   type NodeDetails,
 } from '../model/details.ts';
+import type { Advice } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { replicaFollowed } from '../model/promotion.ts';
 import { type ClusterView, nodeName, recordSeenBy, replicasOf } from '../model/view.ts';
 
 /** A replica that is further behind its master than this would lose writes if it took over. */
 export const NEAR_BYTES: number = 1024 * 1024;
+
+/** What a replica lacks that never reports what it has received. */
+export const MUTE_WORDS = 'has never told its master what it has received';
+
+/**
+ * What to do about it. To break the link does not help: the replica would go on in the middle of the stream, by its own count
+ * (slaveTryPartialResynchronization), and may apply commands twice.
+ */
+export function muteAdvice({ replica, master }: { replica: string; master: string }): Advice {
+  return {
+    hint: `It was copied with SYNC, because its user may not run PSYNC, or it has lost track of the stream: see the log of ${replica}. Remove it and add it again, so that it is copied anew`,
+    next: [
+      { do: 'del-node', cluster: master, node: replica },
+      { do: 'replicate', node: master, target: replica, when: 'after-that' },
+    ],
+  };
+}
 
 /**
  * What a replica lacks to have all that its master has, as the rest of a sentence; undefined if nothing. The replica says how far it
@@ -41,6 +61,7 @@ export function outOfSync(
   if (behind > NEAR_BYTES) return `is ${formatBytes(behind)} behind its master`;
   // One that was cut off believes for a minute that it is connected (repl-timeout), and its master may have been started again since.
   if (hasOtherData(own, master)) return 'has the data of another replication stream than its master';
+  if (isMute(own.offset, entryOf(master.replicas, address), master.offset)) return MUTE_WORDS;
   const linked = replicasOf(view, masterId ?? '').filter((one) => isLinked(details.get(one.id)));
   return isListed(master.replicas, address, linked) ? undefined : 'is not connected, as its master sees it';
 }

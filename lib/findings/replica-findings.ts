@@ -1,6 +1,6 @@
 import { formatAddress, sameAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
-import type { NodeDetails } from '../model/details.ts';
+import { entryOf, isMute, type NodeDetails } from '../model/details.ts';
 import type { Next } from '../model/next.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { ReplicaPlaces, shardsIn } from '../model/replica-places.ts';
@@ -8,7 +8,7 @@ import { nameSlots, toRanges } from '../model/slot.ts';
 import { type ClusterView, hostOf, replicaMarks } from '../model/view.ts';
 import { type Finding, namesOf } from './finding.ts';
 import { misdirected } from './follow-findings.ts';
-import { outOfSync } from './out-of-sync.ts';
+import { MUTE_WORDS, muteAdvice, outOfSync } from './out-of-sync.ts';
 
 /** A replica this far behind that has been silent this long would lose data if it took over. */
 const LAG_BYTES = 1024 * 1024;
@@ -86,10 +86,20 @@ export function replicationFindings(view: ClusterView, details: Details): Findin
       return [{ severity: 'warning', kind: 'replica-barred', message, nodes, next }];
     }
     if (master === undefined || master instanceof Error) return [];
-    const entry =
-      master.replicas.find(
-        ({ host, port }) => host === replica.address.host && port === replica.address.port,
-      ) ?? master.replicas.find(({ port }) => port === replica.address.port);
+    const entry = entryOf(master.replicas, replica.address);
+    const [node = '', masterName = ''] = nodes;
+    if (isMute(own instanceof Error ? 0 : (own?.offset ?? 0), entry, master.offset)) {
+      const message = `${node} ${MUTE_WORDS}: it cannot replace ${masterName}`;
+      return [
+        {
+          severity: 'warning',
+          kind: 'replica-lagging',
+          message,
+          nodes,
+          ...muteAdvice({ replica: node, master: masterName }),
+        },
+      ];
+    }
     if (!entry) return [];
     const bytes = master.offset - entry.offset;
     const isLate = (bytes > LAG_BYTES && entry.lagSeconds >= LAG_SECONDS) || bytes > LAG_BYTES_ALONE;

@@ -101,3 +101,34 @@ export function isMisdirected(
   if (!link?.asks || !listed || listed.host === '' || sameAddress(link.asks, listed)) return false;
   return link.status === 'down' || (link.status === 'up' && isOther);
 }
+
+/**
+ * How a master lists the replica at this address. It lists replicas at the addresses that it sees, with the ports that they have themselves:
+ * neither need be what the cluster knows.
+ */
+export function entryOf(
+  replicas: readonly ConnectedReplica[],
+  address: Address,
+): ConnectedReplica | undefined {
+  const alike = replicas.filter(({ port }) => port === address.port);
+  return replicas.find((entry) => sameAddress(entry, address)) ?? (alike.length === 1 ? alike[0] : undefined);
+}
+
+/** A replica reports what it has received every second (replicationCron). */
+const MUTE_SECONDS = 3;
+
+/**
+ * True of a replica that has never reported what it has received, as its master sees it. It was copied by SYNC, as its user may not run PSYNC,
+ * and counts the stream from another number (CLIENT_PRE_PSYNC); or it has lost track of the stream and applies nothing, though its link is up.
+ * It never has all that its master has: no graceful failover to it succeeds.
+ */
+export function isMute(
+  ownOffset: number,
+  entry: ConnectedReplica | undefined,
+  masterOffset: number,
+): boolean {
+  // It has received nothing since it was copied by SYNC.
+  if (ownOffset < 0) return true;
+  if (!entry || entry.isOnline === false) return false;
+  return entry.offset === 0 && masterOffset > 0 && entry.lagSeconds >= MUTE_SECONDS;
+}

@@ -166,3 +166,26 @@ export function promotionLoss(
   const [ahead] = full.filter(({ replicationId }) => replicationId === replica.replicationId).sort(offsets);
   return ahead && ahead.offset > replica.offset ? { ahead, bytes: offsets(replica, ahead) } : undefined;
 }
+
+/** What was seen of a graceful failover that was asked for a while ago, while its master accepts no writes. */
+export interface Attempt {
+  /** Bytes of the replication stream that the replica has applied. */
+  readonly applied: number;
+  /** Bytes that its master has written, asked after that. */
+  readonly written: number;
+  /** The current epoch of the replica when it was asked, and now: it takes a new one for its election. */
+  readonly epochs: readonly [before: number, now: number];
+}
+
+/**
+ * Why the failover has not happened; undefined if that cannot be told: the request may not have reached the master. A replica begins its
+ * election once it has applied exactly what its master has written (clusterHandleManualFailover). `ahead` of it, it never does.
+ */
+export function attemptLacks({
+  applied,
+  written,
+  epochs: [before, now],
+}: Attempt): 'behind' | 'ahead' | 'votes' | undefined {
+  if (applied !== written) return applied < written ? 'behind' : 'ahead';
+  return now > before ? 'votes' : undefined;
+}

@@ -172,6 +172,12 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'findings/node-findings.ts strayKeyFindings': {
     'fix (not-moving)': 'fix-uncovered: settles stray keys with the owner',
   },
+  'findings/out-of-sync.ts muteAdvice': {
+    'del-node':
+      'failover-in-vain: is not asked for of a replica that was copied by SYNC, and what is advised leads to it',
+    'replicate (after-that)':
+      'failover-in-vain: is not asked for of a replica that was copied by SYNC, and what is advised leads to it',
+  },
   'findings/replica-findings.ts mastersAlone': {
     replicate: 'advice-roles: without a replica: a node becomes one',
   },

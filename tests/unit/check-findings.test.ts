@@ -140,6 +140,24 @@ describe('Replication', () => {
     assert.deepEqual(lag(2 * MB, 0), []);
     assert.deepEqual(lag(100, 60), []);
     assert.deepEqual(lag(80 * MB, 0), [['replica-lagging', 'warning']]);
+    // It has never said anything.
+    assert.deepEqual(lag(100 * MB, 2), [['replica-lagging', 'warning']]);
+  });
+
+  test('is a finding if it has never said what it has received, with a cure', () => {
+    const mute = (offset: number, lagSeconds: number, isOnline = true) =>
+      found(
+        agreedView(whole),
+        'replica-lagging',
+        details({
+          1: { offset: 100, replicas: [{ host: '127.0.0.1', port: 7003, offset, lagSeconds, isOnline }] },
+        }),
+      ).map(({ next = [] }) => next.map((one) => one.do));
+    assert.deepEqual(mute(0, 3), [['del-node', 'replicate']]);
+    // It says so every second.
+    assert.deepEqual(mute(0, 2), []);
+    assert.deepEqual(mute(1, 60), []);
+    assert.deepEqual(mute(0, 60, false), []);
   });
 });
 

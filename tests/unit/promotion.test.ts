@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lateFollowers } from '../../lib/apply/follow-up.ts';
 import {
+  attemptLacks,
   chainedReplicas,
   deniedPromotion,
   followedBy,
@@ -274,4 +275,15 @@ test('Nodes that have not found the new master are told, but no master that has 
   assert.deepEqual(lateIn(stepping), [idOf(4)]);
   const empty = chain.map((line) => (line.node === 1 ? { node: 1 } : line));
   assert.deepEqual(lateIn(empty), [idOf(1), idOf(4)]);
+});
+
+test('attemptLacks() tells a stream that was not applied from votes that were not given', () => {
+  const lacks = (applied: number, written: number, before: number, now: number) =>
+    attemptLacks({ applied, written, epochs: [before, now] });
+  assert.equal(lacks(13, 344, 4, 4), 'behind');
+  // Another election may have raised the epoch.
+  assert.equal(lacks(13, 344, 4, 5), 'behind');
+  assert.equal(lacks(345, 344, 4, 4), 'ahead');
+  assert.equal(lacks(344, 344, 4, 5), 'votes');
+  assert.equal(lacks(344, 344, 4, 4), undefined);
 });

@@ -6,12 +6,11 @@ import { deniedPromotion } from '../../model/promotion.ts';
 import { slotsAre } from '../../model/slot.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
-import { askInfo, isLinkUp } from '../../nodes/node-info.ts';
 import { askNodeTimeout } from '../../nodes/node-timeout.ts';
 import { inParallel } from '../../nodes/parallel.ts';
-import { readServer } from '../../nodes/server.ts';
 import { DONE, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
+import { type Lack, notReady, overdue } from './failover-lacks.ts';
 
 /**
  * A server abandons a manual failover after five seconds (CLUSTER_MF_TIMEOUT) without reporting it: then it is asked again. Its
@@ -26,6 +25,8 @@ const WITNESSES = 3;
 /** Time for an election and for the others to hear of it. */
 const ELECTION_MS = 15_000;
 const MARGIN_MS = 500;
+/** A failover that will happen has happened by then. The server gives up after five seconds. */
+const [OVERDUE_MS, ABANDONED_MS] = [2500, 5000];
 /** The server's default, for a node that does not say. */
 const DEFAULT_TIMEOUT_MS = 15_000;
 
@@ -54,7 +55,10 @@ export async function promoteReplica(
   let retryMs: number | undefined;
   let askedAt: number | undefined;
   let confirmedMs = 0;
-  let unready: string | undefined;
+  let lack: Lack | undefined;
+  /** The last request: when it was made, the epoch of the replica before it, and whether it was looked into. */
+  let last = { at: started, epoch: 0, isSeen: true };
+  let isLost = false;
   // A replica that has held an election holds another only once four node timeouts have passed (clusterHandleSlaveFailover,
   // auth_retry_time). Until then it takes the old votes each time it is asked, which others take back, or does nothing.
   const knowRetry = async (): Promise<number> => {
@@ -64,23 +68,37 @@ export async function promoteReplica(
     if (retryMs - MARGIN_MS <= settings.agreeTimeout) limitMs = Math.max(limitMs, retryMs + ELECTION_MS);
     return started + retryMs;
   };
-  const askAgain = async (): Promise<void> => {
+  const askAgain = async (epoch: number): Promise<void> => {
     if (performance.now() < askAt) return;
-    unready = mode === 'graceful' ? await notReady(context, step) : undefined;
-    if (unready !== undefined) return;
+    const unready = mode === 'graceful' ? await notReady(context, step) : undefined;
+    if (unready || lack?.kind === 'not-ready') lack = unready;
+    if (unready) return;
     if (mode === 'graceful' && asks === 0) await requireClosedAt(context, step);
     const now = performance.now();
     const newElectionAt = asks > 0 ? await knowRetry() : now;
     askAt = newElectionAt > now ? Math.min(now + patienceMs, newElectionAt) : now + patienceMs;
+    // Votes that came late count if it is asked once more. After that, its master would not accept writes in vain.
+    if (isLost && newElectionAt > now) askAt = newElectionAt;
     patienceMs = Math.min(2 * patienceMs, ASK_AGAIN_LATER_MS);
     asks += 1;
-    askedAt ??= performance.now();
+    last = { at: now, epoch, isSeen: false };
+    askedAt ??= now;
     account.asked(replica.address);
     await ask(context, step);
     emit({ type: 'failover', node: replica.address, master: master.address });
   };
+  const seeLast = async (epoch: number): Promise<void> => {
+    const elapsedMs = performance.now() - last.at;
+    if (last.isSeen || elapsedMs < OVERDUE_MS) return;
+    last.isSeen = true;
+    if (elapsedMs > ABANDONED_MS) return;
+    lack = (await overdue(context, step, [last.epoch, epoch])) ?? lack;
+    if (lack?.kind === 'never')
+      throw notReached(wait.what, elapsedMs, [lack.says], { ...lack.advice, address: replica.address });
+    isLost ||= lack?.kind === 'votes';
+  };
   await waitUntil(wait, async () => {
-    const { myself } = await askNode(connections, parseAddress(replica.address), signal);
+    const { myself, info } = await askNode(connections, parseAddress(replica.address), signal);
     const isMaster = myself.role === 'master';
     const missing = isMaster ? await denials(context, step, masters) : [];
     if (isMaster && missing.length === 0) {
@@ -103,14 +121,15 @@ export async function promoteReplica(
       });
     }
     wasMaster = isMaster;
-    const lacking = isMaster ? missing : [unready ?? `${replica.address} is a replica`];
-    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : notAsked(replica)) };
+    if (!isMaster) await seeLast(info.currentEpoch);
+    const lacking = isMaster ? missing : [lack?.says ?? `${replica.address} is a replica`];
+    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : {}), ...lack?.advice };
     return {
       missing: lacking,
       ...(performance.now() - started < limitMs
         ? {}
         : { giveUp: (elapsedMs: number) => notReached(wait.what, elapsedMs, lacking, details) }),
-      nudge: () => (isMaster ? undefined : askAgain()),
+      nudge: () => (isMaster ? undefined : askAgain(info.currentEpoch)),
     };
   });
 }
@@ -179,24 +198,6 @@ async function nodeTimeout(context: Context, { address }: NodeRef): Promise<numb
   return ms instanceof Error ? DEFAULT_TIMEOUT_MS : ms;
 }
 
-/**
- * What keeps a replica from taking over now; undefined if nothing does. While it has no link to its master it never gets what it lacks: the master
- * would not accept writes for five seconds in vain. If the master has never been written to, both are at offset 0, and it would take
- * over without a copy, though the master may have read data from disk. INFO reports offset 1 then (genRedisInfoString).
- *
- * An old Redis mistakes an offset of 0 for one that it has not received yet, and waits in vain. The master's next PING to its
- * replicas, within ten seconds, raises the offset, but none is sent during a failover.
- */
-async function notReady(
-  { connections }: Context,
-  { replica, master }: StepOf<'failover'>,
-): Promise<string | undefined> {
-  const info = await askInfo(connections, parseAddress(replica.address), ['server', 'replication']);
-  if (!isLinkUp(info)) return `${replica.address} has no link to ${master.address}`;
-  const isAble = readServer(info).capabilities.failsOverFromZero || info.get('slave_repl_offset') !== '0';
-  return isAble ? undefined : `${replica.address} has received nothing from ${master.address} yet`;
-}
-
 async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<void> {
   const { replica, mode } = step;
   const words = mode === 'graceful' ? [] : [mode.toUpperCase()];
@@ -219,10 +220,6 @@ async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<
 
 function mayHappen(step: StepOf<'failover'>): Advice {
   return { hint: MAY_STILL_HAPPEN, next: wayOn(step) };
-}
-
-function notAsked({ address }: NodeRef): Advice {
-  return { hint: `No failover was asked for. See "INFO replication" on ${address}: it may still be copying` };
 }
 
 function wayOn({ mode, replica: { address: node } }: StepOf<'failover'>): Next[] {

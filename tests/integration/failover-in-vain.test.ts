@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import process from 'node:process';
+import { after, before, describe, it } from 'node:test';
+import { check, failover, replicate, spread, stepDown } from '../../lib/index.ts';
+import { ask, eventually } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import {
+  assertLayout,
+  at,
+  becomes,
+  bePatient,
+  keysOfSlot,
+  settled,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+import { follow, refusalOf } from '../helpers/follow.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const keys = keysOfSlot(7, 20);
+
+/** Copies a replica by SYNC, as one is whose user may not run PSYNC. It does not count the stream as its master does from then on. */
+async function copyBySync(master: ServerNode, replica: ServerNode): Promise<void> {
+  await ask(master, 'ACL', 'SETUSER', 'default', '-psync');
+  await ask(master, 'CLIENT', 'KILL', 'TYPE', 'replica');
+  await eventually('it has copied its master again', async () =>
+    /^slave0:.*state=online,offset=0,lag=([3-9]|\d\d)/m.test(
+      String(await ask(master, 'INFO', 'replication')),
+    ),
+  );
+  await ask(master, 'ACL', 'SETUSER', 'default', '+psync');
+  assert.match(String(await ask(replica, 'INFO', 'replication')), /^master_link_status:up/m);
+}
+
+describe('A failover that would come to nothing', { concurrency: 2 }, () => {
+  it('is not asked for of a replica that was copied by SYNC, and what is advised leads to it', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [master, replica] = [at(nodes, 0), at(nodes, 3)];
+    await replicate(master.address, replica.address);
+    await tell(master, ...keys.map((key) => ['SET', key, key]));
+    await copyBySync(master, replica);
+
+    const asked: string[] = [];
+    const again = () =>
+      failover(replica.address, {
+        agreeTimeout: 3000,
+        onEvent: ({ type }) => {
+          if (type === 'failover') asked.push(type);
+        },
+      });
+    const refusal = await refusalOf(again());
+    assert.deepEqual([refusal.code, refusal.resumable, asked], ['NOT_REACHED', 'same-call', []]);
+    const late = await refusalOf(stepDown(master.address, { within: 3000 }));
+    assert.equal(late.code, 'NOT_REACHED');
+    const zones = { '127.0.0.1': 'a', [replica.address]: 'b' };
+    const kept = await refusalOf(spread(master.address, { zones, toZone: 'b' }));
+    assert.equal(kept.code, 'NO_REPLICA');
+    assert.ok(kept.message.includes(replica.address), kept.message);
+    const { findings } = await check(master.address);
+    const found = findings.find(({ kind }) => kind === 'replica-lagging');
+    assert.deepEqual([...(found?.next ?? []), { do: 'retry' }], refusal.next);
+
+    for (const next of refusal.next) await follow(next, { nodes, again });
+    await again();
+    assert.equal(asked.length, 1);
+    await assertLayout([
+      [replica, '0-5461'],
+      [master, `replica of ${replica.address}`],
+      [at(nodes, 1), '5462-10922'],
+      [at(nodes, 2), '10923-16383'],
+    ]);
+    assert.equal(await ask(replica, 'DBSIZE'), keys.length);
+  });
+
+  it('is asked for once more for votes that come late, and not again before there can be an election', async () => {
+    const nodes = await startMasters(bed, 3, 1);
+    const [master, replica, ...voters] = [at(nodes, 0), at(nodes, 3), at(nodes, 1), at(nodes, 2)];
+    await tell(master, ...keys.map((key) => ['SET', key, key]));
+    await replicate(master.address, replica.address);
+    await bePatient([replica]);
+    let asks = 0;
+    const signalled = (signal: NodeJS.Signals) => {
+      for (const { pid } of voters) if (pid !== undefined) process.kill(pid, signal);
+    };
+    try {
+      await assert.rejects(
+        failover(replica.address, {
+          agreeTimeout: 20_000,
+          onEvent: ({ type }) => {
+            if (type === 'plan') signalled('SIGSTOP');
+            if (type === 'failover') asks += 1;
+          },
+        }),
+        { code: 'NOT_REACHED' },
+      );
+    } finally {
+      signalled('SIGCONT');
+    }
+    assert.equal(asks, 2);
+    // What they answer now is still of that election.
+    await settled(nodes);
+    await failover(replica.address);
+    await becomes(replica, 'master');
+    assert.equal(await ask(replica, 'DBSIZE'), keys.length);
+  });
+});
