@@ -1,6 +1,6 @@
 import { ConnectionError, type Reply, ReplyError } from '../../resp/index.ts';
 import { type Address, formatAddress } from '../model/address.ts';
-import type { ConnectedReplica } from '../model/details.ts';
+import { type ConnectedReplica, entryOf } from '../model/details.ts';
 import { type Client, parseClientList } from '../nodes/client-list.ts';
 import type { Context } from '../nodes/context.ts';
 import { replicasIn } from '../nodes/inspect.ts';
@@ -54,11 +54,8 @@ async function hungReplicas(
   ]);
   const failed = records.filter(({ masterId, flags }) => masterId === myself.id && flags.includes('fail'));
   const linked = replicasIn(info);
-  const hung = linked.filter(
-    ({ host, port, lagSeconds }) =>
-      lagSeconds >= ACKNOWLEDGED_WITHIN_S &&
-      failed.some((replica) => replica.address.host === host && replica.address.port === port),
-  );
+  const entries = failed.map((replica) => entryOf(linked, replica.address));
+  const hung = linked.filter((entry) => entries.includes(entry) && entry.lagSeconds >= ACKNOWLEDGED_WITHIN_S);
   return { linked: linked.length, hung };
 }
 
