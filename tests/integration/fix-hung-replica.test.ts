@@ -45,8 +45,8 @@ interface World {
 }
 
 /** Masters with a third of the slots each. The last one owns `SLOTS`. */
-async function started(): Promise<World> {
-  const config = { 'cluster-node-timeout': '1000', 'cluster-replica-no-failover': 'yes' };
+async function started(timeout = '1000'): Promise<World> {
+  const config = { 'cluster-node-timeout': timeout, 'cluster-replica-no-failover': 'yes' };
   const nodes = await startMasters(bed, 3, 2, { config });
   const [a, b, c] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
   const [replica, fresh] = [at(nodes, 3), at(nodes, 4)];
@@ -164,6 +164,22 @@ describe('a master with a hung replica', { concurrency: true }, () => {
     await fixMigrating(a.address);
     assert.deepEqual(await openSlotsAt([a, b, c, replica]), []);
     assert.equal((await check(a.address)).ok, true);
+  });
+
+  it('is sent one slot by fixMigrating() while the replica may only be late, and the same call closes all later', async (test) => {
+    if (bed.server.kind === 'redis') return test.skip('no Redis waits for replicas');
+    const world = await started('60000');
+    const { a, b, c, replica } = world;
+    const other = await idOfNode(a);
+    await tell(b, ...SLOTS.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', other]));
+    await replica.freeze();
+    const error = (await inTime(fixMigrating(a.address, { force: true }))) as ClusterError;
+    assert.deepEqual(error.openSlots, SLOTS, String(error));
+    assert.equal(error.resumable, 'same-call');
+    await thaw(world);
+    await fixMigrating(a.address);
+    await settled([a, b, c, replica]);
+    assert.deepEqual(await openSlotsAt([a, b, c, replica]), []);
   });
 
   it('closes all beside one that failed, for fixMigrating()', async (test) => {

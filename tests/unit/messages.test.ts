@@ -255,7 +255,7 @@ const scenes: readonly Scene[] = [
   {
     title: 'A failover that does not happen',
     reports: pairs,
-    native: 'failover N3 --agree-timeout 100',
+    native: 'failover N3 --agree-timeout 1000',
   },
   {
     title: 'A failover to a replica of a replica',
