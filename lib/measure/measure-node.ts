@@ -28,6 +28,8 @@ export interface Measuring {
 const CLEAN_UP_MS = 2000;
 /** A node may take this long beside the measurement, if a command has no time limit. */
 const UNLIMITED_MS = 10_000;
+/** Parts of the time, of which each slot's busiest does not count. */
+const PARTS = 4;
 /** Slots of a node whose keys are looked at. */
 const HOTTEST = 10;
 
@@ -94,19 +96,21 @@ class Measurement {
     const { signal } = this.#context;
     if (enableStats) await this.#enableStats();
     const isCounted = await this.#count.begin(forMs, top);
-    const before = await this.#stats();
+    const readings = [await this.#read()];
     const infoBefore = await this.#info();
     const started = performance.now();
     const monitored = this.#monitor();
     // What it rejects with is seen below.
     monitored.catch(() => {});
-    await pause(forMs, signal);
-    signal?.throwIfAborted();
-    const after = await this.#stats();
+    for (let part = 0; part < PARTS; part++) {
+      await pause(forMs / PARTS, signal);
+      signal?.throwIfAborted();
+      readings.push(await this.#read());
+    }
     const elapsedMs = performance.now() - started;
     const infoAfter = await this.#info();
     this.#commandsPerSecond = commandRate(infoBefore, infoAfter, elapsedMs);
-    this.#slots = this.#loads(before, after, elapsedMs);
+    this.#slots = this.#loads(readings);
     if (isCounted) await this.#readCount();
     this.#takeMonitored(await monitored);
     await this.#lookForKeys(infoAfter, isCounted);
@@ -133,9 +137,10 @@ class Measurement {
       });
   }
 
-  #stats(): Promise<Map<number, SlotStats> | undefined> {
+  async #read(): Promise<Reading> {
     const { connections, signal } = this.#context;
-    return unlessAborted(askSlotStats(connections, this.#node.address), signal);
+    const stats = await unlessAborted(askSlotStats(connections, this.#node.address), signal);
+    return { stats, at: performance.now() };
   }
 
   async #info(): Promise<NodeInfo> {
@@ -175,19 +180,21 @@ class Measurement {
       this.#notes.push({ kind: 'monitor-stopped', message: `MONITOR was ended after ${commands} commands` });
   }
 
-  #loads(
-    before: ReadonlyMap<number, SlotStats> | undefined,
-    after: ReadonlyMap<number, SlotStats> | undefined,
-    elapsedMs: number,
-  ): SlotLoad[] | undefined {
-    if (!before || !after) {
+  #loads(readings: readonly Reading[]): SlotLoad[] | undefined {
+    const last = readings.at(-1)?.stats;
+    if (!last || readings.some(({ stats }) => !stats)) {
       this.#notes.push({
         kind: 'no-slot-stats',
         message: 'The load of slots is not known: the server has no CLUSTER SLOT-STATS, or does not allow it',
       });
       return undefined;
     }
-    const loads = [...after].map(([slot, stats]) => loadOf(slot, before.get(slot), stats, elapsedMs));
+    const loads = [...last.keys()].map((slot) =>
+      loadOf(
+        slot,
+        readings.map(({ stats, at }) => ({ stats: stats?.get(slot), at })),
+      ),
+    );
     const isOff = loads.every((load) => load.cpuUsPerSecond === null && load.networkBytesPerSecond === null);
     if (!isOff) return loads;
     this.#notes.push({
@@ -268,22 +275,43 @@ function weightOf({ cpuUsPerSecond, networkBytesPerSecond }: SlotLoad): number {
   return cpuUsPerSecond ?? networkBytesPerSecond ?? 0;
 }
 
-/** Counters that were reset meanwhile, or that are of a slot that came, are those since then. */
-function loadOf(slot: number, before: SlotStats | undefined, after: SlotStats, elapsedMs: number): SlotLoad {
-  const rate = (...fields: string[]): number | null => {
-    if (!fields.every((field) => after.has(field))) return null;
-    const sum = fields.reduce((all, field) => {
-      const [was, is] = [before?.get(field) ?? 0, after.get(field) ?? 0];
-      return all + (is >= was ? is - was : is);
-    }, 0);
-    return (1000 * sum) / elapsedMs;
+/** Counters of slots at a time. */
+interface Reading<Stats = ReadonlyMap<number, SlotStats>> {
+  readonly stats: Stats | undefined;
+  /** Milliseconds. */
+  readonly at: number;
+}
+
+/**
+ * What a slot took a second. A server that has to wait for a processor counts the wait as time of the command that it was at, which on a
+ * busy machine may be more than all commands of a hot slot take: so the busiest part does not count for processor time.
+ */
+export function loadOf(slot: number, readings: readonly Reading<SlotStats>[]): SlotLoad {
+  const [last] = readings.slice(-1);
+  const rate = (left: number, ...fields: string[]): number | null => {
+    if (!fields.every((field) => last?.stats?.has(field))) return null;
+    const parts = readings.slice(1).map(({ stats, at }, index) => {
+      const before = readings[index];
+      const used = fields.reduce((sum, field) => sum + usedOf(field, before?.stats, stats), 0);
+      return { used, ms: at - (before?.at ?? 0) };
+    });
+    const counted = parts.sort((one, other) => one.used / one.ms - other.used / other.ms);
+    const kept = counted.slice(0, counted.length - left);
+    const sumOf = (field: 'used' | 'ms'): number => kept.reduce((sum, part) => sum + part[field], 0);
+    return (1000 * sumOf('used')) / sumOf('ms');
   };
   return {
     slot,
-    cpuUsPerSecond: rate('cpu-usec'),
-    networkBytesPerSecond: rate('network-bytes-in', 'network-bytes-out'),
-    keys: after.get('key-count') ?? 0,
+    cpuUsPerSecond: rate(1, 'cpu-usec'),
+    networkBytesPerSecond: rate(0, 'network-bytes-in', 'network-bytes-out'),
+    keys: last?.stats?.get('key-count') ?? 0,
   };
+}
+
+/** Counters that were reset meanwhile, or that are of a slot that came, are those since then. */
+function usedOf(field: string, before: SlotStats | undefined, after: SlotStats | undefined): number {
+  const [was, is] = [before?.get(field) ?? 0, after?.get(field) ?? 0];
+  return is >= was ? is - was : is;
 }
 
 function commandRate(before: NodeInfo, after: NodeInfo, elapsedMs: number): number | null {

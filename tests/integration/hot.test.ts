@@ -238,7 +238,7 @@ describe('findHotSpots()', () => {
       Array.from({ length: 10 }, (_, index) => 100 + index),
     );
     const measure = () =>
-      under([[seed(), keys.flatMap((key) => Array.from({ length: 5 }, () => key))]], () =>
+      under([[seed(), keys.flatMap((key) => Array.from({ length: 20 }, () => key))]], () =>
         findHotSpots(seed().address, { forMs: FOR_MS, enableStats: true }),
       );
     await inSomeAttempt(async () => {

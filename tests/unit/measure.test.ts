@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { readHotkeys } from '../../lib/measure/hotkeys-reply.ts';
+import { loadOf } from '../../lib/measure/measure-node.ts';
 import { FrequentKeys, keysInLine, readKeyPlaces } from '../../lib/measure/monitor-line.ts';
 import { readSlotStats } from '../../lib/nodes/slot-stats.ts';
 import type { Reply } from '../../resp/index.ts';
@@ -122,5 +123,46 @@ describe('FrequentKeys', () => {
       }),
       { numRuns: 10 },
     );
+  });
+});
+
+describe('loadOf()', () => {
+  /** Readings, half a second from each other, of a counter of microseconds and one of bytes. */
+  const readings = (...counts: readonly (readonly [us: number, bytes: number] | undefined)[]) =>
+    counts.map((one, index) => ({
+      at: 500 * index,
+      stats: one && new Map([...statsOf(one), ['key-count', 3]]),
+    }));
+  const statsOf = ([us, bytes]: readonly [us: number, bytes: number]): [string, number][] => [
+    ['cpu-usec', us],
+    ['network-bytes-in', bytes],
+    ['network-bytes-out', 0],
+  ];
+  const load = (...counts: readonly (readonly [us: number, bytes: number] | undefined)[]) => {
+    const { cpuUsPerSecond, networkBytesPerSecond } = loadOf(5, readings(...counts));
+    return [cpuUsPerSecond, networkBytesPerSecond];
+  };
+
+  test('is the rate of a steady load', () => {
+    assert.deepEqual(load([0, 0], [10, 100], [20, 200], [30, 300], [40, 400]), [20, 200]);
+  });
+
+  test('leaves out the part of the most processor time, and no bytes', () => {
+    assert.deepEqual(load([0, 0], [10, 100], [20_020, 200], [20_030, 700], [20_040, 800]), [20, 400]);
+  });
+
+  test('counts from 0 a slot that came, and counters that were reset', () => {
+    assert.deepEqual(load(undefined, undefined, [10, 10], [20, 20], [40, 40]), [(10 + 10) / 1.5, 20]);
+    assert.deepEqual(load([90, 90], [100, 100], [10, 10], [20, 20], [30, 30]), [20, 20]);
+  });
+
+  test('is not known without the counters', () => {
+    const none = { stats: new Map([['key-count', 2]]), at: 0 };
+    assert.deepEqual(loadOf(5, [none, { ...none, at: 500 }]), {
+      slot: 5,
+      cpuUsPerSecond: null,
+      networkBytesPerSecond: null,
+      keys: 2,
+    });
   });
 });
