@@ -19,7 +19,7 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 300_000, unpacked: 826_000 },
+  code: { packed: 300_000, unpacked: 828_000 },
   types: { packed: 36_900, unpacked: 136_000 },
   documents: { packed: 78_000, unpacked: 240_000 },
 };
