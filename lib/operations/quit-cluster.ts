@@ -107,19 +107,28 @@ function requireSafeToQuit(view: ClusterView, leaver: NodeRecord): void {
   const replicas = replicasOf(view, leaver.id).filter(({ id }) => !failed.has(id));
   if (replicas.length > 0) {
     const names = replicas.map(({ address }) => formatAddress(address)).join(', ');
+    const answering = replicas.filter(({ id }) => view.reports.has(id));
+    const cluster = others.find(({ id }) => view.reports.has(id));
     throw nodeError('HAS_REPLICAS', name, `The master still has slaves: ${names}`, {
+      hint: 'Another master can have them',
       next: [
-        ...replicas
-          .filter(({ id }) => view.reports.has(id))
-          .map(({ address }): Next => ({ do: 'quit', node: formatAddress(address) })),
-        // One that does not answer cannot quit. Once the cluster holds it for failed, it is no obstacle.
-        ...(replicas.every(({ id }) => view.reports.has(id))
-          ? []
-          : ([
-              { do: 'wait', when: 'declared-failed' },
-              { do: 'retry', when: 'after-that' },
-            ] as const)),
+        ...(answering.length < replicas.length ? UNTIL_FAILED : cluster ? [keeping(cluster, leaver)] : []),
+        ...answering.map(
+          ({ address }): Next => ({ do: 'quit', node: formatAddress(address), when: 'not-needed' }),
+        ),
       ],
     });
   }
+}
+
+/** One that does not answer cannot quit. Once the cluster holds it for failed, it is no obstacle. */
+const UNTIL_FAILED: readonly Next[] = [
+  { do: 'wait', when: 'declared-failed' },
+  { do: 'retry', when: 'after-that' },
+];
+
+// A server gives replicas to masters without one on its own: the cluster keeps them.
+function keeping(cluster: NodeRecord, leaver: NodeRecord): Next {
+  const options = { drain: true } as const;
+  return { do: 'del-node', cluster: formatAddress(cluster.address), node: leaver.id, options };
 }

@@ -422,7 +422,8 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/move-planned.ts movePlanned': { retry: 'advice-slots: that moved after they were chosen' },
   'operations/parse-plan.ts invalid': { plan: 'advice-slots: in a plan that no longer fits' },
   'operations/quit-cluster.ts requireSafeToQuit': {
-    quit: 'advice: takes the replicas of a leaver out first',
+    'del-node {drain}': 'advice: gives the replicas of a leaver to another master',
+    'quit (not-needed)': 'advice: takes the replicas of a leaver out first',
     'wait (declared-failed)': 'leave: goes once a replica that does not answer has failed',
     'retry (after-that)': 'leave: goes once a replica that does not answer has failed',
   },

@@ -183,11 +183,24 @@ describe('What is advised', { concurrency: 3 }, () => {
       for (const node of nodes) await assertAlone(node);
     });
 
-    it('takes the replicas of a leaver out first', async () => {
+    it('gives the replicas of a leaver to another master', async () => {
       const nodes = await startMasters(bed, 2, 1);
       const [first, second, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
       await replicate(first.address, replica.address);
       assert.equal(await through(first, quitCluster, nodes), 1);
+      assert.deepEqual(await seenBy(second), {
+        [second.address]: '0-16383',
+        [replica.address]: `replica of ${second.address}`,
+      });
+    });
+
+    it('takes the replicas of a leaver out first', async () => {
+      const nodes = await startMasters(bed, 2, 1);
+      const [first, second, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+      await replicate(first.address, replica.address);
+      const { next } = await refusalOf(quitCluster(first.address));
+      await follow(adviceFor(next, 'quit', 'not-needed'), { nodes });
+      await quitCluster(first.address);
       assert.deepEqual(await seenBy(second), { [second.address]: '0-16383' });
     });
   });
