@@ -274,9 +274,12 @@ export function disagreements(
       const seen = claimsBySlot(report.records);
       const [here, there] = [seen[slot], owners[slot]].map((id) => (id ? nameOf(id) : 'no node'));
       const owner = view.reports.get(owners[slot] ?? '')?.myself.id;
-      // It cannot hear of the owner, whatever a repair of slots does.
+      // It cannot hear of the owner, whatever a repair of slots does. One that would lose keys by hearing it is repaired first.
       const isCut =
-        owner !== undefined && owner !== report.myself.id && estranged(report, owner) !== undefined;
+        owner !== undefined &&
+        owner !== report.myself.id &&
+        estranged(report, owner) !== undefined &&
+        !isRival(view, report);
       found.push({
         severity: 'error',
         kind: 'nodes-disagree',
