@@ -9,7 +9,7 @@ import { commandRefused } from '../nodes/must-do.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { catchUp } from './catch-up.ts';
-import { mayBeBanned, waitOut } from './new-id.ts';
+import { isBarred, waitOut } from './new-id.ts';
 
 type MeetStep = Extract<Step, { type: 'meet' }>;
 
@@ -23,7 +23,7 @@ const INTRODUCTIONS = 8;
  */
 export async function introduce(context: Context, { nodes, to, serving }: MeetStep): Promise<void> {
   if (to.length === 0) await setOwnEpochs(context, nodes);
-  else await awaitBans(context, nodes);
+  else await awaitBans(context, nodes, to.slice(0, INTRODUCTIONS));
   const members = [...to, ...nodes];
   const byId = new Map(members.map((member) => [member.id, member]));
   const pairs =
@@ -50,11 +50,16 @@ export async function introduce(context: Context, { nodes, to, serving }: MeetSt
 }
 
 // A saved plan names the ids that nodes had when it was made.
-async function awaitBans(context: Context, nodes: readonly NodeRef[]): Promise<void> {
-  await inParallel(nodes, async (node) => {
-    if (context.account.unbanned.has(node.address)) return;
-    const report = await askNode(context.connections, parseAddress(node.address), context.signal);
-    if (mayBeBanned(report)) await waitOut(context, report);
+async function awaitBans(context: Context, nodes: readonly NodeRef[], by: readonly NodeRef[]): Promise<void> {
+  const fresh = nodes.filter(({ address }) => !context.account.unbanned.has(address));
+  if (fresh.length === 0) return;
+  const [reports, members] = await Promise.all(
+    [fresh, by].map((some) =>
+      inParallel(some, ({ address }) => askNode(context.connections, parseAddress(address), context.signal)),
+    ),
+  );
+  await inParallel(reports ?? [], async (report) => {
+    if (await isBarred(context, report, members ?? [])) await waitOut(context, report);
   });
 }
 

@@ -2,6 +2,7 @@ import { ClusterError } from '../errors.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeReport } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
+import { inParallel } from '../nodes/parallel.ts';
 import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import { nodeRef } from '../plan/plan.ts';
 import { reset } from './steps/reset.ts';
@@ -15,24 +16,68 @@ const PAUSE_MS = 250;
  * is banned for a minute, and since Redis 7.2 that spreads by gossip (CLUSTERMSG_EXT_TYPE_FORGOTTEN_NODE), even to members that have
  * met the node again since. A soft reset keeps the id and the current epoch; only a hard reset sets that to 0 (clusterReset).
  */
-export function mayBeBanned({ myself, records, inHandshake = [], info }: NodeReport): boolean {
+export function mayBeBanned(report: NodeReport): boolean {
+  const { myself, info } = report;
+  return isAloneAndEmpty(report) && Math.max(info.currentEpoch, myself.configEpoch) > 0;
+}
+
+function isAloneAndEmpty({ myself, records, inHandshake = [], info }: NodeReport): boolean {
   const isAlone = records.length === 1 && inHandshake.length === 0;
-  const isEmpty = myself.role === 'master' && info.slotsAssigned === 0 && myself.openSlots.length === 0;
-  return isAlone && isEmpty && Math.max(info.currentEpoch, myself.configEpoch) > 0;
+  return isAlone && myself.role === 'master' && info.slotsAssigned === 0 && myself.openSlots.length === 0;
 }
 
 /**
- * Gives a node that is alone and holds no key a new id before it is introduced, if it may be banned. If it may not be
+ * True if a master among these members bans an id that it does not know: from Redis 7.2 on, FORGET of such an id succeeds then, and does
+ * nothing (clusterBlacklistExists). A node that was restored from an old configuration has such an id, and shows no trace of it. Older
+ * servers cannot say; but with them a ban does not spread, and MEET takes no notice of it.
+ */
+export async function isBannedBy(
+  { connections, signal }: Context,
+  members: readonly NodeReport[],
+  id: string,
+): Promise<boolean> {
+  const masters = members.filter(
+    ({ myself, records }) =>
+      myself.role === 'master' && myself.slots.length > 0 && !records.some((one) => one.id === id),
+  );
+  const answers = await inParallel(masters, ({ address }) =>
+    connections.ask(address, ['CLUSTER', 'FORGET', id], { signal }).catch(() => undefined),
+  );
+  signal?.throwIfAborted();
+  return answers.some((answer) => answer !== undefined);
+}
+
+/**
+ * True of a node that is to be introduced to these members if they may ban its id. If not, it is not asked again. A dry run does not
+ * ask them: it would take a FORGET.
+ */
+export async function isBarred(
+  context: Context,
+  report: NodeReport,
+  members: readonly NodeReport[],
+): Promise<boolean> {
+  const { account, settings } = context;
+  const node = formatAddress(report.address);
+  if (account.unbanned.has(node)) return false;
+  if (mayBeBanned(report)) return true;
+  if (settings.dryRun || !isAloneAndEmpty(report)) return false;
+  if (await isBannedBy(context, members, report.myself.id)) return true;
+  if (members.length > 0) account.unbanned.add(node);
+  return false;
+}
+
+/**
+ * Gives a node that is alone and holds no key a new id before it is introduced to these members, if they may ban it. If it may not be
  * reset, waits until no ban can be left. Resolves to true if either was done, and all has to be looked at again. A dry run changes
  * nothing.
  */
 export async function giveNewId(
   context: Context,
   report: NodeReport,
-  isBanned: boolean = mayBeBanned(report),
+  members: readonly NodeReport[] = [],
 ): Promise<boolean> {
+  if (!(await isBarred(context, report, members))) return false;
   const node = formatAddress(report.address);
-  if (!isBanned || context.account.unbanned.has(node)) return false;
   const warn = (message: string): void => context.emit({ type: 'warning', node, message });
   if (context.settings.dryRun) {
     warn(`${node} was a member before: it would be reset first, and join under a new node id`);

@@ -68,8 +68,12 @@ export async function forgetFormerIds(
 }
 
 /** Gives those of these nodes a new id that may be banned. True if it did: all has to be looked at again. */
-export async function giveNewIds(context: Context, reports: readonly NodeReport[]): Promise<boolean> {
-  const given = await inParallel(reports, (report) => giveNewId(context, report));
+export async function giveNewIds(
+  context: Context,
+  reports: readonly NodeReport[],
+  { reports: members }: ClusterView,
+): Promise<boolean> {
+  const given = await inParallel(reports, (report) => giveNewId(context, report, [...members.values()]));
   return given.includes(true);
 }
 

@@ -138,7 +138,7 @@ async function completeCluster(
     const settled = await settleMembers(context, view);
     wasOpen ||= settled === 'finished';
     // A node that gets a new id is another one to the plan.
-    if (settled || (await giveNewIds(context, joiningIn(scene, plan)))) continue;
+    if (settled || (await giveNewIds(context, joiningIn(scene, plan), view))) continue;
     for (const message of plan.warnings) context.emit({ type: 'warning', message });
     const draft = { ...plan.draft, steps: [...loading, ...plan.draft.steps] };
     const { carryOut } = await import('../operations/carry-out.ts');

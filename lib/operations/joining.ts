@@ -27,7 +27,6 @@ import { mastersOf } from '../plan/moves.ts';
 import { type NodeRef, nodeRef, type StepOf } from '../plan/plan.ts';
 import { type ClusterLike, seedOf } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
-import { isBannedByMaster } from './left-already.ts';
 import { forgetStaleEntries } from './stale-entries.ts';
 
 /** A cluster and a node that will join it, or that an earlier run has joined to it. */
@@ -166,12 +165,7 @@ export async function renewId(context: Context, newcomer: Newcomer, view: Cluste
     return true;
   }
   if (isAcquainted(newcomer, view) || newcomer.keys > 0) return false;
-  const { report } = newcomer;
-  // One that was a member for a moment only has heard of no epoch.
-  const mayHaveMet = report.records.length === 1 && report.info.messagesSent > 0 && !context.settings.dryRun;
-  const isBanned =
-    mayBeBanned(report) || (mayHaveMet && (await isBannedByMaster(context, view, report.myself.id)));
-  return giveNewId(context, report, isBanned);
+  return giveNewId(context, newcomer.report, [...view.reports.values()]);
 }
 
 async function lookAtBoth(

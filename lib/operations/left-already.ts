@@ -1,7 +1,8 @@
 import { ConnectionError } from '../../resp/index.ts';
+import { isBannedBy } from '../apply/new-id.ts';
 import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { type ClusterView, reachableMasters } from '../model/view.ts';
+import type { ClusterView } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { askNode } from '../nodes/look.ts';
 import { addressIn } from '../nodes/named-masters.ts';
@@ -13,8 +14,7 @@ const FULL_ID = /^[0-9a-f]{40}$/i;
 
 /**
  * True if there is evidence that an earlier run took the node out: it is alone now, and was in a cluster before (`hasLeft`), or a
- * master still bans its id, as for a minute after it forgot it: from Redis 7.2 on, FORGET of an unknown id succeeds then and does
- * nothing (clusterBlacklistExists). Without such evidence, the name may be mistyped. Older servers cannot give any of an id, and none
+ * master still bans its id, as for a minute after it forgot it. Without such evidence, the name may be mistyped. Older servers cannot give any of an id, and none
  * can of an address where nothing answers: a warning says so, if no member can be meant.
  */
 export async function hasLeftAlready(context: Context, view: ClusterView, name: string): Promise<boolean> {
@@ -24,7 +24,7 @@ export async function hasLeftAlready(context: Context, view: ClusterView, name: 
     const id = name.toLowerCase();
     if (nodes.some((node) => node.id === id)) return false;
     if (await isGoneWithoutTrace(context, view, id)) return true;
-    return !settings.dryRun && isBannedByMaster(context, view, id);
+    return !settings.dryRun && isBannedBy(context, [...view.reports.values()], id);
   }
   const address = addressIn(name);
   if (!address) return false;
@@ -49,20 +49,6 @@ function isNobodyThere(context: Context, view: ClusterView, address: Address): b
 /** True if all members answer and serve. */
 function isWhole({ reports, nodes }: ClusterView): boolean {
   return reports.size === nodes.length && [...reports.values()].every(({ info }) => info.state === 'ok');
-}
-
-/** True if a master bans an id that no member knows: then it answers OK to FORGET, and does nothing. */
-export async function isBannedByMaster(
-  { connections, signal }: Context,
-  view: ClusterView,
-  id: string,
-): Promise<boolean> {
-  const masters = reachableMasters(view).filter(({ slots }) => slots.length > 0);
-  const answers = await inParallel(masters, ({ address }) =>
-    connections.ask(address, ['CLUSTER', 'FORGET', id], { signal }).catch(() => undefined),
-  );
-  signal?.throwIfAborted();
-  return answers.some((answer) => answer !== undefined);
 }
 
 /**

@@ -94,7 +94,8 @@ async function rescue(
   await requireNoKeysLeft(context, view, plan, taker.id, force);
   if (!force) await requireNoForgotten(context, view, lost);
   const admitted = isMember ? undefined : await admit(context, { node: taker, masters: plan.masters });
-  if (!isMember && (await giveNewId(context, newcomer.report))) return rescue(context, seed, node, elsewhere);
+  if (!isMember && (await giveNewId(context, newcomer.report, [...view.reports.values()])))
+    return rescue(context, seed, node, elsewhere);
   const owners = plan.steps.flatMap((step) =>
     step.type === 'take-slots' ? [{ id: taker.id, slots: step.slots }] : [],
   );
