@@ -9,7 +9,7 @@ import { commandRefused } from '../nodes/must-do.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
 import { catchUp } from './catch-up.ts';
-import { isBarred, waitOut } from './new-id.ts';
+import { membersMayBan, waitOut } from './new-id.ts';
 
 type MeetStep = Extract<Step, { type: 'meet' }>;
 
@@ -59,7 +59,7 @@ async function awaitBans(context: Context, nodes: readonly NodeRef[], by: readon
     ),
   );
   await inParallel(reports ?? [], async (report) => {
-    if (await isBarred(context, report, members ?? [])) await waitOut(context, report);
+    if (await membersMayBan(context, report, members ?? [])) await waitOut(context, report);
   });
 }
 

@@ -51,7 +51,7 @@ export async function isBannedBy(
  * True of a node that is to be introduced to these members if they may ban its id. If not, it is not asked again. A dry run does not
  * ask them: it would take a FORGET.
  */
-export async function isBarred(
+export async function membersMayBan(
   context: Context,
   report: NodeReport,
   members: readonly NodeReport[],
@@ -76,7 +76,7 @@ export async function giveNewId(
   report: NodeReport,
   members: readonly NodeReport[] = [],
 ): Promise<boolean> {
-  if (!(await isBarred(context, report, members))) return false;
+  if (!(await membersMayBan(context, report, members))) return false;
   const node = formatAddress(report.address);
   const warn = (message: string): void => context.emit({ type: 'warning', node, message });
   if (context.settings.dryRun) {

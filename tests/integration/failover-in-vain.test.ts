@@ -88,7 +88,7 @@ describe('A failover that would come to nothing', { concurrency: 2 }, () => {
       for (const { pid } of voters) if (pid !== undefined) process.kill(pid, signal);
     };
     try {
-      await assert.rejects(
+      const refusal = await refusalOf(
         failover(replica.address, {
           agreeTimeout: 20_000,
           onEvent: ({ type }) => {
@@ -96,8 +96,13 @@ describe('A failover that would come to nothing', { concurrency: 2 }, () => {
             if (type === 'failover') asks += 1;
           },
         }),
-        { code: 'NOT_REACHED' },
       );
+      assert.equal(refusal.code, 'NOT_REACHED');
+      const acts = refusal.next.map((next) => next.do);
+      assert.deepEqual(acts, ['check', 'retry']);
+      const { findings } = await check(replica.address, { connectTimeout: 1000, commandTimeout: 1000 });
+      const silent = findings.flatMap(({ severity, nodes: named }) => (severity === 'info' ? [] : named));
+      for (const { address } of voters) assert.ok(silent.includes(address), address);
     } finally {
       signalled('SIGCONT');
     }

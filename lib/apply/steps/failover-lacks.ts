@@ -34,8 +34,7 @@ export async function notReady(
     askInfo(context.connections, at, ['server', 'replication']),
     askReplication(context, master.address),
   ]);
-  const hint = `No failover was asked for. See "INFO replication" on ${replica.address}: it may still be copying`;
-  const lack = (says: string, advice: Advice = { hint }): Lack => ({
+  const lack = (says: string, advice: Advice = {}): Lack => ({
     kind: 'not-ready',
     says: `${replica.address} ${says}`,
     advice,
@@ -68,7 +67,10 @@ export async function overdue(
     return {
       kind: lack,
       says: `${replica.address} was not elected: too few masters voted for it in time`,
-      advice: { hint: 'A master votes about the same other one only once in two node timeouts' },
+      advice: {
+        hint: 'It needs the votes of most masters, and a master votes about the same other one only once in two node timeouts',
+        next: [{ do: 'check', cluster: replica.address }],
+      },
     };
   const says = `${replica.address} counts ${applied} bytes of the replication stream, ${master.address} counts ${written}`;
   return lack === 'behind'

@@ -123,7 +123,11 @@ export async function promoteReplica(
     wasMaster = isMaster;
     if (!isMaster) await seeLast(info.currentEpoch);
     const lacking = isMaster ? missing : [lack?.says ?? `${replica.address} is a replica`];
-    const details = { address: replica.address, ...(asks > 0 ? mayHappen(step) : {}), ...lack?.advice };
+    const details = {
+      address: replica.address,
+      ...(asks > 0 ? mayHappen(step) : notAsked(replica)),
+      ...lack?.advice,
+    };
     return {
       missing: lacking,
       ...(performance.now() - started < limitMs
@@ -220,6 +224,10 @@ async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<
 
 function mayHappen(step: StepOf<'failover'>): Advice {
   return { hint: MAY_STILL_HAPPEN, next: wayOn(step) };
+}
+
+function notAsked({ address }: NodeRef): Advice {
+  return { hint: `No failover was asked for. See "INFO replication" on ${address}: it may still be copying` };
 }
 
 function wayOn({ mode, replica: { address: node } }: StepOf<'failover'>): Next[] {
