@@ -57,14 +57,14 @@ export async function* listKeys(
       if (wanted.length > 0) yield { keys: wanted, isBig: false };
       continue;
     }
-    const sizes = await sizesOf(connection, wanted);
+    const sizes = await measureKeys(connection, wanted);
     if (isBySlot) yield* lotsBySlot(wanted, sizes);
     else yield* lots(wanted, sizes);
   } while (cursor !== '0');
 }
 
 /** Bytes that keys take, by MEMORY USAGE; 0 for one that is gone or that the user may not measure. */
-export async function sizesOf(connection: Connection, keys: readonly string[]): Promise<number[]> {
+export async function measureKeys(connection: Connection, keys: readonly string[]): Promise<number[]> {
   if (keys.length === 0) return [];
   const replies = await connection.pipeline(keys.map((key): Command => ['MEMORY', 'USAGE', key]));
   return replies.map((reply) => (typeof reply === 'number' ? reply : 0));

@@ -1,6 +1,6 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { slotOfKey } from '../../model/slot.ts';
-import { bigApart, sizesOf } from '../read-keys.ts';
+import { bigApart, measureKeys } from '../read-keys.ts';
 import type { KeyLot } from '../scan-keys.ts';
 import { PASSING } from '../write-keys.ts';
 import { compareBigKey } from './both-sides.ts';
@@ -68,7 +68,7 @@ export class FirstLook {
   async #compareOthers(part: Omit<Part, 'slots'>): Promise<number> {
     const { db, to, keys, reader } = part;
     let bytes = 0;
-    for (const lot of bigApart(keys, await sizesOf(reader, keys))) {
+    for (const lot of bigApart(keys, await measureKeys(reader, keys))) {
       if (lot.isBig && (await this.#compareInParts(db, to, lot.keys[0] ?? ''))) continue;
       bytes += await this.#compareDumps({ ...part, ...lot, slots: lot.keys.map(slotOfKey) });
     }

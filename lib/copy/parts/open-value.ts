@@ -2,7 +2,7 @@ import type { Command, Reply } from '../../../resp/index.ts';
 import { ReplyError } from '../../../resp/index.ts';
 import { ttlOf } from '../../nodes/key-content.ts';
 import { partKindOf } from './part-kinds.ts';
-import type { Ask, PartSource } from './read-parts.ts';
+import { type Ask, isUnknown, type PartSource } from './read-parts.ts';
 
 /** A key that is there. */
 export interface OpenValue extends Omit<PartSource, 'kind'> {
@@ -27,8 +27,28 @@ export async function openValue(ask: Ask, key: string, isWatched: boolean): Prom
   if (isWatched) for (const reply of replies.slice(0, 2)) if (!isOutsideOfMulti(reply)) accepted(reply);
   if (type === 'none') return undefined;
   const kind = partKindOf(type);
-  const length = kind ? Number(accepted((await ask([[kind.length, key]]))[0] ?? null)) : 0;
-  return { ask, key, kind, length, bytes: Number(bytes), ttlMs: ttlOf(ttl ?? null), readAt };
+  const value = { ask, key, bytes: Number(bytes), ttlMs: ttlOf(ttl ?? null), readAt };
+  if (!kind) return { ...value, kind, length: 0, mayExpire: false };
+  const questions: Command[] = kind.length === 'HLEN' ? expiryQuestions(key) : [];
+  const [length = null, ...answers] = await ask([[kind.length, key], ...questions]);
+  const mayExpire = questions.length > 0 && someFieldsExpire(answers);
+  return { ...value, kind, length: Number(accepted(length)), mayExpire };
+}
+
+/** What to ask to learn whether fields of a hash may expire: to ask for each of them costs as much as to read them. */
+function expiryQuestions(key: string): Command[] {
+  return [
+    ['HPEXPIRETIME', key, 'FIELDS', 1, ''],
+    ['INFO', 'keyspace'],
+  ];
+}
+
+/** False if the server does not know such fields, or has no hash that has some. Throws a ReplyError if it refuses. */
+function someFieldsExpire([when, info]: readonly Reply[]): boolean {
+  if (when instanceof ReplyError && isUnknown(when)) return false;
+  accepted(when ?? null);
+  const counts = [...String(info).matchAll(/,(?:subexpiry|keys_with_volatile_items)=(\d+)/g)];
+  return counts.length === 0 || counts.some(([, count]) => count !== '0');
 }
 
 function accepted(reply: Reply): Reply {

@@ -13,6 +13,8 @@ export interface PartSource {
   readonly length: number;
   /** What it takes, by MEMORY USAGE. */
   readonly bytes: number;
+  /** It is a hash whose fields may expire. */
+  readonly mayExpire: boolean;
 }
 
 /** A part of a value, and of a hash when fields expire, in milliseconds since 1970, for those that do. */
@@ -34,16 +36,13 @@ export async function* readParts(source: PartSource): AsyncGenerator<TimedPart> 
   }
 }
 
-async function readPart(
-  { ask, key, kind, length }: PartSource,
-  from: string,
-  count: number,
-): Promise<TimedPart> {
+async function readPart(source: PartSource, from: string, count: number): Promise<TimedPart> {
+  const { ask, key, kind, length, mayExpire } = source;
   const [reply] = await ask([kind.read(key, from, count)]);
   const part = partIn(kind, reply, from, count, length);
-  if (kind.length !== 'HLEN' || part.elements.length === 0) return { ...part, times: new Map() };
+  if (!mayExpire || part.elements.length === 0) return { ...part, times: new Map() };
   const fields = fieldsOf(part.elements);
-  const expiries = await fieldTimes(ask, key, fields);
+  const expiries = await fieldTimes(source, fields);
   const times = new Map<string, number>();
   for (const [index, field] of fields.entries()) {
     const time = expiries[index] ?? NO_EXPIRY;
@@ -63,12 +62,16 @@ export const NO_EXPIRY = -1;
 /** Of a field that does not exist. */
 const GONE = -2;
 
-/** When fields expire: as HPEXPIRETIME says, which servers without such fields do not know. */
-export async function fieldTimes(ask: Ask, key: string, fields: readonly string[]): Promise<number[]> {
+/** When fields expire, as HPEXPIRETIME says. */
+export async function fieldTimes(
+  { ask, key, mayExpire }: PartSource,
+  fields: readonly string[],
+): Promise<number[]> {
+  if (!mayExpire) return fields.map(() => NO_EXPIRY);
   const [reply] = await ask([['HPEXPIRETIME', key, 'FIELDS', fields.length, ...fields]]);
-  if (reply instanceof ReplyError && !isUnknown(reply)) throw reply;
+  if (reply instanceof ReplyError) throw reply;
   // Some servers answer null for a key that does not exist.
-  return Array.isArray(reply) ? reply.map(Number) : fields.map(() => (reply === null ? GONE : NO_EXPIRY));
+  return Array.isArray(reply) ? reply.map(Number) : fields.map(() => GONE);
 }
 
 /** True if the server does not know the command. */

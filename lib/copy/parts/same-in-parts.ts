@@ -20,7 +20,8 @@ async function holdsAll(one: PartSource, other: PartSource): Promise<boolean> {
   return true;
 }
 
-async function holds({ ask, key, kind, length }: PartSource, part: TimedPart): Promise<boolean> {
+async function holds(source: PartSource, part: TimedPart): Promise<boolean> {
+  const { ask, key, kind, length } = source;
   const { elements, from, times, bytes } = part;
   if (kind.isOrdered) {
     const count = kind.length === 'STRLEN' ? bytes : elements.length / kind.width;
@@ -40,7 +41,7 @@ async function holds({ ask, key, kind, length }: PartSource, part: TimedPart): P
   const fields = fieldsOf(elements);
   const [values] = await ask([['HMGET', key, ...fields]]);
   if (!Array.isArray(values)) throw values;
-  const theirs = await fieldTimes(ask, key, fields);
+  const theirs = await fieldTimes(source, fields);
   return fields.every(
     (field, at) => elements[2 * at + 1] === values[at] && (times.get(field) ?? NO_EXPIRY) === theirs[at],
   );
