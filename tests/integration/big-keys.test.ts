@@ -109,7 +109,8 @@ async function assertSame(connection: Connection, key: string): Promise<void> {
   ];
   assert.ok(JSON.stringify(one) === JSON.stringify(other), `${JSON.stringify(key)} is the same`);
   const [ttl, theirs] = [await connection.command(['PTTL', key]), await client.command(key, ['PTTL', key])];
-  assert.ok(Math.abs(Number(ttl) - Number(theirs)) < 5000, `${key} has ${theirs} ms to live, not ${ttl}`);
+  // A DUMP that takes seconds, as on a loaded machine, makes it so much longer.
+  assert.ok(Math.abs(Number(ttl) - Number(theirs)) < 60_000, `${key} has ${theirs} ms to live, not ${ttl}`);
 }
 
 /** Keys of the whole cluster. */
