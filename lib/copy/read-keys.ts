@@ -191,16 +191,17 @@ export async function deleteWatched(
   keys: readonly StoredKey[],
   onElsewhere?: OnElsewhere,
 ): Promise<'deleted' | 'touched' | 'elsewhere'> {
-  const replies: Reply[] = await connection.pipeline([
-    ['MULTI'],
-    ['UNLINK', ...keys.map(({ key }) => key)],
-    ['EXEC'],
-  ]);
+  // Not in one write: without the right to MULTI, the server would delete the keys whatever has become of them.
+  const begun = await connection.pipeline([['MULTI']]);
+  const replies: Reply[] =
+    begun[0] instanceof ReplyError
+      ? begun
+      : await connection.pipeline([['UNLINK', ...keys.map(({ key }) => key)], ['EXEC']]);
   const refused = replies.find((reply) => reply instanceof ReplyError);
   if (refused) {
     if (!onElsewhere || !PASSING.has(refused.code)) throw refused;
     for (const { key } of keys) onElsewhere(key);
     return 'elsewhere';
   }
-  return replies[2] === null ? 'touched' : 'deleted';
+  return replies[1] === null ? 'touched' : 'deleted';
 }
