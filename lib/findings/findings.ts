@@ -117,7 +117,7 @@ export function findingsOf(view: ClusterView, facts: Facts = {}): Finding[] {
     ...versionFindings(view, details),
     ...setupFindings(view, setups, details, shards),
     ...refusedWrites(view, details, setups),
-    ...saveFindings(view, details),
+    ...saveFindings(view, details, setups),
     ...replicaMarkFindings(view),
   ];
   return SEVERITIES.flatMap((severity) => found.filter((item) => item.severity === severity));

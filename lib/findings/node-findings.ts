@@ -2,7 +2,7 @@ import { formatAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
 import type { NodeDetails, SharedId } from '../model/details.ts';
 import type { Advice, Next } from '../model/next.ts';
-import { lacksReplicas, MIN_REPLICAS } from '../model/refused-writes.ts';
+import { cannotSave, lacksReplicas, MIN_REPLICAS } from '../model/refused-writes.ts';
 import type { NodeSetup } from '../model/setup.ts';
 import { formatSlots, toRanges } from '../model/slot.ts';
 import { type ClusterView, nodeById } from '../model/view.ts';
@@ -11,6 +11,7 @@ import { type Finding, listNames, namesOf } from './finding.ts';
 const MEMORY_HIGH = 0.9;
 
 type Details = ReadonlyMap<string, NodeDetails | Error>;
+type Setups = ReadonlyMap<string, NodeSetup>;
 
 function answered(details: Details): [string, NodeDetails][] {
   return [...details].filter((entry): entry is [string, NodeDetails] => !(entry[1] instanceof Error));
@@ -84,26 +85,26 @@ export function versionFindings(view: ClusterView, details: Details): Finding[] 
   });
 }
 
-/** Servers whose last save failed. By default they refuse writes until a save succeeds. */
-export function saveFindings(view: ClusterView, details: Details): Finding[] {
+/** Servers whose last save failed. By default they refuse writes until a save succeeds, which is an error of a master. */
+export function saveFindings(view: ClusterView, details: Details, setups: Setups): Finding[] {
   const nameOf = namesOf(view);
   return answered(details)
     .filter(([, { isSaveFailing }]) => isSaveFailing)
-    .map(([id]) => ({
-      severity: 'warning',
-      kind: 'save-failing',
-      message: `${nameOf(id)} could not save its data to disk`,
-      nodes: [nameOf(id)],
-      hint: 'Check its log, the free disk space and the permissions of its directory',
-    }));
+    .map(([id, own]): Finding => {
+      const isMaster = nodeById(view, id)?.role === 'master';
+      const refused = isMaster ? cannotSave(own, setups.get(id)?.settings) : undefined;
+      return {
+        severity: refused ? 'error' : 'warning',
+        kind: 'save-failing',
+        message: `${nameOf(id)} could not save its data to disk${refused ? `, and refuses every write: ${refused}` : ''}`,
+        nodes: [nameOf(id)],
+        hint: 'Check its log, the free disk space and the permissions of its directory',
+      };
+    });
 }
 
 /** Masters that refuse every write for want of replicas (`min-replicas-to-write`). */
-export function refusedWrites(
-  view: ClusterView,
-  details: Details,
-  setups: ReadonlyMap<string, NodeSetup>,
-): Finding[] {
+export function refusedWrites(view: ClusterView, details: Details, setups: Setups): Finding[] {
   const nameOf = namesOf(view);
   return answered(details).flatMap(([id, own]): Finding[] => {
     const master = nodeById(view, id);

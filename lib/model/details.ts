@@ -24,6 +24,8 @@ export interface NodeDetails {
   readonly keys: number;
   /** True if the last save, or rewrite of the append-only file, failed. */
   readonly isSaveFailing: boolean;
+  /** What of that may make it refuse writes: its last snapshot failed, or the last write to its append-only file. */
+  readonly diskError?: 'snapshot' | 'append';
   /** Only while it reads its data from disk. */
   readonly loading?: LoadingProgress;
 }

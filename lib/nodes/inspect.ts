@@ -120,8 +120,14 @@ export function detailsOf(info: NodeInfo): NodeDetails {
       info.get('rdb_last_bgsave_status') === 'err' ||
       info.get('aof_last_write_status') === 'err' ||
       info.get('aof_last_bgrewrite_status') === 'err',
+    ...diskErrorIn(info),
     ...(loading ? { loading } : {}),
   };
+}
+
+function diskErrorIn(info: NodeInfo): Pick<NodeDetails, 'diskError'> {
+  if (info.get('aof_last_write_status') === 'err') return { diskError: 'append' };
+  return info.get('rdb_last_bgsave_status') === 'err' ? { diskError: 'snapshot' } : {};
 }
 
 /** The link of a replica to its master; undefined for a master. */

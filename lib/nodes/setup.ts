@@ -1,6 +1,6 @@
 import type { Command, Reply } from '../../resp/index.ts';
 import { type Address, formatAddress } from '../model/address.ts';
-import { MIN_REPLICAS } from '../model/refused-writes.ts';
+import { MIN_REPLICAS, STOP_WRITES } from '../model/refused-writes.ts';
 import type { NodeSetup } from '../model/setup.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { Connections } from './connections.ts';
@@ -9,7 +9,7 @@ import { type Libraries, readLibraries } from './libraries.ts';
 import { pairsIn } from './pairs.ts';
 
 /** Servers before 7.0 accept only one pattern in CONFIG GET. */
-const PATTERNS = ['cluster-*', 'maxmemory', 'appendonly', 'save', MIN_REPLICAS] as const;
+const PATTERNS = ['cluster-*', 'maxmemory', 'appendonly', 'save', MIN_REPLICAS, STOP_WRITES] as const;
 
 const ID = /^[0-9a-f]{40}$/;
 

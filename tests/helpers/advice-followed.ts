@@ -22,6 +22,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'apply/writable.ts requireWritable': {
     configure: 'preflight: refuses keys from or for a master that lacks replicas',
     'retry (after-that)': 'preflight: refuses keys from or for a master that lacks replicas',
+    'retry (repaired)': 'preflight: refuses keys from or for a master that cannot save',
   },
   'apply/steps/await-serving.ts awaitServing': {
     'retry (repaired)': 'unit/advice-scripted: when a node that was given slots serves',

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
@@ -8,7 +10,7 @@ import {
   migrateSlots,
   replicate,
 } from '../../lib/index.ts';
-import { ask } from '../bed/client.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
   assertAlone,
@@ -108,12 +110,12 @@ describe('preflight()', { concurrency: true }, () => {
       ]);
       return true;
     };
-    const join = () => joinCluster(a.address, spare.address, { method: 'migrate' });
+    const add = () => joinCluster(a.address, spare.address, { method: 'migrate' });
     await require(spare, '1');
-    await assert.rejects(join(), isRefused(spare));
+    await assert.rejects(add(), isRefused(spare));
     await assertAlone(spare);
     await require(spare, '0');
-    await join();
+    await add();
     const move = () => migrateSlots(spare.address, b.address, [7], { method: 'migrate' });
     await require(spare, '1');
     await assert.rejects(move(), isRefused(spare));
@@ -124,6 +126,27 @@ describe('preflight()', { concurrency: true }, () => {
     await replicate(spare.address, (await bed.start(1, quick))[0]?.address ?? '');
     assert.equal((await move()).keys, 5);
     assert.equal((await check(a.address)).ok, true);
+  });
+
+  it('refuses keys from or for a master that cannot save and takes no writes for that', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    await tell(a, ...keysOfSlot(7, 5).map((key) => ['SET', key, 'x']));
+    const file = join(b.dir, 'dump.rdb');
+    await rm(file, { force: true });
+    await mkdir(file);
+    await tell(b, ['CONFIG', 'SET', 'save', '3600 100000'], ['BGSAVE']);
+    const info = async () => String(await ask(b, 'INFO', 'persistence'));
+    await eventually('it could not save', async () => /rdb_last_bgsave_status:err/.test(await info()));
+    const move = () => migrateSlots(a.address, b.address, [7], { method: 'migrate' });
+    const error = await refusalOf(move());
+    assert.deepEqual([error.code, error.address, error.openSlots], ['COMMAND_REFUSED', b.address, []]);
+    const { findings } = await check(a.address);
+    const failing = findings.find(({ kind }) => kind === 'save-failing');
+    assert.deepEqual([failing?.severity, failing?.nodes], ['error', [b.address]]);
+    await rmdir(file);
+    await tell(b, ['SAVE']);
+    assert.equal((await move()).keys, 5);
   });
 
   it('refuses while the servers move other slots, but not while they move the same ones', async (test) => {

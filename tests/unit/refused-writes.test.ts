@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { lacksReplicas, MIN_REPLICAS } from '../../lib/model/refused-writes.ts';
+import { cannotSave, lacksReplicas, MIN_REPLICAS, STOP_WRITES } from '../../lib/model/refused-writes.ts';
 
 describe('lacksReplicas()', () => {
   const rows: [good: number | undefined, needed: string | undefined, lacks: boolean][] = [
@@ -18,6 +18,31 @@ describe('lacksReplicas()', () => {
       const settings = needed === undefined ? undefined : new Map([[MIN_REPLICAS, needed]]);
       const own = good === undefined ? {} : { goodReplicas: good };
       assert.equal(lacksReplicas(own, settings) !== undefined, lacks);
+    });
+  }
+});
+
+describe('cannotSave()', () => {
+  type DiskError = 'snapshot' | 'append' | undefined;
+  const rows: [error: DiskError, stops: string | undefined, save: string, refuses: boolean][] = [
+    [undefined, 'yes', '3600 1', false],
+    ['snapshot', 'yes', '3600 1', true],
+    ['snapshot', 'yes', '', false],
+    ['snapshot', 'no', '3600 1', false],
+    ['snapshot', undefined, '3600 1', false],
+    ['append', 'no', '', true],
+  ];
+  for (const [diskError, stops, save, refuses] of rows) {
+    it(`after ${diskError ?? 'another error'}, ${STOP_WRITES} ${stops}, save "${save}": ${refuses ? 'refuses writes' : 'takes writes'}`, () => {
+      const settings =
+        stops === undefined
+          ? undefined
+          : new Map([
+              [STOP_WRITES, stops],
+              ['save', save],
+            ]);
+      const own = diskError ? { diskError } : {};
+      assert.equal(cannotSave(own, settings) !== undefined, refuses);
     });
   }
 });

@@ -55,9 +55,14 @@ function repliesOf({ config = {}, users = {}, libraries = {}, shardId, refuses =
   };
   return [
     get((name) => name.startsWith('cluster-')),
-    ...['maxmemory', 'appendonly', 'save', 'min-replicas-to-write', 'requirepass'].map((one) =>
-      get((name) => name === one),
-    ),
+    ...[
+      'maxmemory',
+      'appendonly',
+      'save',
+      'min-replicas-to-write',
+      'stop-writes-on-bgsave-error',
+      'requirepass',
+    ].map((one) => get((name) => name === one)),
     get((name) => name.startsWith('master')),
     get((name) => name.startsWith('tls-auth-clients')),
     refuses.includes('users')
