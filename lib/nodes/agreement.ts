@@ -154,9 +154,14 @@ const REACHABLE =
   'Nodes must reach one another on the client port and on the cluster bus port (client port + 10000 by default)';
 
 function doNotAgree(what: string, elapsedMs: number, missing: readonly Unmet[]): ClusterError {
+  const [first] = missing;
   return notReached(what, elapsedMs, textsOf(missing, 5), {
-    ...(missing[0] ? { address: missing[0].node } : {}),
+    ...(first ? { address: first.node } : {}),
     ...(missing.some(({ unknown }) => unknown) ? { hint: REACHABLE } : {}),
-    next: [{ do: 'retry', when: 'healthy' }],
+    // It finds out why, as where nodes announce an address at which they are not reached.
+    next: [
+      ...(first ? [{ do: 'check', cluster: first.node } as const] : []),
+      { do: 'retry', when: 'healthy' },
+    ],
   });
 }
