@@ -19,7 +19,7 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 300_000, unpacked: 828_000 },
+  code: { packed: 312_000, unpacked: 862_000 },
   types: { packed: 36_900, unpacked: 136_000 },
   documents: { packed: 78_000, unpacked: 240_000 },
 };
@@ -32,8 +32,8 @@ const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
   import: { ms: 14, files: 5, kB: 88 },
   list: { ms: 42, files: 7, kB: 156 },
-  check: { ms: 55, files: 9, kB: 260 },
-  'reshard --dry-run': { ms: 62, files: 12, kB: 486 },
+  check: { ms: 55, files: 9, kB: 264 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 494 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
