@@ -40,7 +40,7 @@ describe('Looking at a cluster', () => {
     ['list', [4, 4], 1],
     ['info', [6, 6], 2],
     // The first is asked about its links, too.
-    ['check', [21, 19], 2],
+    ['check', [23, 21], 2],
   ] as const) {
     test(`with ${command} sends each node all commands before its first answer`, async () => {
       const servers = await twoMasters(wanted);
