@@ -422,11 +422,15 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   'operations/move-planned.ts movePlanned': { retry: 'advice-slots: that moved after they were chosen' },
   'operations/parse-plan.ts invalid': { plan: 'advice-slots: in a plan that no longer fits' },
-  'operations/quit-cluster.ts requireSafeToQuit': {
-    'del-node {drain}': 'advice: gives the replicas of a leaver to another master',
-    'quit (not-needed)': 'advice: takes the replicas of a leaver out first',
+  'operations/quit-cluster.ts UNTIL_FAILED': {
     'wait (declared-failed)': 'leave: goes once a replica that does not answer has failed',
     'retry (after-that)': 'leave: goes once a replica that does not answer has failed',
+  },
+  'operations/quit-cluster.ts keeping': {
+    'del-node': 'advice: gives the replicas of a leaver to another master',
+  },
+  'operations/quit-cluster.ts requireSafeToQuit': {
+    'quit (not-needed)': 'advice: takes the replicas of a leaver out first',
   },
   'operations/removable.ts requireGone': {
     'wait (declared-failed)': 'del-node: removes a replica, and a dead one',

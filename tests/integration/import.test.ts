@@ -187,6 +187,18 @@ describe('importKeys()', () => {
     assert.equal(inPart('d:', await contentOf(masters)).size, 3000);
   });
 
+  it('deletes no key at the source without the right to MULTI', async () => {
+    const source = at(servers, 3);
+    await tell(source, ['SET', 'm:1', 'value'], ['ACL', 'SETUSER', 'mover', 'on', '>x', '~m:*', '+@all']);
+    await tell(source, ['ACL', 'SETUSER', 'mover', '-multi']);
+    const as = { username: 'mover', password: 'x' };
+    await assert.rejects(importKeys(seed.address, source.address, { source: as, move: true }));
+    assert.deepEqual(
+      [...(await contentOf([source])).keys()].filter((key) => key === 'm:1'),
+      ['m:1'],
+    );
+  });
+
   it('imports one database at a time if the cluster has only one', async () => {
     const source = at(servers, 4);
     const multiple = await startMasters(
