@@ -19,8 +19,8 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 312_000, unpacked: 862_000 },
-  types: { packed: 36_900, unpacked: 136_000 },
+  code: { packed: 310_000, unpacked: 856_000 },
+  types: { packed: 37_600, unpacked: 138_000 },
   documents: { packed: 78_000, unpacked: 240_000 },
 };
 
@@ -32,8 +32,8 @@ const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
   import: { ms: 14, files: 5, kB: 88 },
   list: { ms: 42, files: 7, kB: 156 },
-  check: { ms: 55, files: 9, kB: 264 },
-  'reshard --dry-run': { ms: 62, files: 12, kB: 494 },
+  check: { ms: 55, files: 9, kB: 267 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 500 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
@@ -245,7 +245,7 @@ try {
   // npm links manual pages only from a list, and only of what is installed globally.
   const prefix = mkdtempSync(join(work, 'global-'));
   run('npm', ['install', '--global', '--prefix', prefix, '--no-audit', '--no-fund', tarball]);
-  assert.match(readFileSync(join(prefix, 'share/man/man1/redis-trib.1'), 'utf8'), /^\.TH REDIS-TRIB 1/m);
+  assert.match(readFileSync(join(prefix, 'share/man/man1/redis-trib.1'), 'utf8'), /^\.TH REDIS\\-TRIB 1 /m);
 
   const script = join(work, 'node_modules/redis-trib/dist/cli.js');
   const asModule = ['--input-type=module', '-e'];
