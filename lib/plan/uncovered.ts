@@ -56,6 +56,7 @@ export function planUncovered(
   const undecided: Undecided[] = [];
   const empty: number[] = [];
   const lost = lostWithKeys(view, evidence.givenUp);
+  const unwitnessed = withoutWitness(view, evidence);
   const reasons = new Map<string, Pick<Undecided, 'reason' | 'next'>>();
   for (const { slot, owner, keeper } of unservedSlots(view, lost)) {
     if (besides.has(slot)) continue;
@@ -71,7 +72,7 @@ export function planUncovered(
     }
     const choice = chooseByKeys(view, evidence, slot, masters);
     const [replica] = evidence.replicas?.get(slot) ?? [];
-    const [silent] = owner === undefined ? (evidence.silent ?? []) : [];
+    const [silent] = owner === undefined ? unwitnessed : [];
     if (choice === undefined && replica !== undefined)
       undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...heldByReplica(view, replica) });
     else if (silent !== undefined && !isLastOwner(view, slot, choice))
@@ -82,6 +83,13 @@ export function planUncovered(
   }
   if (masters.length > 0) shareOut(empty, masters, takers);
   return { takers, steps: stepsOf(view, takers, owners), undecided };
+}
+
+// A replica that has keys has copied its master: what it does not hold, that does not have.
+function withoutWitness(view: ClusterView, { silent = [], replicas }: KeyEvidence): readonly string[] {
+  const holding = new Set([...(replicas?.values() ?? [])].flat());
+  const seen = new Set(view.nodes.flatMap(({ id, masterId }) => (holding.has(id) ? [masterId] : [])));
+  return silent.filter((id) => !seen.has(id));
 }
 
 /** Nodes that keep nothing: those given up, and replicas that are gone, whether their master is given up or not. */

@@ -174,6 +174,8 @@ describe('planFix() with the holders of keys', () => {
       plan.undecided.map(({ slot, code, next }) => [slot, code, next?.map((one) => one.do)]),
       [[16382, 'SLOTS_UNCOVERED', ['failover', 'retry']]],
     );
+    // That replica has copied its master, so the silence of that does not matter.
+    assert.deepEqual(planFix(agreedView(lines, [2]), { ...NOTHING, replicas, silent: [idOf(2)] }), plan);
     // A master that is only silent is not taken over.
     const silent = agreedView([...lines.slice(0, 1), { node: 2 }, ...lines.slice(2)], [2]);
     const waits = planFix(silent, { ...NOTHING, replicas });
