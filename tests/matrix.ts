@@ -32,7 +32,7 @@ export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; 
   'advice-slots.test.ts': { on: APART, why: 'as above' },
   'backup.test.ts': { on: APART, why: 'files of ours; engines.test.ts has the snapshots of each server' },
   'banned-newcomer.test.ts': { on: APART, why: 'bans that stay on a node, and the newest that spread' },
-  'big-keys.test.ts': { on: APART, why: 'starts each of the six servers as the source itself' },
+  'big-keys.test.ts': { on: ['valkey-9.1'], why: 'starts each of the six servers as the source itself' },
   'bundle.test.ts': { on: APART, why: 'what a server answered is read again as it is' },
   'chains.test.ts': { on: APART, why: 'whom a replica follows, as all servers tell it' },
   'cli-lifecycle.test.ts': { on: APART, why: 'commands in turn, each of which has tests of its own' },

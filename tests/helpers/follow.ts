@@ -116,6 +116,9 @@ export async function follow(next: Next, hands: Hands): Promise<void> {
     case 'rescue':
       await rescueCluster(cluster, node ?? fresh);
       return;
+    case 'check':
+      await check(cluster);
+      return;
     case 'fix':
       await fixMigrating(cluster, { ...options, agreeTimeout });
       return;

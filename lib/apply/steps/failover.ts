@@ -123,10 +123,10 @@ export async function promoteReplica(
     wasMaster = isMaster;
     if (!isMaster) await seeLast(info.currentEpoch);
     const lacking = isMaster ? missing : [lack?.says ?? `${replica.address} is a replica`];
+    const { hint, next: wayOn = [] } = asks > 0 ? mayHappen(step) : notAsked(replica);
     const details = {
-      address: replica.address,
-      ...(asks > 0 ? mayHappen(step) : notAsked(replica)),
-      ...lack?.advice,
+      ...{ address: replica.address, hint: lack?.advice.hint ?? hint },
+      next: [...(lack?.advice.next ?? []), ...wayOn],
     };
     return {
       missing: lacking,
