@@ -22,48 +22,76 @@ export const ONCE: Readonly<Record<string, string>> = {
 };
 
 /** Servers that differ most: what they agree in, those between them have as well. */
-const APART: readonly ServerName[] = ['redis-6.0', 'valkey-9.1'];
+const OLDEST: readonly ServerName[] = ['redis-6.0'];
+const NEWEST: readonly ServerName[] = ['valkey-9.1'];
+const APART: readonly ServerName[] = [...OLDEST, ...NEWEST];
+/** All but Redis 7.0, which lies between two others. */
+const NOT_7: readonly ServerName[] = [...APART, 'redis-8.6', 'valkey-8.1'];
 
 /** The files that, beside the default server, run on a few only, with the reason. */
 export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; readonly why: string }>> = {
-  'advice.test.ts': { on: APART, why: 'what we advise, followed to the letter; so in the three files below' },
-  'advice-dead.test.ts': { on: APART, why: 'as above' },
-  'advice-roles.test.ts': { on: APART, why: 'as above' },
-  'advice-slots.test.ts': { on: APART, why: 'as above' },
-  'backup.test.ts': { on: APART, why: 'files of ours; engines.test.ts has the snapshots of each server' },
+  'advice.test.ts': {
+    on: NEWEST,
+    why: 'what we advise, followed to the letter; so in the three files below',
+  },
+  'advice-dead.test.ts': { on: OLDEST, why: 'as above' },
+  'advice-roles.test.ts': { on: OLDEST, why: 'as above' },
+  'advice-slots.test.ts': { on: NEWEST, why: 'as above' },
+  'backup.test.ts': { on: NEWEST, why: 'files of ours; engines.test.ts has the snapshots of each server' },
   'banned-newcomer.test.ts': { on: APART, why: 'bans that stay on a node, and the newest that spread' },
   'big-keys.test.ts': { on: ['valkey-9.1'], why: 'starts each of the six servers as the source itself' },
-  'bundle.test.ts': { on: APART, why: 'what a server answered is read again as it is' },
-  'chains.test.ts': { on: APART, why: 'whom a replica follows, as all servers tell it' },
-  'cli-lifecycle.test.ts': { on: APART, why: 'commands in turn, each of which has tests of its own' },
-  'compare.test.ts': { on: APART, why: 'reads by commands that all have; engines.test.ts has the values' },
-  'compat.test.ts': { on: APART, why: 'what redis-cli and we print, beside each other' },
-  'conditions.test.ts': { on: APART, why: 'what we make of a master that does not answer as itself' },
-  'connect.test.ts': { on: APART, why: 'how we log in, and speak TLS and IPv6' },
-  'del-node.test.ts': {
+  'bundle.test.ts': { on: NEWEST, why: 'what a server answered is read again as it is' },
+  'call.test.ts': { on: APART, why: 'what we send and read, of one connection' },
+  'chains.test.ts': { on: OLDEST, why: 'whom a replica follows, as all servers tell it' },
+  'check.test.ts': {
     on: APART,
+    why: 'what we conclude from what all report; each finding has tests of its own',
+  },
+  'cli-lifecycle.test.ts': { on: NEWEST, why: 'commands in turn, each of which has tests of its own' },
+  'compare.test.ts': { on: NEWEST, why: 'reads by commands that all have; engines.test.ts has the values' },
+  'compat.test.ts': { on: NEWEST, why: 'what redis-cli and we print, beside each other' },
+  'conditions.test.ts': { on: OLDEST, why: 'what we make of a master that does not answer as itself' },
+  'connect.test.ts': { on: OLDEST, why: 'how we log in, and speak TLS and IPv6' },
+  'create.test.ts': { on: APART, why: 'the same commands on all; join.test.ts introduces nodes on each' },
+  'del-node.test.ts': {
+    on: OLDEST,
     why: 'who may leave, and in what order; leave.test.ts has what servers do',
   },
-  'demo.test.ts': { on: APART, why: 'how our own program starts servers and ends them' },
-  'drain.test.ts': { on: APART, why: 'which masters leave a host; failover.test.ts has the failovers' },
-  'ensure.test.ts': { on: APART, why: 'which steps complete a cluster; each step has tests of its own' },
+  'demo.test.ts': { on: NEWEST, why: 'how our own program starts servers and ends them' },
+  'drain.test.ts': { on: NEWEST, why: 'which masters leave a host; failover.test.ts has the failovers' },
+  'ensure.test.ts': { on: NEWEST, why: 'which steps complete a cluster; each step has tests of its own' },
+  'epoch.test.ts': { on: APART, why: 'config epochs, which have not changed' },
   'failover-in-vain.test.ts': {
     on: APART,
     why: 'what the oldest and the newest say of a failover that fails',
   },
-  'follow.test.ts': { on: APART, why: 'replication streams as they have been since Redis 6.0' },
-  'import-cluster.test.ts': { on: APART, why: 'whom we read; engines.test.ts has the values' },
-  'keys.test.ts': { on: APART, why: 'reads by commands that all have' },
-  'ok-to-stop.test.ts': { on: APART, why: 'what we conclude from the replication that all report' },
-  'operators.test.ts': { on: APART, why: 'what we read in CLIENT LIST' },
-  'plan.test.ts': { on: APART, why: 'how our plans are saved, held against a cluster, and gone on with' },
-  'refusals.test.ts': { on: APART, why: 'what we do about a command that a server refuses' },
-  'restore.test.ts': { on: APART, why: 'files of ours; engines.test.ts has the values' },
-  'roles.test.ts': { on: APART, why: 'whom to make a replica of whom; replicate.test.ts has the commands' },
-  'spread.test.ts': { on: APART, why: 'which failovers spread masters; failover.test.ts has the failovers' },
-  'step-down.test.ts': { on: APART, why: 'that we end in time; failover.test.ts has the failovers' },
-  'stopped.test.ts': { on: APART, why: 'what we say when we are stopped' },
-  'top.test.ts': { on: APART, why: 'what we draw of fields that all report' },
+  'fault-nodes.test.ts': { on: APART, why: 'what we do about a node that is down or slow' },
+  'fault-rescue.test.ts': { on: APART, why: 'who is given up, as the members say' },
+  'fix-uncovered.test.ts': { on: NOT_7, why: 'slots of nobody, and who takes them' },
+  'follow.test.ts': { on: NEWEST, why: 'replication streams as they have been since Redis 6.0' },
+  'import-cluster.test.ts': { on: NEWEST, why: 'whom we read; engines.test.ts has the values' },
+  'info.test.ts': { on: APART, why: 'figures that all report' },
+  'interruptions.test.ts': { on: APART, why: 'at which of our steps we are stopped' },
+  'keys.test.ts': { on: NEWEST, why: 'reads by commands that all have' },
+  'mover.test.ts': { on: NOT_7, why: 'what becomes of keys and copies in mid-move' },
+  'ok-to-stop.test.ts': { on: OLDEST, why: 'what we conclude from the replication that all report' },
+  'operators.test.ts': { on: OLDEST, why: 'what we read in CLIENT LIST' },
+  'plan.test.ts': { on: NEWEST, why: 'how our plans are saved, held against a cluster, and gone on with' },
+  'prune.test.ts': { on: APART, why: 'which dead nodes all forget' },
+  'refusals.test.ts': { on: OLDEST, why: 'what we do about a command that a server refuses' },
+  'rejoin.test.ts': { on: APART, why: 'introductions, which have not changed' },
+  'replace.test.ts': {
+    on: APART,
+    why: 'steps that have tests of their own; version-pairs.test.ts has the servers',
+  },
+  'resp-connection.test.ts': { on: APART, why: 'RESP2, as all speak it' },
+  'restore.test.ts': { on: NEWEST, why: 'files of ours; engines.test.ts has the values' },
+  'roles.test.ts': { on: OLDEST, why: 'whom to make a replica of whom; replicate.test.ts has the commands' },
+  'shared-target.test.ts': { on: APART, why: 'which of our moves share a target' },
+  'spread.test.ts': { on: NEWEST, why: 'which failovers spread masters; failover.test.ts has the failovers' },
+  'step-down.test.ts': { on: OLDEST, why: 'that we end in time; failover.test.ts has the failovers' },
+  'stopped.test.ts': { on: OLDEST, why: 'what we say when we are stopped' },
+  'top.test.ts': { on: NEWEST, why: 'what we draw of fields that all report' },
 };
 
 /** True if a file of integration tests is to run on a server. */

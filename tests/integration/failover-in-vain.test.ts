@@ -99,7 +99,7 @@ describe('A failover that would come to nothing', { concurrency: 2 }, () => {
       );
       assert.equal(refusal.code, 'NOT_REACHED');
       const acts = refusal.next.map((next) => next.do);
-      assert.deepEqual(acts, ['check', 'retry']);
+      assert.deepEqual(acts, ['check', 'failover', 'retry']);
       const { findings } = await check(replica.address, { connectTimeout: 1000, commandTimeout: 1000 });
       const silent = findings.flatMap(({ severity, nodes: named }) => (severity === 'info' ? [] : named));
       for (const { address } of voters) assert.ok(silent.includes(address), address);
