@@ -391,6 +391,8 @@ describe('fixMigrating() after a master has failed', { concurrency: true }, () =
     await replicate(b.address, replica.address);
     await lost.kill();
     await declaredFailed([a, b], lost);
+    // Long enough for them not to hold it for failed: else its link is ended, see fix-hung-replica.test.ts.
+    for (const node of [a, b]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
     let frozenAt = 0;
     const fixing = fixMigrating(a.address, {
       withUnreachableMasters: true,
@@ -411,6 +413,7 @@ describe('fixMigrating() after a master has failed', { concurrency: true }, () =
     await eventually('the replica is connected again', async () =>
       String(await ask(replica, 'INFO', 'replication')).includes('master_link_status:up'),
     );
+    for (const node of [a, b]) await ask(node, 'CONFIG', 'SET', 'cluster-node-timeout', '1000');
     await fixMigrating(a.address, { withUnreachableMasters: true });
     await settled([a, b, replica]);
     assert.deepEqual(await openSlotsAt([a, b]), []);
