@@ -56,7 +56,6 @@ export function planUncovered(
   const undecided: Undecided[] = [];
   const empty: number[] = [];
   const lost = lostWithKeys(view, evidence.givenUp);
-  const unwitnessed = withoutWitness(view, evidence);
   const reasons = new Map<string, Pick<Undecided, 'reason' | 'next'>>();
   for (const { slot, owner, keeper } of unservedSlots(view, lost)) {
     if (besides.has(slot)) continue;
@@ -72,24 +71,17 @@ export function planUncovered(
     }
     const choice = chooseByKeys(view, evidence, slot, masters);
     const [replica] = evidence.replicas?.get(slot) ?? [];
-    const [silent] = owner === undefined ? unwitnessed : [];
+    const [silent] = owner === undefined ? (evidence.silent ?? []) : [];
     if (choice === undefined && replica !== undefined)
       undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...heldByReplica(view, replica) });
     else if (silent !== undefined && !isLastOwner(view, slot, choice))
-      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...mayBeHeld(view, silent) });
+      undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...mayBeHeld(view, silent, evidence) });
     else if (choice === undefined) empty.push(slot);
     else if ('reason' in choice) undecided.push({ slot, code: 'SLOTS_UNCOVERED', ...choice });
     else takers.set(slot, choice);
   }
   if (masters.length > 0) shareOut(empty, masters, takers);
   return { takers, steps: stepsOf(view, takers, owners), undecided };
-}
-
-// A replica that has keys has copied its master: what it does not hold, that does not have.
-function withoutWitness(view: ClusterView, { silent = [], replicas }: KeyEvidence): readonly string[] {
-  const holding = new Set([...(replicas?.values() ?? [])].flat());
-  const seen = new Set(view.nodes.flatMap(({ id, masterId }) => (holding.has(id) ? [masterId] : [])));
-  return silent.filter((id) => !seen.has(id));
 }
 
 /** Nodes that keep nothing: those given up, and replicas that are gone, whether their master is given up or not. */
@@ -151,9 +143,18 @@ function heldByReplica(view: ClusterView, replica: string): Pick<Undecided, 'rea
 
 // A server that starts with keys of a slot that no node owns takes the slot, and one that finds another owner deletes them
 // (verifyClusterConfigWithData, clusterUpdateSlotsConfigWith).
-function mayBeHeld(view: ClusterView, silent: string): Pick<Undecided, 'reason' | 'hint' | 'next'> {
+function mayBeHeld(
+  view: ClusterView,
+  silent: string,
+  { replicas }: KeyEvidence,
+): Pick<Undecided, 'reason' | 'hint' | 'next'> {
   const { says, hint, next = [] } = wordsOnCondition(view, silent);
   const reason = `no node owns them, and ${nodeName(view, silent)}, which may have their keys, ${says}`;
+  // One that has others of its keys takes over first. It may have been behind, so it does not answer for these.
+  const replica = [...(replicas?.values() ?? [])]
+    .flat()
+    .find((id) => nodeById(view, id)?.masterId === silent);
+  if (replica !== undefined) return { ...heldByReplica(view, replica), reason };
   return { reason, hint, next: [...next, { do: 'retry', when: 'repaired' }] };
 }
 
