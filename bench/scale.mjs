@@ -4,7 +4,7 @@
  *     npm run bench:scale -- [CASE...] [--rounds 3] [--server redis-8.6] [--only ours|theirs] [--away 20]
  *
  * Cases: create-6, create-30, create-100, create-200; check-100; ask-200 (check, ok_to_stop, spread --dry-run); far-30 (check, info and list at a round trip of --away ms);
- * rebalance-100. Any number of nodes works.
+ * rebalance-100; rejoin-50. Any number of nodes works.
  * Both tools use the same nodes in turn, in alternating order.
  *
  * Nodes save their configuration with an fsync whenever they learn something. In production, hundreds of nodes do not share one

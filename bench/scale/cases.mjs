@@ -1,5 +1,5 @@
 import { runProgram } from '../migrate/child.mjs';
-import { addressesOf, allServe, moveAway, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
+import { addressesOf, allServe, moveAway, moveTo, resetAll, startNodes, verifyAgreed } from './nodes.mjs';
 
 /** Runs one of the two tools; returns its time and its output. */
 function runTool(name, { cli, tool }, { ours, theirs }) {
@@ -153,12 +153,48 @@ function rebalance(count) {
   };
 }
 
+/** Every member runs at a new address, so that none finds another. redis-cli has no counterpart. */
+function rejoin(count) {
+  return {
+    title: `rejoin ${count} nodes, all of which have new addresses, cluster-node-timeout 15000`,
+    async prepare(context) {
+      const nodes = await startNodes(context.bed, count);
+      const spare = await startNodes(context.bed, count);
+      await created(context, nodes);
+      return { context, nodes, spare };
+    },
+    async run(name, state) {
+      if (name !== 'ours') return {};
+      const { context, nodes: former, spare: nodes } = state;
+      const before = await verifyAgreed(former);
+      await moveTo(nodes, former);
+      const began = performance.now();
+      const { ms } = await runTool('ours', context, { ours: ['rejoin', ...addressesOf(nodes), '--yes'] });
+      await allServe(nodes);
+      const served = performance.now() - began;
+      verifySlots(before, await verifyAgreed(nodes));
+      Object.assign(state, { nodes, spare: former });
+      return { 'tool ends': ms, 'all serve': served };
+    },
+  };
+}
+
+/** Shards have the slots that they had. A failover may have changed their master, where nodes are slower than their node timeout. */
+function verifySlots(before, after) {
+  const ranges = (records) => JSON.stringify(records.map(({ slots }) => slots).sort());
+  if (ranges(before) !== ranges(after)) throw new Error('Slots have other owners than before');
+  const former = new Map(before.map(({ id, slots }) => [id, slots.length]));
+  const failovers = after.filter(({ id, slots }) => slots.length > 0 && former.get(id) === 0).length;
+  if (failovers > 0) console.log(`  ${failovers} failovers in the meantime`);
+}
+
 const kinds = {
   create,
   check,
   ask,
   far,
   rebalance,
+  rejoin,
 };
 
 /** The case with a name such as `create-30`; `delayMs` is the delay of far nodes, one way. */

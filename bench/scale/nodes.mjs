@@ -1,5 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseClusterNodes } from '../../lib/model/node-lines.ts';
 import { inParallel } from '../../lib/nodes/parallel.ts';
@@ -54,6 +56,25 @@ export async function moveAway(nodes, delayMs) {
     return seen.every((each) => each === wanted);
   });
   return `127.0.0.1:${ports[0]}`;
+}
+
+/** Stops former members and starts other nodes with their ids, so that no member is where the others look for it. */
+export async function moveTo(nodes, former) {
+  const texts = await Promise.all(former.map(({ node }) => readFile(join(node.dir, 'nodes.conf'), 'latin1')));
+  await Promise.all(
+    [...nodes, ...former].map(async ({ node, connection }) => {
+      await connection.close();
+      await node.kill();
+    }),
+  );
+  await inParallel(
+    nodes.map((watched, index) => ({ watched, text: texts[index] })),
+    async ({ watched, text }) => {
+      await watched.node.restart({ nodesConf: { text } });
+      watched.connection = await connectTo(watched.node);
+    },
+    STARTED_AT_ONCE,
+  );
 }
 
 /** Makes nodes know no other and own no slot again, and waits until nothing of the former cluster is in flight. */
