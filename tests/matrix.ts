@@ -25,11 +25,13 @@ export const ONCE: Readonly<Record<string, string>> = {
 const OLDEST: readonly ServerName[] = ['redis-6.0'];
 const NEWEST: readonly ServerName[] = ['valkey-9.1'];
 const APART: readonly ServerName[] = [...OLDEST, ...NEWEST];
-/** All but Redis 7.0, which lies between two others. */
-const NOT_7: readonly ServerName[] = [...APART, 'redis-8.6', 'valkey-8.1'];
+/** With the newest Redis, which has what Redis 8.0 has not: slots that it moves itself, and HOTKEYS. */
+const WIDE: readonly ServerName[] = [...APART, 'redis-8.6'];
 
 /** The files that, beside the default server, run on a few only, with the reason. */
 export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; readonly why: string }>> = {
+  'abort.test.ts': { on: APART, why: 'at which of our steps we end' },
+  'acl.test.ts': { on: APART, why: 'users and their rules, which have not changed since Redis 7.0' },
   'advice.test.ts': {
     on: NEWEST,
     why: 'what we advise, followed to the letter; so in the three files below',
@@ -47,6 +49,7 @@ export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; 
     on: APART,
     why: 'what we conclude from what all report; each finding has tests of its own',
   },
+  'cli-exit-codes.test.ts': { on: APART, why: 'what we make of errors that have tests of their own' },
   'cli-lifecycle.test.ts': { on: NEWEST, why: 'commands in turn, each of which has tests of its own' },
   'compare.test.ts': { on: NEWEST, why: 'reads by commands that all have; engines.test.ts has the values' },
   'compat.test.ts': { on: NEWEST, why: 'what redis-cli and we print, beside each other' },
@@ -61,23 +64,40 @@ export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; 
   'drain.test.ts': { on: NEWEST, why: 'which masters leave a host; failover.test.ts has the failovers' },
   'ensure.test.ts': { on: NEWEST, why: 'which steps complete a cluster; each step has tests of its own' },
   'epoch.test.ts': { on: APART, why: 'config epochs, which have not changed' },
+  'evidence.test.ts': { on: APART, why: 'what we make of views that differ' },
+  'explain.test.ts': {
+    on: WIDE,
+    why: 'what we say of what all report, and of slots that servers move themselves',
+  },
   'failover-in-vain.test.ts': {
     on: APART,
     why: 'what the oldest and the newest say of a failover that fails',
   },
+  'failover.test.ts': { on: WIDE, why: 'elections, which have not changed between these' },
   'fault-nodes.test.ts': { on: APART, why: 'what we do about a node that is down or slow' },
   'fault-rescue.test.ts': { on: APART, why: 'who is given up, as the members say' },
-  'fix-uncovered.test.ts': { on: NOT_7, why: 'slots of nobody, and who takes them' },
+  'fix-hung-replica.test.ts': { on: APART, why: 'how the link of a replica is ended' },
+  'fix-uncovered.test.ts': { on: APART, why: 'slots of nobody, and who takes them' },
   'follow.test.ts': { on: NEWEST, why: 'replication streams as they have been since Redis 6.0' },
+  'hot.test.ts': { on: WIDE, why: 'the means by which servers measure, which those between share' },
   'import-cluster.test.ts': { on: NEWEST, why: 'whom we read; engines.test.ts has the values' },
+  'import.test.ts': { on: WIDE, why: 'DUMP and RESTORE; engines.test.ts has the values of each pair' },
   'info.test.ts': { on: APART, why: 'figures that all report' },
   'interruptions.test.ts': { on: APART, why: 'at which of our steps we are stopped' },
   'keys.test.ts': { on: NEWEST, why: 'reads by commands that all have' },
-  'mover.test.ts': { on: NOT_7, why: 'what becomes of keys and copies in mid-move' },
+  'load.test.ts': { on: APART, why: 'what clients feel of our moves' },
+  'look.test.ts': { on: APART, why: 'how we hear nodes that answer late' },
+  'mover.test.ts': { on: APART, why: 'what becomes of keys and copies in mid-move' },
   'ok-to-stop.test.ts': { on: OLDEST, why: 'what we conclude from the replication that all report' },
   'operators.test.ts': { on: OLDEST, why: 'what we read in CLIENT LIST' },
   'plan.test.ts': { on: NEWEST, why: 'how our plans are saved, held against a cluster, and gone on with' },
+  'predecessor.test.ts': {
+    on: APART,
+    why: 'the functions of redis-trib.py, each of which has tests of its own',
+  },
+  'preflight.test.ts': { on: APART, why: 'what we ask of nodes before a move' },
   'prune.test.ts': { on: APART, why: 'which dead nodes all forget' },
+  'rebalance.test.ts': { on: APART, why: 'which slots move; mover.test.ts has the moves' },
   'refusals.test.ts': { on: OLDEST, why: 'what we do about a command that a server refuses' },
   'rejoin.test.ts': { on: APART, why: 'introductions, which have not changed' },
   'replace.test.ts': {
@@ -85,17 +105,28 @@ export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; 
     why: 'steps that have tests of their own; version-pairs.test.ts has the servers',
   },
   'resp-connection.test.ts': { on: APART, why: 'RESP2, as all speak it' },
+  'restart.test.ts': {
+    on: APART,
+    why: 'in which order nodes are restarted; failover.test.ts has the failovers',
+  },
   'restore.test.ts': { on: NEWEST, why: 'files of ours; engines.test.ts has the values' },
   'roles.test.ts': { on: OLDEST, why: 'whom to make a replica of whom; replicate.test.ts has the commands' },
   'shared-target.test.ts': { on: APART, why: 'which of our moves share a target' },
   'spread.test.ts': { on: NEWEST, why: 'which failovers spread masters; failover.test.ts has the failovers' },
   'step-down.test.ts': { on: OLDEST, why: 'that we end in time; failover.test.ts has the failovers' },
   'stopped.test.ts': { on: OLDEST, why: 'what we say when we are stopped' },
+  'survey.test.ts': { on: APART, why: 'which keys are in the way of a move' },
+  'target-proof.test.ts': { on: WIDE, why: 'which address leads a source to its target' },
   'top.test.ts': { on: NEWEST, why: 'what we draw of fields that all report' },
 };
 
-/** True if a file of integration tests is to run on a server. */
-export function runsOn(file: string, server: string, defaultServer: string): boolean {
+/** True if a file of integration tests is to run on a server: of the whole, also those of which a few servers say enough. */
+export function runsOn(
+  file: string,
+  server: string,
+  { defaultServer, isWhole }: { readonly defaultServer: string; readonly isWhole: boolean },
+): boolean {
   if (server === defaultServer) return true;
-  return !Object.hasOwn(ONCE, file) && (FEW[file]?.on.some((name) => name === server) ?? true);
+  if (Object.hasOwn(ONCE, file)) return false;
+  return isWhole || (FEW[file]?.on.some((name) => name === server) ?? true);
 }

@@ -1,6 +1,6 @@
 // Runs test files, each in a process of its own and several at a time: `npm run test:unit`, `npm run test:integration`, which
-// uses any available server, and `npm run test:matrix [-- server...]`, which runs them on every supported server; what servers
-// cannot change runs on one or a few (`tests/matrix.ts`).
+// uses any available server, and `npm run test:matrix [-- server...] [--whole]`, which runs them on every supported server; what
+// servers hardly change runs on one or a few (`tests/matrix.ts`) unless the whole is asked for.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -17,7 +17,9 @@ const AT_ONCE = { unit: 2, integration: 5 };
 /** Files of integration tests that are run again if they fail. With more, something is broken. */
 const MOST_AGAIN = 6;
 
-const [what, ...asked] = process.argv.slice(2);
+const [what, ...words] = process.argv.slice(2);
+const isWhole = words.includes('--whole');
+const asked = words.filter((word) => word !== '--whole');
 const folder = what === 'unit' ? 'unit' : 'integration';
 
 /** All files of the folder, on a given server if one was asked for. */
@@ -75,7 +77,7 @@ const gone =
     : [];
 if (gone.length > 0) throw new Error(`tests/matrix.ts names files that do not exist: ${gone.join(', ')}`);
 const isFor = (row: Row, file: string): boolean =>
-  what !== 'matrix' || runsOn(file.replace('.js', '.ts'), row.name, defaultServer);
+  what !== 'matrix' || runsOn(file.replace('.js', '.ts'), row.name, { defaultServer, isWhole });
 const filesFor = (row: Row): string[] => files.filter((file) => isFor(row, file));
 const failures: { readonly row: (typeof rows)[number]; readonly file: string; readonly outcome: Outcome }[] =
   [];
