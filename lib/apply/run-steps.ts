@@ -3,7 +3,7 @@ import { Ledger, type Moved } from '../move/progress.ts';
 import { redirectImports } from '../move/redirect-imports.ts';
 import { type Context, stoppedBy } from '../nodes/context.ts';
 import { inParallel } from '../nodes/parallel.ts';
-import type { MoveStep, Plan, Step } from '../plan/plan.ts';
+import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
 import { Conflicts } from './conflicts.ts';
 import { introduce } from './introduce.ts';
 import type { PreparedPlan } from './prepare.ts';
@@ -52,7 +52,10 @@ async function applySteps(
   const groups = groupByType(plan.steps);
   /** Ids of masters with a replica that hangs. */
   const hung = new Set<string>();
-  const forgotten = new Set(plan.steps.flatMap((step) => (step.type === 'forget' ? [step.node.id] : [])));
+  /** Who forgets whom, by id. */
+  const forgotten = new Map(
+    plan.steps.flatMap((step) => (step.type === 'forget' ? [[step.node.id, step.by] as const] : [])),
+  );
   for (const [index, group] of groups.entries()) {
     context.signal?.throwIfAborted();
     const moves = group.filter(isMove);
@@ -113,7 +116,7 @@ async function applyStep(
   step: OtherStep,
   plan: Plan,
   hung: Set<string>,
-  forgotten: ReadonlySet<string>,
+  forgotten: ReadonlyMap<string, readonly NodeRef[]>,
 ): Promise<void> {
   const { masters } = plan;
   switch (step.type) {
@@ -141,7 +144,7 @@ async function applyStep(
       return restartServers(context, step, plan);
     }
     case 'reset':
-      return reset(context, step.node, forgotten.has(step.node.id));
+      return reset(context, step.node, forgotten.get(step.node.id));
   }
 }
 

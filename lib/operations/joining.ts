@@ -206,7 +206,7 @@ async function renew(context: Context, { report }: Newcomer, view: ClusterView):
   await claim(context, [...mastersOf(view), node]);
   context.emit({ type: 'warning', node: node.address, message });
   await forget(context, { type: 'forget', node, by });
-  await reset(context, node);
+  await reset(context, node, by);
 }
 
 /** The members that answer, the joining node last. */

@@ -8,7 +8,7 @@ import {
   shutdownCluster,
   startCluster,
 } from '../../lib/index.ts';
-import { ask } from '../bed/client.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
@@ -18,6 +18,7 @@ import {
   declaredFailed,
   idOfNode,
   quick,
+  recordsOf,
   snapshot,
   startMasters,
   tell,
@@ -104,6 +105,26 @@ describe('quitCluster()', { concurrency: true }, () => {
     await quitCluster(leaver.address);
     for (const node of [first, second])
       assert.ok(!String(await ask(node, 'CLUSTER', 'NODES')).includes(leaver.address), node.address);
+    await assertAlone(leaver);
+  });
+
+  it('ends an introduction by a member that it holds for failed', relays, async () => {
+    const nodes = await startMasters(bed, 3, 1, { ...quick, relay: true });
+    const [first, second, third, leaver] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+    await joinNoLoad(first.address, leaver.address);
+    first.cutOff();
+    await declaredFailed([second, third, leaver], first);
+    leaver.cutOff([first]);
+    first.reconnect();
+    await eventually('the others find the first again', async () => {
+      const seen = await Promise.all([second, third].map(recordsOf));
+      return seen.flat().every(({ flags }) => !/fail/.test(flags.join()));
+    });
+    await ask(first, 'CLUSTER', 'FORGET', await idOfNode(leaver));
+    await ask(first, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+    await ask(first, 'CLUSTER', 'MEET', leaver.host, `${leaver.port}`);
+    await quitCluster(leaver.address);
+    assert.ok(!String(await ask(first, 'CLUSTER', 'NODES')).includes(leaver.address));
     await assertAlone(leaver);
   });
 

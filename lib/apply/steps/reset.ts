@@ -1,5 +1,5 @@
 import { ConnectionError } from '../../../resp/index.ts';
-import { parseAddress, sameAddress } from '../../model/address.ts';
+import { type Address, parseAddress, sameAddress } from '../../model/address.ts';
 import { isFailed, type NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
@@ -10,15 +10,19 @@ import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef } from '../../plan/plan.ts';
 
 /**
- * CLUSTER RESET HARD: the node forgets everything and takes a new id, so that it can join again at once. `isForgotten` if the
- * others have forgotten it before.
+ * CLUSTER RESET HARD: the node forgets everything and takes a new id, so that it can join again at once. `forgottenBy` are those that
+ * have forgotten it before.
  */
-export async function reset(context: Context, node: NodeRef, isForgotten = true): Promise<void> {
+export async function reset(
+  context: Context,
+  node: NodeRef,
+  forgottenBy?: readonly NodeRef[],
+): Promise<void> {
   try {
-    await onceLoaded(context, node.address, () => resetUntilAlone(context, node));
+    await onceLoaded(context, node.address, () => resetUntilAlone(context, node, forgottenBy ?? []));
   } catch (error) {
     context.signal?.throwIfAborted();
-    if (error instanceof ConnectionError && isForgotten) throw onlyResetLeft(node, error);
+    if (error instanceof ConnectionError && forgottenBy) throw onlyResetLeft(node, error);
     throw error;
   }
 }
@@ -32,13 +36,19 @@ function onlyResetLeft({ address }: NodeRef, cause: ConnectionError): Error {
   });
 }
 
-async function resetUntilAlone(context: Context, node: NodeRef): Promise<void> {
+async function resetUntilAlone(
+  context: Context,
+  node: NodeRef,
+  forgottenBy: readonly NodeRef[],
+): Promise<void> {
   const started = performance.now();
   const { records, myself } = await askNode(context.connections, parseAddress(node.address));
-  const others = records.filter((one) => one.id !== myself.id && !isFailed(one));
+  // Those that forgot it answer us, also if the node that leaves holds them for failed.
+  const others = new Map(forgottenBy.map(({ id, address }) => [id, parseAddress(address)]));
+  for (const one of records) if (one.id !== myself.id && !isFailed(one)) others.set(one.id, one.address);
   for (;;) {
     await mustDo(context, node, ['CLUSTER', 'RESET', 'HARD'], `reset ${node.address}`);
-    if (!(await isIntroduced(context, myself, others))) break;
+    if (!(await isIntroduced(context, myself, [...others.values()]))) break;
     if (performance.now() - started > context.settings.agreeTimeout)
       throw nodeError(
         'NOT_REACHED',
@@ -57,18 +67,18 @@ async function resetUntilAlone(context: Context, node: NodeRef): Promise<void> {
 async function isIntroduced(
   { connections }: Context,
   { address, id: formerId }: NodeRecord,
-  others: readonly NodeRecord[],
+  others: readonly Address[],
 ): Promise<boolean> {
   const lines = new NodeLines();
   const found = await inParallel(others, async (other) => {
     try {
-      const { records, inHandshake = [] } = await askNode(connections, other.address, undefined, lines);
+      const { records, inHandshake = [] } = await askNode(connections, other, undefined, lines);
       // One that owns slots is the node that was at this address before.
       const strays = [...records, ...inHandshake].filter(
         (one) => one.id !== formerId && sameAddress(one.address, address) && one.slots.length === 0,
       );
       await connections.askAll(
-        other.address,
+        other,
         strays.map(({ id }) => ['CLUSTER', 'FORGET', id]),
       );
       return strays.length > 0;
