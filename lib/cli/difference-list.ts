@@ -2,7 +2,10 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import type { KeyDifference } from '../model/key-difference.ts';
 import { UsageError } from './io.ts';
-import { jsonKey } from './key-list.ts';
+import { type JsonKey, jsonKey } from './key-list.ts';
+
+/** A line of the file. */
+export type DifferenceLine = Omit<KeyDifference, 'key'> & { readonly key: JsonKey };
 
 /** A file of the keys that differ, a JSON line each. */
 export class DifferenceList {
@@ -20,8 +23,9 @@ export class DifferenceList {
   }
 
   readonly add = ({ db, key, state }: KeyDifference): void => {
+    const line: DifferenceLine = { db, state, key: jsonKey(key) };
     try {
-      writeSync(this.#file, `${JSON.stringify({ db, state, key: jsonKey(key) })}\n`);
+      writeSync(this.#file, `${JSON.stringify(line)}\n`);
     } catch (error) {
       throw this.#refused(error);
     }

@@ -22,11 +22,22 @@ export class KeyList {
   }
 }
 
+/** A line of such a file. */
+export interface StrayKeyLine {
+  /** The node that has the key. */
+  readonly node: string;
+  /** The node that owns its slot. */
+  readonly owner: string;
+  /** `differs`: the owner has another value. `only-there`: the owner does not have the key. */
+  readonly state: 'differs' | 'only-there';
+  readonly key: JsonKey;
+}
+
 /** The lines of such a file. */
 export function keyLines(settled: readonly StrayKeys[]): string {
-  const lines = settled.flatMap(({ node, owner, differing, onlyThere }) => [
-    ...differing.map((key) => ({ node, owner, state: 'differs', key: jsonKey(key) })),
-    ...onlyThere.map((key) => ({ node, owner, state: 'only-there', key: jsonKey(key) })),
+  const lines = settled.flatMap(({ node, owner, differing, onlyThere }): StrayKeyLine[] => [
+    ...differing.map((key) => ({ node, owner, state: 'differs' as const, key: jsonKey(key) })),
+    ...onlyThere.map((key) => ({ node, owner, state: 'only-there' as const, key: jsonKey(key) })),
   ]);
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }

@@ -28,6 +28,9 @@ export function makeSchemas(): Map<string, string> {
     stream: generator.createSchema('StreamLine'),
     plan: generator.createSchema('Plan'),
     bundle: generator.createSchema('Bundle'),
+    manifest: generator.createSchema('BackupManifest'),
+    'fix-list': generator.createSchema('StrayKeyLine'),
+    'compare-list': generator.createSchema('DifferenceLine'),
   };
   return new Map(
     Object.entries(schemas).map(([name, schema]) => [
@@ -75,15 +78,30 @@ function definitionsOf(generator: SchemaGenerator, type: string): Definitions {
   return { ...(generator.createSchema(type).definitions as Definitions) };
 }
 
-/** What the types do not say, and readers of a plan demand: slots, and the ids of nodes in a plan. */
+/** What the types do not say, and readers of a plan or a manifest demand: slots, the ids of nodes in a plan, and the files of a backup. */
 function refined(schema: Schema): Schema {
   return JSON.parse(JSON.stringify(schema), (name, value) => {
     if (name === 'SlotRange') return { ...value, items: [SLOT, SLOT] };
+    if (name === 'BackupFile') return withPatterns(value);
     return PLANNED.has(name) ? withIds(value) : value;
   });
 }
 
 const SLOT: Definition = { type: 'integer', minimum: 0, maximum: SLOT_COUNT - 1 };
+
+/** The file of a backup, as `parseManifest()` takes it. */
+function withPatterns(definition: Definition): Definition {
+  const { file, bytes, sha256, ...others } = definition.properties as Record<string, object>;
+  return {
+    ...definition,
+    properties: {
+      ...others,
+      file: { ...file, pattern: '^[\\w.-]+\\.rdb$' },
+      bytes: { ...bytes, type: 'integer', minimum: 0 },
+      sha256: { ...sha256, pattern: '^[0-9a-f]{64}$' },
+    },
+  };
+}
 
 /** The types of which plans consist that have ids. */
 const PLANNED: ReadonlySet<string> = new Set([

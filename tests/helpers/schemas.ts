@@ -3,7 +3,15 @@ import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
 
 /** The files of docs/schema. */
-export const SCHEMAS = ['document', 'stream', 'plan', 'bundle'] as const;
+export const SCHEMAS = [
+  'document',
+  'stream',
+  'plan',
+  'bundle',
+  'manifest',
+  'fix-list',
+  'compare-list',
+] as const;
 export type SchemaName = (typeof SCHEMAS)[number];
 
 /** What is in one of them. */

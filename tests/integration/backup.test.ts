@@ -23,6 +23,7 @@ import { CommandLine } from '../helpers/command-line.ts';
 import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { startMadeUp } from '../helpers/made-up-server.ts';
+import { faultOf } from '../helpers/schemas.ts';
 
 let bed: Bed;
 let masters: ServerNode[];
@@ -65,6 +66,7 @@ describe('backupCluster()', () => {
     assert.equal(done.at(-1), 3);
     const read = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as BackupManifest;
     assert.deepEqual(read, manifest);
+    assert.equal(faultOf(read, 'manifest'), undefined);
     assert.deepEqual([manifest.version, manifest.problems], [1, []]);
     assert.ok(Math.abs(Date.parse(manifest.date) - Date.now()) < 60_000, manifest.date);
     assert.deepEqual(

@@ -10,6 +10,7 @@ import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, keysOfSlot, settled, startMasters, tell } from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+import { faultOf } from '../helpers/schemas.ts';
 
 let bed: Bed;
 /** Two clusters of two masters, and a server. */
@@ -104,8 +105,12 @@ describe('compareKeys()', () => {
     assert.deepEqual([code, stderr], [1, '']);
     const { differences, ok } = JSON.parse(stdout);
     assert.deepEqual([ok, differences.length], [false, wanted.length]);
-    const lines = readFileSync(list, 'utf8').trim().split('\n');
-    const named = lines.map((line) => JSON.parse(line).key);
+    const lines = readFileSync(list, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    for (const line of lines) assert.equal(faultOf(line, 'compare-list'), undefined);
+    const named = lines.map(({ key }) => key);
     assert.equal(lines.length, wanted.length);
     assert.ok(named.some((key) => key.base64 === Buffer.from(binary, 'latin1').toString('base64')));
     rmSync(dir, { recursive: true });

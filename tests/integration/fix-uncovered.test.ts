@@ -35,6 +35,7 @@ import {
 import { codesOf, failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { disown, ownsSlot, strand } from '../helpers/misplaced.ts';
+import { faultOf } from '../helpers/schemas.ts';
 
 let bed: Bed;
 before(async () => {
@@ -265,12 +266,9 @@ describe('fixMigrating() of a slot that nobody owns', () => {
     const list = join(mkdtempSync(join(tmpdir(), 'redis-trib-')), 'keys');
     const kept = await runMain(['fix', c.address, '--json', '--list', list]);
     assert.deepEqual([kept.code, JSON.parse(kept.stdout).error.keys], [1, [deleted]]);
-    assert.deepEqual(JSON.parse(readFileSync(list, 'utf8')), {
-      node: a.address,
-      owner: b.address,
-      state: 'only-there',
-      key: deleted,
-    });
+    const line = JSON.parse(readFileSync(list, 'utf8'));
+    assert.deepEqual(line, { node: a.address, owner: b.address, state: 'only-there', key: deleted });
+    assert.equal(faultOf(line, 'fix-list'), undefined);
     rmSync(dirname(list), { recursive: true });
     const dropped = await runMain(['fix', c.address, '--json', '--stray-keys', 'drop']);
     assert.deepEqual([dropped.code, JSON.parse(dropped.stdout).strayKeysDropped], [0, 1]);

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { KeyList, keyLines } from '../../lib/cli/key-list.ts';
 import type { StrayKeys } from '../../lib/events.ts';
 import { runMain } from '../helpers/made-up-io.ts';
+import { faultOf } from '../helpers/schemas.ts';
 
 const settled: StrayKeys = {
   ...{ type: 'stray-keys', node: 'a:1', owner: 'b:2', dropped: 1, brought: 0 },
@@ -25,6 +26,7 @@ describe('KeyList', () => {
       { ...ends, state: 'differs', key: 'ä' },
       { ...ends, state: 'only-there', key: { base64: '/w==' } },
     ]);
+    for (const line of lines) assert.equal(faultOf(line, 'fix-list'), undefined);
   });
 
   test('replaces the file, which it writes before anything else happens', () => {
