@@ -129,6 +129,10 @@ async function run(words: readonly string[]): Promise<number> {
     canAsk: () => process.stdin.isTTY === true,
     ask: (question) => whileAsking(ask(question)),
     signal: stop.signal,
+    coloured: () => {
+      const { NO_COLOR, TERM } = process.env;
+      return process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb' ? stdout : undefined;
+    },
     openScreen: async () => {
       if (process.stdout.isTTY !== true || process.env.TERM === 'dumb') return undefined;
       return (await import('./lib/cli/top/terminal.ts')).openTerminal(process);

@@ -16,7 +16,7 @@ process.chdir(root);
 /** Operations loaded together. All others are in the room `changing`. */
 const ROOMS = {
   listing: ['cluster-info', 'execute', 'find-seed', 'list-nodes'],
-  reading: ['check', 'cluster-metrics', 'explain', 'ok-to-stop', 'set-node-timeout', 'wait-for'],
+  reading: ['check', 'cluster-metrics', 'explain', 'ok-to-stop', 'set-node-timeout', 'slot-fill', 'wait-for'],
   probing: ['is-ready', 'step-down'],
   bundling: ['bundle-cluster'],
   declaring: ['ensure-cluster'],

@@ -3,6 +3,7 @@ import { formatAddress } from '../model/address.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import { formatRanges, SLOT_COUNT } from '../model/slot.ts';
 import type { CheckResult } from '../operations/check.ts';
+import type { SlotHolder } from '../operations/slot-fill.ts';
 import type { FlagValues } from './flags.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -55,10 +56,7 @@ export async function checked(
   return {
     ok,
     text: [...view.nodes.map(nodeLine), ...good, ...(await findingLines(told))].join('\n'),
-    owners: () =>
-      view.nodes
-        .filter(({ role }) => role === 'master')
-        .map(({ address, slots }) => ({ name: formatAddress(address), slots })),
+    holders: () => checkedMasters({ view }),
     data: {
       findings: told,
       nodes: view.nodes.map(({ id, address, role, masterId, slots }) => {
@@ -72,6 +70,13 @@ export async function checked(
       }),
     },
   };
+}
+
+/** The masters of a view, and their slots. */
+export function checkedMasters({ view }: Pick<CheckResult, 'view'>): SlotHolder[] {
+  return view.nodes
+    .filter(({ role }) => role === 'master')
+    .map(({ id, address, slots }) => ({ id, address: formatAddress(address), slots }));
 }
 
 /** Findings as text, with what to do next, grouped by kind. */

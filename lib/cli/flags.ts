@@ -60,7 +60,10 @@ export const outputFlags: Flags = {
 };
 
 /** For commands that show the nodes of a cluster. */
-export const slotMapFlag: Flag = { type: 'boolean', help: 'Draw who owns which slots' };
+export const slotMapFlag: Flag = {
+  type: 'boolean',
+  help: 'Draw who owns which slots, and how full they are',
+};
 
 /** For commands that read a bundle. */
 export const fromFlag: Flag = {
@@ -71,7 +74,7 @@ export const fromFlag: Flag = {
 
 export const changeFlags: Flags = {
   'dry-run': { type: 'boolean', help: 'Show the plan, change nothing' },
-  'slot-map': { type: 'boolean', help: 'Draw who owns which slots, before and after' },
+  'slot-map': { type: 'boolean', help: 'Draw who owns which slots, and how full they are, before and after' },
   plan: { type: 'string', value: 'FILE', help: 'Save the plan as JSON before carrying it out' },
   'agree-timeout': {
     type: 'string',

@@ -29,7 +29,7 @@ export function informed(info: ClusterInfoResult): Outcome<InfoData> {
       `${keysPerSlot.toFixed(2)} keys per slot on average.`,
       ...silent.map(({ address, error }) => `[ERR] ${address} does not answer: ${error?.message}`),
     ].join('\n'),
-    owners: () => masters.map(({ address, slotRanges }) => ({ name: address, slots: slotRanges })),
+    holders: () => masters.map(({ id, address, slotRanges }) => ({ id, address, slots: slotRanges })),
     data: {
       ...{ keys, slots, usedMemory, keysPerSlot },
       masters: masters.map(({ slotRanges, error, ...master }) => ({

@@ -33,6 +33,8 @@ export interface Io {
   /** Reads a line from the terminal or a pipe. Undefined at the end of the input. */
   readonly ask: (question: string) => Promise<string | undefined>;
   readonly signal: AbortSignal;
+  /** Writes to stdout with colours, as it is; undefined unless that is a terminal that shows them. @default none */
+  readonly coloured?: () => ((text: string) => void) | undefined;
   /** Takes over stdout; undefined if that is not a terminal. @default none */
   readonly openScreen?: () => Promise<Screen | undefined>;
 }

@@ -46,7 +46,12 @@ export function listed({ nodes, myself }: NodeList, values: FlagValues = {}): Ou
   return {
     ok: true,
     text: lines.join('\n'),
-    owners: () => masters.map((node) => ({ name: node.addr(), slots: toRanges(node.assignedSlots) })),
+    holders: () =>
+      masters.map((node) => ({
+        id: node.nodeId,
+        address: node.addr(),
+        slots: toRanges(node.assignedSlots),
+      })),
     // A getter, since computing the ranges takes as long as the whole text.
     get data() {
       return { myself: myself.nodeId, nodes: nodes.map(toJson) };

@@ -180,13 +180,19 @@ async function runCommand(
       commands,
       io,
     });
+    const isShown = !json && (values.quiet !== true || !outcome.ok);
+    const map =
+      isShown && values['slot-map'] === true
+        ? await drawn(outcome, options, io, progress, file === undefined)
+        : '';
     progress.stop();
     progress.clear();
     const saved = saver?.save((outcome.data as { readonly plan?: Plan }).plan);
     const text = saved === undefined ? outcome.text : `${outcome.text}\nThe plan is in ${saved}`;
     if (json) io.stdout(document(command.name, outcome));
-    else if (text !== '' && (values.quiet !== true || !outcome.ok))
-      io.stdout(`${await withMap(outcome, text, values, io)}\n`);
+    else if (text !== '' && isShown) io.stdout(`${text}\n`);
+    // Its colours must not be made printable; its text is.
+    if (map !== '') (io.coloured?.() ?? io.stdout)(map);
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
     progress.stop();
@@ -210,10 +216,20 @@ async function opened({ reads, readsPlan }: Command, file: string) {
   return (await import('./bundle-file.ts')).openFile(file, readsPlan);
 }
 
-// Loaded only on request.
-async function withMap(outcome: Outcome, text: string, values: FlagValues, io: Io): Promise<string> {
-  if (values['slot-map'] !== true) return text;
-  return (await import('./slot-map-view.ts')).withSlotMap(outcome, text, io);
+/** The slot map of an outcome. Loaded only on request. */
+async function drawn(
+  outcome: Outcome,
+  options: OperationOptions,
+  io: Io,
+  progress: ProgressView,
+  isLive: boolean,
+): Promise<string> {
+  const { fillOf, mapText, slotMapOf } = await import('./slot-map-view.ts');
+  progress.start('Counting keys');
+  // A bundle has the keys of few slots only.
+  // The command is done: what interrupts the picture must not hide that.
+  const fill = isLive ? await fillOf(outcome, options).catch(() => undefined) : undefined;
+  return mapText(slotMapOf(outcome, io, fill), io.coloured?.() !== undefined);
 }
 
 async function operationOptions(

@@ -1,10 +1,10 @@
 import { formatBytes } from '../model/bytes.ts';
 import { countSlots } from '../model/node.ts';
 import type { OperationResult } from '../operations/carry-out.ts';
+import type { SlotHolder } from '../operations/slot-fill.ts';
 import type { MoveStep, Plan } from '../plan/plan.ts';
 import { count, duration, roughly, seconds, short } from './figures.ts';
 import { planLines } from './plan-view.ts';
-import type { SlotOwner } from './slot-map.ts';
 
 /** The result of a command: text for people, data for programs. */
 export interface Outcome<Data extends object = object> {
@@ -14,7 +14,7 @@ export interface Outcome<Data extends object = object> {
   /** What its JSON document has besides the head: see documents.ts. */
   readonly data: Data;
   /** The masters and their slots, for --slot-map. Those of a plan are in its data. */
-  readonly owners?: () => SlotOwner[];
+  readonly holders?: () => SlotHolder[];
 }
 
 /** Outcome of an operation that changes a cluster, or of its dry run. `already` is said if there was nothing to do. */

@@ -1,10 +1,10 @@
-import { parseAddress } from '../model/address.ts';
+import { type Address, parseAddress } from '../model/address.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
 import { SLOT_COUNT } from '../model/slot.ts';
 import { type NodeRef, nodeRef } from '../plan/plan.ts';
 import { type Context, nodeError } from './context.ts';
 import { countKeys } from './count-keys.ts';
-import { askInfo, dataBytes, databases } from './node-info.ts';
+import { askInfo, dataBytes, databases, type NodeInfo, totalKeys } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { askSlotStats } from './slot-stats.ts';
 
@@ -55,17 +55,25 @@ function unsupported({ address }: NodeRef, by: LoadKind): Error {
   });
 }
 
+/** By slot: how many keys a node holds there, in all databases that its INFO names. Slots without keys are left out. */
+export async function keysBySlot(
+  { connections, signal }: Pick<Context, 'connections' | 'signal'>,
+  address: Address,
+  slots: readonly number[],
+  info: NodeInfo,
+): Promise<Map<number, number>> {
+  const counts = new Map<number, number>();
+  for (const { db } of databases(info)) {
+    const inSlot = await countKeys(connections, address, db, slots, signal);
+    for (const [slot, keys] of inSlot) counts.set(slot, (counts.get(slot) ?? 0) + keys);
+  }
+  return counts;
+}
+
 async function countIn(context: Context, node: NodeRecord, by: LoadKind): Promise<Map<number, number>> {
   const info = await askInfo(context.connections, node.address, ['memory', 'keyspace']);
-  const all = databases(info);
-  const counts = new Map<number, number>();
-  for (const { db } of all) {
-    const inSlot = await countKeys(context.connections, node.address, db, slotsOf(node), context.signal);
-    for (const [slot, keys] of inSlot) {
-      counts.set(slot, (counts.get(slot) ?? 0) + keys);
-    }
-  }
-  const total = all.reduce((sum, { keys }) => sum + keys, 0);
+  const counts = await keysBySlot(context, node.address, slotsOf(node), info);
+  const total = totalKeys(info);
   const each = by === 'memory' && total > 0 ? dataBytes(info) / total : 1;
   return new Map([...counts].map(([slot, keys]) => [slot, Math.round(keys * each)]));
 }

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { type SlotOwner, slotMap } from '../../lib/cli/slot-map.ts';
-import { planMaps, withSlotMap } from '../../lib/cli/slot-map-view.ts';
+import { mapLegend, type SlotOwner, slotMap, slotMapLines } from '../../lib/cli/slot-map.ts';
+import { mapText, planMaps, slotMapOf } from '../../lib/cli/slot-map-view.ts';
+import type { TextLine } from '../../lib/cli/top/line.ts';
 import { SLOT_COUNT, type SlotRange, toRanges } from '../../lib/model/slot.ts';
 import type { PlannedNode } from '../../lib/plan/plan.ts';
 import { fc } from '../helpers/properties.ts';
 
 const owner = (name: string, ...slots: SlotRange[]): SlotOwner => ({ name, slots });
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const textOf = (lines: readonly TextLine[]): string[] => mapText(lines, false).split('\n').slice(0, -1);
 const three = [
   owner('10.0.0.1:7000', [0, 5460]),
   owner('10.0.0.2:7000', [5461, 10922]),
@@ -100,6 +104,87 @@ describe('slotMap()', () => {
   });
 });
 
+describe('slotMap() with keys', () => {
+  const GIB = 1024 ** 3;
+  const [first, second, third] = three as [SlotOwner, SlotOwner, SlotOwner];
+  const used = [
+    { ...first, memory: { used: 11 * GIB, max: 16 * GIB } },
+    { ...second, memory: { used: 5.5 * GIB, max: 0 } },
+    third,
+  ];
+  /** Half as many with each master, and one slot with a great many. */
+  const keys = new Float64Array(SLOT_COUNT).map((_, slot) =>
+    slot === 9000 ? 900_000 : slot < 5461 ? 2500 : slot < 10923 ? 1250 : 625,
+  );
+
+  test('shows how many each master has, and in which slots they are', () => {
+    assert.deepEqual(slotMap(used, { columns: 80, keys }), [
+      '               slots   keys       memory  0                 8192',
+      '10.0.0.1:7000   5461  13.7M  11.0G/16.0G  ████████████▒························',
+      '10.0.0.2:7000   5462   7.7M         5.5G  ············▓███████████▓············',
+      '10.0.0.3:7000   5461   3.4M            ?  ························▒████████████',
+      'total          16384  24.8M        16.5G  ▇▇▇▇▇▇▇▇▇▇▇▇▅▄▄▄▄▄▄▄█▄▄▄▃▂▂▂▂▂▂▂▂▂▂▂▂',
+    ]);
+    const documented = three.map((one, at) => ({
+      ...one,
+      memory: { used: [11, 5.5, 2.9].map((size) => size * GIB)[at] ?? 0, max: 16 * GIB },
+    }));
+    for (const text of [...slotMap(documented, { columns: 80, keys }), mapLegend({ keys })])
+      assert.ok(readme.includes(`\n      ${text}\n`), `README.md has no line: ${text}`);
+    assert.match(mapLegend({ keys }), /^█ owns all .* Last line: keys in each cell$/);
+  });
+
+  test('leaves out memory if there is no room, and has signs of ASCII', () => {
+    assert.deepEqual(slotMap(used, { columns: 60, keys, ascii: true }), [
+      '               slots   keys  0              8192',
+      '10.0.0.1:7000   5461  13.7M  #########*....................',
+      '10.0.0.2:7000   5462   7.7M  .........:##########..........',
+      '10.0.0.3:7000   5461   3.4M  ....................##########',
+      'total          16384  24.8M  **********------#---..........',
+    ]);
+    assert.match(mapLegend({ keys, ascii: true }), /^# owns all/);
+  });
+
+  test('says where nothing is known, and shows slots without keys as empty', () => {
+    const some = keys.map((count, slot) => (slot < 5461 ? Number.NaN : slot < 12_000 ? 0 : count));
+    assert.deepEqual(slotMap(three, { columns: 60, keys: some }), [
+      '               slots  keys  0              8192',
+      '10.0.0.1:7000   5461     ?  ██████████▒····················',
+      '10.0.0.2:7000   5462     0  ··········▓█████████▓··········',
+      '10.0.0.3:7000   5461  2.7M  ····················▒██████████',
+      'total          16384     ?  ??????????            ▃████████',
+    ]);
+  });
+
+  test('is in the colours of the masters, each cell of keys in that of its owner', () => {
+    const [, one = [], , , total = []] = slotMapLines(three, { columns: 80, keys });
+    assert.equal(one[1]?.style, 'shard1');
+    assert.deepEqual([...new Set(total.slice(1).map(({ style }) => style))], ['shard1', 'shard2', 'shard3']);
+    const colours = mapText([total], true).match(/\[\d+m/g);
+    assert.deepEqual([...new Set(colours)].length, 3);
+    assert.ok(!mapText([total], false).includes('\u001b'));
+  });
+
+  test('is no wider than the terminal, for 3 to 100 masters, and its figures add up', () => {
+    for (const masters of [3, 30, 100]) {
+      for (const columns of [80, 200]) {
+        const lines = slotMap(
+          evenly(masters).map((one) => ({ ...one, memory: { used: 123 * GIB, max: 512 * GIB } })),
+          { columns, keys: keys.map(() => 1) },
+        );
+        assert.equal(lines.length, masters + 2);
+        for (const line of lines) assert.ok(line.length < columns, `${columns}: ${line}`);
+        assert.match(lines.at(-1) ?? '', /^total +16384 {2}16\.4k /);
+      }
+    }
+  });
+
+  test('stands without what nodes write being obeyed', () => {
+    const text = mapText(slotMapLines([owner('\u001b[2J', [0, 5])], { columns: 80 }), true);
+    assert.ok(!text.includes('\u001b[2J'));
+  });
+});
+
 describe('planMaps()', () => {
   const node = (port: number, ...slots: SlotRange[]): PlannedNode => {
     const address = `127.0.0.1:${port}`;
@@ -110,7 +195,7 @@ describe('planMaps()', () => {
   const steps = [{ type: 'move-slots', source: ref(7000), target: ref(7002), slots: [[0, 4095]] }] as const;
 
   test('show the masters before and after, with one that gets its first slots', () => {
-    assert.deepEqual(planMaps({ before, steps: [...steps] }, { columns: 41 }), [
+    assert.deepEqual(textOf(planMaps({ before, steps: [...steps] }, { columns: 41 })), [
       'Slots before:',
       '                      0        8192',
       '127.0.0.1:7000  8192  █████████·········',
@@ -124,15 +209,38 @@ describe('planMaps()', () => {
     ]);
   });
 
+  test('show how many keys each master has before, and will have', () => {
+    const keys = new Float64Array(SLOT_COUNT).map((_, slot) => (slot < 4096 ? 10 : 1));
+    const shown = textOf(planMaps({ before, steps: [...steps] }, { columns: 80, keys }));
+    const figures = shown.flatMap((text) => /^\S+ +\d+ +\S+(?= )/.exec(text) ?? []);
+    assert.deepEqual(
+      figures.map((text) => text.replace(/ +/g, ' ')),
+      [
+        ...[
+          '127.0.0.1:7000 8192 45.1k',
+          '127.0.0.1:7001 8192 8.2k',
+          '127.0.0.1:7002 0 0',
+          'total 16384 53.2k',
+        ],
+        ...[
+          '127.0.0.1:7000 4096 4.1k',
+          '127.0.0.1:7001 8192 8.2k',
+          '127.0.0.1:7002 4096 41.0k',
+          'total 16384 53.2k',
+        ],
+      ],
+    );
+  });
+
   test('are one if nothing changes', () => {
     assert.equal(planMaps({ before, steps: [] }, { columns: 80 }).length, 3);
   });
 
   test('stand in ASCII in a locale that has nothing else', () => {
-    const outcome = { ok: true, text: '', data: {}, owners: () => three };
+    const holders = () => three.map(({ name, slots }) => ({ id: name, address: name, slots }));
     const shown = (env: Record<string, string>): string =>
-      withSlotMap(outcome, 'text', { env, columns: () => 80 });
-    assert.match(shown({}), /^text\n.*\n.*█/);
+      mapText(slotMapOf({ ok: true, text: '', data: {}, holders }, { env, columns: () => 80 }), false);
+    assert.match(shown({}), /^.*\n.*█/);
     assert.match(shown({ LANG: 'de_DE.UTF-8' }), /█/);
     assert.doesNotMatch(shown({ LC_ALL: 'C', LANG: 'de_DE.UTF-8' }), /█/);
   });

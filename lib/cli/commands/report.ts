@@ -1,5 +1,7 @@
+import type { CheckResult } from '../../operations/check.ts';
+import type { SlotFill } from '../../operations/slot-fill.ts';
 import { VERSION } from '../../version.ts';
-import { type Told, withAdvice } from '../check-view.ts';
+import { checkedMasters, type Told, withAdvice } from '../check-view.ts';
 import type { Command, Invocation } from '../command.ts';
 import { fromFlag } from '../flags.ts';
 import type { Report } from '../report/report.ts';
@@ -49,6 +51,11 @@ export const reportCommand: Command<'report'> = {
   },
 };
 
+async function filled(found: CheckResult, options: Invocation['options']): Promise<SlotFill> {
+  const { slotFill } = await import('../../operations/slot-fill.ts');
+  return slotFill(checkedMasters(found), options);
+}
+
 async function reportOn(
   invocation: Invocation,
 ): Promise<{ readonly report: Report; readonly findings: readonly Told[] }> {
@@ -62,5 +69,6 @@ async function reportOn(
   const { reportOfCluster } = await import('../report/of-cluster.ts');
   const at = bundled?.at ?? new Date().toISOString();
   const findings = await withAdvice(found.findings, values);
-  return { report: reportOfCluster(found, findings, { at, by, zones }), findings };
+  const fill = bundled ? undefined : await filled(found, options);
+  return { report: reportOfCluster(found, findings, { at, by, zones, fill }), findings };
 }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { SLOT_COUNT } from '../../model/slot.ts';
 import { printable } from '../printable.ts';
-import { countIn, freeSlots, type SlotOwner, sharesIn } from '../slot-map.ts';
+import { countIn, freeSlots, keysInCells, type SlotOwner, sharesIn } from '../slot-map.ts';
+import { brief } from '../top/marks.ts';
 import type { Report, ReportedFinding, ReportMap, ReportTable } from './report.ts';
 import { STYLE } from './style.ts';
 
@@ -69,11 +71,37 @@ function findingHtml({ severity, kind, message, hint }: ReportedFinding): string
   ].join('');
 }
 
-function mapHtml({ title, owners }: ReportMap): string[] {
+function mapHtml({ title, owners, keys }: ReportMap): string[] {
   const free = freeSlots(owners);
   const rows = owners.map((owner) => barHtml(owner, 'owned'));
   if (free.length > 0) rows.push(barHtml({ name: '(no node)', slots: free }, 'free'));
-  return section(title, ['<div class="map">', ...rows, '</div>']);
+  if (keys) rows.push(keysHtml(keys));
+  const legend = `${SLOT_COUNT} slots from left to right${keys ? '; the last line shows where the keys are' : ''}.`;
+  return section(title, ['<div class="map">', ...rows, '</div>', `<p class="legend">${legend}</p>`]);
+}
+
+/** A column for each cell, as high as it has keys, beside the cell with the most. */
+function keysHtml(keys: Float64Array): string {
+  const counts = keysInCells(keys, CELLS).map((count) => count || 0);
+  const most = Math.max(1, ...counts);
+  const columns = counts.map((count, at) => {
+    const height = (count / most).toFixed(3);
+    return count === 0
+      ? ''
+      : `<rect x="${at}" y="${(1 - count / most).toFixed(3)}" width="1" height="${height}"/>`;
+  });
+  const total = brief(keys.reduce((sum, count) => sum + (count || 0), 0));
+  return [
+    `<span class="name">Keys</span><span class="count">${total}</span>`,
+    svg('keys', 'keys', columns),
+  ].join('');
+}
+
+function svg(kind: string, label: string, shapes: readonly string[]): string {
+  return [
+    `<svg class="${kind}" viewBox="0 0 ${CELLS} 1" preserveAspectRatio="none" role="img" aria-label="${label}">`,
+    `${shapes.join('')}</svg>`,
+  ].join('');
 }
 
 // A bar is a row of cells: its size does not depend on how scattered the slots are.
@@ -89,8 +117,7 @@ function barHtml({ name, slots }: SlotOwner, kind: 'owned' | 'free'): string {
   });
   return [
     `<span class="name">${text(name)}</span><span class="count">${countIn(slots)}</span>`,
-    `<svg class="${kind}" viewBox="0 0 ${CELLS} 1" preserveAspectRatio="none" role="img" aria-label="slots">`,
-    `${cells.join('')}</svg>`,
+    svg(kind, 'slots', cells),
   ].join('');
 }
 

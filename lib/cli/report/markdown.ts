@@ -1,5 +1,5 @@
 import { printable } from '../printable.ts';
-import { slotMap } from '../slot-map.ts';
+import { mapLegend, slotMap } from '../slot-map.ts';
 import type { Report, ReportedFinding, ReportTable } from './report.ts';
 
 /** Width of a slot map: as much as a page of a code review shows without scrolling. */
@@ -14,9 +14,9 @@ export function reportMarkdown({ title, verdict, facts, findings, maps, tables, 
     `**${plain(verdict)}**`,
     facts.map(([name, value]) => `${plain(name)}: ${plain(value)}`).join(' · '),
     ...(findings && findings.length > 0 ? ['### Findings', ...findings.map(findingText)] : []),
-    ...maps.flatMap(({ title, owners }) => [
+    ...maps.flatMap(({ title, owners, keys }) => [
       `### ${plain(title)}`,
-      fenced(slotMap(owners, { columns: COLUMNS }).join('\n')),
+      fenced([...slotMap(owners, { columns: COLUMNS, keys }), mapLegend({ keys })].join('\n')),
     ]),
     ...(steps.length > 0
       ? ['### Steps', steps.map((step, index) => `${index + 1}. ${plain(step)}`).join('\n')]

@@ -6,14 +6,21 @@ import { expandSlots, formatSlots, SLOT_COUNT } from '../../model/slot.ts';
 import { type ClusterView, hostOf, nodeName, replicasOf, slotOwners } from '../../model/view.ts';
 import { zonesById } from '../../model/zones.ts';
 import type { CheckResult } from '../../operations/check.ts';
+import type { SlotFill } from '../../operations/slot-fill.ts';
 import { count } from '../figures.ts';
+import { ownerOf } from '../slot-map.ts';
 import type { Report, ReportedFinding, ReportTable } from './report.ts';
 
 /** The state of a cluster, as `check` found it. `findings` are its findings with what to do next in words. */
 export function reportOfCluster(
   { ok, view, details }: Pick<CheckResult, 'ok' | 'view' | 'details'>,
   findings: readonly ReportedFinding[],
-  about: { readonly at: string; readonly by: string; readonly zones: Readonly<Record<string, string>> },
+  about: {
+    readonly at: string;
+    readonly by: string;
+    readonly zones: Readonly<Record<string, string>>;
+    readonly fill?: SlotFill | undefined;
+  },
 ): Report {
   const masters = view.nodes.filter(({ role }) => role === 'master');
   const zones = zonesById(view.nodes, about.zones, details);
@@ -38,7 +45,15 @@ export function reportOfCluster(
       ['Written by', about.by],
     ],
     findings,
-    maps: [{ title: 'Slots', owners: masters.map(({ id, slots }) => ({ name: nodeName(view, id), slots })) }],
+    maps: [
+      {
+        title: 'Slots',
+        owners: masters.map(({ id, slots }) =>
+          ownerOf({ id, address: nodeName(view, id), slots }, about.fill),
+        ),
+        keys: about.fill?.keys,
+      },
+    ],
     tables: [shardsTable(view, details, zones), ...placesTables(view, zones)],
     steps: [],
   };

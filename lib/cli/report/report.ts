@@ -29,6 +29,8 @@ export interface ReportedFinding {
 export interface ReportMap {
   readonly title: string;
   readonly owners: readonly SlotOwner[];
+  /** By slot: how many keys it has, NaN if that is not known. @default not shown */
+  readonly keys?: Float64Array | undefined;
 }
 
 export interface ReportTable {

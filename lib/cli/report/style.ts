@@ -24,6 +24,9 @@ pre{margin:.4rem 0 0;white-space:pre-wrap;font-size:.85rem}
 .map{display:grid;grid-template-columns:minmax(6rem,auto) auto minmax(0,1fr);gap:.3rem .8rem;align-items:center}
 .map svg{width:100%;height:1.1rem;background:var(--panel);border:1px solid var(--line);print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .owned{fill:var(--own)}
+.map svg.keys{height:2.2rem}
+.keys{fill:var(--quiet)}
+.legend{color:var(--quiet);font-size:.85rem;margin:.4rem 0 0}
 .free{fill:var(--bad)}
 .count,.number{text-align:right;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}

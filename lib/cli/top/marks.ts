@@ -22,16 +22,18 @@ export function sparkline(
   values: readonly (number | null)[],
   cells: number,
   top: number,
-  { ascii }: Marks,
+  marks: Marks,
 ): string {
   const shown = cells > 0 ? values.slice(-cells) : [];
   const highest = Math.max(top, ...shown.map((value) => value ?? 0));
-  const levels = ascii ? ASCII_LEVELS : LEVELS;
-  const text = shown.map((value) => {
-    if (value === null) return ' ';
-    return levels[Math.min(levels.length - 1, Math.floor((value / highest) * levels.length))] ?? '';
-  });
+  const text = shown.map((value) => (value === null ? ' ' : levelOf(value / highest, marks)));
   return text.join('').padStart(cells);
+}
+
+/** One of eight levels, for a share from 0 to 1. */
+export function levelOf(share: number, { ascii }: Marks): string {
+  const levels = ascii ? ASCII_LEVELS : LEVELS;
+  return levels[Math.min(levels.length - 1, Math.floor(share * levels.length))] ?? '';
 }
 
 const UNITS = ['', 'k', 'M', 'G', 'T', 'P'];
