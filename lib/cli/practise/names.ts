@@ -25,9 +25,16 @@ export const REPLICA_BREAKS = [
   'replica-link-down',
   'replica-copying',
   'replica-barred',
+  'replica-lagging',
   'cannot-follow',
 ] as const;
-export const LAYOUT_BREAKS = ['master-without-slots', 'masters-same-zone', 'replicas-uneven'] as const;
+export const LAYOUT_BREAKS = [
+  'same-zone',
+  'masters-same-zone',
+  'replicas-same-zone',
+  'replicas-uneven',
+  'master-without-slots',
+] as const;
 export const SERVER_BREAKS = [
   'settings-differ',
   'users-differ',

@@ -69,7 +69,12 @@ export class Practice {
     const { nodes, dir } = scene.servers;
     this.#names = { ports: nodes.map((node) => parseAddress(node).port), dir, program };
     // What is found afterwards is to come from the break.
-    await this.#until('check to find nothing', [nodes[0] ?? ''], scene, (findings) => findings.length === 0);
+    await this.#until(
+      'check to find nothing',
+      { asked: [nodes[0] ?? ''] },
+      scene,
+      (findings) => findings.length === 0,
+    );
     await this.#break.make(scene);
     const findings = await this.#shown(scene);
     const advice = findings.flatMap(({ next = [] }) => next);
@@ -90,7 +95,8 @@ export class Practice {
   #shown(scene: PracticeScene): Promise<readonly Finding[]> {
     let times = 0;
     const asked = this.#asked().map((node) => this.#named(node));
-    return this.#until(`check to find ${this.kind}`, asked, scene, (findings) => {
+    const zones = Object.fromEntries(this.#zones());
+    return this.#until(`check to find ${this.kind}`, { asked, zones }, scene, (findings) => {
       const { isJudged = false, or = this.kind } = this.#break;
       const kinds = new Set(findings.map(({ kind }) => kind));
       const isWaiting = !kinds.has('node-failed') || kinds.has('node-unreachable');
@@ -101,11 +107,13 @@ export class Practice {
 
   #until(
     what: string,
-    [seed = '', ...elsewhere]: readonly string[],
+    {
+      asked: [seed = '', ...elsewhere],
+      zones = {},
+    }: { readonly asked: readonly string[]; readonly zones?: Readonly<Record<string, string>> },
     { signal }: PracticeScene,
     isEnough: (findings: readonly Finding[]) => boolean,
   ): Promise<readonly Finding[]> {
-    const zones = Object.fromEntries(this.#zones());
     return waitUntil({ what, timeoutMs: SHOWN_MS, pauseMs: PAUSE_MS, signal }, async () => {
       const { findings } = await check(seed, { ...PATIENCE, elsewhere, zones, signal });
       if (isEnough(findings)) return { done: findings };

@@ -44,6 +44,17 @@ export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
       await set(scene, 5, 'cluster-replica-no-failover', 'yes');
     },
   },
+  'replica-lagging': {
+    what: '127.0.0.1:7002 has written 65 MiB and sends nothing to its replica: it was told to pause for an hour (Redis 7.0 or newer)',
+    cure: ['redis-cli -p 7002 CLIENT UNPAUSE'],
+    make: async (scene) => {
+      // A link without data is ended after this time.
+      for (const node of [2, 5]) await set(scene, node, 'repl-timeout', '7200');
+      const write = "redis.call('SET', KEYS[1], string.rep('x', 66 * 1048576)); redis.call('DEL', KEYS[1])";
+      // In one packet: the pause begins before the server next sends anything.
+      await tell(scene, 2, ['EVAL', write, '1', '{foo}'], ['CLIENT', 'PAUSE', '3600000', 'WRITE']);
+    },
+  },
   'cannot-follow': {
     what: '127.0.0.1:7005 has a masteruser that no node knows: its link to its master stands since before',
     cure: [`${setOn(7005)} masteruser ""`, `${setOn(7005)} masterauth ""`],
