@@ -2,7 +2,7 @@ import type { Command } from './command.ts';
 import { commands, findCommand } from './commands.ts';
 import { changeFlags, connectionFlags, type Flags, moveFlags, outputFlags } from './flags.ts';
 import { UsageError } from './io.ts';
-import { renderMarkdown } from './markdown.ts';
+import { renderMarkdown, wrap } from './markdown.ts';
 import { readTopic } from './read-topic.ts';
 import { findTopic, helpWords, pages, sectionOf, topics } from './topics.ts';
 
@@ -11,13 +11,16 @@ export { findTopic };
 
 const EXIT_CODES = 'Exit codes: 0 done and verified, 1 failed or unhealthy, 2 wrong usage, 130 interrupted.';
 
-const ADDRESSES = [
-  'Give the password in the environment variable REDISCLI_AUTH: other users can see what is on a command line.',
-].join('\n');
+const ADDRESSES =
+  'Give the password in the environment variable REDISCLI_AUTH: other users can see what is on a command line.';
 
 /** Wide enough for the longest option. */
 const OPTION_WIDTH = 32;
-const TOPIC_WIDTH = 14;
+const [TOPIC_WIDTH, TITLE_WIDTH] = [14, 15];
+/** In a terminal that is as wide as this, the list of commands has their arguments. */
+const WIDE = 115;
+/** Text is not made narrower than this to fit into the terminal. */
+const LEAST_TEXT = 20;
 
 /** Lines of a document are hard to read if they are longer. */
 const WIDEST = 100;
@@ -41,13 +44,13 @@ const GROUPS: readonly (readonly [title: string, ...names: string[]])[] = [
 
 /** What `redis-trib help WORD...` prints: everything, a command, a document, or one section of it. */
 export function helpText([word, section]: readonly string[], columns: number): string {
-  if (word === undefined) return generalHelp();
-  if (section === undefined && word === 'connection') return connectionHelp();
-  if (section === undefined && word === 'moving') return movingHelp();
+  if (word === undefined) return generalHelp(columns);
+  if (section === undefined && word === 'connection') return connectionHelp(columns);
+  if (section === undefined && word === 'moving') return movingHelp(columns);
   const command = section === undefined ? findCommand(word) : undefined;
   const topic = findTopic(word);
   if (topic === undefined) {
-    if (command) return commandHelp(command);
+    if (command) return commandHelp(command, columns);
     const names = [...commands.map(({ name }) => name), ...helpWords];
     throw new UsageError(`Unknown command or topic: "${word}"`, undefined, { word, names });
   }
@@ -55,39 +58,73 @@ export function helpText([word, section]: readonly string[], columns: number): s
   const wanted = section === undefined ? document : sectionOf(document, topic, section);
   const shown = renderMarkdown(wanted, Math.min(columns, WIDEST));
   // "fix" is both.
-  return command ? `${commandHelp(command)}\n\n${shown}` : shown;
+  return command ? `${commandHelp(command, columns)}\n\n${shown}` : shown;
+}
+
+const USAGE = [
+  'Usage: redis-trib COMMAND [OPTION...] ARGUMENT...',
+  '',
+  'Create, grow, shrink, rebalance, check and repair Redis and Valkey clusters.',
+];
+
+/** What `redis-trib` prints: a terminal of 24 lines shows all of it. */
+export function briefHelp(columns: number): string {
+  const groups = grouped().map(([title, some]): Row => [title, some.map(({ name }) => name).join(' ')]);
+  return [
+    ...USAGE.flatMap((text) => wrap(text, columns)),
+    '',
+    ...rows(groups, TITLE_WIDTH, columns),
+    '',
+    'To begin with:',
+    '  redis-trib demo                    A cluster on this machine to try things on',
+    '  redis-trib check 10.0.0.1:7000     What is wrong with yours: any node of it',
+    '  redis-trib help COMMAND            An example, and its options',
+    '  redis-trib --help                  What each command does; options and topics',
+  ].join('\n');
 }
 
 /** What `redis-trib --help` prints. */
-export function generalHelp(): string {
-  const width = Math.max(...commands.map(({ name, usage }) => name.length + 1 + usage.length));
+export function generalHelp(columns: number): string {
+  const withUsage = commands.map(({ name, usage }) => `${name} ${usage}`);
+  const isWide = columns >= WIDE;
+  const width =
+    Math.max(...(isWide ? withUsage : commands.map(({ name }) => name)).map((text) => text.length)) + 1;
+  const rowOf = ({ name, usage, summary }: Command): Row => [isWide ? `${name} ${usage}` : name, summary];
   return [
-    'Usage: redis-trib COMMAND [OPTION...] ARGUMENT...',
-    '',
-    'Create, grow, shrink, rebalance, check and repair Redis and Valkey clusters.',
-    'NODE, CLUSTER, NEW, SOURCE, TARGET: host:port; CLUSTER is any node of it. IPv6: [::1]:7000.',
-    'Dashes and underscores are interchangeable in command names.',
-    ...grouped().flatMap(([title, some]) => [
-      '',
-      `${title}:`,
-      ...some.map(({ name, usage, summary }) => `  ${`${name} ${usage}`.padEnd(width)}  ${summary}`),
-    ]),
+    ...[
+      ...USAGE,
+      'NODE, CLUSTER, NEW, SOURCE, TARGET: host:port; CLUSTER is any node of it. IPv6: [::1]:7000.',
+      'Dashes and underscores are interchangeable in command names.',
+    ].flatMap((text) => wrap(text, columns)),
+    ...grouped().flatMap(([title, some]) => ['', `${title}:`, ...rows(some.map(rowOf), width, columns)]),
     '',
     'Options of every command:',
-    ...flagLines(outputFlags),
-    `  ${'    --version'.padEnd(OPTION_WIDTH)} Show the version`,
+    ...flagLines(outputFlags, columns),
+    ...rows([['    --version', 'Show the version']], OPTION_WIDTH, columns),
     '',
     'Topics:',
-    ...Object.entries({ ...pages, ...topics }).map(
-      ([name, summary]) => `  ${name.padEnd(TOPIC_WIDTH)} ${summary}`,
-    ),
+    ...rows(Object.entries({ ...pages, ...topics }), TOPIC_WIDTH, columns),
     '',
-    'Help on a command or topic: redis-trib help NAME',
-    'What an error means: redis-trib help errors CODE; a finding of check: redis-trib help findings KIND',
-    "With redis-cli's commands and options: redis-trib --cluster COMMAND ...; see: redis-trib --cluster help",
-    'Give the password in the environment variable REDISCLI_AUTH.',
-    EXIT_CODES,
+    ...[
+      'Help on a command or topic: redis-trib help NAME',
+      'What an error means: redis-trib help errors CODE; a finding of check: redis-trib help findings KIND',
+      "With redis-cli's commands and options: redis-trib --cluster COMMAND ...; see: redis-trib --cluster help",
+      'Give the password in the environment variable REDISCLI_AUTH.',
+      EXIT_CODES,
+    ].flatMap((text) => wrap(text, columns)),
   ].join('\n');
+}
+
+type Row = readonly [head: string, text: string];
+
+/** Lines of two columns: the second is broken where the terminal ends. */
+function rows(all: readonly Row[], width: number, columns: number): string[] {
+  const indent = ' '.repeat(2 + width + 1);
+  return all.flatMap(([head, text]) =>
+    wrap(text, Math.max(LEAST_TEXT, columns - indent.length)).map((line, at) =>
+      at === 0 ? `  ${head.padEnd(width)} ${line}` : `${indent}${line}`,
+    ),
+  );
 }
 
 /** The commands of each group that has any, in the order of help. */
@@ -103,7 +140,7 @@ export function grouped(): (readonly [title: string, commands: readonly Command[
 }
 
 /** What `redis-trib COMMAND --help` prints: first the options that only this command has, or few others. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, columns: number): string {
   const own = Object.entries(command.flags ?? {}).filter(([name, flag]) => flag !== moveFlags[name]);
   const shared = own.filter(([name, flag]) => flag === changeFlags[name]);
   const special = own.filter(([name, flag]) => flag !== changeFlags[name]);
@@ -111,61 +148,58 @@ export function commandHelp(command: Command): string {
   return [
     `Usage: redis-trib ${command.name} [OPTION...] ${command.usage}`.trimEnd(),
     '',
-    `${command.summary}.`,
-    ...(command.details ? [command.details] : []),
+    ...`${command.summary}.\n${command.details ?? ''}`
+      .trimEnd()
+      .split('\n')
+      .flatMap((text) => wrap(text, Math.min(columns, WIDEST))),
     '',
     'Example:',
     `  redis-trib ${command.name} ${command.example}`,
     '',
     'Options:',
-    ...flagLines({ ...Object.fromEntries([...special, ...shared]), ...outputFlags }),
+    ...flagLines({ ...Object.fromEntries([...special, ...shared]), ...outputFlags }, columns),
     '',
-    ...(moves ? pointer('How slots move', 'moving', moveFlags) : []),
-    ...(command.isLocal ? [] : [...pointer('How nodes are reached', 'connection', connectionFlags), '']),
-    EXIT_CODES,
+    ...(moves ? pointer('How slots move', 'moving', moveFlags, columns) : []),
+    ...(command.isLocal
+      ? []
+      : [...pointer('How nodes are reached', 'connection', connectionFlags, columns), '']),
+    ...wrap(EXIT_CODES, columns),
   ].join('\n');
 }
 
 // The names are here, so that a search through the help of a command finds them.
-function pointer(what: string, page: string, flags: Flags): string[] {
-  const lines = [`${what}: redis-trib help ${page}`];
-  let line = ' ';
-  for (const word of Object.keys(flags).map((name) => `--${name}`)) {
-    if (line.length + 1 + word.length > WIDEST) {
-      lines.push(line);
-      line = ' ';
-    }
-    line += ` ${word}`;
-  }
-  return [...lines, line];
+function pointer(what: string, page: string, flags: Flags, columns: number): string[] {
+  const names = Object.keys(flags).map((name) => `--${name}`);
+  const lines = wrap(names.join(' '), Math.min(columns, WIDEST) - 2);
+  return [`${what}: redis-trib help ${page}`, ...lines.map((line) => `  ${line}`)];
 }
 
-function connectionHelp(): string {
+function connectionHelp(columns: number): string {
   return [
     'How nodes are reached: options of every command.',
     '',
-    ...flagLines(connectionFlags),
+    ...flagLines(connectionFlags, columns),
     '',
-    ADDRESSES,
+    ...wrap(ADDRESSES, columns),
   ].join('\n');
 }
 
-function movingHelp(): string {
+function movingHelp(columns: number): string {
   const have = commands
     .filter(({ flags = {} }) => Object.entries(flags).some(([name, flag]) => flag === moveFlags[name]))
     .map(({ name }) => name);
   return [
-    `How slots move: options of ${have.slice(0, -1).join(', ')} and ${have.at(-1)}.`,
+    ...wrap(`How slots move: options of ${have.slice(0, -1).join(', ')} and ${have.at(-1)}.`, columns),
     '',
-    ...flagLines(moveFlags),
+    ...flagLines(moveFlags, columns),
     '',
-    'How slots move, and why no key is lost: redis-trib help moving-slots',
+    ...wrap('How slots move, and why no key is lost: redis-trib help moving-slots', columns),
   ].join('\n');
 }
 
-function flagLines(flags: Flags): string[] {
-  return Object.entries(flags).map(([name, { short, value, help }]) => {
-    const words = `${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`;
-    return `  ${words.padEnd(OPTION_WIDTH)} ${help}`;
+function flagLines(flags: Flags, columns: number): string[] {
+  const all = Object.entries(flags).map(([name, { short, value, help }]): Row => {
+    return [`${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`, help];
   });
+  return rows(all, OPTION_WIDTH, columns);
 }

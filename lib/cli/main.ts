@@ -63,8 +63,9 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
     return EXIT.done;
   }
   if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
-    const { helpText } = await import('./help.ts');
-    (word === undefined ? io.stderr : io.stdout)(`${helpText(rest, io.columns())}\n`);
+    const { briefHelp, helpText } = await import('./help.ts');
+    if (word === undefined) io.stderr(`${briefHelp(io.columns())}\n`);
+    else io.stdout(`${helpText(rest, io.columns())}\n`);
     return word === undefined ? EXIT.usage : EXIT.done;
   }
   const command = findCommand(word);
@@ -76,7 +77,7 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   const { positionals, values } = parseLine(command, rest);
   if (values.help) {
     const { commandHelp } = await import('./help.ts');
-    io.stdout(`${commandHelp(command)}\n`);
+    io.stdout(`${commandHelp(command, io.columns())}\n`);
     return EXIT.done;
   }
   const line = await settled(command, withFile(command, { positionals, values }), io);

@@ -96,7 +96,8 @@ function fit(widths: readonly number[], columns: number): number[] {
   return cut();
 }
 
-function wrap(text: string, width: number): string[] {
+/** Breaks a text into lines of at most so many characters, as far as its words allow. */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

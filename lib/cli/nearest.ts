@@ -16,16 +16,19 @@ export function nearest(word: string, names: readonly string[]): string | undefi
 
 const spelt = (name: string): string => name.replaceAll('_', '-');
 
-/** Levenshtein distance. */
+/** Levenshtein distance, in which two neighbours that changed places are one step. */
 function stepsBetween(from: string, to: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let at = 1; at <= from.length; at++) {
     const next = [at];
     for (let end = 1; end <= to.length; end++) {
       const exchanged = (row[end - 1] ?? 0) + (from[at - 1] === to[end - 1] ? 0 : 1);
-      next.push(Math.min(exchanged, (row[end] ?? 0) + 1, (next[end - 1] ?? 0) + 1));
+      const isSwapped = end > 1 && from[at - 1] === to[end - 2] && from[at - 2] === to[end - 1];
+      const swapped = isSwapped ? (before[end - 2] ?? at) + 1 : exchanged;
+      next.push(Math.min(exchanged, swapped, (row[end] ?? 0) + 1, (next[end - 1] ?? 0) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row.at(-1) ?? 0;
 }

@@ -41,12 +41,16 @@ export function parseRedisUrl(text: string): RedisUrl {
 
 function addressIn(place: string): string {
   const hasPort = /^(\[.*\]|[^:]*):\d+$/.test(place);
+  if (hasPort && !isPort(place.slice(place.lastIndexOf(':') + 1)))
+    throw new UsageError('Not an address: its port must be a number from 1 to 65535');
   try {
     return formatAddress(parseAddress(hasPort ? place : `${place}:${DEFAULT_PORT}`));
   } catch {
     throw notOne();
   }
 }
+
+const isPort = (digits: string): boolean => Number(digits) >= 1 && Number(digits) <= 65_535;
 
 function decoded(text: string): string {
   try {

@@ -86,6 +86,11 @@ describe('parseRedisUrl()', () => {
     }
   });
 
+  test('says that it is the port, if it is', () => {
+    for (const url of ['redis://h:99999', 'redis://:hunter2@[::1]:0'])
+      assertRefused(() => parseRedisUrl(url), /its port must be a number from 1 to 65535/);
+  });
+
   test('reads back every user and password that is encoded', () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1 });
     fc.assert(

@@ -99,7 +99,7 @@ function optionsOf(name: string): string[] {
 describe('Help', () => {
   test('shows every command on stdout, for `--help`, `-h` and `help`', async () => {
     for (const word of ['--help', '-h', 'help']) {
-      const { code, stdout, stderr } = await runMain([word]);
+      const { code, stdout, stderr } = await runMain([word], { columns: () => 120 });
       assert.deepEqual([code, stderr], [0, '']);
       const listed = stdout.slice(0, stdout.indexOf('\nOptions of every command:'));
       for (const { name, usage, summary } of commands) {
@@ -131,7 +131,7 @@ describe('Help', () => {
         ['help', 'connection'],
         ['help', 'moving'],
         ['join', '--help'],
-      ].map((words) => runMain(words)),
+      ].map((words) => runMain(words, { columns: () => 120 })),
     );
     for (const [name, { help }] of Object.entries(connectionFlags))
       assert.match(connection?.stdout ?? '', new RegExp(`--${name}\\b.*${help.slice(0, 12)}`));
@@ -149,10 +149,27 @@ describe('Help', () => {
     assert.deepEqual(shown.slice(0, 4), ['from', 'to', 'slots', 'dry-run']);
   });
 
-  test('is shown on stderr without a command, as wrong usage', async () => {
+  test('is short without a command, on stderr as wrong usage: a terminal of 80×24 shows all of it', async () => {
     const { code, stdout, stderr } = await runMain([]);
     assert.deepEqual([code, stdout], [2, '']);
-    assert.equal(stderr, (await runMain(['--help'])).stdout);
+    const lines = stderr.trimEnd().split('\n');
+    assert.ok(lines.length < 24 && lines.every((line) => line.length <= 80), stderr);
+    for (const { name } of commands) assert.match(stderr, new RegExp(` ${name}(?= |$)`, 'm'));
+    assert.match(stderr, /redis-trib --help/);
+  });
+
+  test('fits into the terminal, and says in every one what each command and option is for', async () => {
+    const wordsOf = (text: string): string => text.replaceAll(/\s+/g, ' ');
+    for (const columns of [72, 80, 120]) {
+      for (const words of [['--help'], ['help', 'connection'], ['help', 'moving'], ['restore', '--help']]) {
+        const { stdout } = await runMain(words, { columns: () => columns });
+        for (const line of stdout.split('\n')) assert.ok(line.length <= columns, `${columns}: ${line}`);
+        for (const { summary } of words[0] === '--help' ? commands : [])
+          assert.ok(wordsOf(stdout).includes(summary), summary);
+        for (const { help } of Object.values(words[1] === 'moving' ? moveFlags : {}))
+          assert.ok(wordsOf(stdout).includes(help), help);
+      }
+    }
   });
 
   for (const { name, usage, example, flags = {} } of commands) {
@@ -213,6 +230,8 @@ describe('Wrong usage:', () => {
     for (const [words, meant] of [
       [['reblance', NODE], 'rebalance'],
       [['delnode', NODE], 'del_node'],
+      [['chekc', NODE], 'check'],
+      [['lsit', NODE], 'list'],
       [['help', 'migrate'], 'migrate_slots'],
       [['rebalance', NODE, '--use-empty'], '--use-empty-masters'],
       [['rebalance', NODE, '--cluster-weight', 'a=2'], '--weight'],
