@@ -29,14 +29,9 @@ const LASTING: readonly BreakName[] = [
   ...(['dead-master', 'node-unreachable', 'node-failed', 'node-moved', 'node-wiped'] as const),
   ...(['duplicate-id', 'master-without-replica', 'master-without-slots'] as const),
   ...(['node-loading', 'node-no-address', 'replicas-uneven'] as const),
-  ...(['same-zone', 'replicas-same-zone'] as const),
+  ...(['same-zone', 'replicas-same-zone', 'replica-lagging'] as const),
 ];
-const NEEDS_7: readonly BreakName[] = [
-  'keys-uncounted',
-  'node-loading',
-  'functions-differ',
-  'replica-lagging',
-];
+const NEEDS_7: readonly BreakName[] = ['keys-uncounted', 'node-loading', 'functions-differ'];
 const PASSING = BREAKS.filter((name) => !LASTING.includes(name));
 
 const isTooOldFor = (name: BreakName): boolean => major < 7 && NEEDS_7.includes(name);

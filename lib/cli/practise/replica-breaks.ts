@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { type BreaksOf, setOn } from './break.ts';
 import type { REPLICA_BREAKS } from './names.ts';
-import { fileOf, kill, set, start, tell } from './scene.ts';
+import { ALL, fileOf, kill, set, start, tell } from './scene.ts';
 
 /** Replication. */
 export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
@@ -45,14 +45,20 @@ export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
     },
   },
   'replica-lagging': {
-    what: '127.0.0.1:7002 has written 65 MiB and sends nothing to its replica: it was told to pause for an hour (Redis 7.0 or newer)',
-    cure: ['redis-cli -p 7002 CLIENT UNPAUSE'],
+    what: '127.0.0.1:7005 logs in to its master as a user that may not run PSYNC. It was copied by SYNC, and never says how far it is',
+    cure: [
+      'redis-trib execute 127.0.0.1:7000 ACL SETUSER practise +psync',
+      'redis-trib del_node 127.0.0.1:7000 127.0.0.1:7005',
+      'redis-trib replicate 127.0.0.1:7002 127.0.0.1:7005',
+    ],
     make: async (scene) => {
-      // A link without data is ended after this time.
-      for (const node of [2, 5]) await set(scene, node, 'repl-timeout', '7200');
-      const write = "redis.call('SET', KEYS[1], string.rep('x', 66 * 1048576)); redis.call('DEL', KEYS[1])";
-      // In one packet: the pause begins before the server next sends anything.
-      await tell(scene, 2, ['EVAL', write, '1', '{foo}'], ['CLIENT', 'PAUSE', '3600000', 'WRITE']);
+      const user = ['practise', 'on', '>practise', '~*', '+@all', '-psync'];
+      for (const node of ALL) await tell(scene, node, ['ACL', 'SETUSER', ...user]);
+      // A master without a stream of its own has nothing to be behind of.
+      await tell(scene, 2, ['SET', '{foo}', 'value']);
+      await set(scene, 5, 'masteruser', 'practise');
+      await set(scene, 5, 'masterauth', 'practise');
+      await tell(scene, 2, ['CLIENT', 'KILL', 'TYPE', 'replica']);
     },
   },
   'cannot-follow': {
