@@ -1,7 +1,7 @@
-import type { Connection } from '../../resp/index.ts';
 import { convertKeys, type LeftKey } from './conversion.ts';
 import { copyInParts, type Destination } from './parts/copy-in-parts.ts';
 import { type Lot, type OnElsewhere, readKeys } from './read-keys.ts';
+import type { KeyReader } from './scan-keys.ts';
 import { type StoredKey, type Written, writeKeys } from './write-keys.ts';
 
 /** What became of the keys of a lot. */
@@ -18,17 +18,19 @@ export interface CopyOptions {
   readonly onElsewhere?: OnElsewhere | undefined;
 }
 
-/** Copies keys, a big one in parts. `reader` is for this lot alone. Rejects as `readKeys()` and `writeKeys()` do. */
+/** Copies keys, a big one in parts. `from.reader` is for this lot alone. Rejects as `readKeys()` and `writeKeys()` do. */
 export async function copyKeys(
-  reader: Connection,
+  from: KeyReader,
   { keys: names, isBig }: Lot,
   to: Destination,
   { isWatched = false, deletesGone = false, onElsewhere }: CopyOptions,
 ): Promise<Copied> {
-  const inParts = isBig ? await copyInParts(reader, names[0] ?? '', to) : undefined;
+  const inParts = isBig ? await copyInParts(from, names[0] ?? '', to) : undefined;
   if (inParts) return inParts;
   const elsewhere = new Set<string>();
-  const read = await readKeys(reader, names, isWatched, onElsewhere && ((key) => elsewhere.add(key)));
+  const life = await from.clock.question();
+  const onOther = onElsewhere && ((key: string) => elsewhere.add(key));
+  const read = await readKeys(from.reader, names, isWatched, life, onOther);
   for (const key of elsewhere) onElsewhere?.(key);
   const { keys, left } = convertKeys(read, to.readers);
   const found = new Set(read.map(({ key }) => key));

@@ -1,14 +1,16 @@
 import { ConnectionError } from '../../resp/index.ts';
-import { type Address, sameAddress } from '../model/address.ts';
+import { type Address, formatAddress, sameAddress } from '../model/address.ts';
 import { slotOfKey } from '../model/slot.ts';
 import { type ClusterView, nodeById, slotOwners } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
+import { ServerClock } from '../nodes/server-clock.ts';
 
 /** Slot owners when the cluster was last looked at. */
 export class Owners {
   readonly #context: Context;
   readonly #seed: Address;
+  readonly #clocks = new Map<string, ServerClock>();
   #bySlot: readonly (Address | undefined)[] = [];
 
   constructor(context: Context, seed: Address) {
@@ -42,5 +44,12 @@ export class Owners {
   /** The master that owns the slot of a key, given as latin1; undefined if the slot has no owner. */
   ownerOf(key: string, slot: number = slotOfKey(key)): Address | undefined {
     return this.#bySlot[slot];
+  }
+
+  clockOf(owner: Address): ServerClock {
+    const name = formatAddress(owner);
+    const known = this.#clocks.get(name) ?? new ServerClock(this.#context.connections, owner);
+    this.#clocks.set(name, known);
+    return known;
   }
 }

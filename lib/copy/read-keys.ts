@@ -1,7 +1,7 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../resp/index.ts';
 import { badReply } from '../errors.ts';
 import { slotOfKey } from '../model/slot.ts';
-import { ttlOf } from '../nodes/key-content.ts';
+import { ANY_LIFE, type LifeQuestion } from '../nodes/server-clock.ts';
 import { isPartName } from './parts/part-name.ts';
 import { PASSING, type StoredKey } from './write-keys.ts';
 
@@ -108,24 +108,23 @@ export function* lots(keys: readonly string[], sizes: readonly number[]): Genera
 }
 
 /**
- * Reads values and expiries, and leaves out keys that are gone. With `isWatched` the next transaction on this connection
+ * Reads values and what is left of their lives, and leaves out keys that are gone. With `isWatched` the next transaction on this connection
  * fails if one of the keys changes before it. Throws an error that a node answers unless `onElsewhere` takes it.
  */
 export async function readKeys(
   connection: Connection,
   keys: readonly string[],
   isWatched: boolean,
+  life: LifeQuestion,
   onElsewhere?: OnElsewhere,
 ): Promise<StoredKey[]> {
   const watch: Command[] = isWatched ? [['WATCH', ...keys]] : [];
   const replies = await connection.pipeline([
     ...watch,
-    ...keys.flatMap((key): Command[] => [
-      ['PTTL', key],
-      ['DUMP', key],
-    ]),
+    ...keys.flatMap((key): Command[] => [...life.commands(key), ['DUMP', key]]),
   ]);
   const readAt = performance.now();
+  const asked = life.commands('').length;
   const isElsewhere = (reply: Reply | undefined): boolean => {
     if (!(reply instanceof ReplyError)) return false;
     if (onElsewhere && PASSING.has(reply.code)) return true;
@@ -134,15 +133,15 @@ export async function readKeys(
   // If one of them cannot be watched, none is.
   const isUnwatched = isWatched && isElsewhere(replies[0]);
   return keys.flatMap((key, index): StoredKey[] => {
-    const at = watch.length + 2 * index;
-    const [ttl, dump] = [replies[at], replies[at + 1]];
-    if (isUnwatched || isElsewhere(ttl) || isElsewhere(dump)) {
+    const at = watch.length + (asked + 1) * index;
+    const [when, dump] = [replies.slice(at, at + asked), replies[at + asked]];
+    if (isUnwatched || isElsewhere(when.at(-1)) || isElsewhere(dump)) {
       onElsewhere?.(key);
       return [];
     }
     if (typeof dump !== 'string') return [];
-    // Between PTTL and DUMP another client may have changed the expiry, at most.
-    return [{ key, dump, ttlMs: typeof ttl === 'number' ? ttlOf(ttl) : undefined, readAt }];
+    // Between these commands another client may have changed the expiry, at most.
+    return [{ key, dump, ttlMs: life.left(when, readAt), readAt }];
   });
 }
 
@@ -172,7 +171,7 @@ export async function deleteKeys(
   const changed: StoredKey[] = [];
   let deleted = 0;
   for (const stored of keys) {
-    const [now] = await readKeys(connection, [stored.key], true, onElsewhere);
+    const [now] = await readKeys(connection, [stored.key], true, ANY_LIFE, onElsewhere);
     const isSame =
       now !== undefined &&
       now.dump === stored.dump &&

@@ -5,16 +5,22 @@ import { type ClusterView, nodeById, slotOwners } from '../model/view.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import type { Context } from '../nodes/context.ts';
 import { inParallelToEnd } from '../nodes/parallel.ts';
+import { ServerClock } from '../nodes/server-clock.ts';
 import { notReached } from '../nodes/wait-until.ts';
 import { type KeySource, lookAgain, nodesToRead, type SourceNode } from './key-source.ts';
 import { type Listing, type Lot, listKeys, type OnElsewhere } from './read-keys.ts';
 import { PASSING } from './write-keys.ts';
 
-/** Keys of one database that are read at once. */
-export interface KeyLot extends Lot {
-  readonly db: number;
-  /** A connection to the node that they are on, for this lot alone. */
+/** What keys of a node are read by. */
+export interface KeyReader {
+  /** A connection to the node that they are on, for one lot alone. */
   readonly reader: Connection;
+  readonly clock: ServerClock;
+}
+
+/** Keys of one database that are read at once. */
+export interface KeyLot extends Lot, KeyReader {
+  readonly db: number;
   /** Takes keys that this node does not serve now; undefined for a standalone server, whose errors are final. */
   readonly onElsewhere: OnElsewhere | undefined;
   /** True if keys of its slots were read before, and their node was another or may have lost them. */
@@ -147,6 +153,7 @@ async function scanNode(
     return connection;
   };
   const lister = await open(LISTER);
+  const clock = new ServerClock(connections, address);
   const readers = await Promise.all(
     Array.from({ length: master ? OF_A_NODE : OF_A_SERVER }, (_, index) => open(READER + index)),
   );
@@ -163,7 +170,7 @@ async function scanNode(
             signal?.throwIfAborted();
             const { value: lot, done } = await ahead.next();
             if (done) return;
-            await scan.visit({ db, ...lot, reader, onElsewhere, isAgain });
+            await scan.visit({ db, ...lot, reader, clock, onElsewhere, isAgain });
           }
         } finally {
           isOver = true;

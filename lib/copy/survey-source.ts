@@ -2,6 +2,7 @@ import { type Command, type Connection, ReplyError } from '../../resp/index.ts';
 import { expandSlots } from '../model/slot.ts';
 import { unlessAborted } from '../nodes/abort.ts';
 import { askRdbSupport } from '../nodes/rdb-support.ts';
+import { ANY_LIFE } from '../nodes/server-clock.ts';
 import { holdFieldExpiry } from '../rdb/convert.ts';
 import { readsRdb } from '../rdb/versions.ts';
 import { convertKeys, type LeftKey, type Outlook, OutlookTally } from './conversion.ts';
@@ -59,7 +60,7 @@ async function surveyNode(
         const left: LeftKey[] = expires ? hashes.map((key) => ({ key, why: 'field-expiry' })) : [];
         tally.add({ converted: 1 - left.length, left });
       } else if (hashes.length > 0)
-        tally.add(convertKeys(await readKeys(connection, hashes, false, onElsewhere), readers));
+        tally.add(convertKeys(await readKeys(connection, hashes, false, ANY_LIFE, onElsewhere), readers));
       for (const [index, key] of lot.entries()) {
         const type = types[index];
         if (type instanceof ReplyError || type === 'none') continue;
@@ -73,7 +74,7 @@ async function surveyNode(
 /** Reads a big hash in parts. Resolves to undefined if that cannot be done: it is read whole then. */
 async function hasFieldTimes(connection: Connection, key: string): Promise<boolean | undefined> {
   try {
-    const value = await openValue((commands) => connection.pipeline(commands), key, false);
+    const value = await openValue((commands) => connection.pipeline(commands), key, false, ANY_LIFE);
     if (!value?.kind) return undefined;
     for await (const { times } of readParts({ ...value, kind: value.kind })) if (times.size > 0) return true;
     return false;

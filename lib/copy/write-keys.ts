@@ -3,8 +3,9 @@ import { messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { Next } from '../model/next.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
-import { sameTtl, ttlOf } from '../nodes/key-content.ts';
+import { sameTtl } from '../nodes/key-content.ts';
 import { fromDatabase, inDatabase } from '../nodes/node-info.ts';
+import { ANY_LIFE, type LifeQuestion } from '../nodes/server-clock.ts';
 import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
 import { sameValue } from '../rdb/dump.ts';
 import type { Owners } from './owners.ts';
@@ -13,11 +14,11 @@ import type { Owners } from './owners.ts';
 export interface StoredKey {
   readonly key: string;
   readonly dump: string;
-  /** PTTL when it was read; undefined for a key that does not expire. */
+  /** What was left of its life when it was read; undefined for a key that does not expire. */
   readonly ttlMs: number | undefined;
   /** `performance.now()` when it was read. */
   readonly readAt: number;
-  /** Expiry in milliseconds since 1970, if known. It takes precedence over `ttlMs`. */
+  /** Expiry in milliseconds since 1970, of a key from a file: only the clocks say how long ago that was written. It takes precedence over `ttlMs`. */
   readonly expiresAt?: number;
   /** The value in a format that the target reads, if `dump` is not. */
   readonly converted?: string;
@@ -92,7 +93,7 @@ export async function writeKeys(
     // The node to ask may itself be gone.
     if (left !== keys) await owners.refresh().catch(() => undefined);
     const tries = await Promise.all(
-      [...groupByOwner(owners, left)].map(([owner, some]) => writeTo(context, owner, some, options)),
+      [...groupByOwner(owners, left)].map(([owner, some]) => writeTo(context, owners, owner, some, options)),
     );
     for (const one of tries) {
       written.restored.push(...one.restored);
@@ -137,17 +138,20 @@ export function noOwner(): Error {
 
 async function writeTo(
   context: Context,
+  owners: Owners,
   owner: Address | undefined,
   keys: readonly StoredKey[],
   options: WriteOptions,
 ): Promise<Try> {
   if (!owner) return { ...nothing(), again: keys, reason: noOwner() };
   try {
+    const expires = keys.some(({ ttlMs }) => ttlMs !== undefined);
+    const life = expires ? await owners.clockOf(owner).question() : ANY_LIFE;
     const replies = await askIn(
       context,
       owner,
       options.db,
-      keys.map((key) => (options.comparesOnly ? ['EXISTS', key.key] : restoreCommand(key, options))),
+      keys.map((key) => (options.comparesOnly ? ['EXISTS', key.key] : restoreCommand(key, options, life))),
     );
     const restored: StoredKey[] = [];
     const missing: StoredKey[] = [];
@@ -166,7 +170,14 @@ async function writeTo(
       } else if (/Bad data format/i.test(reply.message)) unread.push(key);
       else throw refused(owner, key.key, reply);
     }
-    return { restored, missing, unread, ...(await compare(context, owner, busy, options)), again, reason };
+    return {
+      restored,
+      missing,
+      unread,
+      ...(await compare(context, owner, busy, options, life)),
+      again,
+      reason,
+    };
   } catch (error) {
     // The outcome is unknown. If a key was written, the retry finds it to be the same.
     if (error instanceof ConnectionError) return { ...nothing(), again: keys, reason: error };
@@ -177,10 +188,14 @@ async function writeTo(
 function restoreCommand(
   { key, dump, converted = dump, ttlMs, readAt, expiresAt, isGone }: StoredKey,
   { replace }: WriteOptions,
+  { offsetMs }: LifeQuestion,
 ): Command {
   if (isGone) return ['UNLINK', key];
   const how = replace ? ['REPLACE'] : [];
-  if (expiresAt !== undefined) return ['RESTORE', key, expiresAt, converted, 'ABSTTL', ...how];
+  const endsAt =
+    expiresAt ??
+    (ttlMs === undefined || offsetMs === undefined ? undefined : Math.round(offsetMs + readAt + ttlMs));
+  if (endsAt !== undefined) return ['RESTORE', key, endsAt, converted, 'ABSTTL', ...how];
   // A key that has expired since must expire at once: a TTL of 0 would mean that it never does.
   const ttl = ttlMs === undefined ? 0 : Math.max(1, Math.round(ttlMs - (performance.now() - readAt)));
   return ['RESTORE', key, ttl, converted, ...how];
@@ -191,37 +206,32 @@ async function compare(
   owner: Address,
   keys: readonly StoredKey[],
   { db }: WriteOptions,
+  life: LifeQuestion,
 ): Promise<Pick<Written, 'same' | 'conflicts'>> {
   const same: StoredKey[] = [];
   const conflicts: StoredKey[] = [];
   if (keys.length === 0) return { same, conflicts };
-  const commands = keys.flatMap(({ key }): Command[] => [
-    ['DUMP', key],
-    ['PTTL', key],
-  ]);
+  const commands = keys.map(({ key }): Command[] => [['DUMP', key], ...life.commands(key)]);
+  const replies = await askIn(context, owner, db, commands.flat());
+  const readAt = performance.now();
   // An absolute expiry is compared by the owner's clock.
-  const clock: Command[] = keys.some(({ expiresAt }) => expiresAt !== undefined) ? [['TIME']] : [];
-  const replies = await askIn(context, owner, db, [...commands, ...clock]);
-  const now = timeOf(replies[commands.length]);
+  const now = life.offsetMs === undefined ? Date.now() : life.offsetMs + readAt;
   for (const [index, stored] of keys.entries()) {
-    const [dump = null, ttl = null] = [replies[2 * index], replies[2 * index + 1]];
+    const width = commands[index]?.length ?? 0;
+    const [dump = null, ...when] = replies.slice(width * index, width * (index + 1));
     const isSame =
       typeof dump === 'string' &&
-      sameTtl(ttlOf(ttl), timeLeft(stored, now)) &&
+      !(when.at(-1) instanceof ReplyError) &&
+      sameTtl(life.left(when, readAt), timeLeft(stored, now, readAt)) &&
       sameValue(dump, stored.dump, now);
     (isSame ? same : conflicts).push(stored);
   }
   return { same, conflicts };
 }
 
-function timeLeft({ ttlMs, readAt, expiresAt }: StoredKey, now: number): number | undefined {
+function timeLeft({ ttlMs, readAt, expiresAt }: StoredKey, now: number, at: number): number | undefined {
   if (expiresAt !== undefined) return expiresAt - now;
-  return ttlMs === undefined ? undefined : ttlMs - (performance.now() - readAt);
-}
-
-function timeOf(reply: Reply | undefined): number {
-  if (!Array.isArray(reply)) return Date.now();
-  return 1000 * Number(reply[0]) + Number(reply[1]) / 1000;
+  return ttlMs === undefined ? undefined : ttlMs - (at - readAt);
 }
 
 async function askIn(

@@ -139,8 +139,8 @@ async function copyAll(
 }
 
 async function copyLot(lot: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
-  const { reader, onElsewhere, isAgain } = lot;
-  const written = await copyKeys(reader, lot, to, { isWatched: move, onElsewhere });
+  const { onElsewhere, isAgain } = lot;
+  const written = await copyKeys(lot, lot, to, { isWatched: move, onElsewhere });
   const copied = [...written.restored, ...written.same];
   const { deleted, changed } = move ? await deleteCopied(lot, copied, to) : { deleted: 0, changed: [] };
   // What is read again was counted before.
@@ -153,10 +153,10 @@ async function deleteCopied(lot: KeyLot, copied: readonly StoredKey[], to: Desti
   const { reader, onElsewhere } = lot;
   const [inParts] = copied.filter(({ bytes }) => bytes !== undefined);
   if (!inParts) return deleteKeys(reader, copied, onElsewhere);
-  const end = await deleteInParts(reader, inParts.key, to);
+  const end = await deleteInParts(lot, inParts.key, to);
   if (end !== undefined)
     return { deleted: end === 'deleted' ? 1 : 0, changed: end === 'changed' ? [inParts] : [] };
   // Whole, it is found to be the same.
-  const again = await copyKeys(reader, { ...lot, isBig: false }, to, { isWatched: true, onElsewhere });
+  const again = await copyKeys(lot, { ...lot, isBig: false }, to, { isWatched: true, onElsewhere });
   return deleteKeys(reader, again.same, onElsewhere);
 }

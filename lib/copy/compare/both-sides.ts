@@ -1,5 +1,6 @@
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import type { KeyState } from '../../model/key-difference.ts';
+import { ANY_LIFE } from '../../nodes/server-clock.ts';
 import { openValue } from '../parts/open-value.ts';
 import { sameInParts } from '../parts/same-in-parts.ts';
 import type { Lot } from '../read-keys.ts';
@@ -39,8 +40,8 @@ export async function compareBigKey(
   if (!asking || !askingOther) return undefined;
   try {
     const [mine, theirs] = await Promise.all([
-      openValue(asking, key, false),
-      openValue(askingOther, key, false),
+      openValue(asking, key, false, ANY_LIFE),
+      openValue(askingOther, key, false, ANY_LIFE),
     ]);
     if (!mine || !theirs) return mine ? 'missing' : theirs ? 'surplus' : 'gone';
     if (!mine.kind || !theirs.kind) return mine.kind === theirs.kind ? undefined : 'type';

@@ -1,6 +1,7 @@
 import type { Reply } from '../../../resp/index.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
 import { expiringKeys, parseInfo } from '../../nodes/node-info.ts';
+import { serverTime } from '../../nodes/server-clock.ts';
 
 /** When a key expires, as one side says. */
 export interface Expiry {
@@ -33,7 +34,7 @@ export function expiriesOf(
   answeredAt: number,
 ): (when: Reply) => Expiry {
   const isTime = expiry === 'PEXPIRETIME';
-  const serverNow = isTime ? (timeOf(clock) ?? Date.now()) : 0;
+  const serverNow = isTime ? (serverTime(clock) ?? Date.now()) : 0;
   const middle = (sentAt + answeredAt) / 2;
   const slackMs = (answeredAt - sentAt) / 2;
   const never = { ...NEVER, slackMs };
@@ -46,10 +47,6 @@ export function expiriesOf(
       slackMs,
     };
   };
-}
-
-function timeOf(reply: Reply): number | undefined {
-  return Array.isArray(reply) ? 1000 * Number(reply[0]) + Number(reply[1]) / 1000 : undefined;
 }
 
 /** Expiries are the same if they are by the clocks of the servers or by what is left of them: clocks differ, and what copied the key went by one or the other. */

@@ -8,6 +8,7 @@ import { type Copied, copyKeys } from '../copy-lot.ts';
 import type { Owners } from '../owners.ts';
 import type { Destination } from '../parts/copy-in-parts.ts';
 import { type Lot, lots } from '../read-keys.ts';
+import type { KeyReader } from '../scan-keys.ts';
 import { bytesOf, PASSING, type StoredKey } from '../write-keys.ts';
 import type { ChangedKeys, ChangedLot } from './changed-keys.ts';
 
@@ -124,9 +125,10 @@ export class ChangeCopier {
     const copied: string[] = [];
     try {
       const connection = await this.#connectionTo(owner, lane, db, signal);
+      const clock = this.#scene.sourceOwners.clockOf(owner);
       for (const lot of lots(keys, await this.#sizesOf(connection, keys))) {
         signal.throwIfAborted();
-        copied.push(...(await this.#copyLot(connection, db, lot)));
+        copied.push(...(await this.#copyLot({ reader: connection, clock }, db, lot)));
       }
     } catch (error) {
       // It may fail over: the next look shows who has its slots then.
@@ -152,9 +154,9 @@ export class ChangeCopier {
     return connection;
   }
 
-  async #copyLot(connection: Connection, db: number, lot: Lot): Promise<string[]> {
+  async #copyLot(from: KeyReader, db: number, lot: Lot): Promise<string[]> {
     const elsewhere = new Set<string>();
-    const written = await copyKeys(connection, lot, this.destination(db), {
+    const written = await copyKeys(from, lot, this.destination(db), {
       deletesGone: true,
       onElsewhere: (key) => elsewhere.add(key),
     });

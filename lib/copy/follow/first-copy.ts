@@ -30,12 +30,12 @@ async function copyLot(
   lot: KeyLot,
 ): Promise<void> {
   await room();
-  const { db, reader, onElsewhere, isAgain, isBig } = lot;
+  const { db, onElsewhere, isAgain, isBig } = lot;
   if (isBig) copier.expectBig();
   changed.hold(lot);
   try {
     const to = { ...copier.destination(db), replace: false };
-    const written = await copyKeys(reader, lot, to, { onElsewhere });
+    const written = await copyKeys(lot, lot, to, { onElsewhere });
     tally.add(written.restored, isAgain ? 0 : written.same.length, 0);
     copier.leave(db, written);
     // An older value, or one that the streams have brought since.

@@ -4,11 +4,13 @@ import type { Address } from '../../model/address.ts';
 import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
+import type { ServerClock } from '../../nodes/server-clock.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
 import { holdFieldExpiry } from '../../rdb/convert.ts';
 import type { LeftKey } from '../conversion.ts';
 import type { Owners } from '../owners.ts';
 import { deleteWatched } from '../read-keys.ts';
+import type { KeyReader } from '../scan-keys.ts';
 import {
   gaveUp,
   noOwner,
@@ -55,7 +57,7 @@ export interface CopiedInParts extends Written {
  * all the time, or a user may not run one of the commands. Rejects as `writeKeys()` does.
  */
 export async function copyInParts(
-  reader: Connection,
+  from: KeyReader,
   key: string,
   to: Destination,
 ): Promise<CopiedInParts | undefined> {
@@ -65,14 +67,14 @@ export async function copyInParts(
   if (to.unfinished.has(place)) return { ...nothing(), left: [] };
   to.unfinished.add(place);
   try {
-    return await copyPatiently(reader, key, name, to);
+    return await copyPatiently(from, key, name, to);
   } finally {
     to.unfinished.delete(place);
   }
 }
 
 function copyPatiently(
-  reader: Connection,
+  from: KeyReader,
   key: string,
   name: string,
   to: Destination,
@@ -86,7 +88,7 @@ function copyPatiently(
     const owner = owners.ownerOf(key);
     try {
       if (!owner) throw new TargetFailure(noOwner());
-      const copied = await copyOnce(reader, key, name, to, owner);
+      const copied = await copyOnce(from, key, name, to, owner);
       if (copied !== 'changed') return { done: copied };
       tries += 1;
       return tries < TRIES ? 'again' : { done: undefined };
@@ -106,16 +108,16 @@ function copyPatiently(
 
 /** Throws a ReplyError if the source refuses a command, and a TargetFailure if the owner does or is not reached. */
 async function copyOnce(
-  reader: Connection,
+  from: KeyReader,
   key: string,
   name: string,
   to: Destination,
   owner: Address,
 ): Promise<CopiedInParts | 'changed' | undefined> {
-  return watching(reader, key, (source) =>
+  return watching(from, key, (source) =>
     onOwner(to, owner, async (connection) => {
-      const known = to.replace ? undefined : await compareWith(connection, source);
-      return known ?? write(reader, source, to, new UnfinishedKey(connection, name, source.kind));
+      const known = to.replace ? undefined : await compareWith(connection, source, to.owners.clockOf(owner));
+      return known ?? write(from.reader, source, to, new UnfinishedKey(connection, name, source.kind));
     }),
   );
 }
@@ -137,12 +139,13 @@ async function onOwner<Result>(
 
 /** Opens a value and watches it. Resolves to undefined if it cannot be read in parts. */
 async function watching<Result>(
-  reader: Connection,
+  { reader, clock }: KeyReader,
   key: string,
   work: (source: Readable) => Promise<Result>,
 ): Promise<Result | undefined> {
   try {
-    const source = await openValue((commands) => reader.pipeline(commands), key, true);
+    const life = await clock.question();
+    const source = await openValue((commands) => reader.pipeline(commands), key, true, life);
     return isReadable(source) ? await work(source) : undefined;
   } finally {
     if (!reader.closed) await reader.pipeline([['UNWATCH']]).catch(() => undefined);
@@ -156,8 +159,18 @@ function isReadable(value: OpenValue | undefined): value is Readable {
 }
 
 /** Undefined if the cluster does not have the key. */
-async function compareWith(connection: Connection, source: Readable): Promise<CopiedInParts | undefined> {
-  const other = await openValue((commands) => connection.pipeline(commands).catch(failed), source.key, false);
+async function compareWith(
+  connection: Connection,
+  source: Readable,
+  clock: ServerClock,
+): Promise<CopiedInParts | undefined> {
+  const life = await clock.question().catch(failed);
+  const other = await openValue(
+    (commands) => connection.pipeline(commands).catch(failed),
+    source.key,
+    false,
+    life,
+  );
   if (!other) return undefined;
   const isSame =
     isReadable(other) && sameTtl(ttlNow(other), ttlNow(source)) && (await sameInParts(source, other));
@@ -182,7 +195,7 @@ async function write(
     const [begun, ended] = await reader.pipeline([['MULTI'], ['EXEC']]);
     for (const reply of [begun, ended]) if (reply instanceof ReplyError) throw reply;
     if (ended === null) return 'changed';
-    isDone = await unfinished.finish(key, length, ttlNow(source), replace);
+    isDone = await unfinished.finish(key, length, () => ttlNow(source), replace);
     return isDone ? { ...nothing(), left: [], restored: [storedKey(source, unfinished.bytes)] } : 'changed';
   } finally {
     if (!isDone) await unfinished.drop();
@@ -202,17 +215,18 @@ function failed(error: unknown): never {
  * undefined if that cannot be done.
  */
 export async function deleteInParts(
-  reader: Connection,
+  from: KeyReader,
   key: string,
   to: Destination,
 ): Promise<'deleted' | 'changed' | undefined> {
   const owner = to.owners.ownerOf(key);
   if (!owner) return undefined;
   try {
-    return await watching(reader, key, async (source) => {
-      const known = await onOwner(to, owner, (connection) => compareWith(connection, source));
+    return await watching(from, key, async (source) => {
+      const clock = to.owners.clockOf(owner);
+      const known = await onOwner(to, owner, (connection) => compareWith(connection, source, clock));
       if (!known?.same.length) return 'changed';
-      return (await deleteWatched(reader, known.same)) === 'deleted' ? 'deleted' : 'changed';
+      return (await deleteWatched(from.reader, known.same)) === 'deleted' ? 'deleted' : 'changed';
     });
   } catch (error) {
     if (error instanceof ReplyError || error instanceof TargetFailure) return undefined;

@@ -1,6 +1,6 @@
 import type { Command, Reply } from '../../../resp/index.ts';
 import { ReplyError } from '../../../resp/index.ts';
-import { ttlOf } from '../../nodes/key-content.ts';
+import type { LifeQuestion } from '../../nodes/server-clock.ts';
 import { partKindOf } from './part-kinds.ts';
 import { type Ask, isUnknown, type PartSource } from './read-parts.ts';
 
@@ -8,7 +8,7 @@ import { type Ask, isUnknown, type PartSource } from './read-parts.ts';
 export interface OpenValue extends Omit<PartSource, 'kind'> {
   /** Undefined if values of its type are not read in parts. */
   readonly kind: PartSource['kind'] | undefined;
-  /** PTTL when it was read; undefined for a key that does not expire. */
+  /** What was left of its life when it was read; undefined for a key that does not expire. */
   readonly ttlMs: number | undefined;
   /** `performance.now()` when it was read. */
   readonly readAt: number;
@@ -18,16 +18,22 @@ export interface OpenValue extends Omit<PartSource, 'kind'> {
  * Finds out what a key is. Resolves to undefined if it does not exist. With `isWatched` the next transaction on the connection fails if it
  * changes before that. Throws a ReplyError if the server refuses.
  */
-export async function openValue(ask: Ask, key: string, isWatched: boolean): Promise<OpenValue | undefined> {
+export async function openValue(
+  ask: Ask,
+  key: string,
+  isWatched: boolean,
+  life: LifeQuestion,
+): Promise<OpenValue | undefined> {
   // Refused by the ACL, EXEC gives another error than this. After MULTI it would be too late to learn that.
   const watch: Command[] = isWatched ? [['EXEC'], ['WATCH', key]] : [];
-  const replies = await ask([...watch, ['TYPE', key], ['PTTL', key], ['MEMORY', 'USAGE', key]]);
+  const replies = await ask([...watch, ['TYPE', key], ['MEMORY', 'USAGE', key], ...life.commands(key)]);
   const readAt = performance.now();
-  const [type, ttl, bytes] = replies.slice(watch.length).map(accepted);
+  const [type, bytes] = replies.slice(watch.length, watch.length + 2).map(accepted);
+  const ttlMs = life.left(replies.slice(watch.length + 2), readAt);
   if (isWatched) for (const reply of replies.slice(0, 2)) if (!isOutsideOfMulti(reply)) accepted(reply);
   if (type === 'none') return undefined;
   const kind = partKindOf(type);
-  const value = { ask, key, bytes: Number(bytes), ttlMs: ttlOf(ttl ?? null), readAt };
+  const value = { ask, key, bytes: Number(bytes), ttlMs, readAt };
   if (!kind) return { ...value, kind, length: 0, mayExpire: false };
   const questions: Command[] = kind.length === 'HLEN' ? expiryQuestions(key) : [];
   const [length = null, ...answers] = await ask([[kind.length, key], ...questions]);

@@ -53,7 +53,12 @@ export class UnfinishedKey {
    * Gives it its own name and its time to live. Resolves to false if it is not whole, or if the key exists and must not be replaced.
    * Throws a TargetFailure.
    */
-  async finish(key: string, length: number, ttlMs: number | undefined, replace: boolean): Promise<boolean> {
+  async finish(
+    key: string,
+    length: number,
+    ttlNow: () => number | undefined,
+    replace: boolean,
+  ): Promise<boolean> {
     const name = this.#name;
     const [there, left] = await this.#send([
       [this.#kind.length, name],
@@ -61,6 +66,7 @@ export class UnfinishedKey {
     ]);
     const isWhole = there === length || (this.#hasTimes && Number(there) > 0);
     if (!isWhole || !(Number(left) > 0)) return false;
+    const ttlMs = ttlNow();
     const expiry: Command = ttlMs === undefined ? ['PERSIST', name] : ['PEXPIRE', name, ttlMs];
     // RENAME alone would free a big value at once (dbSyncDelete).
     const rename: Command[] = replace
