@@ -60,6 +60,11 @@ export function holdFieldExpiry(readers: readonly number[]): boolean {
   );
 }
 
+/** Whether these readers know how many entries were ever added to a stream, and deleted and read. */
+export function holdStreamCounts(readers: readonly number[]): boolean {
+  return versionFor(RDB_TYPE.stream2, false, readers) !== undefined;
+}
+
 /** The newest version in which all readers take a value of this type as it stands. */
 function versionFor(type: number, isValkey: boolean, readers: readonly number[]): number | undefined {
   if (type === RDB_TYPE.hash2) {

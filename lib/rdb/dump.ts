@@ -1,7 +1,7 @@
 import { CRC64_START, crc64, crc64Bytes } from './crc64.ts';
 import { RdbBytes, RdbFault, Shortage } from './rdb-bytes.ts';
 import { FIRST_OF_VALKEY } from './rdb-values.ts';
-import { writeStream } from './stream-value.ts';
+import { streamContent, writeStream } from './stream-value.ts';
 import { readValue, type Value } from './value.ts';
 import { dumpVersion, FOOTER_BYTES } from './versions.ts';
 
@@ -63,7 +63,10 @@ export function valueDifference(
 function sameContent(one: Value, other: Value, now: number): boolean {
   if (one.kind === 'stream' && other.kind === 'stream') {
     const version = Math.min(one.version, other.version);
-    return writeStream(one, version) === writeStream(other, version);
+    return (
+      writeStream(one, version) === writeStream(other, version) ||
+      streamContent(one, version) === streamContent(other, version)
+    );
   }
   return plain(one, now) === plain(other, now);
 }

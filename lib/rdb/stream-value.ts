@@ -1,4 +1,5 @@
-import { type RdbBytes, times } from './rdb-bytes.ts';
+import { readListpack } from './packed.ts';
+import { RdbBytes, RdbFault, times } from './rdb-bytes.ts';
 import { skipProducers } from './rdb-values.ts';
 import { lengthOf, stringOf } from './write.ts';
 
@@ -90,6 +91,69 @@ export function writeStream({ nodes, counts, history, groups }: Stream, version:
       ]),
     ]),
   ].join('');
+}
+
+/**
+ * What a stream holds, as text, as far as this version writes it. Streams with the same entries may have them in other listpacks. When an entry was
+ * delivered, and a consumer last seen, is left out: commands cannot write that exactly.
+ */
+export function streamContent({ nodes, counts, history, groups }: Stream, version: number): string {
+  const hasMore = version >= 2;
+  return JSON.stringify([
+    nodes.flatMap(([id, listpack]) => entriesIn(id, listpack)),
+    counts,
+    hasMore ? history : '',
+    groups.map(({ name, lastId, read, pending, consumers }) => [
+      ...[name, lastId, hasMore ? read : '', deliveriesIn(pending)],
+      consumers.map((consumer) => [consumer.name, consumer.pending]),
+    ]),
+  ]);
+}
+
+const [IS_DELETED, HAS_SAME_FIELDS] = [1, 2];
+
+/** Entries of a listpack (streamAppendItem): the ids are counted from the one of the first, and most have its fields. */
+function entriesIn(firstId: string, listpack: string): unknown[] {
+  const first = Buffer.from(firstId, 'latin1');
+  const [ms, sequence] = [first.readBigUInt64BE(0), first.readBigUInt64BE(8)];
+  const elements = readListpack(listpack) ?? [];
+  const numberAt = (at: number): bigint => {
+    const text = elements[at] ?? '';
+    if (!/^-?\d+$/.test(text)) throw new RdbFault('entries of a stream that cannot be read', at);
+    return BigInt(text);
+  };
+  const lengthAt = (at: number): number => Math.abs(Number(numberAt(at)));
+  const named = lengthAt(2);
+  const fields = elements.slice(3, 3 + named);
+  const entries: unknown[] = [];
+  // After the fields of the first entry there is a 0, and after each entry the number of its elements.
+  for (let at = 4 + named; at < elements.length; ) {
+    const flags = lengthAt(at);
+    const [afterMs, afterSequence] = [numberAt(at + 1), numberAt(at + 2)];
+    const hasSame = (flags & HAS_SAME_FIELDS) !== 0;
+    const length = hasSame ? named : 2 * lengthAt(at + 3);
+    const from = at + (hasSame ? 3 : 4);
+    const texts = elements.slice(from, from + length);
+    const flat = hasSame ? texts.flatMap((text, index) => [fields[index], text]) : texts;
+    if (!(flags & IS_DELETED))
+      entries.push([
+        `${BigInt.asUintN(64, ms + afterMs)}-${BigInt.asUintN(64, sequence + afterSequence)}`,
+        flat,
+      ]);
+    at = from + length + 1;
+  }
+  return entries;
+}
+
+/** The ids of pending entries, each with how often it was delivered. */
+function deliveriesIn(pending: string): unknown[] {
+  const bytes = new RdbBytes();
+  bytes.add(Buffer.from(pending, 'latin1'));
+  return times(bytes.length(), () => {
+    const id = bytes.raw(ID_BYTES);
+    bytes.skip(TIME_BYTES);
+    return [id, bytes.length()];
+  });
 }
 
 function raw(bytes: RdbBytes, skip: () => void): string {

@@ -7,6 +7,7 @@ import {
   type ImportOptions,
   importKeys,
 } from '../../lib/index.ts';
+import { valueDifference } from '../../lib/rdb/dump.ts';
 import { type Connection, ReplyError } from '../../resp/index.ts';
 import { connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
@@ -32,6 +33,7 @@ const KEYS = {
   set: '{}set',
   hash: 'big:{hash',
   timed: 'big:timed',
+  stream: '{}stream',
 } as const;
 
 let bed: Bed;
@@ -89,6 +91,40 @@ function writes(hasFieldTimes: boolean): string[][] {
   return all;
 }
 
+/** Writes a big stream with all that streams have. */
+async function writeStream(connection: Connection): Promise<void> {
+  const key = KEYS.stream;
+  const entries = chunks((index) => [
+    'XADD',
+    ...[key, `${index + 10}-${index % 3}`, 'field', text(index)],
+    ...(index % 7 === 0 ? ['other', '1'] : []),
+  ]);
+  const read = (group: string, consumer: string, count: number, from = '>') => [
+    ...['XREADGROUP', 'GROUP', group, consumer, 'COUNT', `${count}`, 'STREAMS', key, from],
+  ];
+  const rest = [
+    ['XADD', key, '18446744073709551614-18446744073709551614', 'last', 'id'],
+    ['XADD', key, '18446744073709551614-18446744073709551615', 'deleted', 'id'],
+    ['XDEL', key, '18446744073709551614-18446744073709551615', '12-2', '5000-0'],
+    ['XGROUP', 'CREATE', key, 'group', '0'],
+    ['XGROUP', 'CREATE', key, 'other', '20000'],
+    ['XGROUP', 'CREATE', key, 'at the end', '$'],
+    read('group', 'one', 1500),
+    read('group', 'two\xff', 700),
+    read('group', 'idle', 1, '0'),
+    ['XACK', key, 'group', '10-0', '13-0'],
+    ['XCLAIM', key, 'group', 'two\xff', '0', '11-1', 'RETRYCOUNT', '7'],
+    read('other', 'one', 1),
+  ];
+  for (const commands of [...entries, rest])
+    for (const reply of await connection.pipeline(commands)) if (reply instanceof ReplyError) throw reply;
+}
+
+async function fill(connection: Connection, isTimed: boolean): Promise<void> {
+  for (const command of writes(isTimed)) await connection.command(command);
+  await writeStream(connection);
+}
+
 const hasFieldTimes = ({ kind, major }: Bed['server']) => major >= (kind === 'redis' ? 8 : 9);
 
 const asking =
@@ -108,6 +144,11 @@ async function assertSame(connection: Connection, key: string): Promise<void> {
     await seenByClients(inCluster(key), key),
   ];
   assert.ok(JSON.stringify(one) === JSON.stringify(other), `${JSON.stringify(key)} is the same`);
+  if (key === KEYS.stream) {
+    const dumps = [await connection.command(['DUMP', key]), await client.command(key, ['DUMP', key])];
+    const [mine = '', theirs = ''] = dumps.map(String);
+    assert.equal(valueDifference(mine, theirs), undefined, 'all that the stream has is the same');
+  }
   const apart = await lifeApart(() => connection.command(['PTTL', key]), key);
   assert.ok(apart < MOST_APART_MS, `${key} expires ${apart} ms earlier or later`);
 }
@@ -173,7 +214,7 @@ describe('importKeys() of big keys', () => {
       const connection = await connectTo(from);
       const isTimed = hasFieldTimes(other.server);
       const leavesTimed = isTimed && !hasFieldTimes(bed.server);
-      for (const command of writes(isTimed)) await connection.command(command);
+      await fill(connection, isTimed);
       const keys = Object.values(KEYS).filter((key) => key !== KEYS.timed || isTimed);
       const read = counting();
       const dry = await importKeys(at(masters, 0).address, from.address, { source: read, dryRun: true });
@@ -203,7 +244,7 @@ describe('importKeys() of big keys', () => {
   }
 
   it('keeps another value, and overwrites it with `replace`', async () => {
-    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    await fill(reader, hasFieldTimes(bed.server));
     const keys = (await reader.command(['KEYS', '*'])) as string[];
     await run();
     const changes = [
@@ -212,6 +253,7 @@ describe('importKeys() of big keys', () => {
       [KEYS.set, 'SADD', 'another'],
       [KEYS.zset, 'ZADD', '1', text(3)],
       [KEYS.hash, 'HSET', 'f3', 'another'],
+      [KEYS.stream, 'XACK', 'group', '14-1'],
     ] as const;
     for (const [key, name, ...rest] of changes) await client.command(key, [name, key, ...rest]);
     if (keys.includes(KEYS.timed))
@@ -230,6 +272,17 @@ describe('importKeys() of big keys', () => {
     assert.equal((await run({ replace: true, source: written })).keys, keys.length);
     for (const key of keys) await assertSame(reader, key);
     assert.equal(written.sent.get('DUMP'), undefined, 'no value is read whole');
+  });
+
+  it('reads a stream whole that has what commands cannot write', async () => {
+    await writeStream(reader);
+    // An entry that is pending and no longer there, first amid the others, then before them.
+    for (const deleted of [['16-0'], ['10-0', '11-1']]) {
+      await reader.command(['XDEL', KEYS.stream, ...deleted]);
+      assert.equal((await run({ replace: true })).keys, 1);
+      await assertSame(reader, KEYS.stream);
+      assert.deepEqual(await keysThere(), [KEYS.stream], 'nothing unfinished is left');
+    }
   });
 
   it('begins again if the key is written in the meantime', async () => {
@@ -277,7 +330,7 @@ describe('importKeys() of big keys', () => {
   });
 
   it('moves big keys, but keeps those that are written since', async () => {
-    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    await fill(reader, hasFieldTimes(bed.server));
     const keys = (await reader.command(['KEYS', '*'])) as string[];
     const writer = await connectTo(source);
     let writing: Promise<unknown> | undefined;
@@ -300,14 +353,16 @@ describe('importKeys() of big keys', () => {
   });
 
   it('reads and writes it whole for users who may not run the commands for parts', async () => {
-    for (const command of writes(hasFieldTimes(bed.server))) await reader.command(command);
+    await fill(reader, hasFieldTimes(bed.server));
     const keys = (await reader.command(['KEYS', '*'])) as string[];
     for (const [side, rules] of [
       ['source', ['-@transaction']],
       ['source', ['-exec']],
       ['source', ['-multi']],
-      ['source', ['-lrange', '-getrange', '-sscan', '-zrange', '-hscan']],
-      ['target', ['-append', '-rpush', '-sadd', '-zadd', '-hset']],
+      ['source', ['-lrange', '-getrange', '-sscan', '-zrange', '-hscan', '-xrange']],
+      ['target', ['-append', '-rpush', '-sadd', '-zadd', '-hset', '-xadd']],
+      ['target', ['-xclaim']],
+      ['source', ['-xpending']],
       ['target', ['-rename', '-renamenx']],
     ] as const) {
       const nodes = side === 'source' ? [source] : masters;

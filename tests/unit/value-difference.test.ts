@@ -112,6 +112,30 @@ describe('valueDifference()', () => {
     assert.equal(valueDifference(expired, empty, NOW + 10), undefined);
   });
 
+  test('of streams leaves out when entries were delivered and consumers seen', () => {
+    // One node with the entry 1-1, from a real server (Redis 8.6), and a group with the first one pending.
+    const [time, later] = ['eeeef524a2010000', 'eeeef624a2010000'];
+    const stream = (delivered: string, count: string, seen: string, value = '76') =>
+      Buffer.from(
+        `150110000000000000000100000000000000011d1d0000000a00010100010101816602000102010001000181${value}020401ff` +
+          `010101010100000101016701010101${'00000000000000010000000000000001'}${delivered}${count}010163` +
+          `${seen}${seen}01000000000000000100000000000000010b000000000000000000`,
+        'hex',
+      ).toString('latin1');
+    const one = stream(time, '01', time);
+    assert.equal(valueDifference(one, stream(later, '01', later), NOW), undefined);
+    assert.equal(valueDifference(one, stream(time, '02', time), NOW), 'value');
+    assert.equal(valueDifference(one, stream(time, '01', time, '77'), NOW), 'value');
+    // A listpack that is none, and one without the number of its fields.
+    for (const [good, bad] of [
+      ['\x04\x01\xff', '\x04\x01\xfe'],
+      ['\x01\x01\x81f', '\x80\x01\x81f'],
+    ] as const) {
+      assert.ok(one.includes(good));
+      assert.equal(valueDifference(one, one.replace(good, bad), NOW), 'unknown');
+    }
+  });
+
   test('is unknown of modules and of what cannot be read, unless the bytes are the same', () => {
     const module = (value: string, version: number) =>
       dumpOf(RDB_TYPE.module2, Buffer.from(value, 'latin1'), version);

@@ -6,7 +6,7 @@ import type { Context } from '../../nodes/context.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
 import type { ServerClock } from '../../nodes/server-clock.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
-import { holdFieldExpiry } from '../../rdb/convert.ts';
+import { holdFieldExpiry, holdStreamCounts } from '../../rdb/convert.ts';
 import type { LeftKey } from '../conversion.ts';
 import type { Owners } from '../owners.ts';
 import { deleteWatched } from '../read-keys.ts';
@@ -22,9 +22,11 @@ import {
   type Written,
 } from '../write-keys.ts';
 import { type OpenValue, openValue, ttlNow } from './open-value.ts';
+import { isStream } from './part-kinds.ts';
 import { partName } from './part-name.ts';
 import { isUnknown, type PartSource, readParts } from './read-parts.ts';
 import { sameInParts } from './same-in-parts.ts';
+import { dropGroups, hasLeftOut, type StreamFacts, streamFacts, tailCommands } from './stream-tail.ts';
 import { TargetFailure, UnfinishedKey } from './unfinished-key.ts';
 
 /** How often a key is read in parts that is written at the source in the meantime. */
@@ -182,15 +184,21 @@ async function write(
   source: Readable,
   { context, readers, replace }: Destination,
   unfinished: UnfinishedKey,
-): Promise<CopiedInParts | 'changed'> {
+): Promise<CopiedInParts | 'changed' | undefined> {
   const { key, length } = source;
   const holdsTimes = holdFieldExpiry(readers);
+  const facts = isStream(source.kind) ? await streamFacts(source) : undefined;
+  if (facts?.isBeyondCommands) return undefined;
   let isDone = false;
   try {
     for await (const part of readParts(source)) {
       context.signal?.throwIfAborted();
       if (part.times.size > 0 && !holdsTimes) return { ...nothing(), left: [{ key, why: 'field-expiry' }] };
       if (!(await unfinished.add(part))) return 'changed';
+    }
+    if (facts) {
+      const end = await writeTail(source, unfinished, facts, holdStreamCounts(readers));
+      if (end !== 'written') return end;
     }
     const [begun, ended] = await reader.pipeline([['MULTI'], ['EXEC']]);
     for (const reply of [begun, ended]) if (reply instanceof ReplyError) throw reply;
@@ -199,6 +207,42 @@ async function write(
     return isDone ? { ...nothing(), left: [], restored: [storedKey(source, unfinished.bytes)] } : 'changed';
   } finally {
     if (!isDone) await unfinished.drop();
+  }
+}
+
+/** Resolves to undefined if it has what commands cannot write, or if its groups change all the time. */
+async function writeTail(
+  source: Readable,
+  unfinished: UnfinishedKey,
+  first: StreamFacts,
+  holdsCounts: boolean,
+): Promise<'written' | 'changed' | undefined> {
+  let facts = first;
+  let isWhole = true;
+  try {
+    for (let tries = 0; tries < TRIES && isWhole; tries++) {
+      const written = facts;
+      await unfinished.tell(
+        (name) => tailCommands(source, name, written, holdsCounts),
+        (sent, replies) => {
+          isWhole &&= !hasLeftOut(sent, replies);
+        },
+      );
+      // Not all that changes groups is noticed by WATCH: XACK is not.
+      facts = await streamFacts(source);
+      if (isWhole && JSON.stringify(facts) === JSON.stringify(written)) return 'written';
+      await unfinished.tell(
+        (name) => dropGroups(name, written),
+        () => undefined,
+      );
+    }
+    return undefined;
+  } catch (error) {
+    const cause = error instanceof TargetFailure && error.cause;
+    // What was written of it is gone.
+    if (cause instanceof ReplyError && ['ERR', 'NOGROUP'].includes(cause.code) && !isUnknown(cause))
+      return 'changed';
+    throw error;
   }
 }
 

@@ -74,7 +74,7 @@ export async function fieldTimes(
   return Array.isArray(reply) ? reply.map(Number) : fields.map(() => GONE);
 }
 
-/** True if the server does not know the command. */
+/** True if the server does not know the command, or these arguments. */
 export function isUnknown({ message }: ReplyError): boolean {
-  return /^ERR unknown command/i.test(message);
+  return /^ERR (?:unknown (?:sub)?command|wrong number of arguments)/i.test(message);
 }

@@ -1,6 +1,7 @@
 import { type Command, ReplyError } from '../../../resp/index.ts';
-import { type PartKind, partIn } from './part-kinds.ts';
+import { isStream, type PartKind, partIn } from './part-kinds.ts';
 import { fieldsOf, fieldTimes, NO_EXPIRY, type PartSource, readParts, type TimedPart } from './read-parts.ts';
+import { sameTail } from './stream-tail.ts';
 
 /**
  * True if two values of one type are the same, read in parts; fields of hashes with their expiry. Throws a ReplyError if one of the
@@ -8,7 +9,10 @@ import { fieldsOf, fieldTimes, NO_EXPIRY, type PartSource, readParts, type Timed
  */
 export async function sameInParts(one: PartSource, other: PartSource): Promise<boolean> {
   if (one.kind !== other.kind) return false;
-  if (one.kind.isOrdered) return one.length === other.length && holdsAll(one, other);
+  if (one.kind.isOrdered) {
+    const isSame = one.length === other.length && (await holdsAll(one, other));
+    return isSame && (!isStream(one.kind) || sameTail(one, other));
+  }
   // Fields that have expired count until they are deleted.
   return (await holdsAll(one, other)) && (one.length === other.length || holdsAll(other, one));
 }
@@ -22,9 +26,8 @@ async function holdsAll(one: PartSource, other: PartSource): Promise<boolean> {
 
 async function holds(source: PartSource, part: TimedPart): Promise<boolean> {
   const { ask, key, kind, length } = source;
-  const { elements, from, times, bytes } = part;
+  const { elements, from, times, count } = part;
   if (kind.isOrdered) {
-    const count = kind.length === 'STRLEN' ? bytes : elements.length / kind.width;
     const [reply] = await ask([kind.read(key, from, count)]);
     const found = partIn(kind, reply, from, count, length).elements;
     return (

@@ -36,7 +36,7 @@ export class UnfinishedKey {
   async add({ elements, bytes, times }: TimedPart): Promise<boolean> {
     if (elements.length === 0) return true;
     const name = this.#name;
-    const write = [this.#kind.write(name, elements), ...expiries(name, times)];
+    const write = [...this.#kind.write(name, elements), ...expiries(name, times)];
     const expire: Command = ['PEXPIRE', name, UNFINISHED_MS];
     const isFirst = !this.#isBegun;
     this.#isBegun = true;
@@ -47,6 +47,15 @@ export class UnfinishedKey {
     this.#hasTimes ||= times.size > 0;
     // A key that came into being again has no time to live.
     return Number(ttl) > 0;
+  }
+
+  /** Sends more about it, as commands for this name. Throws a TargetFailure. */
+  async tell(
+    commands: (name: string) => AsyncIterable<Command[]>,
+    onReplies: (sent: readonly Command[], replies: readonly Reply[]) => void,
+  ): Promise<void> {
+    for await (const some of commands(this.#name))
+      onReplies(some, await this.#send([...some, ['PEXPIRE', this.#name, UNFINISHED_MS]]));
   }
 
   /**
