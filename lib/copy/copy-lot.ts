@@ -1,5 +1,6 @@
 import { convertKeys, type LeftKey } from './conversion.ts';
-import { copyInParts, type Destination } from './parts/copy-in-parts.ts';
+import { copyInParts } from './parts/copy-in-parts.ts';
+import type { Destination } from './parts/write-in-parts.ts';
 import { type Lot, type OnElsewhere, readKeys } from './read-keys.ts';
 import type { KeyReader } from './scan-keys.ts';
 import { type StoredKey, type Written, writeKeys } from './write-keys.ts';

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import {
+  backupCluster,
   type ConnectionOptions,
   compareKeys,
   followKeys,
   type ImportOptions,
   importKeys,
+  type RestoreOptions,
+  restoreCluster,
 } from '../../lib/index.ts';
 import { valueDifference } from '../../lib/rdb/dump.ts';
 import { type Connection, ReplyError } from '../../resp/index.ts';
@@ -21,8 +27,14 @@ import { type AskServer, seenByClients } from '../helpers/seen-values.ts';
 /** Keys take some 5 MB each: just more than what is read at once. */
 const MANY = 50_000;
 const CHUNK = 10_000;
-const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)).join('');
-const text = (index: number): string => `${bytes.slice(index % 150, (index % 150) + 90)}${index}`;
+/** Any bytes, which files cannot compress. */
+const pool = Array.from({ length: 60_000 }, (_, at) =>
+  String.fromCharCode((Math.imul(at ^ (at >>> 7), 2654435761) >>> 21) & 0xff),
+).join('');
+const text = (index: number): string => {
+  const from = (index * 7919) % (pool.length - 90);
+  return `${pool.slice(from, from + 90)}${index}`;
+};
 const later = Date.now() + 7_200_000;
 const SPECIAL = ['inf', '-inf', '-0', '0.1', '1e300', '3.0000000000000004'];
 /** Some keys can be their own tag, some have one, some need one that has to be found. */
@@ -55,12 +67,14 @@ after(async () => {
   await bed.close();
 });
 beforeEach(async () => {
-  for (const node of [...masters, source]) {
-    const connection = await connectTo(node);
-    await connection.command(['FLUSHALL']);
-    await connection.close();
-  }
+  for (const node of [...masters, source]) await flush(node);
 });
+
+async function flush(node: ServerNode): Promise<void> {
+  const connection = await connectTo(node);
+  await connection.command(['FLUSHALL']);
+  await connection.close();
+}
 
 const chunks = <Item>(item: (index: number) => Item): Item[][] =>
   Array.from({ length: MANY / CHUNK }, (_, chunk) =>
@@ -371,11 +385,7 @@ describe('importKeys() of big keys', () => {
         await connection.command(['ACL', 'SETUSER', 'some', 'on', '>some', '~*', '+@all', ...rules]);
         await connection.close();
       }
-      for (const node of masters) {
-        const connection = await connectTo(node);
-        await connection.command(['FLUSHALL']);
-        await connection.close();
-      }
+      for (const node of masters) await flush(node);
       const user = { username: 'some', password: 'some' };
       const { keys: count } = await run(side === 'source' ? { source: user } : user);
       assert.equal(count, keys.length, `${side} ${rules}`);
@@ -449,6 +459,47 @@ describe('importKeys() of big keys', () => {
     // Redis 6 does not let replicas watch keys of their master.
     if (bed.server.kind === 'valkey' || bed.server.major > 6) assert.equal(read.sent.get('DUMP'), undefined);
     await from.close();
+  });
+});
+
+describe('restoreCluster() of big keys', () => {
+  it('writes those that it can read in parts, and recognises them', async () => {
+    for (const command of writes(hasFieldTimes(bed.server))) await client.command(at(command, 1), command);
+    const keys = await keysThere();
+    const seen = async (key: string) => JSON.stringify(await seenByClients(inCluster(key), key));
+    const endOf = async (key: string) => Date.now() + Number(await client.command(key, ['PTTL', key]));
+    const dir = mkdtempSync(join(tmpdir(), 'redis-trib-big-'));
+    try {
+      const before = new Map<string, string>();
+      for (const key of keys) before.set(key, await seen(key));
+      const end = await endOf(KEYS.hash);
+      await backupCluster(at(masters, 0).address, { dir });
+      for (const node of masters) await flush(node);
+      const restore = async (options: Partial<RestoreOptions> = {}) => {
+        const sent = counting();
+        const done = await restoreCluster(at(masters, 0).address, { dir, ...options, ...sent });
+        for (const name of ['RESTORE', 'DUMP']) assert.equal(sent.sent.get(name), undefined, name);
+        return done;
+      };
+      assert.equal((await restore()).keys, keys.length);
+      for (const key of keys) assert.ok(before.get(key) === (await seen(key)), key);
+      assert.ok(Math.abs((await endOf(KEYS.hash)) - end) < MOST_APART_MS, 'it expires when it would have');
+      assert.deepEqual(await keysThere(), keys, 'nothing unfinished is left');
+      const again = await restore();
+      assert.deepEqual([again.keys, again.same], [0, keys.length]);
+      await client.command(KEYS.list, ['LSET', KEYS.list, '40000', 'another']);
+      await client.command(KEYS.zset, ['ZADD', KEYS.zset, '1', text(3)]);
+      await client.command(KEYS.set, ['SADD', KEYS.set, 'another']);
+      const { code, keys: differing = [] } = await failureOf(restore());
+      assert.deepEqual(
+        [code, [...differing].sort()],
+        ['KEY_CONFLICT', [KEYS.list, KEYS.set, KEYS.zset].sort()],
+      );
+      assert.equal((await restore({ replace: true })).keys, keys.length);
+      for (const key of keys) assert.ok(before.get(key) === (await seen(key)), key);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
 });
 

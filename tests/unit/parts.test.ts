@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { decodedValue } from '../../lib/copy/parts/decoded-value.ts';
 import { isPartName, partName } from '../../lib/copy/parts/part-name.ts';
+import { addEntries, flatEntries, idAfter } from '../../lib/copy/parts/stream-entries.ts';
 import { slotOfKey } from '../../lib/model/slot.ts';
+import type { Value } from '../../lib/rdb/value.ts';
 import { fc } from '../helpers/properties.ts';
 
 const bytes = fc.uint8Array({ maxLength: 40 }).map((some) => Buffer.from(some).toString('latin1'));
@@ -38,5 +41,101 @@ describe('partName()', () => {
   test('keys that only look like it are data', () => {
     for (const name of ['x:redis-trib-unfinished', 'x:1:redis-trib-unfinished', `${partName('x')}2`])
       assert.ok(!isPartName(name), name);
+  });
+});
+
+describe('decodedValue()', () => {
+  const scoreOf = (score: number): string => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(score);
+    return bytes.toString('latin1');
+  };
+  async function all(value: Value) {
+    const decoded = decodedValue(value);
+    assert.ok(decoded);
+    const elements: string[] = [];
+    const times = new Map<string, number>();
+    let count = 0;
+    for await (const part of decoded.parts()) {
+      assert.equal(part.from, `${count}`);
+      assert.ok(part.bytes <= 512 * 1024 || part.count === 1);
+      if (value.kind === 'hash') assert.ok(await decoded.holds(part));
+      count += part.count;
+      elements.push(...part.elements);
+      for (const [field, time] of part.times) times.set(field, time);
+    }
+    assert.equal(count, decoded.length);
+    return { elements, times };
+  }
+  const many = Array.from({ length: 12_345 }, (_, index) => `${index}`);
+
+  test('gives all of a value, in parts', async () => {
+    const text = many.join('');
+    assert.equal((await all({ kind: 'string', text: text.repeat(30) })).elements.join(''), text.repeat(30));
+    assert.deepEqual((await all({ kind: 'list', items: [...many, text.repeat(20)] })).elements, [
+      ...many,
+      text.repeat(20),
+    ]);
+    assert.deepEqual((await all({ kind: 'set', members: many })).elements, many);
+    assert.deepEqual((await all({ kind: 'list', items: [] })).elements, []);
+  });
+
+  test('gives members in the order of servers, with scores to the bit', async () => {
+    fc.assert(
+      await fc.asyncProperty(fc.array(fc.double({ noNaN: true })), async (scores) => {
+        const members = scores.map((score, index) => ({ member: `${index}`, score: scoreOf(score) }));
+        const { elements } = await all({ kind: 'zset', members });
+        const found = elements.flatMap((text, at) =>
+          at % 2 ? [Number(text.replace('inf', 'Infinity'))] : [],
+        );
+        for (const [at, score] of found.entries()) {
+          assert.ok(at === 0 || (found[at - 1] ?? 0) <= score);
+          assert.ok(Object.is(score, scores[Number(elements[2 * at])]));
+        }
+      }),
+    );
+  });
+
+  test('gives fields when they expire, and leaves out those that have', async () => {
+    const later = Date.now() + 60_000;
+    const fields = [
+      { field: 'a', value: '1', expiresAt: later },
+      { field: 'b', value: '2', expiresAt: 1 },
+      { field: 'c', value: '3', expiresAt: undefined },
+    ];
+    const { elements, times } = await all({ kind: 'hash', fields });
+    assert.deepEqual([elements, [...times]], [['a', '1', 'c', '3'], [['a', later]]]);
+    const part = { elements: ['a', '1'], count: 1, bytes: 2, from: '0', next: undefined };
+    const { holds } = decodedValue({ kind: 'hash', fields }) ?? assert.fail();
+    assert.equal(await holds({ ...part, times }), true);
+    assert.equal(await holds({ ...part, times: new Map() }), false);
+    assert.equal(await holds({ ...part, times, elements: ['a', '2'] }), false);
+  });
+});
+
+describe('entries of streams', () => {
+  const number = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+
+  test('the id after one is the next larger', () => {
+    fc.assert(
+      fc.property(number, number, (ms, sequence) => {
+        const [next, after] = (idAfter(`${ms}-${sequence}`) ?? '0-0').split('-').map(BigInt);
+        assert.equal(((next ?? 0n) << 64n) + (after ?? 0n), ((ms << 64n) + sequence + 1n) % (1n << 128n));
+      }),
+    );
+    assert.equal(idAfter('18446744073709551615-18446744073709551615'), undefined);
+  });
+
+  test('are added as they were listed', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(fc.tuple(bytes, bytes), { minLength: 1, maxLength: 3 })), (entries) => {
+        const listed = entries.map((fields, index) => [`${index}-1`, fields.flat()]);
+        assert.deepEqual(
+          addEntries('key', flatEntries(listed) ?? []),
+          listed.map(([id, fields]) => ['XADD', 'key', id, ...(fields ?? [])]),
+        );
+      }),
+    );
+    for (const other of [null, 'x', [1], [['1-1', null]]]) assert.equal(flatEntries(other), undefined);
   });
 });

@@ -2,14 +2,16 @@ import type { Context } from '../../nodes/context.ts';
 import { convertKeys } from '../conversion.ts';
 import type { CopyTally } from '../copy-tally.ts';
 import type { Owners } from '../owners.ts';
+import type { CopiedInParts, Destination } from '../parts/write-in-parts.ts';
 import { type StoredKey, writeKeys } from '../write-keys.ts';
 import type { BackupFile, BackupManifest } from './manifest.ts';
 import { itemsOf } from './read-files.ts';
+import { restoreInParts } from './restore-in-parts.ts';
 import { isExpired, ownership, storedKey } from './survey-files.ts';
 
 /** Most keys written at once, over all masters. */
 const MOST_KEYS = 500;
-/** Most bytes written at once, unless a single key is larger. */
+/** Most bytes written at once. A key that takes more is written in parts. */
 const MOST_BYTES = 4 * 1024 * 1024;
 /** Lots written in parallel. */
 const WRITERS = 4;
@@ -46,6 +48,7 @@ export async function restoreKeys(
   const { readers, replace, strays, comparesOnly = false } = restoring;
   const onKept = restoring.onKept ?? ((differing) => tally.differ(differing, []));
   const ahead = lotsOf(dir, masters, strays);
+  const to = { context, owners, replace, readers, unfinished: new Set<string>() };
   let isOver = false;
   // Each writer takes the next lot when it has written the last. If one fails, the others finish their lot and stop.
   const write = async (): Promise<void> => {
@@ -54,10 +57,9 @@ export async function restoreKeys(
         context.signal?.throwIfAborted();
         const { value: lot, done } = await ahead.next();
         if (done) return;
-        const { keys, left } = comparesOnly ? { keys: lot.keys, left: [] } : convertKeys(lot.keys, readers);
-        const written = await writeKeys(context, owners, keys, { db: lot.db, replace, comparesOnly });
+        const written = await writeLot(lot, { ...to, db: lot.db }, comparesOnly);
         tally.add(written.restored, written.same.length, 0);
-        tally.leave(left, written.unread);
+        tally.leave(written.left, written.unread);
         onKept(written.conflicts, written.missing);
       }
     } finally {
@@ -68,6 +70,19 @@ export async function restoreKeys(
   await ahead.return(undefined);
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
+}
+
+async function writeLot(
+  { keys: stored }: Lot,
+  to: Destination,
+  comparesOnly: boolean,
+): Promise<CopiedInParts> {
+  const [only] = stored;
+  const inParts =
+    only && only.dump.length > MOST_BYTES ? await restoreInParts(only, to, comparesOnly) : undefined;
+  if (inParts) return inParts;
+  const { keys, left } = comparesOnly ? { keys: stored, left: [] } : convertKeys(stored, to.readers);
+  return { ...(await writeKeys(to.context, to.owners, keys, { ...to, comparesOnly })), left };
 }
 
 async function* lotsOf(dir: string, files: readonly BackupFile[], strays: boolean): AsyncGenerator<Lot> {

@@ -6,7 +6,7 @@ import { pause } from '../../nodes/wait-until.ts';
 import type { LeftKey } from '../conversion.ts';
 import { type Copied, copyKeys } from '../copy-lot.ts';
 import type { Owners } from '../owners.ts';
-import type { Destination } from '../parts/copy-in-parts.ts';
+import type { Destination } from '../parts/write-in-parts.ts';
 import { type Lot, lots } from '../read-keys.ts';
 import type { KeyReader } from '../scan-keys.ts';
 import { bytesOf, PASSING, type StoredKey } from '../write-keys.ts';

@@ -1,55 +1,28 @@
 import { type Connection, ReplyError } from '../../../resp/index.ts';
-import { messageOf } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
-import { unlessAborted } from '../../nodes/abort.ts';
-import type { Context } from '../../nodes/context.ts';
-import { sameTtl } from '../../nodes/key-content.ts';
-import type { ServerClock } from '../../nodes/server-clock.ts';
-import { waitUntil } from '../../nodes/wait-until.ts';
-import { holdFieldExpiry, holdStreamCounts } from '../../rdb/convert.ts';
-import type { LeftKey } from '../conversion.ts';
-import type { Owners } from '../owners.ts';
+import { holdStreamCounts } from '../../rdb/convert.ts';
 import { deleteWatched } from '../read-keys.ts';
 import type { KeyReader } from '../scan-keys.ts';
-import {
-  gaveUp,
-  noOwner,
-  nothing,
-  PASSING,
-  refused,
-  type StoredKey,
-  TARGET_WAIT,
-  type Written,
-} from '../write-keys.ts';
-import { type OpenValue, openValue, ttlNow } from './open-value.ts';
+import { nothing, type StoredKey } from '../write-keys.ts';
+import { openValue, ttlNow } from './open-value.ts';
 import { isStream } from './part-kinds.ts';
-import { partName } from './part-name.ts';
-import { isUnknown, type PartSource, readParts } from './read-parts.ts';
+import { isUnknown, readParts } from './read-parts.ts';
 import { sameInParts } from './same-in-parts.ts';
 import { dropGroups, hasLeftOut, type StreamFacts, streamFacts, tailCommands } from './stream-tail.ts';
-import { TargetFailure, UnfinishedKey } from './unfinished-key.ts';
-
-/** How often a key is read in parts that is written at the source in the meantime. */
-const TRIES = 3;
-
-/** Where keys are copied to. */
-export interface Destination {
-  readonly context: Context;
-  readonly owners: Owners;
-  /** Database of the cluster. */
-  readonly db: number;
-  /** Overwrite keys that exist with another value. */
-  readonly replace: boolean;
-  /** RDB versions that the masters read. */
-  readonly readers: readonly number[];
-  /** Keys that are being written in parts: one for all who write to this cluster. */
-  readonly unfinished: Set<string>;
-}
-
-/** A key that was copied in parts. */
-export interface CopiedInParts extends Written {
-  readonly left: readonly LeftKey[];
-}
+import { TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
+import {
+  type CopiedInParts,
+  compareWithOwner,
+  type Destination,
+  inParts,
+  isReadable,
+  onOwner,
+  type PartedValue,
+  type Readable,
+  TRIES,
+  type TryInParts,
+  writeInParts,
+} from './write-in-parts.ts';
 
 /**
  * Copies a big key in parts, so that neither server is held up by it. WATCH at the source shows that it was not written in the meantime. In
@@ -58,85 +31,22 @@ export interface CopiedInParts extends Written {
  * Resolves to undefined if that cannot be done, and nothing was changed: the key is gone or elsewhere, of another type, written at the source
  * all the time, or a user may not run one of the commands. Rejects as `writeKeys()` does.
  */
-export async function copyInParts(
+export function copyInParts(
   from: KeyReader,
   key: string,
   to: Destination,
 ): Promise<CopiedInParts | undefined> {
-  const name = partName(key);
-  const place = `${to.db} ${name}`;
-  // A scan may list a key twice. The other copy counts.
-  if (to.unfinished.has(place)) return { ...nothing(), left: [] };
-  to.unfinished.add(place);
-  try {
-    return await copyPatiently(from, key, name, to);
-  } finally {
-    to.unfinished.delete(place);
-  }
-}
-
-function copyPatiently(
-  from: KeyReader,
-  key: string,
-  name: string,
-  to: Destination,
-): Promise<CopiedInParts | undefined> {
-  const { context, owners } = to;
-  let tries = 0;
-  let failedAt: number | undefined;
-  // A copy may take longer than passing failures are tried again: that time begins with the first of them.
-  return waitUntil({ ...TARGET_WAIT, timeoutMs: 0, signal: context.signal }, async () => {
-    if (failedAt !== undefined) await owners.refresh().catch(() => undefined);
-    const owner = owners.ownerOf(key);
-    try {
-      if (!owner) throw new TargetFailure(noOwner());
-      const copied = await copyOnce(from, key, name, to, owner);
-      if (copied !== 'changed') return { done: copied };
-      tries += 1;
-      return tries < TRIES ? 'again' : { done: undefined };
-    } catch (error) {
-      if (error instanceof ReplyError) return { done: undefined };
-      if (!(error instanceof TargetFailure)) throw error;
-      const { cause } = error;
-      if (cause instanceof ReplyError && (cause.code === 'NOPERM' || isUnknown(cause)))
-        return { done: undefined };
-      if (owner && cause instanceof ReplyError && !PASSING.has(cause.code)) throw refused(owner, key, cause);
-      failedAt ??= performance.now();
-      const isOver = performance.now() - failedAt > TARGET_WAIT.timeoutMs;
-      return { missing: [messageOf(cause)], ...(isOver ? { giveUp: () => gaveUp(owner, cause) } : {}) };
-    }
-  });
-}
-
-/** Throws a ReplyError if the source refuses a command, and a TargetFailure if the owner does or is not reached. */
-async function copyOnce(
-  from: KeyReader,
-  key: string,
-  name: string,
-  to: Destination,
-  owner: Address,
-): Promise<CopiedInParts | 'changed' | undefined> {
-  return watching(from, key, (source) =>
-    onOwner(to, owner, async (connection) => {
-      const known = to.replace ? undefined : await compareWith(connection, source, to.owners.clockOf(owner));
-      return known ?? write(from.reader, source, to, new UnfinishedKey(connection, name, source.kind));
-    }),
+  // Throws a ReplyError if the source refuses a command, and a TargetFailure if the owner does or is not reached.
+  return inParts(key, to, (owner, name) =>
+    watching(from, key, (source) =>
+      onOwner(to, owner, async (connection): Promise<TryInParts> => {
+        const isSame = to.replace ? undefined : await compare(connection, owner, to, source);
+        if (isSame !== undefined)
+          return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [storedKey(source)] };
+        return write(from.reader, source, to, connection, name);
+      }),
+    ),
   );
-}
-
-/** Works on a connection of its own. What was sent on it before it broke is not followed by anything. */
-async function onOwner<Result>(
-  { context, db }: Destination,
-  owner: Address,
-  work: (connection: Connection) => Promise<Result>,
-): Promise<Result> {
-  const connection = await unlessAborted(context.connections.fresh(owner), context.signal).catch(failed);
-  try {
-    if (db > 0) await connection.command(['SELECT', db]).catch(failed);
-    return await work(connection);
-  } finally {
-    connection.destroy();
-  }
 }
 
 /** Opens a value and watches it. Resolves to undefined if it cannot be read in parts. */
@@ -154,60 +64,35 @@ async function watching<Result>(
   }
 }
 
-type Readable = OpenValue & PartSource;
-
-function isReadable(value: OpenValue | undefined): value is Readable {
-  return value?.kind !== undefined;
+function parted(source: Readable): PartedValue {
+  return { ...source, parts: () => readParts(source), ttlNow: () => ttlNow(source) };
 }
 
-/** Undefined if the cluster does not have the key. */
-async function compareWith(
+function compare(
   connection: Connection,
+  owner: Address,
+  to: Destination,
   source: Readable,
-  clock: ServerClock,
-): Promise<CopiedInParts | undefined> {
-  const life = await clock.question().catch(failed);
-  const other = await openValue(
-    (commands) => connection.pipeline(commands).catch(failed),
-    source.key,
-    false,
-    life,
-  );
-  if (!other) return undefined;
-  const isSame =
-    isReadable(other) && sameTtl(ttlNow(other), ttlNow(source)) && (await sameInParts(source, other));
-  return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [storedKey(source, 0)] };
+): Promise<boolean | undefined> {
+  return compareWithOwner(connection, owner, to, parted(source), (other) => sameInParts(source, other));
 }
 
 async function write(
   reader: Connection,
   source: Readable,
-  { context, readers, replace }: Destination,
-  unfinished: UnfinishedKey,
-): Promise<CopiedInParts | 'changed' | undefined> {
-  const { key, length } = source;
-  const holdsTimes = holdFieldExpiry(readers);
+  to: Destination,
+  connection: Connection,
+  name: string,
+): Promise<TryInParts> {
   const facts = isStream(source.kind) ? await streamFacts(source) : undefined;
   if (facts?.isBeyondCommands) return undefined;
-  let isDone = false;
-  try {
-    for await (const part of readParts(source)) {
-      context.signal?.throwIfAborted();
-      if (part.times.size > 0 && !holdsTimes) return { ...nothing(), left: [{ key, why: 'field-expiry' }] };
-      if (!(await unfinished.add(part))) return 'changed';
-    }
-    if (facts) {
-      const end = await writeTail(source, unfinished, facts, holdStreamCounts(readers));
-      if (end !== 'written') return end;
-    }
+  return writeInParts(connection, name, parted(source), to, async (unfinished) => {
+    const end = facts ? await writeTail(source, unfinished, facts, holdStreamCounts(to.readers)) : 'written';
+    if (end !== 'written') return end;
     const [begun, ended] = await reader.pipeline([['MULTI'], ['EXEC']]);
     for (const reply of [begun, ended]) if (reply instanceof ReplyError) throw reply;
-    if (ended === null) return 'changed';
-    isDone = await unfinished.finish(key, length, () => ttlNow(source), replace);
-    return isDone ? { ...nothing(), left: [], restored: [storedKey(source, unfinished.bytes)] } : 'changed';
-  } finally {
-    if (!isDone) await unfinished.drop();
-  }
+    return ended === null ? 'changed' : 'written';
+  });
 }
 
 /** Resolves to undefined if it has what commands cannot write, or if its groups change all the time. */
@@ -246,12 +131,8 @@ async function writeTail(
   }
 }
 
-function storedKey({ key, ttlMs, readAt }: Readable, bytes: number): StoredKey {
-  return { key, dump: '', ttlMs, readAt, bytes };
-}
-
-function failed(error: unknown): never {
-  throw new TargetFailure(error);
+function storedKey({ key, ttlMs, readAt }: Readable): StoredKey {
+  return { key, dump: '', ttlMs, readAt, bytes: 0 };
 }
 
 /**
@@ -267,10 +148,9 @@ export async function deleteInParts(
   if (!owner) return undefined;
   try {
     return await watching(from, key, async (source) => {
-      const clock = to.owners.clockOf(owner);
-      const known = await onOwner(to, owner, (connection) => compareWith(connection, source, clock));
-      if (!known?.same.length) return 'changed';
-      return (await deleteWatched(from.reader, known.same)) === 'deleted' ? 'deleted' : 'changed';
+      const isSame = await onOwner(to, owner, (connection) => compare(connection, owner, to, source));
+      if (!isSame) return 'changed';
+      return (await deleteWatched(from.reader, [storedKey(source)])) === 'deleted' ? 'deleted' : 'changed';
     });
   } catch (error) {
     if (error instanceof ReplyError || error instanceof TargetFailure) return undefined;

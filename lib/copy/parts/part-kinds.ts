@@ -2,9 +2,9 @@ import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import { addEntries, flatEntries, idAfter } from './stream-entries.ts';
 
 /** Bytes that are read or written at once: servers handle this much in a few milliseconds. */
-const PART_BYTES = 512 * 1024;
+export const PART_BYTES: number = 512 * 1024;
 /** Most elements at once. */
-const MOST_ELEMENTS = 5000;
+export const MOST_ELEMENTS = 5000;
 
 /** A part of a value. */
 export interface Part {

@@ -3,23 +3,38 @@ import { isStream, type PartKind, partIn } from './part-kinds.ts';
 import { fieldsOf, fieldTimes, NO_EXPIRY, type PartSource, readParts, type TimedPart } from './read-parts.ts';
 import { sameTail } from './stream-tail.ts';
 
-/**
- * True if two values of one type are the same, read in parts; fields of hashes with their expiry. Throws a ReplyError if one of the
- * servers refuses.
- */
+/** A value that can be compared in parts. */
+export interface HeldValue {
+  readonly kind: PartKind;
+  /** Number of elements, or bytes of a string. */
+  readonly length: number;
+  readonly parts: () => AsyncIterable<TimedPart>;
+  /** True if it has the elements of this part, fields of hashes with their expiry; of ordered values in the same place. */
+  readonly holds: (part: TimedPart) => Promise<boolean>;
+}
+
+/** A value on a server, as it is compared. */
+export function held(source: PartSource): HeldValue {
+  const { kind, length } = source;
+  return { kind, length, parts: () => readParts(source), holds: (part) => holds(source, part) };
+}
+
+/** True if two values of one type on servers are the same, read in parts. Throws a ReplyError if one of the servers refuses. */
 export async function sameInParts(one: PartSource, other: PartSource): Promise<boolean> {
+  return (await sameElements(held(one), held(other))) && (!isStream(one.kind) || sameTail(one, other));
+}
+
+/** True if two values have the same type and elements. */
+export async function sameElements(one: HeldValue, other: HeldValue): Promise<boolean> {
   if (one.kind !== other.kind) return false;
-  if (one.kind.isOrdered) {
-    const isSame = one.length === other.length && (await holdsAll(one, other));
-    return isSame && (!isStream(one.kind) || sameTail(one, other));
-  }
+  if (one.kind.isOrdered) return one.length === other.length && holdsAll(one, other);
   // Fields that have expired count until they are deleted.
   return (await holdsAll(one, other)) && (one.length === other.length || holdsAll(other, one));
 }
 
-async function holdsAll(one: PartSource, other: PartSource): Promise<boolean> {
-  for await (const part of readParts(one)) {
-    if (part.elements.length > 0 && !(await holds(other, part))) return false;
+async function holdsAll(one: HeldValue, other: HeldValue): Promise<boolean> {
+  for await (const part of one.parts()) {
+    if (part.elements.length > 0 && !(await other.holds(part))) return false;
   }
   return true;
 }

@@ -1,0 +1,59 @@
+import { readDump } from '../../rdb/dump.ts';
+import { RdbFault, Shortage } from '../../rdb/rdb-bytes.ts';
+import { decodedValue } from '../parts/decoded-value.ts';
+import { type HeldValue, held, sameElements } from '../parts/same-in-parts.ts';
+import {
+  type CopiedInParts,
+  compareWithOwner,
+  type Destination,
+  failed,
+  inParts,
+  onOwner,
+  writeInParts,
+} from '../parts/write-in-parts.ts';
+import { nothing, type StoredKey } from '../write-keys.ts';
+
+/**
+ * Writes a big value of a file in parts, so that the owner of the key is not held up by it; with `comparesOnly` only looks whether it is
+ * there. Resolves to undefined if that cannot be done, and nothing was changed: the value is a stream, of a module or damaged, or the user may
+ * not run one of the commands. Rejects as `writeKeys()` does.
+ */
+export async function restoreInParts(
+  stored: StoredKey,
+  to: Destination,
+  comparesOnly: boolean,
+): Promise<CopiedInParts | undefined> {
+  const value = decode(stored.dump);
+  if (!value) return undefined;
+  const { key, expiresAt } = stored;
+  const bytes = stored.dump.length;
+  return inParts(key, to, async (owner, name) => {
+    const { offsetMs } = await to.owners.clockOf(owner).question().catch(failed);
+    const ttlNow = () => {
+      const now = offsetMs === undefined ? Date.now() : offsetMs + performance.now();
+      return expiresAt === undefined ? undefined : Math.max(1, Math.round(expiresAt - now));
+    };
+    return onOwner(to, owner, async (connection) => {
+      const isSame =
+        to.replace && !comparesOnly
+          ? undefined
+          : await compareWithOwner(connection, owner, to, { key, ttlNow }, (other) =>
+              sameElements(value, held(other)),
+            );
+      const copied = { ...stored, bytes };
+      if (isSame !== undefined) return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [copied] };
+      if (comparesOnly) return { ...nothing(), left: [], missing: [copied] };
+      return writeInParts(connection, name, { key, ...value, ttlNow }, to, async () => 'written');
+    });
+  });
+}
+
+function decode(dump: string): HeldValue | undefined {
+  try {
+    const value = readDump(dump);
+    return value && decodedValue(value);
+  } catch (error) {
+    if (error instanceof RdbFault || error instanceof Shortage) return undefined;
+    throw error;
+  }
+}
