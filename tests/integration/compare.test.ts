@@ -50,6 +50,29 @@ const sets = (prefix: string, count: number): string[][] =>
   ]);
 
 describe('compareKeys()', () => {
+  it('reads large strings in parts, whichever side has them', async () => {
+    const large = 'x'.repeat(8_000_000);
+    const both = [...sets('a', 300), ['SET', 'large:same', large]];
+    await write(one, ...both, ['SET', 'large:one', large], ['SET', 'large:other', 'short']);
+    await write(other, ...both, ['SET', 'large:one', 'short'], ['SET', 'large:other', large]);
+    await write(one, ['SET', 'large:end', large], ['SETRANGE', 'large:end', '7999999', 'y']);
+    await write(other, ['SET', 'large:end', large]);
+    const whole: unknown[] = [];
+    const { keys, differences } = await compare({
+      onCommands: (commands) => {
+        for (const [word, ...args] of commands)
+          if (word === 'MGET' || word === 'DUMP')
+            whole.push(...args.filter((key) => `${key}`.startsWith('large')));
+      },
+    });
+    assert.equal(keys, 304);
+    assert.deepEqual(
+      differences.map(({ key, state }) => [key, state]).sort(),
+      ['large:end', 'large:one', 'large:other'].map((key) => [key, 'value']),
+    );
+    assert.deepEqual(whole, []);
+  });
+
   it('finds two clusters the same after an import, and each kind of difference', async () => {
     await write(one, ...sets('a', 500), ['SADD', 'a:set', 'x', 'y', 'z'], ['RPUSH', 'a:list', '1', '2']);
     await importKeys(seedOf(other), seedOf(one), { fromCluster: true });

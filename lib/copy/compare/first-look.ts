@@ -1,6 +1,6 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { slotOfKey } from '../../model/slot.ts';
-import { bigApart, measureKeys } from '../read-keys.ts';
+import { bigApart, type Lot, lots, measureKeys } from '../read-keys.ts';
 import type { KeyLot } from '../scan-keys.ts';
 import { PASSING } from '../write-keys.ts';
 import { compareBigKey } from './both-sides.ts';
@@ -21,6 +21,12 @@ const READ_BYTES = 1024 * 1024;
 const WORTH = 1 / 4;
 /** After so many times as many keys, it is tried again. */
 const AGAIN_AFTER = 20;
+
+/**
+ * So many keys are asked for their length first, not to read strings that are too large for that: at first, and after a value of this length. To ask
+ * for all of them would cost a quarter of the comparison.
+ */
+const [MEASURED_FIRST, MEASURED_AFTER, LARGE_BYTES] = [1000, 100_000, 64 * 1024];
 
 /** Where what is found goes. */
 interface Finds {
@@ -47,6 +53,8 @@ export class FirstLook {
   #atOnce = FEWEST;
   /** Keys that are still to be read without looking for strings. */
   #plain = 0;
+  /** Keys that are still to be measured. */
+  #measured = MEASURED_FIRST;
 
   constructor(one: Side, other: Side, finds: Finds) {
     this.#one = one;
@@ -58,10 +66,26 @@ export class FirstLook {
     for (let at = 0; at < keys.length; ) {
       const some = keys.slice(at, at + this.#atOnce);
       at += some.length;
-      const bytes = await this.#compare({ ...lot, to, keys: some, slots: some.map(slotOfKey) });
+      let bytes = 0;
+      for (const { keys: own, isBig } of await this.#measure(lot.db, to, some)) {
+        if (isBig && (await this.#compareInParts(lot.db, to, own[0] ?? ''))) continue;
+        bytes += await this.#compare({ ...lot, to, keys: own, slots: own.map(slotOfKey) });
+      }
       const fit = Math.floor((READ_BYTES * some.length) / Math.max(1, bytes));
       this.#atOnce = Math.max(1, Math.min(READ_AT_ONCE, fit, 2 * this.#atOnce));
     }
+  }
+
+  async #measure(db: number, to: number, keys: string[]): Promise<Iterable<Lot>> {
+    if (this.#measured <= 0) return [{ keys, isBig: false }];
+    this.#measured -= keys.length;
+    const [mine, theirs] = await Promise.all([
+      this.#one.sizes(db, keys, ['STRLEN']),
+      this.#other.sizes(to, keys, ['STRLEN']),
+    ]);
+    const sizes = mine.map((size, index) => Math.max(size, theirs[index] ?? 0));
+    if (sizes.some((size) => size > LARGE_BYTES)) this.#measured = MEASURED_AFTER;
+    return lots(keys, sizes);
   }
 
   /** Compares keys of any type. A DUMP costs so much more than a string that they are measured before. */
@@ -104,7 +128,9 @@ export class FirstLook {
     let bytes = 0;
     for (const [place, key] of keys.entries()) {
       const slot = slots[place] ?? 0;
-      bytes += (mine.values[place]?.length ?? 0) + (theirs.values[place]?.length ?? 0);
+      const size = (mine.values[place]?.length ?? 0) + (theirs.values[place]?.length ?? 0);
+      if (size > LARGE_BYTES) this.#measured = MEASURED_AFTER;
+      bytes += size;
       if (sameString(mine, theirs, place)) {
         this.#finds.tally.read(slot, true);
         this.#finds.shared.add(slot, db, key);

@@ -125,13 +125,13 @@ export class Side {
     });
   }
 
-  /** Bytes that keys take, by MEMORY USAGE; 0 for those that are gone or that the user may not measure. */
-  async sizes(db: number, keys: readonly string[]): Promise<number[]> {
+  /** Bytes that keys take, by MEMORY USAGE or another command; 0 for those that are gone or that the user may not measure. */
+  async sizes(db: number, keys: readonly string[], by: Command = ['MEMORY', 'USAGE']): Promise<number[]> {
     const found = await this.#ofOwners(keys, async (owner, some) => {
       const replies = await this.#ask(
         owner,
         db,
-        some.map((key): Command => ['MEMORY', 'USAGE', key]),
+        some.map((key): Command => [...by, key]),
       );
       return replies.map((reply) => (typeof reply === 'number' ? reply : 0));
     });
