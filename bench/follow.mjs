@@ -5,8 +5,8 @@
  *         [--faults]
  *
  * Three masters with a replica each are followed by three masters. Once these are less than a second behind, what is behind is noted for
- * so many seconds. With --faults, meanwhile the streams of a master are cut, a master fails over, and the tool is killed and started
- * again. Then it is interrupted, and `--cutover` ends it, which compares all keys first. While writes are paused, `compare` looks for
+ * so many seconds. With --faults, meanwhile the streams of a master are cut, a master fails over, slots move between two others, and the tool is
+ * killed and started again. Then it is interrupted, and `--cutover` ends it, which compares all keys first. While writes are paused, `compare` looks for
  * differences, and the client for values that were acknowledged.
  */
 import { fork } from 'node:child_process';
@@ -14,7 +14,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { failover } from '../lib/index.ts';
+import { failover, migrateSlots } from '../lib/index.ts';
 import { ask } from '../tests/bed/client.ts';
 import { openBed } from '../tests/bed/index.ts';
 import { startMasters, startPairs } from '../tests/helpers/clusters.ts';
@@ -86,6 +86,7 @@ try {
   if (options.faults) {
     await noting('streams of a master cut', () => ask(from[0], 'CLIENT', 'KILL', 'TYPE', 'replica'));
     await noting('a master failed over', () => failover(first, from[3].address));
+    await noting('500 slots moved', () => migrateSlots(from[1].address, from[2].address, [[6000, 6499]]));
     tool.child.kill('SIGKILL');
     await tool.ended;
     await sleep(2000);
