@@ -3,8 +3,10 @@ import type { Address } from '../model/address.ts';
 import type { Connections } from './connections.ts';
 import { ttlOf } from './key-content.ts';
 
-/** How often a clock is read at once. The answer that came soonest counts: the others waited for what the server did before. */
-const SAMPLES = 3;
+/** How often a clock is read at most, until an answer takes no longer than this. The soonest counts: the others waited for what the server did before. */
+const [SAMPLES, SOON_MS] = [5, 1];
+/** A key that has less to live is not given a time: if that has passed by then, the key is deleted at once. */
+const SHORT_MS = 1000;
 /** After this time it is read again. Clocks drift apart by some milliseconds in it. */
 const FRESH_MS = 60_000;
 
@@ -43,6 +45,12 @@ export function lifeQuestion(offsetMs: number | undefined, canSayWhen: boolean):
   };
 }
 
+/** Gives a key so much time to live from now on, in milliseconds. */
+export function expireCommand(key: string, leftMs: number, { offsetMs }: LifeQuestion): Command {
+  if (offsetMs === undefined || leftMs < SHORT_MS) return ['PEXPIRE', key, leftMs];
+  return ['PEXPIREAT', key, Math.round(offsetMs + performance.now() + leftMs)];
+}
+
 /** For a server whose clock does not matter. */
 export const ANY_LIFE: LifeQuestion = lifeQuestion(undefined, false);
 
@@ -74,7 +82,7 @@ export class ServerClock {
   async #read(): Promise<LifeQuestion> {
     let [offsetMs, shortest]: [number | undefined, number] = [undefined, Number.POSITIVE_INFINITY];
     let canSayWhen = false;
-    for (let sample = 0; sample < SAMPLES; sample++) {
+    for (let sample = 0; sample < SAMPLES && shortest > SOON_MS; sample++) {
       const sentAt = performance.now();
       const [time, when] = await this.#connections.askAll(this.#address, [['TIME'], ['PEXPIRETIME', '']]);
       const tookMs = performance.now() - sentAt;

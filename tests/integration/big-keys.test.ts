@@ -167,7 +167,7 @@ async function assertSame(connection: Connection, key: string): Promise<void> {
 }
 
 /** A PTTL and its reply take part of this, however often it is asked for. */
-const MOST_APART_MS = 50;
+const MOST_APART_MS = 100;
 
 /** How many milliseconds the end of a key's life in the cluster is from the end at the source, where PTTL is asked for. */
 async function lifeApart(atSource: () => Promise<unknown>, key: string): Promise<number> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Address, parseAddress } from '../../lib/model/address.ts';
 import type { Connections } from '../../lib/nodes/connections.ts';
-import { lifeQuestion, ServerClock, serverTime } from '../../lib/nodes/server-clock.ts';
+import { expireCommand, lifeQuestion, ServerClock, serverTime } from '../../lib/nodes/server-clock.ts';
 import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import { fc } from '../helpers/properties.ts';
 
@@ -47,6 +47,14 @@ describe('lifeQuestion()', () => {
     assert.equal(lifeQuestion(1000, false).left([refusal('NOPERM no'), 70], 5), 70);
     assert.equal(lifeQuestion(undefined, false).left([70], 5), 70);
   });
+});
+
+test('expireCommand() gives a time by the clock of the server, but never one that may have passed', () => {
+  const [name, key, time] = expireCommand('a', 5000, lifeQuestion(3_600_000, true));
+  assert.deepEqual([name, key], ['PEXPIREAT', 'a']);
+  assert.ok(Math.abs(Number(time) - performance.now() - 3_605_000) < 100);
+  assert.deepEqual(expireCommand('a', 5, lifeQuestion(0, true)), ['PEXPIRE', 'a', 5]);
+  assert.deepEqual(expireCommand('a', 5000, lifeQuestion(undefined, true)), ['PEXPIRE', 'a', 5000]);
 });
 
 describe('ServerClock', () => {

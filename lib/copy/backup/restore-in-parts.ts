@@ -28,7 +28,8 @@ export async function restoreInParts(
   const { key, expiresAt } = stored;
   const bytes = stored.dump.length;
   return inParts(key, to, async (owner, name) => {
-    const { offsetMs } = await to.owners.clockOf(owner).question().catch(failed);
+    const clock = to.owners.clockOf(owner);
+    const { offsetMs } = await clock.question().catch(failed);
     const ttlNow = () => {
       const now = offsetMs === undefined ? Date.now() : offsetMs + performance.now();
       return expiresAt === undefined ? undefined : Math.max(1, Math.round(expiresAt - now));
@@ -43,7 +44,7 @@ export async function restoreInParts(
       const copied = { ...stored, bytes };
       if (isSame !== undefined) return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [copied] };
       if (comparesOnly) return { ...nothing(), left: [], missing: [copied] };
-      return writeInParts(connection, name, { key, ...value, ttlNow }, to, async () => 'written');
+      return writeInParts(connection, name, { key, ...value, ttlNow }, to, clock, async () => 'written');
     });
   });
 }

@@ -1,5 +1,6 @@
 import { type Connection, ReplyError } from '../../../resp/index.ts';
 import type { Address } from '../../model/address.ts';
+import type { ServerClock } from '../../nodes/server-clock.ts';
 import { holdStreamCounts } from '../../rdb/convert.ts';
 import { deleteWatched } from '../read-keys.ts';
 import type { KeyReader } from '../scan-keys.ts';
@@ -43,7 +44,7 @@ export function copyInParts(
         const isSame = to.replace ? undefined : await compare(connection, owner, to, source);
         if (isSame !== undefined)
           return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [storedKey(source)] };
-        return write(from.reader, source, to, connection, name);
+        return write(from.reader, source, to, connection, to.owners.clockOf(owner), name);
       }),
     ),
   );
@@ -82,11 +83,12 @@ async function write(
   source: Readable,
   to: Destination,
   connection: Connection,
+  clock: ServerClock,
   name: string,
 ): Promise<TryInParts> {
   const facts = isStream(source.kind) ? await streamFacts(source) : undefined;
   if (facts?.isBeyondCommands) return undefined;
-  return writeInParts(connection, name, parted(source), to, async (unfinished) => {
+  return writeInParts(connection, name, parted(source), to, clock, async (unfinished) => {
     const end = facts ? await writeTail(source, unfinished, facts, holdStreamCounts(to.readers)) : 'written';
     if (end !== 'written') return end;
     const [begun, ended] = await reader.pipeline([['MULTI'], ['EXEC']]);

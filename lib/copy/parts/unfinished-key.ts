@@ -1,6 +1,8 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../../resp/index.ts';
+import { expireCommand, type LifeQuestion } from '../../nodes/server-clock.ts';
 import type { PartKind } from './part-kinds.ts';
 import type { TimedPart } from './read-parts.ts';
+import type { PartedValue } from './write-in-parts.ts';
 
 /** After this time without another part it expires. */
 const UNFINISHED_MS = 600_000;
@@ -63,9 +65,8 @@ export class UnfinishedKey {
    * Throws a TargetFailure.
    */
   async finish(
-    key: string,
-    length: number,
-    ttlNow: () => number | undefined,
+    { key, length, ttlNow }: Pick<PartedValue, 'key' | 'length' | 'ttlNow'>,
+    life: LifeQuestion,
     replace: boolean,
   ): Promise<boolean> {
     const name = this.#name;
@@ -76,7 +77,7 @@ export class UnfinishedKey {
     const isWhole = there === length || (this.#hasTimes && Number(there) > 0);
     if (!isWhole || !(Number(left) > 0)) return false;
     const ttlMs = ttlNow();
-    const expiry: Command = ttlMs === undefined ? ['PERSIST', name] : ['PEXPIRE', name, ttlMs];
+    const expiry = ttlMs === undefined ? ['PERSIST', name] : expireCommand(name, ttlMs, life);
     // RENAME alone would free a big value at once (dbSyncDelete).
     const rename: Command[] = replace
       ? [

@@ -4,6 +4,7 @@ import type { Address } from '../../model/address.ts';
 import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
+import type { ServerClock } from '../../nodes/server-clock.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
 import { holdFieldExpiry } from '../../rdb/convert.ts';
 import type { LeftKey } from '../conversion.ts';
@@ -148,24 +149,32 @@ export async function compareWithOwner(
 export async function writeInParts(
   connection: Connection,
   name: string,
-  { key, kind, length, parts, ttlNow: left }: PartedValue,
+  value: PartedValue,
   { context, readers, replace }: Destination,
+  clock: ServerClock,
   complete: (unfinished: UnfinishedKey) => Promise<TryInParts | 'written'>,
 ): Promise<TryInParts> {
-  const unfinished = new UnfinishedKey(connection, name, kind);
+  const { key } = value;
+  const unfinished = new UnfinishedKey(connection, name, value.kind);
   const holdsTimes = holdFieldExpiry(readers);
   let isDone = false;
   try {
-    for await (const part of parts()) {
+    for await (const part of value.parts()) {
       context.signal?.throwIfAborted();
       if (part.times.size > 0 && !holdsTimes) return { ...nothing(), left: [{ key, why: 'field-expiry' }] };
       if (!(await unfinished.add(part))) return 'changed';
     }
     const end = await complete(unfinished);
     if (end !== 'written') return end;
-    isDone = await unfinished.finish(key, length, left, replace);
+    isDone = await unfinished.finish(value, await clock.question().catch(failed), replace);
     if (!isDone) return 'changed';
-    const stored = { key, dump: '', ttlMs: left(), readAt: performance.now(), bytes: unfinished.bytes };
+    const stored = {
+      key,
+      dump: '',
+      ttlMs: value.ttlNow(),
+      readAt: performance.now(),
+      bytes: unfinished.bytes,
+    };
     return { ...nothing(), left: [], restored: [stored] };
   } finally {
     if (!isDone) await unfinished.drop();
