@@ -1,5 +1,6 @@
 import type { Finding } from '../findings/finding.ts';
 import { formatAddress } from '../model/address.ts';
+import type { Advice } from '../model/next.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import { formatRanges, SLOT_COUNT } from '../model/slot.ts';
 import type { CheckResult } from '../operations/check.ts';
@@ -84,17 +85,17 @@ export async function findingsText(findings: readonly Finding[], values: FlagVal
   return findingLines(await withAdvice(findings, values));
 }
 
-/** A finding with what to do next in words. */
-export type Told = Omit<Finding, 'hint'> & { readonly hint: string | undefined };
+/** A finding, or what else comes with advice, with what to do next in words. */
+export type Told<Item = Finding> = Omit<Item, 'hint'> & { readonly hint: string | undefined };
 
-/** Findings with what to do next in words, which are loaded only if there is something to say. */
-export async function withAdvice(findings: readonly Finding[], values: FlagValues): Promise<Told[]> {
-  if (findings.length === 0) return [];
+/** Findings, or the like, with what to do next in words, which are loaded only if there is something to say. */
+export async function withAdvice<Item extends Advice>(
+  items: readonly Item[],
+  values: FlagValues,
+): Promise<Told<Item>[]> {
+  if (items.length === 0) return [];
   const { adviceText } = await import('./hints.ts');
-  return findings.map((finding) => ({
-    ...finding,
-    hint: adviceText(finding, { dialect: 'native', values }),
-  }));
+  return items.map((item) => ({ ...item, hint: adviceText(item, { dialect: 'native', values }) }));
 }
 
 async function findingLines(findings: readonly Told[]): Promise<string[]> {

@@ -16,7 +16,7 @@ interface StopNode extends Omit<StoppingNode, 'slots'> {
   readonly slots: string;
 }
 
-/** Outcome of `ok_to_stop`: the answer, then the reasons. */
+/** Outcome of `ok_to_stop`: the answer, then the reasons, with their advice in words. */
 export function verdictOutcome(result: OkToStopResult): Outcome<StopData> {
   const { ok, nodes, voters, reasons, together } = result;
   const data: StopData = {
@@ -33,7 +33,10 @@ export function verdictOutcome(result: OkToStopResult): Outcome<StopData> {
         nodes.length === 1
           ? 'No, it may not stop now'
           : `No, these ${nodes.length} nodes may not stop together`,
-        ...reasons.map(({ message }) => `  ${message}`),
+        ...reasons.flatMap(({ message, hint }) => [
+          `  ${message}`,
+          ...(hint === undefined ? [] : [`    Next: ${hint.replaceAll('\n', '\n          ')}`]),
+        ]),
         ...togetherLines(together),
       ];
   return { ok, text: lines.join('\n'), data };

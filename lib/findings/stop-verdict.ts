@@ -1,6 +1,7 @@
 import { formatAddress } from '../model/address.ts';
 import { isServing } from '../model/condition.ts';
 import { bytesBehind, type NodeDetails } from '../model/details.ts';
+import type { Advice } from '../model/next.ts';
 import { hasLink, type NodeRecord } from '../model/node.ts';
 import { endOfChain } from '../model/promotion.ts';
 import { formatSlots, type SlotRange, toRanges } from '../model/slot.ts';
@@ -9,13 +10,15 @@ import { wordsOnCondition } from './condition-words.ts';
 import { listNames } from './finding.ts';
 import { describeUncovered, disagreements } from './findings.ts';
 import { outOfSync } from './out-of-sync.ts';
+import { type Replication, refusedOnceStopped } from './stopped-replicas.ts';
 
 /** Why nodes may not stop. */
-export interface StopReason {
+export interface StopReason extends Advice {
   /** Stable: match on this, not on the message. */
   readonly kind:
     | 'no-copy'
     | 'no-majority'
+    | 'writes-refused'
     | 'slots-uncovered'
     | 'slot-open'
     | 'nodes-disagree'
@@ -61,10 +64,14 @@ type Details = ReadonlyMap<string, NodeDetails | Error>;
 
 /**
  * Returns a judge for one view: with some nodes gone, every slot must be served, or have a replica that is in sync and that a
- * majority of all masters would elect. What counts is what those say that stay: each voter about the replica and its master, and
- * the replica about each voter. Pure.
+ * majority of all masters would elect, and no master may refuse writes for want of those that stop. What counts is what those say that
+ * stay: each voter about the replica and its master, and the replica about each voter. Pure.
  */
-export function stopJudge(view: ClusterView, details: Details): StopJudge {
+export function stopJudge(
+  view: ClusterView,
+  details: Details,
+  settings: Replication['settings'] = new Map(),
+): StopJudge {
   const owners = slotOwners(view);
   const slotsOf = new Map<string | undefined, number[]>();
   for (const [slot, owner] of owners.entries()) {
@@ -121,6 +128,17 @@ export function stopJudge(view: ClusterView, details: Details): StopJudge {
       });
     }
     for (const owner of voters) {
+      const successor = ids.has(owner)
+        ? candidatesOf(owner).find(({ why }) => why === undefined)?.id
+        : undefined;
+      const refused = refusedOnceStopped({ view, details, settings }, ids, owner, successor);
+      if (refused)
+        reasons.push({
+          kind: 'writes-refused',
+          message: refused.message,
+          nodes: [refused.master],
+          next: refused.next,
+        });
       if (staying.includes(owner)) continue;
       const own = candidatesOf(owner);
       if (own.some(({ why }) => why === undefined)) continue;

@@ -1,10 +1,13 @@
+import type { Replication } from '../findings/stopped-replicas.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { ConnectedReplica, NodeDetails, ReplicaLink, SharedId } from '../model/details.ts';
+import { MIN_REPLICAS } from '../model/refused-writes.ts';
 import type { ClusterView } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import { isBarred } from './election-bar.ts';
 import { look } from './look.ts';
 import {
+  goodReplicasIn,
   type InfoSection,
   loadingProgress,
   type NodeInfo,
@@ -12,6 +15,7 @@ import {
   numberOf,
   totalKeys,
 } from './node-info.ts';
+import { pairsIn } from './pairs.ts';
 import { inParallel } from './parallel.ts';
 import { serverName } from './server.ts';
 import { askElsewhere, type Elsewhere, sharedIds } from './twins.ts';
@@ -61,11 +65,21 @@ export async function lookWithReplication(
   connections: Connections,
   seed: Address,
   signal?: AbortSignal,
-): Promise<{ readonly view: ClusterView; readonly details: ReadonlyMap<string, NodeDetails | Error> }> {
+): Promise<Replication> {
   const infos = new NodeInfos(connections, ['server', 'replication', 'persistence']);
   const view = await look(connections, seed, signal, (address) => infos.of(address));
   signal?.throwIfAborted();
-  return { view, details: await detailsIn(view, infos) };
+  const details = await detailsIn(view, infos);
+  // INFO says whether a node must have replicas, and how many it has, but not how many it must have.
+  const demanding = [...view.reports.values()].filter(({ myself }) => {
+    const own = details.get(myself.id);
+    return own !== undefined && !(own instanceof Error) && own.goodReplicas !== undefined;
+  });
+  const settings = await inParallel(demanding, async ({ myself, address }) => {
+    const replies = await connections.askAll(address, [['CONFIG', 'GET', MIN_REPLICAS]]).catch(() => []);
+    return [myself.id, pairsIn(replies) ?? new Map()] as const;
+  });
+  return { view, details, settings: new Map(settings) };
 }
 
 async function detailsIn(view: ClusterView, infos: NodeInfos): Promise<Map<string, NodeDetails | Error>> {
@@ -93,13 +107,12 @@ function introduced(view: ClusterView, elsewhere: readonly Elsewhere[]): Set<str
   return new Set(met.map(({ address }) => address));
 }
 
-const GOOD_REPLICAS = 'min_slaves_good_slaves';
-
 /** Reads the fields of INFO that checks need. */
 export function detailsOf(info: NodeInfo): NodeDetails {
   const link = linkOf(info);
   const loading = loadingProgress(info);
   const zone = info.get('availability_zone');
+  const goodReplicas = goodReplicasIn(info);
   return {
     runId: info.get('run_id') ?? '',
     version: serverName(info),
@@ -108,7 +121,7 @@ export function detailsOf(info: NodeInfo): NodeDetails {
     ...(link ? { link } : {}),
     ...(info.has('master_replid') ? { replicationId: info.get('master_replid') ?? '' } : {}),
     replicas: replicasIn(info),
-    ...(info.has(GOOD_REPLICAS) ? { goodReplicas: numberOf(info, GOOD_REPLICAS) } : {}),
+    ...(goodReplicas === undefined ? {} : { goodReplicas }),
     memory: {
       used: numberOf(info, 'used_memory'),
       counted: Math.max(0, numberOf(info, 'used_memory') - numberOf(info, 'mem_not_counted_for_evict')),

@@ -76,6 +76,11 @@ export function isLinkUp(info: NodeInfo): boolean {
   return info.get('master_link_status') === 'up';
 }
 
+/** How many replicas a master has in sync; undefined for a node without `min-replicas-to-write`, which need not have any. */
+export function goodReplicasIn(info: NodeInfo): number | undefined {
+  return info.has('min_slaves_good_slaves') ? numberOf(info, 'min_slaves_good_slaves') : undefined;
+}
+
 /** A number among the fields; 0 if it is missing. */
 export function numberOf(info: NodeInfo, field: string): number {
   return Number(info.get(field) ?? 0) || 0;

@@ -29,7 +29,8 @@ export interface OkToStopOptions extends ConnectionOptions {
 
 /**
  * Judges whether nodes may stop together now, for a while or for good: every slot keeps its master or has a replica that is in sync
- * and would be elected, and a majority of the masters stays. Nodes are named by id, a prefix of it, address, or all of a host by its
+ * and would be elected, a majority of the masters stays, and each master keeps the replicas that it must have to take writes
+ * (`min-replicas-to-write`). Nodes are named by id, a prefix of it, address, or all of a host by its
  * name. Changes nothing. Rejects with ClusterError `NOT_SAME_CLUSTER`, `AMBIGUOUS_NODE` or `NOT_IN_CLUSTER`, or if the first node
  * does not answer.
  */
@@ -39,12 +40,16 @@ export function okToStop(
   options: OkToStopOptions = {},
 ): Promise<OkToStopResult> {
   return withReading(cluster, options, async (context) => {
-    const { view, details } = await lookWithReplication(context.connections, seedOf(cluster), context.signal);
+    const { view, details, settings } = await lookWithReplication(
+      context.connections,
+      seedOf(cluster),
+      context.signal,
+    );
     requireMember(view);
     const groups: Set<string>[] = [];
     for (const target of targets)
       groups.push(new Set((await nodesNamed(context, view, target)).map(({ id }) => id)));
-    const judge = stopJudge(view, details);
+    const judge = stopJudge(view, details, settings);
     const verdict = judge(new Set(groups.flatMap((ids) => [...ids])));
     const together = verdict.ok
       ? [targets]

@@ -3,6 +3,7 @@ import { lookClaimed } from '../apply/look-claimed.ts';
 import { wordsOnCondition } from '../findings/condition-words.ts';
 import { outOfSync } from '../findings/out-of-sync.ts';
 import { stopJudge } from '../findings/stop-verdict.ts';
+import { refusedAtRestart } from '../findings/stopped-replicas.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeName, replicasOf } from '../model/view.ts';
@@ -51,8 +52,8 @@ type Seen = Awaited<ReturnType<typeof lookWithReplication>>;
  * Restarts the servers of a cluster without an interruption: replicas first, each waited for until it is in sync, then each master once
  * a replica has taken its place. Before each stop it makes sure that the server may stop now. `restartServer` restarts it; without that,
  * it waits until someone has.
- * Before anything is changed, rejects with ClusterError `NO_REPLICA` for a master that no replica can replace, `NOT_REACHED` if none is
- * in sync, `SLOTS_UNCOVERED`, `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`; later with `RESTART_FAILED`, or `NOT_REACHED` if
+ * Before anything is changed, rejects with ClusterError `NO_REPLICA` for a master that no replica can replace and, unless forced, for one
+ * that would have too few to take writes in the meantime (`min-replicas-to-write`); with `NOT_REACHED` if none is in sync, `SLOTS_UNCOVERED`, `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`; later with `RESTART_FAILED`, or `NOT_REACHED` if
  * a server does not come back. The plan holds the run id of each server, so that `applyPlan` goes on with those that are left.
  */
 export function restart(cluster: ClusterLike, options: RestartOptions = {}): Promise<RestartResult> {
@@ -65,14 +66,16 @@ export function restart(cluster: ClusterLike, options: RestartOptions = {}): Pro
     await endChains(context, await finishOpenSlots(context, claimed, undefined, { replicas: true }));
     const seen = await lookWithReplication(context.connections, seed, context.signal);
     const ids = new Set((await chosen(context, seen, options.only)).map(({ id }) => id));
-    const { view, details, successors } = await withSuccessors(context, seen, ids);
+    const ready = await withSuccessors(context, seen, ids);
+    const { view, details, successors } = ready;
     const nodes = view.nodes.filter(({ id }) => ids.has(id));
     for (const master of mastersAmong(nodes)) {
       const successor = successors.get(master.id);
       if (successor)
         await requireFollowers(context, view, followersAfter(view, successor, master), successor);
     }
-    if (context.settings.dryRun) warnOfStops(context, { view, details }, nodes);
+    requireReplicasLeft(context, ready, nodes);
+    if (context.settings.dryRun) warnOfStops(context, ready, nodes);
     const runIds = new Map<string, string>();
     for (const [id, one] of details) if (!(one instanceof Error)) runIds.set(id, one.runId);
     const result = await carryOut(
@@ -188,8 +191,37 @@ async function withSuccessors(context: Context, first: Seen, ids: ReadonlySet<st
   });
 }
 
-function warnOfStops(context: Context, { view, details }: Seen, nodes: readonly NodeRecord[]): void {
-  const judge = stopJudge(view, details);
+/** Rejects if a master would refuse writes while one of these nodes is down, which no order of restarts avoids. If forced, warns. */
+function requireReplicasLeft(context: Context, ready: Ready, nodes: readonly NodeRecord[]): void {
+  const found = new Map(
+    nodes.flatMap((node) => {
+      const refused = refusedAtRestart(ready, node, ready.successors.get(node.id)?.id);
+      return refused ? [[refused.master, { ...refused, node: nodeName(ready.view, node.id) }] as const] : [];
+    }),
+  );
+  const [first] = found.values();
+  if (!first) return;
+  const says = [...found.values()].map(({ message }) => message).join('; ');
+  if (context.settings.force) {
+    context.emit({ type: 'warning', node: first.node, message: says });
+    return;
+  }
+  throw nodeError('NO_REPLICA', first.node, `Cannot restart ${first.node}: ${says}`, {
+    hint: 'Nothing was changed',
+    next: [
+      ...[...found.values()].flatMap(({ next }) => next),
+      { do: 'retry', when: 'after-that' },
+      { do: 'retry', options: { force: true }, when: 'anyway' },
+    ],
+  });
+}
+
+function warnOfStops(
+  context: Context,
+  { view, details, settings }: Seen,
+  nodes: readonly NodeRecord[],
+): void {
+  const judge = stopJudge(view, details, settings);
   const isMaster = new Set(mastersAmong(nodes).map(({ id }) => id));
   const first = nodes.find(({ id }) => !isMaster.has(id));
   for (const { message } of first ? judge(new Set([first.id])).reasons : []) {

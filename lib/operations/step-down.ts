@@ -1,7 +1,11 @@
-import { formatAddress } from '../model/address.ts';
+import { type Address, formatAddress } from '../model/address.ts';
 import { isFailed } from '../model/node.ts';
+import { lacksReplicas, MIN_REPLICAS } from '../model/refused-writes.ts';
+import type { Context } from '../nodes/context.ts';
 import { withinTime } from '../nodes/deadline.ts';
 import { askNode } from '../nodes/look.ts';
+import { goodReplicasIn, parseInfo } from '../nodes/node-info.ts';
+import { pairsIn } from '../nodes/pairs.ts';
 import { notReached } from '../nodes/wait-until.ts';
 import type { OperationOptions } from '../options.ts';
 import { toPlan } from '../plan/plan.ts';
@@ -37,13 +41,15 @@ export function stepDown(node: ClusterLike, options: StepDownOptions = {}): Prom
       if (!(node instanceof Cluster)) over.addEventListener('abort', () => context.connections.destroy());
       const seed = seedOf(node);
       const { myself, records } = await askNode(context.connections, seed, signal);
+      const master = myself.role === 'master' ? myself : records.find(({ id }) => id === myself.masterId);
+      if (master && master.slots.length > 0)
+        await warnOfRefusedWrites(context, master === myself ? seed : master.address, name);
       if (myself.role === 'master' && myself.slots.length > 0) {
         // Loaded only here: a hook on a replica takes no longer than it must.
         const { handOver } = await import('../operations/hand-over.ts');
         const leftMs = () => within - (performance.now() - started);
         return handOver(context, seed, { ...options, signal }, { leftMs, missing, late });
       }
-      const master = records.find(({ id }) => id === myself.masterId);
       if (master && isFailed(master)) {
         const message = `The master of ${name} has failed: ${name} may have the last copy of its keys`;
         context.emit({ type: 'warning', node: name, message });
@@ -56,4 +62,28 @@ export function stepDown(node: ClusterLike, options: StepDownOptions = {}): Prom
       return { plan, applied, ...nothing, elapsedMs: performance.now() - started };
     }),
   );
+}
+
+/** Longer than this a hook does not wait for a warning. */
+const WARNED_WITHIN_MS = 1000;
+
+/** Warns if the master of a shard will refuse writes once one more of its nodes has stopped. */
+async function warnOfRefusedWrites(
+  { connections, emit }: Context,
+  address: Address,
+  node: string,
+): Promise<void> {
+  const questions = [
+    ['INFO', 'replication'],
+    ['CONFIG', 'GET', MIN_REPLICAS],
+  ];
+  const asked = questions.map((question) => connections.askSoon(address, question, WARNED_WITHIN_MS));
+  const [info, setting] = await Promise.all(asked).catch(() => []);
+  const good = goodReplicasIn(parseInfo(String(info)));
+  if (good === undefined) return;
+  const left = { goodReplicas: Math.max(0, good - 1) };
+  const lack = lacksReplicas(left, pairsIn([setting]), 'would have');
+  if (lack === undefined) return;
+  const message = `When ${node} stops, the master of its slots will refuse every write: ${lack}`;
+  emit({ type: 'warning', node, message });
 }

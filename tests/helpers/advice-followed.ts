@@ -179,6 +179,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'replicate (after-that)':
       'failover-in-vain: is not asked for of a replica that was copied by SYNC, and what is advised leads to it',
   },
+  'findings/stopped-replicas.ts refused': {
+    replicate: 'ok-to-stop: until it has another or needs none',
+    configure: 'ok-to-stop: until it has another or needs none',
+  },
   'findings/replica-findings.ts mastersAlone': {
     replicate: 'advice-roles: without a replica: a node becomes one',
   },
@@ -473,6 +477,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/rescue-cluster.ts requireNoKeysLeft': {
     fix: 'fault-rescue: refuses while a live master holds keys of the slots',
     'retry (settled)': 'unit/advice-scripted: A rescue goes on once a node has deleted keys',
+  },
+  'operations/restart.ts requireReplicasLeft': {
+    'retry (after-that)': 'restart: refuses before a stop that would keep a master from taking writes',
+    'retry {force} (anyway)': 'restart: refuses before a stop that would keep a master from taking writes',
   },
   'operations/restart.ts withSuccessors': {
     replicate: 'advice-roles: without a replica: a node becomes one',

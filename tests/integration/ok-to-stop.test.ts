@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { okToStop, type StopReason } from '../../lib/index.ts';
+import { okToStop, replicate, type StopReason } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { assertSoon, at, declaredFailed, idOfNode, startPairs } from '../helpers/clusters.ts';
+import {
+  assertSoon,
+  at,
+  declaredFailed,
+  idOfNode,
+  keysOfSlot,
+  quick,
+  recordsOf,
+  startPairs,
+  tell,
+} from '../helpers/clusters.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -42,6 +52,62 @@ describe('okToStop()', () => {
     // Each shard has one copy left, and one more master may not go.
     await assertSoon(async () => assert.deepEqual(await kindsOf(second), ['no-copy']));
     assert.deepEqual(await kindsOf(first, other), []);
+  });
+
+  it('says no while a master needs the replica to take writes, until it has another or needs none', async () => {
+    const nodes = await startPairs(bed);
+    const [first, third, replica] = [0, 2, 3].map((index) => at(nodes, index));
+    assert.ok(first && third && replica);
+    const settings = ['min-replicas-to-write'];
+    const require = (count: string) =>
+      Promise.all(
+        [first, replica].map((node) => tell(node, ['CONFIG', 'SET', 'min-replicas-to-write', count])),
+      );
+    const judged = (node: ServerNode) => okToStop(third.address, [node.address]);
+    const mayStop = (node: ServerNode) => assertSoon(async () => assert.ok((await judged(node)).ok));
+    const refuses = async (node: ServerNode, master: ServerNode) =>
+      assertSoon(async () => {
+        const { ok, reasons } = await judged(node);
+        assert.deepEqual([ok, reasons.map(({ kind }) => kind)], [false, ['writes-refused']]);
+        assert.deepEqual(reasons[0]?.next, [
+          { do: 'replicate', node: master.address },
+          { do: 'configure', node: master.address, settings },
+        ]);
+      });
+    const ownSlot =
+      (await recordsOf(first)).find(({ flags }) => flags.includes('myself'))?.slots[0]?.[0] ?? 0;
+    await mayStop(replica);
+    await require('1');
+    await refuses(replica, first);
+    // It would be the master, without a replica of its own.
+    await refuses(first, replica);
+    await mayStop(third);
+    const told = await runMain(['ok_to_stop', third.address, replica.address]);
+    assert.equal(told.code, 1);
+    assert.match(told.stdout, /\n {4}Next: .*replicate .*\n/);
+    await require('0');
+    await mayStop(replica);
+    await require('1');
+    const second = at(await bed.start(1, quick), 0);
+    await replicate(first.address, second.address);
+    await mayStop(replica);
+    await mayStop(first);
+    // Both, to which it says no.
+    const { reasons } = await okToStop(third.address, [replica.address, second.address]);
+    assert.deepEqual(
+      reasons.map(({ kind }) => kind),
+      ['writes-refused'],
+    );
+    const write = () => tell(first, ['SET', at(keysOfSlot(ownSlot, 1), 0), 'x']);
+    await write();
+    await Promise.all([replica.kill(), second.kill()]);
+    await eventually('writes are refused', async () => {
+      const refusal = await write().then(
+        () => '',
+        (error: unknown) => `${error}`,
+      );
+      return refusal.includes('NOREPLICAS');
+    });
   });
 
   it('says no while the only replica that stays is copying its master', async () => {

@@ -10,6 +10,7 @@ import {
   check,
   fixMigrating,
   type Plan,
+  replicate,
   restart,
   type ServerToRestart,
   verifyPlan,
@@ -23,6 +24,7 @@ import {
   at,
   bePatient,
   idOfNode,
+  quick,
   recordsOf,
   seenBy,
   startPairs,
@@ -127,6 +129,58 @@ describe('restart()', () => {
     const { restarted } = await restart(other.address, { only, restartServer: run });
     assert.ok(restarted > 0);
     assert.match((await seenBy(other))[replica.address] ?? '', /^\d/);
+  });
+
+  it('refuses before a stop that would keep a master from taking writes, unless forced', async () => {
+    const nodes = await startPairs(bed);
+    const [master, other, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 3)];
+    const setting = 'min-replicas-to-write';
+    // A server that was started again has it no more.
+    const require = (...of: readonly ServerNode[]) =>
+      Promise.all(of.map((node) => ask(node, 'CONFIG', 'SET', setting, '1')));
+    const roles: string[] = [];
+    const restartServer = restarter(nodes, roles);
+    await require(master, replica);
+    const refused = async (node: ServerNode, refusing: ServerNode): Promise<void> => {
+      const error = await restart(other.address, { only: node.address, restartServer }).catch(
+        (e: unknown) => e,
+      );
+      assert.ok(error instanceof ClusterError, `${error}`);
+      assert.deepEqual([error.code, error.address], ['NO_REPLICA', node.address]);
+      assert.deepEqual(error.next, [
+        { do: 'replicate', node: refusing.address },
+        { do: 'configure', node: refusing.address, settings: [setting] },
+        { do: 'retry', when: 'after-that' },
+        { do: 'retry', options: { force: true }, when: 'anyway' },
+      ]);
+    };
+    await refused(replica, master);
+    await refused(master, replica);
+    assert.deepEqual(roles, []);
+    const warnings: string[] = [];
+    const forced = await restart(other.address, {
+      only: replica.address,
+      restartServer,
+      force: true,
+      onEvent: (event) => {
+        if (event.type === 'warning') warnings.push(event.message);
+      },
+    });
+    assert.deepEqual([forced.restarted, warnings.length], [1, 1]);
+    // With one more replica, one at a time may stop, and no write is refused.
+    const spare = at(await bed.start(1, quick), 0);
+    await replicate(master.address, spare.address);
+    await require(replica, spare);
+    nodes.push(spare);
+    const load = writes(master);
+    const only = [replica, spare].map(({ address }) => address);
+    assert.equal((await restart(other.address, { only, batch: true, restartServer })).restarted, 2);
+    assert.ok((await load.stop()).size > 0);
+    await load.client.close();
+    await require(replica, spare);
+    const both = [master, replica].map(({ address }) => address);
+    const { restarted, failovers } = await restart(other.address, { only: both, restartServer });
+    assert.deepEqual([restarted, failovers], [2, 1]);
   });
 
   it('stops where a server does not come back, and goes on with those that are left', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { isReady, replicate, stepDown, waitFor } from '../../lib/index.ts';
+import { type ClusterEvent, isReady, replicate, stepDown, waitFor } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
-import { type Bed, openBed } from '../bed/index.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
   assertSoon,
   at,
@@ -63,6 +63,27 @@ describe('stepDown()', () => {
     assert.equal(plan.steps.length, 1);
     await copying;
     assert.equal((await seenBy(other))[master.address], `replica of ${empty.address}`);
+  });
+
+  it('warns if the master will refuse writes once the node has stopped', async () => {
+    const nodes = await startPairs(bed);
+    const [master, replica] = [at(nodes, 0), at(nodes, 3)];
+    const warned = async (node: ServerNode): Promise<string[]> => {
+      const warnings: string[] = [];
+      const onEvent = (event: ClusterEvent): void => {
+        if (event.type === 'warning') warnings.push(event.message);
+      };
+      await stepDown(node.address, { within: 20_000, dryRun: true, onEvent });
+      return warnings;
+    };
+    for (const [needed, count] of [
+      ['0', 0],
+      ['1', 1],
+    ] as const) {
+      await ask(master, 'CONFIG', 'SET', 'min-replicas-to-write', needed);
+      for (const node of [master, replica]) assert.equal((await warned(node)).length, count, node.address);
+    }
+    assert.deepEqual(await warned(at(nodes, 1)), []);
   });
 
   it('ends in time if the replica hangs', async () => {

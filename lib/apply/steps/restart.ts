@@ -2,8 +2,8 @@ import { ClusterError, messageOf } from '../../errors.ts';
 import { listNames } from '../../findings/finding.ts';
 import { outOfSync } from '../../findings/out-of-sync.ts';
 import { stopJudge } from '../../findings/stop-verdict.ts';
+import type { Replication as Seen } from '../../findings/stopped-replicas.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
-import type { NodeDetails } from '../../model/details.ts';
 import { isSuspected } from '../../model/node.ts';
 import { type ClusterView, nodeById, recordSeenBy } from '../../model/view.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
@@ -14,11 +14,6 @@ import type { Plan, RunningNode, StepOf } from '../../plan/plan.ts';
 
 /** A longer one would end at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-interface Seen {
-  readonly view: ClusterView;
-  readonly details: ReadonlyMap<string, NodeDetails | Error>;
-}
 
 /**
  * Restarts servers, each once it may stop, and waits until each is back: with another run id, at one with the others, and in sync. Those
@@ -66,7 +61,8 @@ function doneAndLeft(
 
 /**
  * Waits until at least one of these servers may stop, and resolves to as many as may stop together now. Those that were restarted
- * already are `back`. A server that owns slots may not stop, even if a replica would take over: clients would notice.
+ * already are `back`. A server that owns slots may not stop, even if a replica would take over: clients would notice. If forced, one may
+ * stop whose master then refuses writes.
  */
 async function waitToStop(
   context: Context,
@@ -82,8 +78,8 @@ async function waitToStop(
     emit: context.emit,
   };
   return waitUntil(wait, async () => {
-    const { view, details } = await lookFromOther(context, nodes, plan);
-    const judge = stopJudge(view, details);
+    const { view, details, settings } = await lookFromOther(context, nodes, plan);
+    const judge = stopJudge(view, details, context.settings.force ? undefined : settings);
     const back = nodes.filter((node) => isRestarted(node, details));
     const free: RunningNode[] = [];
     const missing: string[] = [];
