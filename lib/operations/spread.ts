@@ -4,6 +4,7 @@ import { invalidArgument } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
 import type { NodeRecord } from '../model/node.ts';
+import { MIN_REPLICAS } from '../model/refused-writes.ts';
 import { type ClusterView, nodeById, nodeName } from '../model/view.ts';
 import { zonesById } from '../model/zones.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
@@ -42,7 +43,8 @@ export interface SpreadResult extends OperationResult {
 /**
  * Spreads masters evenly over hosts and zones by as few failovers as possible, so that the masters on one of them are never most of all
  * if that can be had; then takes replicas away from the hosts and zones of their masters, and from masters that have two more than
- * another, by giving them another master. Only replicas that are in sync are used, and no master is left without one in the meantime. Resolves
+ * another, by giving them another master. Only replicas that are in sync are used, and every master keeps one in the meantime, or as many as
+ * it must have to take writes (`min-replicas-to-write`). Resolves
  * when all nodes agree and have copied their masters. With `toZone`, brings all masters to one zone, as for a planned switch of site.
  * Before anything is changed, rejects with ClusterError `NO_REPLICA` if a master has no replica in that zone that is in sync, or a node
  * could not follow its new master; with `SLOTS_UNCOVERED`, `NODE_UNREACHABLE` or `INVALID_ARGUMENT`. The same call finishes an
@@ -98,7 +100,7 @@ async function planInSync(
   /** Those that a run before this has barred: a Redis 6.0 still shows their flag for a moment after it was lifted. */
   const isOwn = new Set<string>();
   return waitUntil<Planned>(wait, async () => {
-    const { view, details } = await lookWithReplication(connections, seed, signal);
+    const { view, details, settings: required } = await lookWithReplication(connections, seed, signal);
     const zones = zonesById(view.nodes, given, details);
     if (toZone !== undefined && ![...zones.values()].includes(toZone))
       throw invalidArgument(`No node of the cluster is known to be in zone "${toZone}"`);
@@ -121,7 +123,9 @@ async function planInSync(
       ({ id, flags }) => toZone !== undefined || isOwn.has(id) || !flags.includes('nofailover'),
     );
     const ready = new Set(mayLead.filter(({ id }) => !behind.has(id)).map(({ id }) => id));
-    const request = { zones, ready, toZone, keepReplicas: isMixed(details) };
+    // With fewer than this, a master refuses every write.
+    const needed = [...required.values()].map((of) => Number(of.get(MIN_REPLICAS) ?? 0));
+    const request = { zones, ready, toZone, keep: Math.max(1, ...needed), keepReplicas: isMixed(details) };
     const planned = { view, details, request, draft: planSpread(view, request) };
     const hoped = planSpread(view, { ...request, ready: new Set(mayLead.map(({ id }) => id)) });
     const isSame = JSON.stringify(hoped.steps) === JSON.stringify(planned.draft.steps);

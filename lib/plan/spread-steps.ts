@@ -17,13 +17,14 @@ interface Changing {
 }
 
 /**
- * The steps from some shards to others of the same nodes, and the shards that they lead to. A node that leaves a master leaves it another
- * replica that is ready, so moves that close a circle begin where there are two. Each shard fails over once and each node moves once, so
+ * The steps from some shards to others of the same nodes, and the shards that they lead to. A node that leaves a master leaves it so many
+ * other replicas that are ready, at least one, so moves that close a circle begin where there are two. Each shard fails over once and each node moves once, so
  * that what they are says which steps are done. What would take more is left out.
  */
 export function spreadSteps(
   before: readonly Shard[],
   goal: readonly Shard[],
+  keep = 1,
 ): { readonly steps: readonly SpreadStep[]; readonly after: readonly Shard[] } {
   const shards = before.map(
     ({ master, replicas }): Changing => ({ master, replicas: new Map(replicas.map((one) => [one.id, one])) }),
@@ -35,7 +36,7 @@ export function spreadSteps(
   );
   const steps: SpreadStep[] = [];
   for (;;) {
-    const step = failoverIn(shards, goal) ?? moveIn(shards, goalFor, steps.at(-1));
+    const step = failoverIn(shards, goal) ?? moveIn(shards, goalFor, keep, steps.at(-1));
     if (!step) break;
     steps.push(step);
     const from = shards.find(({ replicas }) => replicas.has(step.replica.id));
@@ -79,6 +80,7 @@ function failoverIn(shards: readonly Changing[], goal: readonly Shard[]): Spread
 function moveIn(
   shards: readonly Changing[],
   goalFor: ReadonlyMap<string, number>,
+  keep: number,
   last: SpreadStep | undefined,
 ): SpreadStep | undefined {
   const pending = shards.map(({ master, replicas }, index) =>
@@ -91,8 +93,9 @@ function moveIn(
       const to = goalFor.get(replica.id) ?? from;
       const target = shards[to];
       if (to === from || !target || best?.rank === 3) continue;
-      const kept = [...replicas.values()].find((one) => one !== replica && one.isReady);
-      if (!kept) continue;
+      const others = [...replicas.values()].filter((one) => one !== replica && one.isReady);
+      const [kept] = others;
+      if (!kept || others.length < keep) continue;
       const rank = (leadsTo(pending, to, from) ? 2 : 0) + (isGifted ? 1 : 0);
       if (!best || rank > best.rank)
         best = { rank, step: { type: 'replicate', replica, master: target.master, kept } };

@@ -17,6 +17,8 @@ export interface SpreadRequest {
   readonly ready: ReadonlySet<string>;
   /** Bring every master to this zone, and leave the replicas where they are. */
   readonly toZone?: string | undefined;
+  /** How many replicas that are ready every master keeps. @default 1 */
+  readonly keep?: number;
   /** Leave the replicas where they are. @default false */
   readonly keepReplicas?: boolean;
 }
@@ -27,7 +29,7 @@ export interface SpreadRequest {
  */
 export function planSpread(view: ClusterView, request: SpreadRequest): Draft {
   const before = shardsIn(view, request.zones, request.ready);
-  const { steps, after } = spreadSteps(before, goalOf(before, request));
+  const { steps, after } = spreadSteps(before, goalOf(before, request), request.keep);
   const replaced = new Set(steps.flatMap((step) => (step.type === 'failover' ? [step.master.id] : [])));
   const refOf = ({ id }: PlacedNode): NodeRef => nodeRef(nodeById(view, id) as NodeRecord);
   return {

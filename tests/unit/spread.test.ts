@@ -255,6 +255,28 @@ describe('planSpread() spreads masters', () => {
     assert.ok(withFailovers > 20, `${withFailovers} layouts had failovers`);
   });
 
+  test('takes no replica from a master that needs it to take writes', () => {
+    let [moves, fewer] = [0, 0];
+    fc.assert(
+      fc.property(largeLayouts, fc.integer({ min: 2, max: 3 }), (spots, keep) => {
+        const layout = layoutOf(spots);
+        const { view, request } = layout;
+        const draft = planSpread(view, { ...request, keep });
+        for (const [index, step] of draft.steps.entries()) {
+          if (step.type !== 'replicate') continue;
+          const shards = carriedOut(layout, { steps: draft.steps.slice(0, index) });
+          const from = shards.find(({ replicas }) => replicas.some(({ id }) => id === step.replica.id));
+          const left = from?.replicas.filter(({ id, isReady }) => isReady && id !== step.replica.id) ?? [];
+          assert.ok(left.length >= keep, `${left.length} of ${keep} stay`);
+          moves++;
+        }
+        fewer += planSpread(view, request).steps.length - draft.steps.length;
+      }),
+      { numRuns: 100 },
+    );
+    assert.ok(moves > 10 && fewer > 10, `${moves} moves, ${fewer} fewer`);
+  });
+
   /** A plan's shards, with the same nodes for the next. */
   const following = (layout: Layout): Layout =>
     layoutAfter(layout, carriedOut(layout, planSpread(layout.view, layout.request)));
