@@ -186,6 +186,15 @@ export function askSourceIn(
   return askDatabase(context.connections, sourceAddress, db, commands);
 }
 
+/** Asks the target in one of its databases. Error replies are values. */
+export function askTargetIn(
+  { context, targetAddress }: Ends,
+  db: number,
+  commands: readonly Command[],
+): Promise<Reply[]> {
+  return askDatabase(context.connections, targetAddress, db, commands);
+}
+
 /**
  * Sends one command for each key to an end of an open slot: `words`, the key, `more`. Resolves to the replies in order, errors as
  * values. A node answers for a slot it is importing only after ASKING; on other nodes ASKING changes nothing.
@@ -204,16 +213,20 @@ export async function askAbout(
   return keys.map((_, index) => replies[2 * index + 1] as Reply);
 }
 
-/** How many keys the source holds in each of these slots, by database. Databases without keys are left out, except 0. */
-export async function countByDatabase(ends: Ends, slots: readonly number[]): Promise<Map<number, number[]>> {
-  const { context, sourceAddress } = ends;
+/** How many keys an end holds in each of these slots, by database. Databases without keys are left out, except 0. */
+export async function countByDatabase(
+  { context, sourceAddress, targetAddress }: Ends,
+  slots: readonly number[],
+  end: 'source' | 'target' = 'source',
+): Promise<Map<number, number[]>> {
+  const address = end === 'source' ? sourceAddress : targetAddress;
   const countIn = async (db: number): Promise<number[]> => {
-    const inSlot = await countKeys(context.connections, sourceAddress, db, slots);
+    const inSlot = await countKeys(context.connections, address, db, slots);
     return slots.map((slot) => inSlot.get(slot) ?? 0);
   };
   // There is hardly ever another database, so this asks about 0 together with which databases there are.
   const [keyspace, inFirst] = await Promise.all([
-    askInfo(context.connections, sourceAddress, ['keyspace']),
+    askInfo(context.connections, address, ['keyspace']),
     countIn(0),
   ]);
   const counts = new Map([[0, inFirst]]);

@@ -3,9 +3,12 @@ import type { Address } from '../model/address.ts';
 import { countKeys } from '../nodes/count-keys.ts';
 import { askNode } from '../nodes/look.ts';
 import type { NodeRef } from '../plan/plan.ts';
+import { strayKeysLeft } from './by-migrate/migrate-errors.ts';
 import type { Probe } from './by-migrate/prove-target.ts';
 import type { ReplaceAuthority } from './by-migrate/replace-authority.ts';
+import type { StrayKey } from './by-migrate/stray-keys.ts';
 import type { Ends } from './ends.ts';
+import { onlyAtTarget } from './only-at-target.ts';
 import { hintOn, type Refusal, receiverIn, refusalBut, setSlots } from './set-slot.ts';
 import { unknownNode } from './unknown-node.ts';
 
@@ -25,7 +28,8 @@ export interface OpeningProof {
  * reported as failed, and the last commands of a killed run may arrive after the look. Keys of them that the source still holds
  * are moved anyway.
  * Rejects with ClusterError `NODE_NOT_EMPTY` if the target holds keys of a slot that was not found open: old values would come
- * back, or stand in the way of newer ones. When a move is resumed, such slots count as found open.
+ * back, or stand in the way of newer ones. When a move is resumed, such slots count as found open; but with `KEYS_IN_DOUBT` if the
+ * source does not have all of these keys: they would be the cluster's again.
  * Once both ends have opened a slot, `authority` records what was established about it. Rules 9 and 10 (docs/moving-slots.md).
  */
 export async function openSlots(
@@ -57,7 +61,11 @@ export async function openSlots(
   ];
   if (refusedByTarget) throw cannotOpen(ends, target, refusedByTarget, await closeAgain());
   if (strange !== undefined && !isResumed) throw hasStrangeKeys(ends, strange, await closeAgain());
-  if (strange !== undefined) authority.noteFoundOpen([strange, ...more]);
+  if (strange !== undefined) {
+    const alone = await onlyAtTarget(ends, [strange, ...more]);
+    if (alone.length > 0) throw onlyAtTargetError(ends, alone, await closeAgain());
+    authority.noteFoundOpen([strange, ...more]);
+  }
   const ours = new Set(fresh.filter((slot) => !authority.isFoundOpen(slot)));
   await proof?.give(probes.filter(({ slot }) => ours.has(slot))).catch(async (error: unknown) => {
     if (!(error instanceof ClusterError)) throw error;
@@ -119,6 +127,15 @@ function hasStrangeKeys({ target, source }: Ends, slot: number, openSlots: reado
       ],
     },
   );
+}
+
+function onlyAtTargetError(
+  { source, target }: Ends,
+  alone: readonly StrayKey[],
+  openSlots: readonly number[],
+): ClusterError {
+  const error = strayKeysLeft({ source: target, target: source }, { differing: [], alone });
+  return retold(error, { openSlots, next: [...error.next, { do: 'retry', when: 'after-that' }] });
 }
 
 function cannotOpen(ends: Ends, node: NodeRef, refusal: Refusal, left: readonly number[]): ClusterError {

@@ -291,6 +291,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'move/epochs.ts CUT_OFF': {
     'retry (repaired)': 'unit/advice-scripted: when packets get from one node to another',
   },
+  'move/open-slots.ts onlyAtTargetError': {
+    'retry (after-that)': 'migrate: names keys that the target alone has of a closed slot',
+  },
   'move/open-slots.ts hasStrangeKeys': {
     'migrate-slots {resume} (earlier-move)': 'migrate: continues an interrupted run, with `resume`',
     'fix (otherwise)': 'advice: strange keys on the target',

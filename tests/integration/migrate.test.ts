@@ -17,6 +17,7 @@ import {
   tagOfSlot,
   tell,
 } from '../helpers/clusters.ts';
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 
 let bed: Bed;
 before(async () => {
@@ -246,6 +247,36 @@ describe('migrateSlots()', { concurrency: true }, () => {
     const again = await migrateSlots(first.address, second.address, [[0, 29]], { resume: true });
     assert.deepEqual([again.slots, again.keys, again.plan.steps], [0, 0, []]);
   });
+
+  for (const method of ['migrate', 'auto'] as const) {
+    it(`names keys that the target alone has of a closed slot, with \`resume\` and \`method: ${method}\``, async () => {
+      const nodes = await startMasters(bed, 2);
+      const [first, second] = [at(nodes, 0), at(nodes, 1)];
+      const id = await idOfNode(first);
+      for (const [slot, answer] of [
+        [7, 'bring'],
+        [8, 'drop'],
+      ] as const) {
+        const [both = '', own = '', alone = ''] = keysOfSlot(slot, 3);
+        await tell(first, ...[both, own].map((key) => ['SET', key, key]));
+        await tell(second, ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', id]);
+        for (const key of [both, alone]) await tell(second, ['ASKING'], ['SET', key, key]);
+        await tell(second, ['CLUSTER', 'SETSLOT', `${slot}`, 'STABLE']);
+        const move = () => migrateSlots(first.address, second.address, [slot], { method, resume: true });
+        const error = await refusalOf(move());
+        assert.deepEqual([error.code, error.keys, error.openSlots], ['KEYS_IN_DOUBT', [alone], []]);
+        assert.deepEqual(await openSlotsAt(nodes), []);
+        assert.deepEqual(await keysAt(first, slot), [both, own].toSorted());
+        const fix = error.next.find(({ options }) => options?.strayKeys === answer);
+        const retry = adviceFor(error.next, 'retry');
+        assert.ok(fix);
+        for (const next of [fix, retry]) await follow(next, { nodes, again: move });
+        const left = answer === 'bring' ? [both, own, alone] : [both, own];
+        assert.deepEqual(await keysAt(second, slot), left.toSorted());
+        assert.deepEqual(await openSlotsAt(nodes), []);
+      }
+    });
+  }
 
   it('changes nothing in a dry run', async () => {
     const nodes = await startMasters(bed, 2);

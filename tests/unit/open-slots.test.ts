@@ -174,6 +174,33 @@ describe('openSlots()', () => {
     assert.deepEqual(resumed.set, [...SLOTS.map(importing), ...SLOTS.map(migrating)]);
   });
 
+  test('does not continue a resumed move of a closed slot of which the target alone has keys', async () => {
+    const lists =
+      (there: number): Script =>
+      (node, words) => {
+        if (node === TARGET && words[1] === 'GETKEYSINSLOT' && words[2] === '2') return ['a', 'b'];
+        if (node === SOURCE && words[0] === 'EXISTS') return words[1] === 'a' ? 1 : there;
+        return holding(2)(node, words);
+      };
+    const alone = await open({ script: lists(0) }, { isResumed: true });
+    assert.deepEqual([alone.error?.code, alone.error?.keys], ['KEYS_IN_DOUBT', ['b']]);
+    assert.deepEqual(
+      alone.error?.next.map(({ do: act, options }) => [act, options?.strayKeys]),
+      [
+        ['fix', 'bring'],
+        ['fix', 'drop'],
+        ['retry', undefined],
+      ],
+    );
+    assert.deepEqual(alone.set, [...SLOTS.map(importing), ...SLOTS.map(stable)]);
+    assert.deepEqual(alone.error?.openSlots, []);
+    const both = await open({ script: lists(1) }, { isResumed: true });
+    assert.deepEqual([both.error, both.found], [undefined, [2]]);
+    // If it is open, the target is where its keys belong.
+    const begun = await open({ script: lists(0), open: [[TARGET, 2, 'importing']] }, { found: [2] });
+    assert.equal(begun.error, undefined);
+  });
+
   test('treats a slot that the target already owns as found open, with its keys there', async () => {
     const script = refusing((node, slot, state) => {
       if (slot !== 2) return undefined;

@@ -8,7 +8,7 @@ import type { StrayAnswer } from '../../plan/plan.ts';
 import type { Ends } from '../ends.ts';
 import { settingsBetween } from '../migrate-route.ts';
 import type { Leftovers } from './leftovers.ts';
-import type { StrayOutcome } from './stray-keys.ts';
+import type { StrayKey } from './stray-keys.ts';
 
 /** The error for keys that were left where they are. */
 export function keyConflict(ends: Ends, conflicts: Leftovers['conflicts']): ClusterError {
@@ -33,7 +33,10 @@ export function keyConflict(ends: Ends, conflicts: Leftovers['conflicts']): Clus
 }
 
 /** Error for keys that were left on a node that does not own their slot. */
-export function strayKeysLeft({ source, target }: Ends, { differing, alone }: StrayOutcome): ClusterError {
+export function strayKeysLeft(
+  { source, target }: Pick<Ends, 'source' | 'target'>,
+  { differing, alone }: Readonly<Record<'differing' | 'alone', readonly StrayKey[]>>,
+): ClusterError {
   const count = (keys: readonly unknown[]) => `${keys.length} key${keys.length === 1 ? '' : 's'}`;
   const named = (keys: readonly { readonly key: string }[]) =>
     keys
