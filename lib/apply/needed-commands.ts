@@ -1,39 +1,90 @@
-import type { ClusterError } from '../errors.ts';
+import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
+import { type ClusterError, missingRight, retold } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
+import type { Next } from '../model/next.ts';
 import type { Methods } from '../move/decide-methods.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
+import { commandRefused } from '../nodes/must-do.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep } from '../plan/plan.ts';
 
-/** What MIGRATE takes: the source must have it, and the target the command that the source sends. */
-const NEEDED = { source: 'MIGRATE', target: 'RESTORE-ASKING' } as const;
+/** A key that nobody has. */
+const KEY = 'redis-trib:6b1f0c3e9d2a4857';
+
+/** To open slots. A word stands where a number has to be: a server first sees whether it has the command and the user may run it (processCommand). */
+const OPENING: readonly Command[] = [
+  ['CLUSTER', 'SETSLOT', 'x', 'STABLE'],
+  ['CLUSTER', 'COUNTKEYSINSLOT', 'x'],
+];
+/** To move keys. The source sends the target RESTORE-ASKING, as the same user. */
+const MOVING: Readonly<Record<'from' | 'to', readonly Command[]>> = {
+  from: [
+    ['CLUSTER', 'GETKEYSINSLOT', 'x', '1'],
+    ['MULTI'],
+    ['EXEC'],
+    ['CLIENT', 'ID'],
+    ['ASKING'],
+    ['MIGRATE', '127.0.0.1', '1', '', '0', 'x', 'KEYS', KEY],
+  ],
+  to: [['SELECT', '0'], ['ASKING'], ['DEL', KEY], ['RESTORE-ASKING', KEY, 'x', '']],
+};
+
+interface Asked {
+  readonly address: string;
+  readonly way: 'from' | 'to';
+  isLoaded: boolean;
+}
 
 /**
- * Reports moves by MIGRATE for which a node lacks a command: `rename-command` may have taken it away. Found out only when the first
- * key is sent, a newcomer would be a member by then. CLUSTER has been used by then, and all else is a help only.
+ * Reports moves by MIGRATE for which a node lacks a command, which `rename-command` may have taken away, or the user a right. Found out
+ * only by the first key, slots would be open by then, and a newcomer a member. `mayForce`: of a user who may not access every key, as
+ * those that move may be others. Changes nothing.
  */
 export async function requireCommands(
   context: Context,
   moves: readonly MoveStep[],
   methods: Methods,
-  refuse: (error: ClusterError) => void,
+  refuse: (error: ClusterError, mayForce: boolean) => void,
 ): Promise<void> {
-  const loaded = moves.filter(
-    (move) => (move.content?.keys ?? 0) > 0 && methods.of(move).method === 'migrate',
-  );
-  const needed = new Map<string, { address: string; command: string; way: string }>();
-  for (const { source, target } of loaded) {
-    needed.set(`from ${source.address}`, { address: source.address, command: NEEDED.source, way: 'from' });
-    needed.set(`to ${target.address}`, { address: target.address, command: NEEDED.target, way: 'to' });
+  const asked = new Map<string, Asked>();
+  for (const move of moves) {
+    if (methods.of(move).method !== 'migrate') continue;
+    for (const [way, { address }] of [['from', move.source] as const, ['to', move.target] as const]) {
+      const one = asked.get(`${way} ${address}`) ?? { address, way, isLoaded: false };
+      one.isLoaded ||= (move.content?.keys ?? 0) > 0;
+      asked.set(`${way} ${address}`, one);
+    }
   }
-  await inParallel([...needed.values()], async ({ address, command, way }) => {
-    const [reply] = await context.connections.askAll(parseAddress(address), [['COMMAND', 'INFO', command]]);
-    // It lists null for a command that it does not have. COMMAND may be missing, too, or not allowed.
-    if (!Array.isArray(reply) || reply.length !== 1 || reply[0] !== null) return;
-    const message = `Cannot move slots ${way} ${address}: it does not have the command ${command}`;
-    const hint = `Nothing was changed. rename-command in its configuration takes ${command} away: remove that, and restart it once its keys are saved`;
+  await inParallel([...asked.values()], async ({ address, way, isLoaded }) => {
+    const questions = [...OPENING, ...(isLoaded ? MOVING[way] : [])];
+    const replies = await context.connections.askAll(parseAddress(address), questions);
+    const found = questions.flatMap((question, index) => refusalIn(question, replies[index]) ?? []);
+    const [first] = found;
+    if (!first) return;
+    const what = `move slots ${way} ${address}`;
+    if (!first.isUnknown) {
+      const error = commandRefused(context, address, what, first.reply);
+      const isOfKeys = missingRight(first.reply) === undefined;
+      const anyway: Next = { do: 'retry', options: { force: true }, when: 'anyway' };
+      refuse(isOfKeys ? retold(error, { next: [...error.next, anyway] }) : error, isOfKeys);
+      return;
+    }
+    const message = `Cannot ${what}: it does not have the command ${first.command}`;
+    const hint = `Nothing was changed. rename-command in its configuration takes ${first.command} away: remove that, and restart it once its keys are saved`;
     refuse(
       nodeError('COMMAND_REFUSED', address, message, { hint, next: [{ do: 'restart-node', node: address }] }),
+      false,
     );
   });
+}
+
+function refusalIn(
+  [command]: Command,
+  reply: Reply | undefined,
+): { readonly command: string; readonly reply: ReplyError; readonly isUnknown: boolean } | undefined {
+  if (!(reply instanceof ReplyError)) return undefined;
+  const isUnknown = reply.message.startsWith('ERR unknown command');
+  // Without CLIENT only a help is missing.
+  if (isUnknown ? command === 'CLIENT' : !reply.message.includes('NOPERM')) return undefined;
+  return { command: String(command), reply, isUnknown };
 }

@@ -18,7 +18,7 @@ import { requireWritable } from './writable.ts';
 /**
  * Looks for anything that would make the moves of a plan fail, or harm data, before anything is changed.
  * Rejects with ClusterError `METHOD_UNSUPPORTED` if only atomic migration is allowed and a pair does not support it,
- * `NOT_REACHED` if a target does not serve, `TARGET_TOO_OLD` or `DATABASES_DIFFER` if it cannot take the keys, `COMMAND_REFUSED` if an end refuses writes. Unless forced, also with `NO_MEMORY` if
+ * `NOT_REACHED` if a target does not serve, `TARGET_TOO_OLD` or `DATABASES_DIFFER` if it cannot take the keys, `COMMAND_REFUSED` if an end refuses writes, or what the move sends it. Unless forced, also with `NO_MEMORY` if
  * they do not fit, and `OTHER_OPERATOR` if the servers are moving other slots. A dry run warns instead.
  */
 export async function preflight(context: Context, plan: Plan, methods: Methods): Promise<void> {
@@ -39,7 +39,7 @@ export async function preflight(context: Context, plan: Plan, methods: Methods):
   await Promise.all([
     requireReadable(context, moves, methods, refuse),
     requireTargetDatabases(context, moves, refuse),
-    requireCommands(context, moves, methods, refuse),
+    requireCommands(context, moves, methods, (error, mayForce) => complain(context, error, mayForce)),
     requireWritable(context, plan, moves, methods, refuse),
   ]);
   await requireNoOtherTask(context, plan, moves, (error) => complain(context, error, true));

@@ -50,6 +50,10 @@ function adviceOn(node: string, error: ReplyError, ourselves: string): Advice {
     const hint = `The ACL user "${user}" may not run this command there`;
     return { hint, next: [{ do: 'command', node, command: ['ACL', 'SETUSER', user, `+${right.command}`] }] };
   }
+  if (error.code === 'NOPERM' && message.includes('key')) {
+    const hint = `The ACL user "${ourselves}" may not access every key there`;
+    return { hint, next: [{ do: 'command', node, command: ['ACL', 'SETUSER', ourselves, '~*'] }] };
+  }
   if (error.code === 'NOPERM') return { hint: 'The ACL user may not run this command there' };
   if (message.includes("Can't forget my master")) {
     const hint = 'It is a replica of the node that leaves. Make it a replica of another master first';

@@ -14,6 +14,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'apply/databases.ts requireTargetDatabases': { 'retry (repaired)': 'newcomers: if it has fewer databases' },
   'apply/needed-commands.ts requireCommands': {
     'restart-node': 'newcomers: if its slots could not move for want of MIGRATE',
+    'retry {force} (anyway)': 'acl: is missing, before a slot is opened',
   },
   'apply/preflight.ts requireMemory': {
     configure: 'preflight: refuses to move more than fits',

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import {
   applyPlan,
   backupCluster,
+  type ClusterError,
   check,
   clusterInfo,
   compareKeys,
@@ -42,7 +43,18 @@ import {
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { assertFindings, at, idOfNode, keysOfSlot, quick, recordsOf, tell } from '../helpers/clusters.ts';
+import {
+  assertFindings,
+  at,
+  idOfNode,
+  keysOfSlot,
+  quick,
+  recordsOf,
+  snapshot,
+  startMasters,
+  tell,
+} from '../helpers/clusters.ts';
+import { follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 const guide = readFileSync(new URL('../../docs/acl.md', import.meta.url), 'utf8');
@@ -246,5 +258,65 @@ describe('An ACL user with only the rules of the guide', () => {
     assert.equal(code, 1);
     const { error } = JSON.parse(stdout);
     assert.deepEqual([error.code, error.address], ['NOPERM', alone.address]);
+  });
+});
+
+describe('A right that a move needs', () => {
+  let bed: Bed;
+  before(async () => {
+    bed = await openBed();
+  });
+  after(() => bed.close());
+
+  test('is missing, before a slot is opened', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [source, target] = [at(nodes, 0), at(nodes, 1)];
+    const keys = keysOfSlot(7, 5);
+    await tell(source, ...keys.map((key) => ['SET', key, 'value']));
+    const run = (more: OperationOptions = {}) =>
+      migrateSlots(source.address, target.address, [7], { ...user, method: 'migrate', ...more });
+    const before = await snapshot(nodes);
+    const refused = async (node: ServerNode, text: string): Promise<ClusterError> => {
+      const error = await refusalOf(run());
+      assert.deepEqual([error.code, error.address, error.openSlots], ['COMMAND_REFUSED', node.address, []]);
+      assert.deepEqual(await snapshot(nodes), before, text);
+      return error;
+    };
+    const needed: readonly (readonly [ServerNode, readonly string[]])[] = [
+      [
+        source,
+        ['migrate', 'multi', 'exec', 'asking', 'client|id', 'cluster|setslot', 'cluster|getkeysinslot'],
+      ],
+      [target, ['restore-asking', 'select', 'del', 'asking', 'cluster|setslot', 'cluster|countkeysinslot']],
+    ];
+    for (const [node, rights] of needed) {
+      await allow(nodes, move);
+      for (const right of rights) {
+        await allow(
+          [node],
+          move.filter((rule) => rule !== `+${right}`),
+        );
+        const [command, retry] = (await refused(node, right)).next;
+        assert.deepEqual(retry, { do: 'retry', when: 'repaired' });
+        // Redis 6.0 does not name subcommands.
+        const rule = bed.server.major < 7 ? right.replace(/\|.*/, '') : right;
+        assert.deepEqual(command?.command, ['ACL', 'SETUSER', 'trib', `+${rule}`]);
+      }
+    }
+    await allow(nodes, move);
+    for (const node of nodes) {
+      await ask(node, 'ACL', 'SETUSER', 'trib', 'resetkeys', '~other:*');
+      const [all, repaired, anyway] = (await refused(node, 'keys')).next;
+      assert.deepEqual(all?.command, ['ACL', 'SETUSER', 'trib', '~*']);
+      assert.deepEqual(
+        [repaired?.when, anyway],
+        ['repaired', { do: 'retry', options: { force: true }, when: 'anyway' }],
+      );
+      assert.ok(all);
+      await follow(all, { nodes });
+    }
+    // The right to these keys is enough.
+    for (const node of nodes) await ask(node, 'ACL', 'SETUSER', 'trib', 'resetkeys', '~key*');
+    assert.equal((await run({ force: true })).keys, 5);
   });
 });
