@@ -85,6 +85,6 @@ function refusalIn(
   if (!(reply instanceof ReplyError)) return undefined;
   const isUnknown = reply.message.startsWith('ERR unknown command');
   // Without CLIENT only a help is missing.
-  if (isUnknown ? command === 'CLIENT' : !reply.message.includes('NOPERM')) return undefined;
+  if (isUnknown ? command === 'CLIENT' : !/\bNOPERM\b/.test(reply.message)) return undefined;
   return { command: String(command), reply, isUnknown };
 }

@@ -50,7 +50,7 @@ function adviceOn(node: string, error: ReplyError, ourselves: string): Advice {
     const hint = `The ACL user "${user}" may not run this command there`;
     return { hint, next: [{ do: 'command', node, command: ['ACL', 'SETUSER', user, `+${right.command}`] }] };
   }
-  if (error.code === 'NOPERM' && message.includes('key')) {
+  if (error.code === 'NOPERM' && /\bkeys?\b/.test(message)) {
     const hint = `The ACL user "${ourselves}" may not access every key there`;
     return { hint, next: [{ do: 'command', node, command: ['ACL', 'SETUSER', ourselves, '~*'] }] };
   }
