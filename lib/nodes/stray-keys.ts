@@ -1,4 +1,4 @@
-import type { Command, Reply } from '../../resp/index.ts';
+import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import type { StrayKeysAt } from '../findings/node-findings.ts';
 import type { Address } from '../model/address.ts';
 import { countSlots } from '../model/node.ts';
@@ -7,7 +7,15 @@ import { expandSlots, SLOT_COUNT, slotsWhere } from '../model/slot.ts';
 import { type ClusterView, type NodeReport, reachableMasters } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import { countCommand, countKeys, countOf } from './count-keys.ts';
-import { databases, fromDatabase, inDatabase, NodeInfos, numberOf, parseInfo } from './node-info.ts';
+import {
+  askDatabase,
+  databases,
+  fromDatabase,
+  inDatabase,
+  NodeInfos,
+  numberOf,
+  parseInfo,
+} from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { askServer } from './server.ts';
 import { transact } from './transact.ts';
@@ -82,10 +90,13 @@ async function countSurplus(
   db: number,
   owned: readonly number[],
 ): Promise<number> {
-  const [keyspace, ...inSlots] = await transact(connections, address, db, [
-    ['INFO', 'keyspace'],
-    ...owned.map(countCommand),
-  ]);
+  const questions: readonly Command[] = [...owned.map(countCommand), ['INFO', 'keyspace']];
+  const replies = await transact(connections, address, db, questions).catch((error: unknown) => {
+    if (!(error instanceof ReplyError && error.code === 'OOM')) throw error;
+    // A Redis before 7.2 that is full queues no command. Nor does it get keys between the counts.
+    return askDatabase(connections, address, db, questions);
+  });
+  const [keyspace, inSlots] = [replies.at(-1), replies.slice(0, -1)];
   const all = databases(parseInfo(String(keyspace))).find((one) => one.db === db)?.keys ?? 0;
   return inSlots.reduce<number>((sum, reply) => sum - countOf(reply), all);
 }

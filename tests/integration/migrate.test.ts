@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { type ClusterEvent, keySlot, migrateSlots, openCluster, replicate } from '../../lib/index.ts';
+import { type ClusterEvent, check, keySlot, migrateSlots, openCluster, replicate } from '../../lib/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -12,6 +12,7 @@ import {
   keysOfSlot,
   openSlotsAt,
   recordsOf,
+  sizeOf,
   snapshot,
   startMasters,
   tagOfSlot,
@@ -277,6 +278,43 @@ describe('migrateSlots()', { concurrency: true }, () => {
       }
     });
   }
+
+  it('moves keys off a node that is full, also what an earlier run began, while clients make room there', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [first, second] = [at(nodes, 0), at(nodes, 1)];
+    const slots = Array.from({ length: 40 }, (_, slot) => slot);
+    const keys = slots.flatMap((slot) => keysOfSlot(slot, 100));
+    await tell(first, ...keys.map((key) => ['SET', key, 'x'.repeat(100)]));
+    // Slot 0 was begun: one key has moved, of another the target has an equal copy.
+    const [moved = '', copied = ''] = keysOfSlot(0, 2);
+    await tell(second, ['CLUSTER', 'SETSLOT', '0', 'IMPORTING', await idOfNode(first)]);
+    await tell(first, ['CLUSTER', 'SETSLOT', '0', 'MIGRATING', await idOfNode(second)]);
+    const migrate = (key: string, ...how: string[]) =>
+      ask(first, 'MIGRATE', second.host, `${second.port}`, key, '0', '1000', ...how);
+    await migrate(moved);
+    await migrate(copied, 'COPY');
+    await tell(first, ['CONFIG', 'SET', 'maxmemory', '1mb']);
+    await assert.rejects(tell(first, ['SET', at(keysOfSlot(5000, 1), 0), 'x']), { code: 'OOM' });
+    assert.deepEqual(
+      (await check(first.address)).findings
+        .map(({ kind }) => kind)
+        .filter((kind) => kind === 'keys-uncounted'),
+      [],
+    );
+    const client = new ClusterClient(first);
+    const doomed = keys.filter((_, index) => index % 10 === 9);
+    const deleting = (async () => {
+      for (const key of doomed) await client.command(key, ['DEL', key]);
+    })();
+    const result = await migrateSlots(first.address, second.address, slots, { method: 'migrate' });
+    await deleting;
+    await client.close();
+    assert.ok(result.keys > keys.length / 2, `${result.keys}`);
+    const left = new Set(doomed);
+    const there = await Promise.all(slots.map((slot) => keysAt(second, slot)));
+    assert.deepEqual(there.flat().toSorted(), keys.filter((key) => !left.has(key)).toSorted());
+    assert.deepEqual([await sizeOf(first), await openSlotsAt(nodes)], [0, []]);
+  });
 
   it('changes nothing in a dry run', async () => {
     const nodes = await startMasters(bed, 2);

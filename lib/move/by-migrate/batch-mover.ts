@@ -1,6 +1,6 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { pause } from '../../nodes/wait-until.ts';
-import { type Ends, whoAnswers } from '../ends.ts';
+import { askAbout, type Ends, whoAnswers } from '../ends.ts';
 import { SharedLock } from '../shared-lock.ts';
 import {
   type Again,
@@ -113,10 +113,15 @@ export class BatchMover {
     }
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       const { replace, alone } = sendingIn(state, isGranted);
-      const options = { replace, timeoutMs: this.#timeoutFor(bytes, alone ? 1 : batch.lanes) };
+      const timeoutMs = this.#timeoutFor(bytes, alone ? 1 : batch.lanes);
+      const options = { replace, timeoutMs, mayHaveCopies: state !== 'new' || !isGranted };
       const send = (): Promise<BatchEnd> => lane.send({ ...batch, keys }, options);
       const end = await (alone ? this.#lock.exclusive(send) : this.#lock.shared(send));
-      if (end.type === 'moved' || end.type === 'failed') this.#transfers.note(this.#ends, end.gone);
+      if (end.type === 'moved' || end.type === 'failed')
+        this.#transfers.note(
+          this.#ends,
+          end.isLoose ? await this.#arrived({ ...batch, keys }, end.gone) : end.gone,
+        );
       if (end.type === 'moved') this.#last = { ...batch, keys };
       const step = afterEnd(end, state, isGranted);
       if (step.do === 'hand-back') return undefined;
@@ -134,6 +139,13 @@ export class BatchMover {
       if (keys.length === 0) return { gone, stallMs: 0 };
       if (hasFailed) bytes = (await sizesOf(this.#ends, batch.db, keys)).reduce((sum, size) => sum + size, 0);
     }
+  }
+
+  /** Of keys that left the source or were deleted there: so many have arrived; or all, if none has, which is found out when all are counted. */
+  async #arrived({ db, keys }: Batch, gone: number): Promise<number> {
+    const found = await askAbout(this.#ends, 'target', db, ['EXISTS'], keys).catch(() => []);
+    const there = found.filter((reply) => reply === 1).length;
+    return there === 0 ? gone : Math.min(gone, there);
   }
 
   // What is left to move, once it is certain that no earlier attempt is still running.

@@ -7,7 +7,7 @@ import {
 } from '../../../resp/index.ts';
 import { countCommand } from '../../nodes/count-keys.ts';
 import { fromDatabase, inDatabase } from '../../nodes/node-info.ts';
-import type { Ends } from '../ends.ts';
+import { askAbout, type Ends } from '../ends.ts';
 
 /** Keys of one slot that are moved by one MIGRATE. */
 export interface Batch {
@@ -19,8 +19,11 @@ export interface Batch {
 
 /** How a batch ended. */
 export type BatchEnd =
-  /** MIGRATE succeeded. `gone` keys have left the source, not counting keys that had expired or were deleted. */
-  | { readonly type: 'moved'; readonly gone: number; readonly stallMs: number }
+  /**
+   * MIGRATE succeeded. `gone` keys have left the source, not counting keys that had expired or were deleted; if `isLoose`, with those that
+   * clients deleted between the counts.
+   */
+  | { readonly type: 'moved'; readonly gone: number; readonly stallMs: number; readonly isLoose?: true }
   /** MIGRATE did not run. */
   | { readonly type: 'refused'; readonly error: ReplyError }
   /**
@@ -33,6 +36,7 @@ export type BatchEnd =
       readonly gone: number;
       readonly stallMs: number;
       readonly isLate: boolean;
+      readonly isLoose?: true;
     }
   /** MIGRATE was not sent, because the batch before it on the lane failed. */
   | { readonly type: 'held' }
@@ -50,6 +54,8 @@ export interface BatchOptions {
   readonly replace: boolean;
   /** Milliseconds: MIGRATE's own timeout. */
   readonly timeoutMs: number;
+  /** The target may hold copies of keys: those that have vanished from the source must be told apart. @default false */
+  readonly mayHaveCopies?: boolean;
 }
 
 /**
@@ -80,7 +86,10 @@ export class Lane {
    * Sends a batch. The slot's keys are counted before and after it in the same transaction. MIGRATE deletes keys in the order
    * given, so if it stops, the counts say how many it has deleted. At most one batch may wait for the one in flight.
    */
-  async send({ slot, db, keys }: Batch, { replace, timeoutMs }: BatchOptions): Promise<BatchEnd> {
+  async send(
+    { slot, db, keys }: Batch,
+    { replace, timeoutMs, mayHaveCopies = false }: BatchOptions,
+  ): Promise<BatchEnd> {
     const { migrateTo, auth, context } = this.#ends;
     const migrate = [
       ...['MIGRATE', migrateTo.host, migrateTo.port, '', db, timeoutMs],
@@ -96,12 +105,31 @@ export class Lane {
     this.#isBusy = true;
     // The timeout of MIGRATE applies to connecting and again to the transfer.
     const timeout = 2 * timeoutMs + context.settings.commandTimeout;
-    const end = await this.#exchange(db, prepared, { timeout, lateMs: LATE * timeoutMs });
+    const patience = { timeout, lateMs: LATE * timeoutMs };
+    let end = await this.#exchange(db, prepared, patience);
+    if (end.type === 'refused' && end.error.code === 'OOM') {
+      // A Redis before 7.2 that is full queues no command (processCommand), and moving keys away is what makes room.
+      const loose = [['TIME'], count, ['ASKING'], migrate, count, ['TIME']];
+      const sent = prepareCommands(inDatabase(db, loose), 'latin1');
+      end = (mayHaveCopies && (await this.#lacks(db, keys))) || (await this.#exchange(db, sent, patience));
+      // At the least, one has vanished since.
+      if (end.type === 'moved' && mayHaveCopies && end.gone < keys.length) end = HAS_VANISHED;
+    }
     const release = this.#release;
     this.#isBusy = release !== undefined && end.type === 'moved';
     this.#release = undefined;
     release?.(this.#isBusy);
     return end;
+  }
+
+  // As a transaction would end if the source does not have all of these keys.
+  async #lacks(db: number, keys: readonly string[]): Promise<BatchEnd | undefined> {
+    try {
+      const found = await askAbout(this.#ends, 'source', db, ['EXISTS'], keys);
+      return found.every((reply) => reply === 1) ? undefined : HAS_VANISHED;
+    } catch (error) {
+      return { type: 'lost', error: error as Error };
+    }
   }
 
   #isReleased(): Promise<boolean> {
@@ -172,19 +200,29 @@ export class Lane {
   }
 }
 
+/** What a transaction answers of which a key is not there (getNodeByQuery). */
+const HAS_VANISHED: BatchEnd = {
+  type: 'refused',
+  error: new ReplyError('TRYAGAIN Multiple keys request during rehashing of slot'),
+};
+
+/** The end of a batch in a transaction, or of the same commands one by one. */
 function readEnd(replies: readonly Reply[]): BatchEnd {
-  const refusal = replies.slice(1, -1).find((reply) => reply instanceof ReplyError);
+  const isLoose = replies.length === 6;
+  const refusal = isLoose ? undefined : replies.slice(1, -1).find((reply) => reply instanceof ReplyError);
   if (refusal) return { type: 'refused', error: refusal };
-  const [begun] = replies;
+  const [begun, first, , migrated, last] = replies;
   const [result, ended] = replies.slice(-2);
-  const [before, answer, after] = Array.isArray(result) ? result : [];
+  const [before, answer, after] = isLoose ? [first, migrated, last] : Array.isArray(result) ? result : [];
   if (typeof before !== 'number' || typeof after !== 'number' || answer === undefined) {
-    return { type: 'lost', error: new TypeError('EXEC gave no counts') };
+    return { type: 'lost', error: new TypeError('No counts were given') };
   }
   const gone = Math.max(0, before - after);
   const stallMs = Math.max(0, timeOf(ended) - timeOf(begun));
-  if (answer instanceof ReplyError) return { type: 'failed', error: answer, gone, stallMs, isLate: false };
-  return { type: 'moved', gone, stallMs };
+  const loose = isLoose ? { isLoose } : {};
+  if (answer instanceof ReplyError)
+    return { type: 'failed', error: answer, gone, stallMs, isLate: false, ...loose };
+  return { type: 'moved', gone, stallMs, ...loose };
 }
 
 /** Milliseconds by the server's clock, from the reply of TIME; 0 if it is not a time. */
