@@ -71,6 +71,28 @@ export function unmet(
   });
 }
 
+/**
+ * Replicas that are waited for in vain: they do not answer, all members that do hold them for failed, and nothing is expected of them
+ * but that they agree.
+ */
+export function failedReplicas({ members, replicas = [] }: Expectation, answers: Answers): Member[] {
+  const assigned = new Set(replicas.map(({ id }) => id));
+  const reports = members.flatMap(({ id }) => {
+    const answer = answers.get(id);
+    return answer === undefined || answer instanceof Error ? [] : [answer];
+  });
+  return members.filter(({ id }) => {
+    if (assigned.has(id) || !(answers.get(id) instanceof Error)) return false;
+    return (
+      reports.length > 0 &&
+      reports.every(({ records }) => {
+        const seen = records.find((record) => record.id === id);
+        return seen?.role === 'replica' && seen.flags.includes('fail');
+      })
+    );
+  });
+}
+
 function unsettledBy(
   { settled = [] }: RoleExpectation,
   member: Member,

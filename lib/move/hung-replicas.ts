@@ -18,7 +18,7 @@ const [ACKNOWLEDGED_WITHIN_S, PAUSE_MS] = [2, 2000];
  * connects again, as one that was started again. The slots that it has open stay open: its master does not keep SETSLOT for it.
  */
 export async function endHungLinks(context: Context, address: Address): Promise<boolean> {
-  const { connections, emit } = context;
+  const { connections, emit, account } = context;
   try {
     const { linked, hung } = await hungReplicas(context, address);
     if (hung.length === 0) return false;
@@ -32,7 +32,8 @@ export async function endHungLinks(context: Context, address: Address): Promise<
       links.map(({ id }) => ['CLIENT', 'KILL', 'ID', id]),
     );
     if (!ended.some(isDone)) return false;
-    const names = hung.map(formatAddress).join(', ');
+    for (const { id } of hung) account.hung.add(id);
+    const names = hung.map(({ entry }) => formatAddress(entry)).join(', ');
     const master = formatAddress(address);
     const message = `${names} hangs, and kept its master ${master} from changing slots. Its link was ended. What it has open itself can be closed once it answers`;
     emit({ type: 'warning', node: master, message });
@@ -47,15 +48,17 @@ export async function endHungLinks(context: Context, address: Address): Promise<
 async function hungReplicas(
   { connections, signal }: Context,
   address: Address,
-): Promise<{ linked: number; hung: ConnectedReplica[] }> {
+): Promise<{ linked: number; hung: { readonly id: string; readonly entry: ConnectedReplica }[] }> {
   const [{ myself, records }, info] = await Promise.all([
     askNode(connections, address, signal),
     askInfo(connections, address, ['replication']),
   ]);
   const failed = records.filter(({ masterId, flags }) => masterId === myself.id && flags.includes('fail'));
   const linked = replicasIn(info);
-  const entries = failed.map((replica) => entryOf(linked, replica.address));
-  const hung = linked.filter((entry) => entries.includes(entry) && entry.lagSeconds >= ACKNOWLEDGED_WITHIN_S);
+  const hung = failed.flatMap(({ id, address: at }) => {
+    const entry = entryOf(linked, at);
+    return entry && entry.lagSeconds >= ACKNOWLEDGED_WITHIN_S ? [{ id, entry }] : [];
+  });
   return { linked: linked.length, hung };
 }
 

@@ -20,6 +20,8 @@ export class Account {
   readonly unbanned: Set<string> = new Set();
   /** Addresses of nodes that were found fit to become members. */
   readonly admitted: Set<string> = new Set();
+  /** Ids of replicas that hang: their links to their masters were ended. */
+  readonly hung: Set<string> = new Set();
   /** Addresses of replicas that were asked to replace their masters, and have not been seen to. */
   readonly promotions: Set<string> = new Set();
   /** Replicas that have replaced their masters. */

@@ -1,6 +1,13 @@
 import type { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
-import { type Answers, type Member, type RoleExpectation, type Unmet, unmet } from '../model/expectation.ts';
+import {
+  type Answers,
+  failedReplicas,
+  type Member,
+  type RoleExpectation,
+  type Unmet,
+  unmet,
+} from '../model/expectation.ts';
 import { shorten } from '../model/lists.ts';
 import { NodeLines } from '../model/node-lines.ts';
 import { SLOT_COUNT } from '../model/slot.ts';
@@ -24,12 +31,16 @@ const REPORTED = 20;
 /** How long replicas are waited for that agree on all but whom they hear. With a shorter time for all, half of that. */
 const DOUBT_MS = 10_000;
 
+/** One that did not answer, or hung, a moment ago is not given the time that any command may take. */
+const HUNG_MS = 1000;
+
 /** Called with what is missing, and with the last answer of each member, while something is missing. */
 export type Nudge = (missing: readonly Unmet[], answers: Answers) => Promise<void>;
 
 /**
  * Waits until every member reports what is expected. Rejects with ClusterError `NOT_REACHED`, which names the nodes and what they
- * report instead, after `agreeTimeout`. Where replicas may doubt others, those that do are only warned about. `nudge` helps if waiting alone does not: it may introduce nodes again, for example.
+ * report instead, after `agreeTimeout`. Where replicas may doubt others, those that do are only warned about; so are replicas that have
+ * failed since (`failedReplicas`). `nudge` helps if waiting alone does not: it may introduce nodes again, for example.
  */
 export async function waitForAgreement(
   context: Context,
@@ -63,22 +74,28 @@ export async function waitForAgreement(
   };
   await waitUntil(wait, async () => {
     const lookedAt = performance.now();
-    for (const [id, answer] of await askMembers(context, expectation, asked, isFull ? undefined : answers)) {
+    for (const [id, answer] of await askMembers(context, expectation, asked, { answers, isFull })) {
       answers.set(id, answer);
     }
-    const missing = unmet(expectation, answers, asked);
+    const failed = failedReplicas(expectation, answers);
+    const stays = (member: Member): boolean => !failed.includes(member);
+    const missing = unmet({ ...expectation, members: members.filter(stays) }, answers, asked.filter(stays));
     const now = performance.now();
     doubtedSince = missing.every(({ isDoubt }) => isDoubt) ? (doubtedSince ?? now) : undefined;
     const isDone = missing.length === 0 || (doubtedSince !== undefined && now - doubtedSince >= doubtMs);
     if (isDone && isFull) {
       for (const node of new Set(missing.map((one) => one.node)))
         context.emit({ type: 'warning', node, message: doubtOf(node, missing) });
+      for (const { address: node } of failed)
+        context.emit({ type: 'warning', node, message: `${node} ${FAILED}` });
       context.emit({ type: 'agreed', elapsedMs: now - started });
       return DONE;
     }
     costMs = now - lookedAt;
     if (isFull) askAllAt = now + Math.max(ASK_ALL_MS, PAUSE_PER_COST * costMs);
-    isFull = missing.length === 0 || now >= askAllAt;
+    // The others say whether those that do not answer have failed.
+    const areSilent = asked.every(({ id }) => answers.get(id) instanceof Error);
+    isFull = missing.length === 0 || areSilent || now >= askAllAt;
     asked = isFull ? members : sampleOf(asked, missing);
     if (missing.length === 0) return 'again';
     return {
@@ -114,17 +131,19 @@ function lags(
  * Most nodes report the same about a node, so each distinct line is read once a round.
  */
 async function askMembers(
-  { connections, signal }: Context,
+  { connections, signal, account }: Context,
   expectation: RoleExpectation,
   asked: readonly Member[],
-  before?: Answers,
+  { answers, isFull }: { readonly answers: Answers; readonly isFull: boolean },
 ): Promise<[string, NodeReport | Error][]> {
   const lines = new NodeLines();
   return inParallel(asked, async (member): Promise<[string, NodeReport | Error]> => {
     try {
       const address = parseAddress(member.address);
-      const last = before?.get(member.id);
-      if (last && !(last instanceof Error) && lags(last, expectation)) {
+      const last = answers.get(member.id);
+      if (last instanceof Error || account.hung.has(member.id))
+        await connections.askSoon(address, ['PING'], HUNG_MS);
+      else if (!isFull && last && lags(last, expectation)) {
         const info = String(await connections.ask(address, ['CLUSTER', 'INFO'], { signal }));
         const now = { ...last, info: parseClusterInfo(info) };
         if (lags(now, expectation)) return [member.id, now];
@@ -149,6 +168,8 @@ function doubtOf(node: string, missing: readonly Unmet[]): string {
   const own = missing.filter((one) => one.node === node);
   return `All members agree, but a replica does not hear the others: ${textsOf(own, 5).join('; ')}`;
 }
+
+const FAILED = 'does not answer, and all others consider it failed: it was not waited for';
 
 const REACHABLE =
   'Nodes must reach one another on the client port and on the cluster bus port (client port + 10000 by default)';

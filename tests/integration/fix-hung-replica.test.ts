@@ -193,6 +193,28 @@ describe('a master with a hung replica', { concurrency: true }, () => {
     await assertOwners([a, b, c], ['0-5461', '5462-10922', '10923-16383']);
   });
 
+  it('does not hold up fixMigrating() for long if it begins to hang in the middle', async () => {
+    const world = await started('500');
+    const { a, b, c, replica } = world;
+    const other = await idOfNode(a);
+    await tell(b, ...SLOTS.map((slot) => ['CLUSTER', 'SETSLOT', `${slot}`, 'IMPORTING', other]));
+    const warned: (string | undefined)[] = [];
+    let freezing: Promise<void> | undefined;
+    const onEvent = (event: ClusterEvent): void => {
+      if (event.type === 'plan') freezing ??= replica.freeze();
+      if (event.type === 'warning') warned.push(event.node);
+    };
+    const result = await inTime(fixMigrating(a.address, { onEvent }));
+    await freezing;
+    assert.equal(result instanceof Error, false, String(result));
+    assert.ok(warned.includes(replica.address), `${warned}`);
+    assert.deepEqual(await openSlotsAt([a, b, c]), []);
+    await thaw(world);
+    await fixMigrating(a.address);
+    await settled([a, b, c, replica]);
+    assert.deepEqual(await openSlotsAt([a, b, c, replica]), []);
+  });
+
   it('continues a move beside one that failed, for fixMigrating()', async (test) => {
     if (bed.server.kind === 'redis') return test.skip('no Redis waits for replicas');
     const world = await started();

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Answers, type Expectation, type RoleExpectation, unmet } from '../../lib/model/expectation.ts';
+import {
+  type Answers,
+  type Expectation,
+  failedReplicas,
+  type RoleExpectation,
+  unmet,
+} from '../../lib/model/expectation.ts';
 import { type Answer, idOf, type Line, portOf, reportOf } from '../helpers/views.ts';
 
 const halves: Line[] = [
@@ -141,5 +147,37 @@ describe('unmet()', () => {
       unmet({ members: [one] }, new Map([[one.id, impostor]])).map(({ node }) => node),
       [one.address],
     );
+  });
+});
+
+describe('failedReplicas()', () => {
+  const silent = new Error('did not answer');
+  const seenAs = (flags: string, at2 = flags): Readonly<Record<number, Answer | Error>> => {
+    const lines = (seen: string): Answer => ({
+      lines: [...halves, { node: 3, flags: seen, ...(seen.startsWith('slave') ? { master: 1 } : {}) }],
+    });
+    return { 1: lines(flags), 2: lines(at2), 3: silent };
+  };
+  const all = [...members, { id: idOf(3), address: `127.0.0.1:${portOf(3)}` }];
+  const rows: [what: string, answers: Readonly<Record<number, Answer | Error>>, isFailed: boolean][] = [
+    ['a silent replica that all consider failed', seenAs('slave,fail'), true],
+    ['one that is only suspected', seenAs('slave,fail?'), false],
+    ['one that one member still hears', seenAs('slave,fail', 'slave'), false],
+    ['a master', seenAs('master,fail'), false],
+    ['one that answers', { ...seenAs('slave,fail'), 3: { lines: halves.concat({ node: 3 }) } }, false],
+    ['one of which no other can be asked', { 1: silent, 2: silent, 3: silent }, false],
+  ];
+  for (const [what, answers, isFailed] of rows)
+    test(`${isFailed ? 'names' : 'does not name'} ${what}`, () => {
+      const found = failedReplicas({ members: all }, answersOf(answers));
+      assert.deepEqual(
+        found.map(({ id }) => id),
+        isFailed ? [idOf(3)] : [],
+      );
+    });
+
+  test('does not name one of which something is expected', () => {
+    const expectation = { members: all, replicas: [{ id: idOf(3), masterId: idOf(1) }] };
+    assert.deepEqual(failedReplicas(expectation, answersOf(seenAs('slave,fail'))), []);
   });
 });
