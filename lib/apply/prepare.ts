@@ -5,6 +5,8 @@ import { claim } from './claim.ts';
 import { preflight } from './preflight.ts';
 import { survey } from './survey.ts';
 
+const TAKING: ReadonlySet<Step['type']> = new Set(['forget', 'reset', 'replicate']);
+
 /** A plan that may be applied. */
 export interface PreparedPlan {
   /** With the content found in the slots that move. */
@@ -24,6 +26,11 @@ export async function prepare(context: Context, plan: Plan): Promise<PreparedPla
     // Loaded only by operations that introduce nodes.
     const { admitPlanned } = await import('./admit.ts');
     await admitPlanned(context, plan);
+  }
+  if (plan.steps.some(({ type }) => TAKING.has(type))) {
+    // Loaded only by operations that take a node from its master.
+    const { requireOtherCopies } = await import('./last-copy.ts');
+    await requireOtherCopies(context, plan);
   }
   const moves = plan.steps.filter((step): step is MoveStep => step.type === 'move-slots');
   // In parallel with the survey, which takes as many round trips or more: it costs no extra time.

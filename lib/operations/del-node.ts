@@ -59,7 +59,7 @@ export function delNode(
     let view = await lookSettled(context, first.seed, found.id);
     let leaver = nodeById(view, found.id) ?? found;
     const isAlive = view.reports.has(leaver.id);
-    requireSafeToRemove(view, leaver, options);
+    requireSafeToRemove(context, view, leaver, options);
     // Finish an earlier run even if a replica of the node has taken over its slots since.
     if (options.drain && isAlive) {
       view = await finishOpenSlots(context, view, leaver.id);
@@ -115,11 +115,16 @@ function nobodyThere(view: ClusterView, name: string, error: ClusterError): Clus
 
 const SHOWN = 5;
 
-function requireSafeToRemove(view: ClusterView, leaver: NodeRecord, { drain, force }: DelNodeOptions): void {
+function requireSafeToRemove(
+  context: Context,
+  view: ClusterView,
+  leaver: NodeRecord,
+  { drain, force }: DelNodeOptions,
+): void {
   const name = nodeName(view, leaver.id);
   const isAlive = view.reports.has(leaver.id);
   if (!force) requireGone(view, leaver);
-  requireNoMoveWith(view, leaver);
+  requireNoMoveWith(context, view, leaver);
   const others = view.nodes.filter(
     ({ id, role }) => id !== leaver.id && role === 'master' && view.reports.has(id),
   );

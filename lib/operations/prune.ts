@@ -22,7 +22,7 @@ export function prune(cluster: ClusterLike, options: OperationOptions = {}): Pro
     for (const id of goneNodes(view)) {
       if (pruned.has(id)) continue;
       const node = nodeName(view, id);
-      const message = `${node} ${wordsOnCondition(view, id).says}, but stays: it owns slots, is the master of a node that stays, or some node does not consider it failed`;
+      const message = `${node} ${wordsOnCondition(view, id).says}, but stays: it owns slots or takes part in a move, is the master of a node that stays, or some node does not consider it failed`;
       context.emit({ type: 'warning', node, message });
     }
     if (pruned.size > 0 && !context.settings.force)

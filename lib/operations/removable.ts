@@ -2,6 +2,7 @@ import type { ClusterError } from '../errors.ts';
 import { takeovers, wordsOnCondition } from '../findings/condition-words.ts';
 import { formatAddress } from '../model/address.ts';
 import { conditionOf, goneNodes, isGone } from '../model/condition.ts';
+import { capitalised } from '../model/lists.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { slotsAre } from '../model/slot.ts';
@@ -30,23 +31,29 @@ export function requireGone(view: ClusterView, leaver: NodeRecord): void {
 /**
  * Throws if members import slots from a node that does not answer: FORGET clears that (clusterDelNode). Keys that have arrived would then
  * lie there, and nothing would say that a move of their slot was begun. If another owns it, as a replica that took over, that move can be
- * finished.
+ * finished. A move to it cannot: a warning names those slots.
  */
-export function requireNoMoveWith(view: ClusterView, { id }: NodeRecord): void {
+export function requireNoMoveWith({ emit }: Context, view: ClusterView, { id }: NodeRecord): void {
   if (view.reports.has(id)) return;
-  const owners = slotOwners(view);
-  const open = [...openSlotsOf(view)].filter(
-    ([slot, items]) =>
-      items.some(({ peer, direction }) => peer === id && direction === 'importing') &&
-      view.reports.has(owners[slot] ?? ''),
+  const name = nodeName(view, id);
+  const open = [...openSlotsOf(view)].map(([slot, items]) => ({
+    slot,
+    marks: items.filter(({ peer }) => peer === id),
+  }));
+  const [importing, migrating] = (['importing', 'migrating'] as const).map((wanted) =>
+    open.filter(({ marks }) => marks.some(({ direction }) => direction === wanted)),
   );
-  const [first] = open;
+  if (migrating && migrating.length > 0) {
+    const slots = migrating.map(({ slot }) => slot);
+    const message = `${capitalised(slotsAre(slots))} moving to ${name}: keys that have arrived there are nowhere else, unless a replica of it had them`;
+    emit({ type: 'warning', node: name, message });
+  }
+  const owners = slotOwners(view);
+  const owned = importing?.filter(({ slot }) => view.reports.has(owners[slot] ?? '')) ?? [];
+  const [first] = owned;
   if (!first) return;
-  const [name, other] = [
-    nodeName(view, id),
-    nodeName(view, first[1].find(({ peer }) => peer === id)?.nodeId ?? ''),
-  ];
-  const slots = open.map(([slot]) => slot);
+  const other = nodeName(view, first.marks[0]?.nodeId ?? '');
+  const slots = owned.map(({ slot }) => slot);
   throw nodeError(
     'OPEN_SLOT',
     other,

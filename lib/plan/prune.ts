@@ -46,9 +46,8 @@ export function prunable(view: ClusterView): NodeRecord[] {
 function isLostToAll(view: ClusterView, id: string): boolean {
   const isWiped = conditionOf(view, id).kind === 'wiped';
   return [...view.reports.values()].every(({ myself }) => {
-    // FORGET clears what a member imports from it (clusterDelNode), and nothing would tell any more that the move was begun.
-    if (myself.openSlots.some(({ peer, direction }) => peer === id && direction === 'importing'))
-      return false;
+    // FORGET clears the marks of moves with it (clusterDelNode), and nothing would tell any more that keys may be there.
+    if (myself.openSlots.some(({ peer }) => peer === id)) return false;
     const record = recordSeenBy(view, myself.id, id);
     if (!record) return true;
     // A link to a node that is held for failed is only being opened: an answer would end that (clearNodeFailureIfNeeded).

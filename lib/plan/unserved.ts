@@ -1,7 +1,7 @@
-import { type Condition, conditionOf, isServing } from '../model/condition.ts';
+import { type Condition, conditionOf, goneNodes, isServing } from '../model/condition.ts';
 import { isFailed } from '../model/node.ts';
 import { expandSlots } from '../model/slot.ts';
-import { type ClusterView, slotOwners } from '../model/view.ts';
+import { type ClusterView, openSlotsOf, slotOwners } from '../model/view.ts';
 
 /** A slot that no node serves, and what may still have its keys. */
 export interface Unserved {
@@ -40,6 +40,36 @@ export function unservedSlots(view: ClusterView, lost: ReadonlySet<string>): Uns
       { slot, ...(last === undefined ? {} : { owner: last }), ...(keeper === undefined ? {} : { keeper }) },
     ];
   });
+}
+
+/**
+ * The slots of which a replica has the last copy of some keys among nodes that answer, and its master: nothing serves them, and it can take
+ * over, or they were moving to its master when that failed. `leaving` are nodes that are taken away with it.
+ */
+export function keptAlone(
+  view: ClusterView,
+  id: string,
+  leaving: ReadonlySet<string> = new Set(),
+): { readonly owner: string; readonly slots: readonly number[] } | undefined {
+  const owner = view.reports.get(id)?.myself.masterId;
+  if (!owner || view.reports.has(owner)) return undefined;
+  const gone = goneNodes(view);
+  const kept = unservedSlots(view, new Set(gone)).filter(({ keeper }) => keeper === id);
+  const left = unservedSlots(view, new Set([...gone, ...leaving, id]));
+  const others = new Map(left.map(({ slot, keeper }) => [slot, keeper]));
+  const alone = kept.map(({ slot }) => slot).filter((slot) => !view.reports.has(others.get(slot) ?? ''));
+  const moving = movingTo(view, owner, (other) => other !== id && !leaving.has(other));
+  const slots = [...new Set([...alone, ...moving])].sort((a, b) => a - b);
+  return slots.length === 0 ? undefined : { owner, slots };
+}
+
+/** Slots that are marked as moving to a master of which no replica answers that stays. */
+function movingTo(view: ClusterView, master: string, stays: (id: string) => boolean): number[] {
+  const reports = [...view.reports.values()];
+  if (reports.some(({ myself }) => myself.masterId === master && stays(myself.id))) return [];
+  return [...openSlotsOf(view)].flatMap(([slot, items]) =>
+    items.some(({ peer, direction }) => peer === master && direction === 'migrating') ? [slot] : [],
+  );
 }
 
 /** By slot: the nodes that do not answer and to which any member gives it, by config epoch, the highest first. */

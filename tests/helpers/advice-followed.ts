@@ -12,6 +12,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry {force} (no-other-operator)': 'operators: the second proceeds with `force`',
   },
   'apply/databases.ts requireTargetDatabases': { 'retry (repaired)': 'newcomers: if it has fewer databases' },
+  'apply/last-copy.ts requireCopies': {
+    rejoin: 'leave: keeps a replica that has the last copy of keys',
+    'retry {force} (anyway)': 'leave: resets a replica with the last copy of keys if forced',
+  },
   'apply/needed-commands.ts requireCommands': {
     'restart-node': 'newcomers: if its slots could not move for want of MIGRATE',
     'retry {force} (anyway)': 'acl: is missing, before a slot is opened',
@@ -69,6 +73,11 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'copy/copy-tally.ts OVERWRITE': {
     'retry (repaired)': 'restore: continues after an interruption',
     'retry {replace}': 'import: keeps keys that have another value in the cluster',
+  },
+  'copy/target-steadiness.ts untilKept': {
+    configure: 'import-failover: is named, and takes them once it has room',
+    'retry (after-that)': 'import-failover: is named, and takes them once it has room',
+    'retry {force} (anyway)': 'import-failover: is named, and takes them once it has room',
   },
   'copy/copy-tally.ts CopyTally': {
     'retry {replace} (after-that)': 'import: loses no write to the source while keys are moved',

@@ -5,8 +5,10 @@ import {
   createCluster,
   delNode,
   failover,
+  fixMigrating,
   joinNoLoad,
   quitCluster,
+  replicate,
   shutdownCluster,
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
@@ -20,9 +22,11 @@ import {
   quick,
   recordsOf,
   seenBy,
+  startMasters,
   tell,
 } from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -154,6 +158,34 @@ describe('delNode()', () => {
       code: 'NODE_NOT_EMPTY',
       next: [{ do: 'rescue', cluster: at(nodes, 0).address }],
     });
+  });
+
+  test('keeps what the replica of a dead node has of slots that were moving to it', async () => {
+    const nodes = await startMasters(bed, 3, 2, quick);
+    const [first, second, third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    const [target, replica] = [at(nodes, 3), at(nodes, 4)];
+    await joinNoLoad(first.address, target.address);
+    await replicate(target.address, replica.address);
+    const [moved = '', left = ''] = keysOfSlot(5, 2);
+    await tell(first, ['SET', moved, 'moved'], ['SET', left, 'left']);
+    await ask(target, 'CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first));
+    await ask(first, 'CLUSTER', 'SETSLOT', '5', 'MIGRATING', await idOfNode(target));
+    await ask(first, 'MIGRATE', target.host, `${target.port}`, '', '0', '1000', 'KEYS', moved);
+    await eventually('the replica has it', async () => (await ask(replica, 'DBSIZE')) === 1);
+    await target.kill();
+    const others = [first, second, third, replica];
+    await declaredFailed(others, target);
+    const refused = await refusalOf(delNode(first.address, target.address));
+    assert.deepEqual([refused.code, refused.address], ['KEYS_IN_DOUBT', replica.address]);
+    await follow(adviceFor(refused.next, 'failover'), { nodes });
+    const said: string[] = [];
+    await delNode(first.address, target.address, {
+      onEvent: (event) =>
+        event.type === 'warning' && event.node === target.address && said.push(event.message),
+    });
+    assert.match(said[0] ?? '', /\b5\b/);
+    await fixMigrating(first.address, { strayKeys: 'bring' });
+    assert.deepEqual(await tell(first, ['GET', moved], ['GET', left]), ['moved', 'left']);
   });
 
   test('finishes a removal that was stopped when all had forgotten the node', async () => {

@@ -2,14 +2,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import {
   type ClusterError,
+  type ClusterEvent,
+  delNode,
   joinNoLoad,
+  type OperationOptions,
   quitCluster,
   replicate,
   shutdownCluster,
   startCluster,
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
-import { type Bed, openBed } from '../bed/index.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
@@ -26,6 +29,7 @@ import {
 
 const relays = { skip: process.platform !== 'linux' && 'needs loopback addresses of Linux' };
 
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -33,6 +37,22 @@ before(async () => {
   bed = await openBed();
 });
 after(() => bed.close());
+
+/** A cluster of which one master is dead, and its only replica may not be elected. */
+async function startLastCopy(): Promise<{
+  readonly others: readonly ServerNode[];
+  readonly replica: ServerNode;
+}> {
+  const nodes = await startMasters(bed, 3, 1, quick);
+  const [dead, second, third, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
+  await replicate(dead.address, replica.address);
+  await ask(replica, 'CONFIG', 'SET', 'cluster-replica-no-failover', 'yes');
+  await tell(dead, ['SET', 'b', 'the last copy']);
+  await eventually('the replica has it', async () => (await ask(replica, 'DBSIZE')) === 1);
+  await dead.kill();
+  await declaredFailed([second, third, replica], dead);
+  return { others: [second, third], replica };
+}
 
 describe('quitCluster()', { concurrency: true }, () => {
   it('gives the slots of a master to the others in equal shares, with their keys, and resets it', async () => {
@@ -126,6 +146,39 @@ describe('quitCluster()', { concurrency: true }, () => {
     await quitCluster(leaver.address);
     assert.ok(!String(await ask(first, 'CLUSTER', 'NODES')).includes(leaver.address));
     await assertAlone(leaver);
+  });
+
+  it('keeps a replica that has the last copy of keys, until it has taken over', async () => {
+    const { others, replica } = await startLastCopy();
+    const [member] = others as [ServerNode, ServerNode];
+    const refused = await refusalOf(quitCluster(replica.address));
+    assert.deepEqual([refused.code, refused.address], ['KEYS_IN_DOUBT', replica.address]);
+    const id = await idOfNode(replica);
+    assert.equal((await refusalOf(delNode(member.address, id))).code, 'KEYS_IN_DOUBT');
+    // Where a FORGET spreads, its ban lasts a minute.
+    if (['redis-6.0', 'redis-7.0'].includes(bed.server.name)) {
+      for (const other of others) await ask(other, 'CLUSTER', 'FORGET', id);
+      const forgotten = await refusalOf(delNode(member.address, replica.address));
+      assert.equal(forgotten.code, 'KEYS_IN_DOUBT');
+      await follow(adviceFor(forgotten.next, 'rejoin'), { nodes: [...others, replica] });
+    }
+    assert.equal(await ask(replica, 'DBSIZE'), 1);
+    const { next } = await refusalOf(quitCluster(replica.address));
+    await follow(adviceFor(next, 'failover'), { nodes: [...others, replica] });
+    assert.deepEqual(await tell(replica, ['GET', 'b']), ['the last copy']);
+  });
+
+  it('resets a replica with the last copy of keys if forced, with a warning', async () => {
+    const { others, replica } = await startLastCopy();
+    const refused = await refusalOf(quitCluster(replica.address));
+    const said: string[] = [];
+    const onEvent = (event: ClusterEvent): void => {
+      if (event.type === 'warning' && event.node === replica.address) said.push(event.message);
+    };
+    const again = (options?: OperationOptions) => quitCluster(replica.address, { ...options, onEvent });
+    await follow(adviceFor(refused.next, 'retry', 'anyway'), { nodes: [...others, replica], again });
+    assert.equal(said.length, 1);
+    await assertAlone(replica);
   });
 
   it('goes once a replica that does not answer has failed, as the refusal says', async () => {

@@ -48,6 +48,17 @@ describe('prunable() nodes are', () => {
       [],
     ],
     [
+      'none to which a member gives a slot away',
+      numbersOf(
+        all([...living, { node: 4, flags: 'master,fail', link: 'disconnected' }], (observer, line) =>
+          line.node === observer && observer === 2
+            ? { ...line, slots: `${line.slots} [5002->-${idOf(4)}]` }
+            : line,
+        ),
+      ),
+      [],
+    ],
+    [
       'a dead master without slots',
       numbersOf(all([...living, { node: 4, flags: 'master,fail', link: 'disconnected' }])),
       [4],

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lostNodes } from '../../lib/model/condition.ts';
 import { expandSlots } from '../../lib/model/slot.ts';
-import { type AddressAnswer, type ClusterView, nodeById } from '../../lib/model/view.ts';
+import { type AddressAnswer, type ClusterView, mergeReports, nodeById } from '../../lib/model/view.ts';
 import { planFix } from '../../lib/plan/fix.ts';
 import { nodeRef, type Step } from '../../lib/plan/plan.ts';
 import { planRescue } from '../../lib/plan/rescue.ts';
-import { unservedSlots } from '../../lib/plan/unserved.ts';
+import { keptAlone, unservedSlots } from '../../lib/plan/unserved.ts';
 import { ConnectionError, ReplyError } from '../../resp/index.ts';
 import { fc } from '../helpers/properties.ts';
 import { type Answer, idOf, type Line, portOf, viewOf } from '../helpers/views.ts';
@@ -124,6 +124,55 @@ describe('The slots of', () => {
       assert.deepEqual(forced, kept === 'given' || kept === 'forced' ? giving : held);
     });
   }
+});
+
+describe('keptAlone()', () => {
+  const LAST = { owner: idOf(MASTER), slots: expandSlots([[10923, 16383]]) };
+  const other: Line = { ...replica, node: 5 };
+  const alone = (world: World, sibling?: readonly Line[], leaving: readonly number[] = []) => {
+    const view = seen(world);
+    const more = sibling && viewOf({ 5: { lines: [...masters, ...sibling] } });
+    const reports = new Map([...view.reports, ...(more?.reports ?? [])]);
+    const whole = mergeReports(view.seed, view.seedId, reports, view.unreachable, view.asked);
+    return keptAlone(whole, idOf(REPLICA), new Set(leaving.map(idOf)));
+  };
+
+  test('names what is lost with the only replica of a dead master, also if only that replica knows it', () => {
+    assert.deepEqual(alone({ one: [failed, replica], third: [failed, replica] }), LAST);
+    assert.deepEqual(alone({ one: [], third: [failed, replica] }), LAST);
+    assert.deepEqual(alone({ one: [suspected, replica], third: [suspected, replica] }), LAST);
+  });
+
+  test('names slots that were moving to its master when that failed', () => {
+    const target: Line = { ...failed, slots: '' };
+    const own: Line = { node: 2, slots: `5461-16383 [5461->-${idOf(MASTER)}]` };
+    const answers = (sibling: readonly Line[]): Record<number, Answer> => ({
+      1: {
+        lines: [{ node: 1, slots: '0-5460' }, { node: 2, slots: '5461-16383' }, target, replica, ...sibling],
+      },
+      2: { lines: [{ node: 1, slots: '0-5460' }, own, target, replica, ...sibling] },
+      [REPLICA]: { lines: [{ node: 1, slots: '0-5460' }, { node: 2, slots: '5461-16383' }, target, replica] },
+    });
+    const found = keptAlone(viewOf(answers([])), idOf(REPLICA));
+    assert.deepEqual(found, { owner: idOf(MASTER), slots: [5461] });
+    const two = { ...answers([other]), 5: { lines: [...masters, target, replica, other] } };
+    assert.equal(keptAlone(viewOf(two), idOf(REPLICA)), undefined);
+  });
+
+  test('names nothing while its master serves or runs, another replica answers that stays, or another node has the slots', () => {
+    const linked: Line = { node: MASTER, slots: SLOTS };
+    assert.equal(alone({ one: [linked, replica], third: [linked, replica] }), undefined);
+    assert.equal(alone({ one: [failed, replica], third: [failed, replica], at: says('LOADING') }), undefined);
+    const both = { one: [failed, replica, other], third: [failed, replica, other] };
+    assert.equal(alone(both, [failed, replica, other]), undefined);
+    assert.deepEqual(alone(both, [failed, replica, other], [REPLICA, 5]), LAST);
+    const taken: Line = { node: 5, epoch: 9, slots: SLOTS };
+    const former: Line = { ...failed, slots: '' };
+    assert.equal(
+      alone({ one: [former, replica, taken], third: [former, replica, taken] }, [former, replica, taken]),
+      undefined,
+    );
+  });
 });
 
 describe('Giving slots away', () => {

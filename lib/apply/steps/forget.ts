@@ -6,13 +6,14 @@ import { countKeyspace } from '../../nodes/newcomer.ts';
 import { onceLoaded } from '../../nodes/once-loaded.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import type { NodeRef, StepOf } from '../../plan/plan.ts';
+import { requireOtherCopy } from '../last-copy.ts';
 
 /**
  * Makes every one of `by` forget a node, all at once. A node that forgets an id refuses it for a minute; after that, gossip from
  * a node that still knows it would bring it back.
  */
 export async function forget(context: Context, { node, by, isDead }: StepOf<'forget'>): Promise<void> {
-  if (!isDead) await onceLoaded(context, node.address, () => requireEmpty(context, node));
+  if (!isDead) await onceLoaded(context, node.address, () => requireEmpty(context, node, by));
   await inParallel(by, async (other) => {
     await mustDo(
       context,
@@ -25,11 +26,11 @@ export async function forget(context: Context, { node, by, isDead }: StepOf<'for
   });
 }
 
-/** Throws if a master that leaves still owns slots or holds keys: its reset would fail, or lose them. */
-async function requireEmpty(context: Context, node: NodeRef): Promise<void> {
+/** Throws if a node that leaves still owns slots or holds keys that no other serves: its reset would fail, or lose them. */
+async function requireEmpty(context: Context, node: NodeRef, [other]: readonly NodeRef[]): Promise<void> {
   const address = parseAddress(node.address);
   const { myself } = await askNode(context.connections, address);
-  if (myself.role !== 'master') return;
+  if (myself.role !== 'master') return requireOtherCopy(context, node, other && parseAddress(other.address));
   const keys = countKeyspace(String(await context.connections.ask(address, ['INFO', 'keyspace'])));
   if (myself.slots.length === 0 && keys === 0) return;
   const what =
