@@ -8,11 +8,12 @@ import {
   MANIFEST_VERSION,
 } from '../copy/backup/manifest.ts';
 import { receiveRdb } from '../copy/backup/receive-rdb.ts';
+import { slotsToReadAgain } from '../copy/scan-keys.ts';
 import { ClusterError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { holdersOf } from '../model/holders.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { formatRanges, formatSlots, nameSlots, slotsWhere } from '../model/slot.ts';
+import { formatRanges, formatSlots, nameSlots } from '../model/slot.ts';
 import { type ClusterView, openSlotsOf, reachableMasters, slotOwners } from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { look } from '../nodes/look.ts';
@@ -157,12 +158,13 @@ function failed(address: Address, error: unknown): Error {
   });
 }
 
-// A slot that moves from a master not yet saved to one already saved is in neither snapshot.
+// A slot that moves from a master not yet saved to one already saved is in neither snapshot, even if it then moves back.
 async function findMoved(context: Context, before: ClusterView, { force }: BackupOptions): Promise<string[]> {
   const after = await look(context.connections, before.seed, context.signal);
-  const [was, is] = [slotOwners(before), slotOwners(after)];
-  const [wasOpen, open] = [openSlotsOf(before), openSlotsOf(after)];
-  const moved = slotsWhere((slot) => was[slot] !== is[slot] || (open.has(slot) && !wasOpen.has(slot)));
+  const is = slotOwners(after);
+  const wasOpen = openSlotsOf(before);
+  const begun = new Set([...openSlotsOf(after).keys()].filter((slot) => !wasOpen.has(slot)));
+  const moved = slotsToReadAgain(before, after, begun);
   if (moved.length === 0) return [];
   const problem = `${nameSlots(moved)} moved, or began to, while the snapshots were made`;
   if (force) return [problem];

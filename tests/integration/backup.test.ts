@@ -188,6 +188,28 @@ describe('backupCluster()', () => {
     await migrateSlots(second.address, first.address, [5]);
   });
 
+  it('is refused if slots moved to a master that was saved already, and back before another was saved', async () => {
+    const [first, second] = [at(masters, 0), at(masters, 1)];
+    await slow(second, '1000');
+    const dir = newFolder();
+    let moving: Promise<unknown> | undefined;
+    const thereAndBack = async (): Promise<void> => {
+      await migrateSlots(first.address, second.address, [5]);
+      await migrateSlots(second.address, first.address, [5]);
+    };
+    const error = await refusalOf(
+      backupCluster(seed.address, {
+        dir,
+        onEvent: ({ type }) => {
+          if (type === 'backup-progress') moving ??= thereAndBack();
+        },
+      }),
+    );
+    assert.deepEqual([error.code, existsSync(dir)], ['BACKUP_FAILED', false]);
+    await moving;
+    await slow(second, '0');
+  });
+
   it('names a master that sends no snapshot, and waits for one that is loading', async () => {
     let asked = 0;
     const answers = ['-LOADING it is loading\r\n', '\n$4\r\nabc', '-ERR no\r\n', '+what\r\n'];

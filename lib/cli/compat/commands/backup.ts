@@ -11,15 +11,17 @@ export function runBackup(scene: Scene): Promise<boolean> {
     for (const { address } of reachableMasters(examined.result.view))
       say(scene, `>>> Node ${address.host}:${address.port} -> Saving RDB...`);
     const { backupCluster } = await import('../../../operations/backup-cluster.ts');
+    let problems: readonly string[] = [];
     try {
-      await backupCluster(cluster, { ...operation(scene), dir, force: true });
+      ({ problems } = (await backupCluster(cluster, { ...operation(scene), dir, force: true })).manifest);
     } catch (error) {
       return sayError(scene, '[ERR] Failed to back cluster!', error);
     }
     say(scene, `Saving cluster configuration to: ${dir.replace(/\/?$/, '/')}manifest.json`);
-    if (!isSane(examined.found)) {
+    if (!isSane(examined.found) || problems.length > 0) {
       say(
         scene,
+        ...problems.map((problem) => `[WARNING] ${problem}`),
         "*** Cluster seems to have some problems, please be aware of it if you're going to restore this backup.",
       );
     }
