@@ -81,6 +81,10 @@ export const FEW: Readonly<Record<string, { readonly on: readonly ServerName[]; 
   'follow.test.ts': { on: NEWEST, why: 'replication streams as they have been since Redis 6.0' },
   'hot.test.ts': { on: WIDE, why: 'the means by which servers measure, which those between share' },
   'import-cluster.test.ts': { on: NEWEST, why: 'whom we read; engines.test.ts has the values' },
+  'import-failover.test.ts': {
+    on: NEWEST,
+    why: 'what we make of what masters report, which all report alike',
+  },
   'import.test.ts': { on: WIDE, why: 'DUMP and RESTORE; engines.test.ts has the values of each pair' },
   'info.test.ts': { on: APART, why: 'figures that all report' },
   'interruptions.test.ts': { on: APART, why: 'at which of our steps we are stopped' },

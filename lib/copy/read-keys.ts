@@ -1,6 +1,7 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../resp/index.ts';
 import { badReply } from '../errors.ts';
 import { slotOfKey } from '../model/slot.ts';
+import { sameTtl } from '../nodes/key-content.ts';
 import { ANY_LIFE, type LifeQuestion } from '../nodes/server-clock.ts';
 import { isPartName } from './parts/part-name.ts';
 import { PASSING, type StoredKey } from './write-keys.ts';
@@ -171,17 +172,21 @@ export async function deleteKeys(
   const changed: StoredKey[] = [];
   let deleted = 0;
   for (const stored of keys) {
+    const askedAt = performance.now();
     const [now] = await readKeys(connection, [stored.key], true, ANY_LIFE, onElsewhere);
-    const isSame =
-      now !== undefined &&
-      now.dump === stored.dump &&
-      (now.ttlMs === undefined) === (stored.ttlMs === undefined);
+    const isSame = now !== undefined && now.dump === stored.dump && hasSameExpiry(stored, now, askedAt);
     const end = isSame ? await deleteWatched(connection, [stored], onElsewhere) : undefined;
     if (end === undefined) await connection.command(['UNWATCH']);
     if (end === 'deleted') deleted += 1;
     else if (end === 'touched' || (end === undefined && now !== undefined)) changed.push(stored);
   }
   return { deleted, changed };
+}
+
+// The copy has the time to live that the key had when it was read: one that was given more time since would expire too soon.
+function hasSameExpiry({ ttlMs, readAt }: StoredKey, now: StoredKey, askedAt: number): boolean {
+  const left = ttlMs === undefined ? undefined : ttlMs - (now.readAt - readAt);
+  return sameTtl(left, now.ttlMs, now.readAt - askedAt);
 }
 
 /** Deletes keys that are watched, unless one of them was written since. */

@@ -170,14 +170,11 @@ async function writeTo(
       } else if (/Bad data format/i.test(reply.message)) unread.push(key);
       else throw refused(owner, key.key, reply);
     }
-    return {
-      restored,
-      missing,
-      unread,
-      ...(await compare(context, owner, busy, options, life)),
-      again,
-      reason,
-    };
+    const { gone, ...compared } = await compare(context, owner, busy, options, life);
+    if (options.comparesOnly) missing.push(...gone);
+    else again.push(...gone);
+    if (gone.length > 0) reason ??= new Error('keys that it had are gone');
+    return { restored, missing, unread, ...compared, again, reason };
   } catch (error) {
     // The outcome is unknown. If a key was written, the retry finds it to be the same.
     if (error instanceof ConnectionError) return { ...nothing(), again: keys, reason: error };
@@ -207,10 +204,12 @@ async function compare(
   keys: readonly StoredKey[],
   { db }: WriteOptions,
   life: LifeQuestion,
-): Promise<Pick<Written, 'same' | 'conflicts'>> {
+): Promise<Pick<Written, 'same' | 'conflicts'> & { readonly gone: StoredKey[] }> {
   const same: StoredKey[] = [];
   const conflicts: StoredKey[] = [];
-  if (keys.length === 0) return { same, conflicts };
+  /** Expired, evicted or deleted since they were found. */
+  const gone: StoredKey[] = [];
+  if (keys.length === 0) return { same, conflicts, gone };
   const commands = keys.map(({ key }): Command[] => [['DUMP', key], ...life.commands(key)]);
   const replies = await askIn(context, owner, db, commands.flat());
   const readAt = performance.now();
@@ -224,9 +223,9 @@ async function compare(
       !(when.at(-1) instanceof ReplyError) &&
       sameTtl(life.left(when, readAt), timeLeft(stored, now, readAt)) &&
       sameValue(dump, stored.dump, now);
-    (isSame ? same : conflicts).push(stored);
+    (dump === null ? gone : isSame ? same : conflicts).push(stored);
   }
-  return { same, conflicts };
+  return { same, conflicts, gone };
 }
 
 function timeLeft({ ttlMs, readAt, expiresAt }: StoredKey, now: number, at: number): number | undefined {

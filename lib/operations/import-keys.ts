@@ -10,6 +10,7 @@ import type { Destination } from '../copy/parts/write-in-parts.ts';
 import { type Deleted, deleteKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
 import { surveySource } from '../copy/survey-source.ts';
+import { untilKept } from '../copy/target-steadiness.ts';
 import type { StoredKey } from '../copy/write-keys.ts';
 import { type AddressLike, formatAddress } from '../model/address.ts';
 import type { LeftKeys } from '../model/left-keys.ts';
@@ -123,18 +124,25 @@ async function copyAll(
   options: ImportOptions,
 ): Promise<Pick<ImportResult, 'keys' | 'same' | 'converted' | 'deleted' | 'bytes'>> {
   const owners = new Owners(context, view.seed);
-  await owners.refresh();
   const total = sets.reduce((sum, { keys }) => sum + keys, 0);
   const tally = new CopyTally(context, { type: 'import-progress', source: from.name }, total);
   const targets = new Map(sets.map(({ db, to }) => [db, to]));
-  const { replace = false } = options;
+  const { replace = false, move = false } = options;
   const common = { context, owners, replace, readers: formats, unfinished: new Set<string>() };
-  await scanKeys(from, {
-    what: importFrom(from.name),
-    databases: [...targets.keys()],
-    listing: { isBySlot: options.move === true && from.view !== undefined },
-    visit: (lot) => copyLot(lot, { ...common, db: targets.get(lot.db) ?? 0 }, options.move === true, tally),
-  });
+  await untilKept(context, owners, move, (isAgain) =>
+    scanKeys(from, {
+      what: importFrom(from.name),
+      databases: [...targets.keys()],
+      listing: { isBySlot: move && from.view !== undefined },
+      visit: (lot) =>
+        copyLot(
+          { ...lot, isAgain: isAgain || lot.isAgain },
+          { ...common, db: targets.get(lot.db) ?? 0 },
+          move,
+          tally,
+        ),
+    }),
+  );
   tally.requireAll();
   return tally.done;
 }

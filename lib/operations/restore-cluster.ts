@@ -7,6 +7,7 @@ import { type BackupContent, surveyFiles } from '../copy/backup/survey-files.ts'
 import { askRdbVersions } from '../copy/conversion.ts';
 import { CopyTally } from '../copy/copy-tally.ts';
 import { Owners } from '../copy/owners.ts';
+import { untilKept } from '../copy/target-steadiness.ts';
 import { ClusterError } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import { formatKey } from '../model/bytes.ts';
@@ -148,10 +149,14 @@ async function restoreAll(
 ): Promise<Pick<RestoreResult, 'keys' | 'same' | 'converted' | 'left' | 'bytes'>> {
   await restoreFunctions(context, masters, content.functions, replace);
   const owners = new Owners(context, view.seed);
-  await owners.refresh();
   const total = [...content.databases.values()].reduce((sum, keys) => sum + keys, 0);
   const tally = new CopyTally(context, { type: 'restore-progress', dir }, total);
-  await restoreKeys(context, owners, dir, manifest, tally, { replace, strays: false, readers });
+  await untilKept(context, owners, false, (isAgain) =>
+    restoreKeys(context, owners, dir, manifest, tally, {
+      // What clients have written since then stays: if that is another value, it is named.
+      ...{ replace: replace && !isAgain, strays: false, readers, isAgain },
+    }),
+  );
   // The owner's value is right, and so is its silence: it may have deleted a key that only another master had.
   const differing: string[] = [];
   const missing: string[] = [];

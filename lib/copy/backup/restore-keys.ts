@@ -28,6 +28,8 @@ export interface Restoring {
   readonly readers: readonly number[];
   /** Overwrite keys that the cluster has with another value. */
   readonly replace: boolean;
+  /** True if they were written before: those that are the same are not counted again. */
+  readonly isAgain?: boolean;
   /** Only keys saved from a master that did not own their slot; otherwise only the others. */
   readonly strays: boolean;
   /** Write nothing, and report to `onKept` which of them the cluster does not have. */
@@ -45,8 +47,8 @@ export async function restoreKeys(
   tally: CopyTally,
   restoring: Restoring,
 ): Promise<void> {
-  const { readers, replace, strays, comparesOnly = false } = restoring;
-  const onKept = restoring.onKept ?? ((differing) => tally.differ(differing, []));
+  const { readers, replace, strays, comparesOnly = false, isAgain = false } = restoring;
+  const onKept = restoring.onKept ?? ((differing) => tally.differ(differing, [], isAgain));
   const ahead = lotsOf(dir, masters, strays);
   const to = { context, owners, replace, readers, unfinished: new Set<string>() };
   let isOver = false;
@@ -58,8 +60,8 @@ export async function restoreKeys(
         const { value: lot, done } = await ahead.next();
         if (done) return;
         const written = await writeLot(lot, { ...to, db: lot.db }, comparesOnly);
-        tally.add(written.restored, written.same.length, 0);
-        tally.leave(written.left, written.unread);
+        tally.add(written.restored, isAgain ? 0 : written.same.length, 0);
+        tally.leave(written.left, written.unread, isAgain);
         onKept(written.conflicts, written.missing);
       }
     } finally {

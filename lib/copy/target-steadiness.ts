@@ -1,0 +1,113 @@
+import { type ClusterView, nodeById, nodeName, reachableMasters, slotOwners } from '../model/view.ts';
+import { type Context, nodeError } from '../nodes/context.ts';
+import { askInfo, type NodeInfo, numberOf } from '../nodes/node-info.ts';
+import { inParallel } from '../nodes/parallel.ts';
+import { notReached } from '../nodes/wait-until.ts';
+import type { Owners } from './owners.ts';
+
+/** How often keys are written if masters of the cluster keep failing over. */
+const MOST_PASSES = 4;
+const NO_ID = /^0*$/;
+
+/** A cluster that keys are written to, at one moment. */
+export interface TargetState {
+  readonly view: ClusterView;
+  /** By id of a master that answers: what it says of itself. */
+  readonly infos: ReadonlyMap<string, NodeInfo>;
+}
+
+/** A master that may have lost keys that it had taken. */
+export interface Loss {
+  readonly node: string;
+  readonly says: string;
+  /** True if it makes room for keys by deleting others. */
+  readonly isEviction: boolean;
+}
+
+/**
+ * Masters that may have lost keys that were written between two moments. A replica that replaces its master may lack what that took last,
+ * and a master that was frozen goes on taking keys until it hears of it. One that has its place back has another replication id, and
+ * keeps the former one (shiftReplicationId); one without replicas changes it, too, and keeps none.
+ */
+export function lossesSince(before: TargetState, now: TargetState): Loss[] {
+  const losses = new Map<string, Loss>();
+  const lose = (id: string, says: string, isEviction = false): void => {
+    if (!losses.has(id)) losses.set(id, { node: nodeName(before.view, id), says, isEviction });
+  };
+  for (const id of new Set(slotOwners(now.view))) {
+    const former = nodeById(before.view, id ?? '');
+    if (former?.masterId) lose(former.masterId, 'was replaced by its replica');
+  }
+  for (const [id, info] of before.infos) {
+    const later = now.infos.get(id);
+    if (!later) continue;
+    const isOther = (field: string): boolean => info.has(field) && later.get(field) !== info.get(field);
+    const evicted = numberOf(later, 'evicted_keys') - numberOf(info, 'evicted_keys');
+    if (isOther('run_id')) lose(id, 'was restarted');
+    else if (isOther('master_replid') && !NO_ID.test(later.get('master_replid2') ?? ''))
+      lose(id, 'was replaced by its replica for a while');
+    else if (evicted > 0) lose(id, `has evicted ${evicted} keys`, true);
+  }
+  return [...losses.values()].sort((a, b) => Number(b.isEviction) - Number(a.isEviction));
+}
+
+/**
+ * Writes keys with `pass`, and again if a master that took keys in the meantime may have lost some. Each pass but the first finds those
+ * that are there to be the same. If they cannot be written again, as they are gone at the source (`isFinal`), or if some are evicted,
+ * rejects with ClusterError `KEYS_IN_DOUBT` or `NO_MEMORY`, unless forced; if it never ends, with `NOT_REACHED`.
+ */
+export async function untilKept(
+  context: Context,
+  owners: Owners,
+  isFinal: boolean,
+  pass: (isAgain: boolean) => Promise<void>,
+): Promise<void> {
+  const { settings, emit } = context;
+  const started = performance.now();
+  let before = await stateOf(context, owners);
+  for (let passes = 1; ; passes++) {
+    await pass(passes > 1);
+    const now = await stateOf(context, owners);
+    const [first] = lossesSince(before, now);
+    if (!first) return;
+    const { node, says, isEviction } = first;
+    const message = `${node} ${says} while keys were written to it`;
+    if (settings.force && (isFinal || isEviction)) return emit({ type: 'warning', node, message });
+    if (isEviction)
+      throw nodeError('NO_MEMORY', node, message, {
+        next: [
+          { do: 'configure', node, settings: ['maxmemory'] },
+          { do: 'retry', when: 'after-that' },
+          { do: 'retry', options: { force: true }, when: 'anyway' },
+        ],
+        resumable: 'same-call',
+      });
+    if (isFinal)
+      throw nodeError('KEYS_IN_DOUBT', node, `${message}: those that it took last may be lost`, {
+        hint: 'They are deleted at the source',
+        resumable: 'same-call',
+      });
+    if (passes === MOST_PASSES)
+      throw notReached('masters to keep what is written to them', performance.now() - started, [message], {
+        address: node,
+        resumable: 'same-call',
+      });
+    emit({ type: 'warning', node, message: `${message}: what it may have lost is written again` });
+    before = now;
+  }
+}
+
+async function stateOf(context: Context, owners: Owners): Promise<TargetState> {
+  const view = await owners.refresh();
+  const found = await inParallel(
+    reachableMasters(view),
+    async ({ id, address }): Promise<[string, NodeInfo][]> => {
+      const info = await askInfo(context.connections, address, ['server', 'replication', 'stats']).catch(
+        () => undefined,
+      );
+      context.signal?.throwIfAborted();
+      return info ? [[id, info]] : [];
+    },
+  );
+  return { view, infos: new Map(found.flat()) };
+}

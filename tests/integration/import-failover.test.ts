@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { backupCluster, importKeys, type OperationOptions, restoreCluster } from '../../lib/index.ts';
+import { ask } from '../bed/client.ts';
+import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { at, startMasters, startPairs, tell } from '../helpers/clusters.ts';
+import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
+
+let bed: Bed;
+before(async () => {
+  bed = await openBed();
+});
+after(() => bed.close());
+
+const keys = Array.from({ length: 20_000 }, (_, index) => `key:${index}`);
+
+async function fill(node: ServerNode, value = 'value'): Promise<void> {
+  await tell(node, ...keys.map((key) => ['SET', key, value]));
+}
+
+async function startSource(): Promise<ServerNode> {
+  const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
+  await fill(source);
+  return source;
+}
+
+/** A cluster of which the first master has a replica that gets none of what is written to it, and `kill` to stop that master once. */
+async function startBehind() {
+  const nodes = await startPairs(bed);
+  const [master, replica] = [at(nodes, 0), at(nodes, 3)];
+  await ask(replica, 'CONFIG', 'SET', 'masterauth', 'wrong');
+  await ask(master, 'CLIENT', 'KILL', 'TYPE', 'slave');
+  let killing: Promise<unknown> | undefined;
+  const kill = (): void => {
+    killing ??= master.kill();
+  };
+  return { seed: at(nodes, 1), serving: nodes.slice(1, 4), kill, killed: () => killing };
+}
+
+async function sizeOf(nodes: readonly ServerNode[]): Promise<number> {
+  const sizes = await Promise.all(nodes.map((node) => ask(node, 'DBSIZE')));
+  return sizes.reduce<number>((sum, size) => sum + Number(size), 0);
+}
+
+describe('A master that has taken keys, and that a replica replaces which does not have them', {
+  concurrency: true,
+}, () => {
+  it('gets them again by an import', async () => {
+    const [source, { seed, serving, kill, killed }] = await Promise.all([startSource(), startBehind()]);
+    const onEvent: OperationOptions['onEvent'] = ({ type }) => type === 'import-progress' && kill();
+    await importKeys(seed.address, source.address, { onEvent });
+    assert.ok(killed());
+    assert.equal(await sizeOf(serving), keys.length);
+  });
+
+  it('is named if they are deleted at the source', async () => {
+    const [source, { seed, kill, killed }] = await Promise.all([startSource(), startBehind()]);
+    const onEvent: OperationOptions['onEvent'] = ({ type }) => type === 'import-progress' && kill();
+    const error = await refusalOf(importKeys(seed.address, source.address, { move: true, onEvent }));
+    assert.ok(killed());
+    assert.equal(error.code, 'KEYS_IN_DOUBT');
+  });
+
+  it('gets them again by a restore', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'redis-trib-failover-'));
+    const dir = join(home, 'backup');
+    try {
+      const [from, { seed, serving, kill, killed }] = await Promise.all([
+        startMasters(bed, 1).then((nodes) => at(nodes, 0)),
+        startBehind(),
+      ]);
+      await fill(from);
+      await backupCluster(from.address, { dir });
+      const onEvent: OperationOptions['onEvent'] = ({ type }) => type === 'restore-progress' && kill();
+      await restoreCluster(seed.address, { dir, onEvent });
+      assert.ok(killed());
+      assert.equal(await sizeOf(serving), keys.length);
+    } finally {
+      rmSync(home, { recursive: true });
+    }
+  });
+});
+
+describe('A master that evicts keys while others are imported', () => {
+  it('is named, and takes them once it has room', async () => {
+    const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
+    await fill(source, 'x'.repeat(300));
+    const nodes = await startMasters(bed, 2);
+    const [seed, small] = [at(nodes, 0), at(nodes, 1)];
+    await ask(small, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    await ask(small, 'CONFIG', 'SET', 'maxmemory', '4mb');
+    const again = (options: OperationOptions = {}) => importKeys(seed.address, source.address, options);
+    const error = await refusalOf(again());
+    assert.deepEqual([error.code, error.address], ['NO_MEMORY', small.address]);
+    const hands = { nodes, again, values: { maxmemory: '0' } };
+    await follow(adviceFor(error.next, 'retry', 'anyway'), hands);
+    assert.ok((await sizeOf(nodes)) < keys.length);
+    await follow(adviceFor(error.next, 'configure'), hands);
+    await follow(adviceFor(error.next, 'retry', 'after-that'), hands);
+    assert.equal(await sizeOf(nodes), keys.length);
+  });
+});
