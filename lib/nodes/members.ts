@@ -5,13 +5,12 @@ import { NodeLines } from '../model/node-lines.ts';
 import { type AddressAnswer, type ClusterView, mergeReports, type NodeReport } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import { Poller } from './poller.ts';
-import { pause } from './wait-until.ts';
 
 /**
  * Lines of CLUSTER NODES that are asked for in one round, over all nodes: each node lists all others. In a larger cluster the nodes
  * are asked in turn, and at once if one has seen a change.
  */
-const LINES_A_ROUND = 2000;
+const LINES_A_ROUND = 300;
 /** Lines that nodes have ever sent are remembered: forgotten again after so many rounds. */
 const LINES_KEPT = 120;
 
@@ -58,12 +57,18 @@ export class Members {
    * milliseconds. Members that come to be known are asked in the same round.
    */
   async poll(more: (poller: Poller) => readonly Command[], longestMs: number): Promise<void> {
-    const over = new AbortController();
-    const late = pause(longestMs, over.signal).then(() => over.abort());
+    let isOver = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        isOver = true;
+        resolve();
+      }, longestMs);
+    });
     if (this.#round % LINES_KEPT === LINES_KEPT - 1) this.#lines = new NodeLines();
     const asked = new Set<Poller>();
     try {
-      while (!over.signal.aborted) {
+      while (!isOver) {
         const due = [...this.#pollers.values()].filter(
           (poller) => !asked.has(poller) && poller.isDue(performance.now()),
         );
@@ -78,7 +83,7 @@ export class Members {
         this.#follow();
       }
     } finally {
-      over.abort();
+      clearTimeout(timer);
       this.#round += 1;
     }
   }

@@ -15,6 +15,7 @@ export type TextLine = readonly Piece[];
 
 /** Colours of the eight that every terminal has; those for good and bad are not among the shards'. */
 const SHARD_COLOURS = [36, 34, 35, 96, 94, 95];
+const SHARD = 'shard';
 const CODES: Readonly<Record<string, string>> = {
   bold: '1',
   dim: '2',
@@ -57,7 +58,7 @@ function safe(text: string): string {
 }
 
 function codeOf(style: Style): string | undefined {
-  const shard = /^shard(\d+)$/.exec(style)?.[1];
-  if (shard === undefined) return CODES[style];
-  return `${SHARD_COLOURS[(Number(shard) + SHARD_COLOURS.length - 1) % SHARD_COLOURS.length]}`;
+  if (!style.startsWith(SHARD)) return CODES[style];
+  const shard = Number(style.slice(SHARD.length));
+  return `${SHARD_COLOURS[(shard + SHARD_COLOURS.length - 1) % SHARD_COLOURS.length]}`;
 }

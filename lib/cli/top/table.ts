@@ -71,11 +71,12 @@ function fitting(
   columns: number,
   marks: Marks,
 ): { readonly fit: Fit; readonly table: readonly Column[] } {
+  const known = new Known();
   for (const fit of FITS) {
-    const table = columnsOf(all, state, fit, marks);
+    const table = columnsOf(all, state, fit, marks, known);
     if (widthOf(table, fit.gap) <= columns) return { fit, table };
   }
-  return { fit: NARROWEST, table: columnsOf(all, state, NARROWEST, marks) };
+  return { fit: NARROWEST, table: columnsOf(all, state, NARROWEST, marks, known) };
 }
 
 function rowOf(node: NodeVitals, table: readonly Column[], gap: string, isSelected: boolean): TextLine {
@@ -109,7 +110,16 @@ function troubleOf({ state, silentMs, error }: NodeVitals): Piece | undefined {
   }
 }
 
-function columnsOf(all: readonly NodeVitals[], state: TopState, fit: Fit, marks: Marks): Column[] {
+/** Columns that are the same whatever there is room for, by their headers: what they show is made once for a picture. */
+class Known extends Map<string, Column> {}
+
+function columnsOf(
+  all: readonly NodeVitals[],
+  state: TopState,
+  fit: Fit,
+  marks: Marks,
+  known: Known,
+): Column[] {
   const isByShard = state.sort === 'shard';
   const hasLimit = all.some(({ memory }) => memory !== null && memory.max > 0);
   const widest = (least: number, texts: readonly string[]): number =>
@@ -118,14 +128,19 @@ function columnsOf(all: readonly NodeVitals[], state: TopState, fit: Fit, marks:
     4,
     all.map(({ address }) => address),
   );
-  const right = (header: string, least: number, of: (node: NodeVitals) => Piece): Column => ({
-    header,
-    width: widest(
-      Math.max(least, header.length),
-      all.map((node) => of(node).text),
-    ),
-    cell: of,
-  });
+  const right = (header: string, least: number, of: (node: NodeVitals) => Piece): Column => {
+    const made = known.get(header);
+    if (made) return made;
+    const pieces = new Map(all.map((node) => [node, of(node)]));
+    const texts = [...pieces.values()].map(({ text }) => text);
+    const column: Column = {
+      header,
+      width: widest(Math.max(least, header.length), texts),
+      cell: (node) => pieces.get(node) ?? of(node),
+    };
+    known.set(header, column);
+    return column;
+  };
   const traffic: Column[] = [
     right('in/s', 5, ({ rates }) => ({ text: rates ? brief(rates.bytesInPerSecond, 1024) : '-' })),
     right('out/s', 5, ({ rates }) => ({ text: rates ? brief(rates.bytesOutPerSecond, 1024) : '-' })),
