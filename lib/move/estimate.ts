@@ -1,10 +1,8 @@
 import { countSlots } from '../model/node.ts';
 import type { MoveLimits } from '../options.ts';
 import type { MoveStep } from '../plan/plan.ts';
+import { BYTES_PER_SECOND, KEYS_PER_SECOND } from './cost.ts';
 
-/** What a source gives away in a second, if nothing limits it: half of what was measured between two nodes on one machine. */
-const KEYS_PER_SECOND = 50_000;
-const BYTES_PER_SECOND = 50 * 1024 ** 2;
 /** Opening and closing a slot, in windows of many. */
 const MS_PER_SLOT = 0.4;
 /** Preparing, and the nodes agreeing at the end. */

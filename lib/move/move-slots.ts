@@ -3,11 +3,12 @@ import type { Context } from '../nodes/context.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../plan/plan.ts';
 import { moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
+import { type SlotWeights, sampleSizes, weighSlots } from './by-migrate/slot-weights.ts';
 import { TransferCount } from './by-migrate/transfer-count.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
 import { decideAtStart, type Methods } from './decide-methods.ts';
-import { countAllKeys, openEnds } from './ends.ts';
+import { countAllKeys, type Ends, openEnds } from './ends.ts';
 import { hearSource } from './hear-source.ts';
 import type { Ledger } from './progress.ts';
 import { SharedLock } from './shared-lock.ts';
@@ -61,8 +62,10 @@ export async function moveSlots(
   if (chosen.method === 'refused') throw methodUnsupported(chosen.why, step.source, step.target);
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
-  const progress = ledger.begin(step, chosen.method, slots.length, content);
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
+  const weights =
+    chosen.method === 'migrate' && keys > 0 ? await weigh(ends, slots, keysIn, content, bigKeys) : undefined;
+  const progress = ledger.begin(step, chosen.method, slots.length, content, weights?.all);
   const { moves, batches, transfers, watch, byMigrate } = locks;
   const shared = {
     bigKeys,
@@ -75,7 +78,7 @@ export async function moveSlots(
   };
   if (chosen.method === 'migrate') {
     const isHeard = prepared.method === 'migrate';
-    const run = (): Promise<void> => moveByMigrate({ ...shared, ends, slots, keysIn, isHeard });
+    const run = (): Promise<void> => moveByMigrate({ ...shared, ends, slots, keysIn, isHeard, weights });
     await (byMigrate ? run() : moves.exclusive(run));
     return progress.done();
   }
@@ -98,6 +101,17 @@ export async function moveSlots(
     });
   }
   progress.done();
+}
+
+async function weigh(
+  ends: Ends,
+  slots: readonly number[],
+  keysIn: readonly number[],
+  { keys, bytes }: MoveContent,
+  bigKeys: ReadonlyMap<string, number>,
+): Promise<SlotWeights> {
+  const sampled = await sampleSizes(ends, slots, keysIn, bigKeys);
+  return weighSlots(slots, keysIn, bigKeys, sampled ?? (() => bytes / keys));
 }
 
 /** How moves may share targets. */

@@ -2,7 +2,8 @@ import type { ClusterEvent, MoveFigures } from '../events.ts';
 import { countSlots } from '../model/node.ts';
 import type { MoveLimits } from '../options.ts';
 import type { MoveContent, MoveStep } from '../plan/plan.ts';
-import { timeLeft, type Work } from './pace.ts';
+import { costsWithin, type KeyWeight, type Load, weightOf } from './cost.ts';
+import { Pace, timeLeft, type Work } from './pace.ts';
 import { Throttle } from './throttle.ts';
 
 const REPORT_EVERY_MS = 100;
@@ -23,6 +24,7 @@ export interface Moved {
 export class Ledger {
   readonly #emit: (event: ClusterEvent) => void;
   readonly #moves: number;
+  readonly #limits: MoveLimits;
   readonly #throttle: Throttle;
   readonly #total: MoveTally;
   /** By id of the source: all that it gives, to one target after the other. */
@@ -33,29 +35,38 @@ export class Ledger {
   constructor(emit: (event: ClusterEvent) => void, moves: readonly MoveStep[], limits: MoveLimits) {
     this.#emit = emit;
     this.#moves = moves.length;
+    this.#limits = limits;
     this.#throttle = new Throttle(limits);
-    this.#total = new MoveTally(this.#throttle);
+    this.#total = new MoveTally(limits);
     for (const move of moves)
-      for (const tally of [this.#total, this.#ofSource(move)]) tally.add(plannedSize(move));
+      for (const tally of [this.#total, this.#ofSource(move)])
+        tally.add(plannedSize(move), loadOf(plannedSize(move)));
   }
 
-  /** Begins a move whose source and target are known to be reachable. */
-  begin(step: MoveStep, method: 'atomic' | 'migrate', slots: number, content: MoveContent): Progress {
+  /** Begins a move whose source and target are known to be reachable. `weighed` is what its keys are, if that is known better than by their number. */
+  begin(
+    step: MoveStep,
+    method: 'atomic' | 'migrate',
+    slots: number,
+    content: MoveContent,
+    weighed?: KeyWeight,
+  ): Progress {
     let pair = { source: step.source.address, target: step.target.address, method };
     const size = { slots, keys: content.keys, bytes: content.bytes };
     // Keys are counted again when a move begins.
     const planned = plannedSize(step);
+    const [load, plannedLoad] = [{ ...loadOf(size), ...weighed }, loadOf(planned)];
     const tallies = [this.#total, this.#ofSource(step)];
     for (const tally of tallies) {
       tally.start();
-      tally.add({
-        slots: slots - planned.slots,
-        keys: size.keys - planned.keys,
-        bytes: size.bytes - planned.bytes,
-      });
+      tally.add(size, load);
+      tally.add(planned, plannedLoad, -1);
     }
     this.#emit({ type: 'move-start', ...pair, ...size });
-    return new Progress(size, tallies, this.#throttle, {
+    const own = new MoveTally(this.#limits);
+    own.add(size, load);
+    own.start();
+    return new Progress(own, tallies, this.#throttle, {
       tell: (figures, state) => {
         this.#emit({ type: 'move-progress', ...pair, ...figures, ...(state === undefined ? {} : { state }) });
         this.#tellTotal();
@@ -89,7 +100,7 @@ export class Ledger {
   #ofSource({ source }: MoveStep): MoveTally {
     const known = this.#sources.get(source.id);
     if (known) return known;
-    const tally = new MoveTally(this.#throttle);
+    const tally = new MoveTally(this.#limits);
     this.#sources.set(source.id, tally);
     return tally;
   }
@@ -112,24 +123,22 @@ export class Progress {
   #state: string | undefined;
   #toldMs = 0;
 
-  constructor(size: Size, wider: readonly MoveTally[], throttle: Throttle, teller: Teller) {
+  constructor(own: MoveTally, wider: readonly MoveTally[], throttle: Throttle, teller: Teller) {
     this.throttle = throttle;
-    this.#own = new MoveTally(throttle);
-    this.#own.add(size);
-    this.#own.start();
+    this.#own = own;
     this.#wider = wider;
     this.#teller = teller;
   }
 
-  /** Keys have reached the target; `stallMs` is how long that blocked the source. */
-  keysMoved(keys: number, stallMs = 0): void {
-    for (const tally of [this.#own, ...this.#wider]) tally.keysMoved(keys, stallMs);
+  /** Keys have reached the target; `stallMs` is how long that blocked the source. `load` is of the same kind as that of `begin()`. */
+  keysMoved(keys: number, stallMs = 0, load: KeyWeight = this.#own.partOf(keys)): void {
+    for (const tally of [this.#own, ...this.#wider]) tally.keysMoved({ slots: 0, keys, ...load }, stallMs);
     this.#tellNowAndThen();
   }
 
   /** Slots now belong to the target. */
   slotsMoved(slots: number): void {
-    for (const tally of [this.#own, ...this.#wider]) tally.slotsDone += slots;
+    for (const tally of [this.#own, ...this.#wider]) tally.slotsMoved(slots);
     this.#tellNowAndThen();
   }
 
@@ -165,17 +174,41 @@ function plannedSize(step: MoveStep): Size {
   return { slots: countSlots(step), keys, bytes };
 }
 
+function loadOf(size: Size): Load {
+  return { ...size, weight: weightOf(size) };
+}
+
+const NOTHING: Load = { slots: 0, keys: 0, bytes: 0, weight: 0 };
+
+function sumOf(one: Load, other: Load, times: 1 | -1): Load {
+  return {
+    slots: one.slots + times * other.slots,
+    keys: one.keys + times * other.keys,
+    bytes: one.bytes + times * other.bytes,
+    weight: one.weight + times * other.weight,
+  };
+}
+
 class MoveTally {
-  slotsDone = 0;
-  readonly #throttle: Throttle;
+  readonly #limits: MoveLimits;
+  readonly #pace = new Pace<Load>();
   #started: number | undefined;
   #size: Size = { slots: 0, keys: 0, bytes: 0 };
-  #keysDone = 0;
+  /** By which time is told, as well as it is known. */
+  #all: Load = NOTHING;
+  #done: Load = NOTHING;
   #lastStallMs = 0;
   #longestStallMs = 0;
 
-  constructor(throttle: Throttle) {
-    this.#throttle = throttle;
+  constructor(limits: MoveLimits) {
+    this.#limits = limits;
+  }
+
+  /** What so many of its keys are, on average. */
+  partOf(keys: number): KeyWeight {
+    const all = this.#all;
+    const part = keys / Math.max(1, all.keys);
+    return { bytes: part * all.bytes, weight: part * all.weight };
   }
 
   get elapsedMs(): number {
@@ -187,27 +220,42 @@ class MoveTally {
     this.#started ??= performance.now();
   }
 
-  add({ slots, keys, bytes }: Size): void {
+  /** Adds a move to what there is, or with -1 takes it out. */
+  add({ slots, keys, bytes }: Size, load: Load, times: 1 | -1 = 1): void {
     const size = this.#size;
-    this.#size = { slots: size.slots + slots, keys: size.keys + keys, bytes: size.bytes + bytes };
+    this.#size = {
+      slots: size.slots + times * slots,
+      keys: size.keys + times * keys,
+      bytes: size.bytes + times * bytes,
+    };
+    this.#all = sumOf(this.#all, load, times);
   }
 
-  keysMoved(keys: number, stallMs: number): void {
-    this.#keysDone += keys;
+  slotsMoved(slots: number): void {
+    this.#advance({ ...NOTHING, slots });
+  }
+
+  keysMoved(load: Load, stallMs: number): void {
+    this.#advance(load);
     this.#lastStallMs = stallMs;
     this.#longestStallMs = Math.max(this.#longestStallMs, stallMs);
   }
 
+  #advance(load: Load): void {
+    this.#done = sumOf(this.#done, load, 1);
+    this.#pace.mark(this.elapsedMs, this.#done);
+  }
+
   get #bytesDone(): number {
     const { keys, bytes } = this.#size;
-    return keys === 0 ? 0 : Math.round(bytes * Math.min(1, this.#keysDone / keys));
+    return keys === 0 ? 0 : Math.round(bytes * Math.min(1, this.#done.keys / keys));
   }
 
   get moved(): Moved {
     const { keysPerSecond, longestStallMs } = this.figures;
     return {
-      slots: this.slotsDone,
-      keys: this.#keysDone,
+      slots: this.#done.slots,
+      keys: this.#done.keys,
       bytes: this.#bytesDone,
       longestStallMs,
       keysPerSecond,
@@ -215,20 +263,20 @@ class MoveTally {
   }
 
   get work(): Work {
-    const { slots, keys, bytes } = this.#size;
-    // The less of the time slots take, the less it matters that they are counted only when they are closed, hundreds at once.
-    const inKeys = this.#throttle.slotInKeys(keys > 0 ? bytes / keys : 0);
+    const { elapsedMs } = this;
+    const costOf = costsWithin(this.#all, this.#limits);
+    const half = this.#pace.halfway(elapsedMs);
     return {
-      all: keys + inKeys * slots,
-      done: this.#keysDone + inKeys * this.slotsDone,
-      elapsedMs: this.elapsedMs,
+      ...{ all: costOf(this.#all), done: costOf(this.#done), elapsedMs },
+      since: half && { done: costOf(half.done), elapsedMs: half.elapsedMs },
     };
   }
 
   get figures(): MoveFigures {
-    const { elapsedMs, slotsDone, work } = this;
-    const [keysDone, { slots, keys, bytes }] = [this.#keysDone, this.#size];
-    const left = timeLeft({ ...work, elapsedMs }, []);
+    const { elapsedMs, work } = this;
+    const { slots: slotsDone, keys: keysDone } = this.#done;
+    const { slots, keys, bytes } = this.#size;
+    const left = timeLeft(work, []);
     return {
       ...{ slotsDone, slots, keysDone, keys, bytesDone: this.#bytesDone, bytes },
       keysPerSecond: elapsedMs > 0 ? Math.round((1000 * keysDone) / elapsedMs) : 0,

@@ -5,8 +5,6 @@ import type { MoveLimits } from '../options.ts';
 const LONGEST_PAUSE_MS = 100;
 /** What may be used at once after a pause, as a part of a second's allowance. */
 const BURST = 0.1;
-/** Even an empty slot takes time: as much as these keys do if nothing limits their rate, and about so many seconds. */
-const [SLOT_IN_KEYS, SLOT_SECONDS] = [20, 0.0004];
 
 /** Limits the rate of keys and bytes. Batches in flight at the same time share it. */
 export class Throttle {
@@ -27,14 +25,6 @@ export class Throttle {
   get mostKeys(): number {
     const { keysPerSecond } = this.#limits;
     return isLimit(keysPerSecond) ? Math.max(1, Math.floor(keysPerSecond * BURST)) : Number.POSITIVE_INFINITY;
-  }
-
-  /** How many keys of this size may be moved in the time that it takes to open and close a slot. */
-  slotInKeys(bytesOfKey: number): number {
-    const { keysPerSecond = Number.POSITIVE_INFINITY, bytesPerSecond = Number.POSITIVE_INFINITY } =
-      this.#limits;
-    const rate = Math.min(keysPerSecond, bytesOfKey > 0 ? bytesPerSecond / bytesOfKey : keysPerSecond);
-    return Math.min(SLOT_IN_KEYS, SLOT_SECONDS * rate);
   }
 
   /**
@@ -60,7 +50,8 @@ export function hasLimit({ keysPerSecond, bytesPerSecond }: MoveLimits): boolean
   return isLimit(keysPerSecond) || isLimit(bytesPerSecond);
 }
 
-function isLimit(rate: number | undefined): rate is number {
+/** True of a rate that limits anything. */
+export function isLimit(rate: number | undefined): rate is number {
   return rate !== undefined && Number.isFinite(rate) && rate > 0;
 }
 

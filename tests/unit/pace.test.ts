@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { timeLeft, type Work } from '../../lib/move/pace.ts';
+import { Pace, timeLeft, type Work } from '../../lib/move/pace.ts';
 import { fc } from '../helpers/properties.ts';
 
 /** A source: how much it gives, and how much of that in a millisecond. */
@@ -65,5 +65,43 @@ describe('timeLeft()', () => {
     const slow = { all: 1000, done: 1, elapsedMs: 1000 };
     assert.equal(timeLeft(whole, [slow]), 3000);
     assert.equal(timeLeft(whole, [{ ...slow, done: 100 }]), 9000);
+  });
+});
+
+describe('Pace', () => {
+  /** Marks every 100 ms of this time; what is done grows by `rate`. */
+  function marked(
+    ms: number,
+    rate: (at: number) => number,
+  ): { readonly pace: Pace<number>; readonly done: number } {
+    const pace = new Pace<number>();
+    let done = 0;
+    for (let at = 100; at <= ms; at += 100) {
+      done += 100 * rate(at);
+      pace.mark(at, done);
+    }
+    return { pace, done };
+  }
+
+  test('remembers how far it was halfway, within a twentieth of the time', () => {
+    for (const ms of [1000, 10_000, 3_600_000]) {
+      const half = marked(ms, () => 1).pace.halfway(ms);
+      assert.ok(half && Math.abs(half.elapsedMs - ms / 2) <= ms / 20, `${half?.elapsedMs} of ${ms}`);
+      assert.equal(half.done, half.elapsedMs);
+    }
+    assert.equal(new Pace<number>().halfway(1000), undefined);
+  });
+
+  test('forgets a slow beginning', () => {
+    const { pace, done } = marked(10_000, (at) => (at <= 3000 ? 0.1 : 1));
+    const left = timeLeft({ all: done + 5000, done, elapsedMs: 10_000, since: pace.halfway(10_000) }, []);
+    assert.ok(left !== null && Math.abs(left - 5000) < 50, `${left}`);
+    const overall = timeLeft({ all: done + 5000, done, elapsedMs: 10_000 }, []) ?? 0;
+    assert.ok(overall > 6500, `${overall}`);
+  });
+
+  test('is that of the whole while nothing has been done since', () => {
+    const work = { all: 20, done: 10, elapsedMs: 1000 };
+    assert.equal(timeLeft({ ...work, since: { done: 10, elapsedMs: 500 } }, []), 1000);
   });
 });

@@ -24,8 +24,8 @@ export interface KeyMoverOptions {
   /** Bytes of keys that are moved alone. */
   readonly bigKeys: ReadonlyMap<string, number>;
   readonly throttle: Throttle;
-  /** Keys have left the source, which was blocked for this long. */
-  readonly onMoved?: (keys: number, stallMs: number) => void;
+  /** Keys have left the source, which was blocked for this long: as many of this batch. */
+  readonly onMoved?: (keys: number, stallMs: number, batch: SizedBatch) => void;
 }
 
 /**
@@ -128,7 +128,7 @@ export class KeyMover {
     const done = await mover.move(lane, { ...batch, lanes });
     if (!done) return false;
     this.#pacer.measured(done.gone, batch.bytes, done.stallMs);
-    onMoved?.(done.gone, done.stallMs);
+    onMoved?.(done.gone, done.stallMs, batch);
     return true;
   }
 

@@ -13,10 +13,11 @@ import type { TargetWatch } from '../target-watch.ts';
 import { membersWithout } from '../unknown-node.ts';
 import { windows } from '../windows.ts';
 import { BatchMover } from './batch-mover.ts';
-import { KeyMover } from './key-mover.ts';
+import { KeyMover, type KeyMoverOptions } from './key-mover.ts';
 import { keysInDoubt } from './migrate-errors.ts';
 import { type Probe, TargetProof } from './prove-target.ts';
 import { ReplaceAuthority } from './replace-authority.ts';
+import type { SlotWeights } from './slot-weights.ts';
 import type { TransferCount } from './transfer-count.ts';
 
 /** What a move by MIGRATE needs to know. */
@@ -32,6 +33,8 @@ export interface MigrateMove {
   /** True if an earlier move may already have copied part of the keys. */
   readonly isResumed: boolean;
   readonly progress: Progress;
+  /** What the keys weigh, by which the progress was begun. @default all the same */
+  readonly weights?: SlotWeights | undefined;
   /** True if `hearSource` was called. */
   readonly isHeard?: boolean;
   /** Shared by all that move keys to the same target. */
@@ -52,7 +55,8 @@ export async function moveByMigrate(move: MigrateMove): Promise<void> {
   const authority = new ReplaceAuthority(openAtEitherEnd(ends));
   const proof = new TargetProof(ends, lock);
   const mover = new BatchMover(ends, authority, proof, lock, transfers);
-  const onMoved = progress.keysMoved.bind(progress);
+  const onMoved: KeyMoverOptions['onMoved'] = (count, stallMs, { slot, keys }) =>
+    progress.keysMoved(count, stallMs, move.weights?.of(slot, keys.slice(0, count)));
   const keys = new KeyMover({ ...move, mover, throttle: progress.throttle, onMoved });
   const waiting = windows(move.slots, move.keysIn, context.settings.limits);
   /** Windows that may have open slots. */
