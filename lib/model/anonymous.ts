@@ -51,6 +51,7 @@ class Disguise {
     const [seed, ...elsewhere] = recording.asked;
     const changed = changeAnswers(recording, (answer, command) => this.#answer(answer, command));
     return {
+      ...changed,
       asked: [this.#address(seed), ...elsewhere.map((address) => this.#address(address))],
       nodes: new Map([...changed.nodes].map(([address, node]) => [this.#address(address), node])),
     };

@@ -25,6 +25,8 @@ export interface Recording {
   readonly asked: readonly [seed: string, ...elsewhere: string[]];
   /** By address. */
   readonly nodes: ReadonlyMap<string, NodeRecording>;
+  /** Whether a node that no member lists was heard. Absent if nobody listened, as all slots have owners. */
+  readonly unlisted?: boolean;
 }
 
 export function isFailure(answer: Recorded | Unanswered): answer is Unanswered {
@@ -37,13 +39,13 @@ export function isRefusal(answer: Recorded | Unanswered): answer is { readonly e
 
 /** The same with each answer changed by `change`; those for which it returns undefined are left out. */
 export function changeAnswers(
-  { asked, nodes }: Recording,
+  recording: Recording,
   change: (answer: Recorded | Unanswered, command: string) => Recorded | Unanswered | undefined,
 ): Recording {
   return {
-    asked,
+    ...recording,
     nodes: new Map(
-      [...nodes].map(([address, { answers, keys }]): [string, NodeRecording] => {
+      [...recording.nodes].map(([address, { answers, keys }]): [string, NodeRecording] => {
         const changed = [...answers].map(([command, list]): [string, (Recorded | Unanswered)[]] => [
           command,
           list.map((answer) => change(answer, command)).filter((answer) => answer !== undefined),

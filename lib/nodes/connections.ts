@@ -37,12 +37,16 @@ export interface LaneOptions extends CommandOptions {
  * Stands between questions and the nodes: passes them on by `send` and sees the answers, or answers itself. Error replies are values;
  * rejects if the node is not reached.
  */
-export type Between = (
-  address: Address,
-  commands: readonly Command[],
-  options: LaneOptions,
-  send: () => Promise<Reply[]>,
-) => Promise<Reply[]>;
+export interface Between {
+  (
+    address: Address,
+    commands: readonly Command[],
+    options: LaneOptions,
+    send: () => Promise<Reply[]>,
+  ): Promise<Reply[]>;
+  /** What `hearsUnlisted()` found: it depends on when the nodes answered, too. */
+  unlisted?: boolean;
+}
 
 /** Credentials; none for a connection that does not log in. */
 export type Login = Pick<ConnectionOptions, 'username' | 'password'>;
@@ -64,14 +68,14 @@ export class Connections {
   /** Operations that change the cluster, each with the nodes it has told. */
   readonly #claims = new Map<object, Set<string>>();
   readonly #closed = new AbortController();
-  readonly #between: Between | undefined;
+  /** What `askAll` sends goes through it. */
+  readonly between: Between | undefined;
   readonly #onCommands: ConnectOptions['onCommands'];
 
-  /** With `between`, what `askAll` sends goes through it. */
   constructor(options: ConnectionOptions, between?: Between) {
     this.#options = options;
     this.#settings = settingsOf(options);
-    this.#between = between;
+    this.between = between;
     this.#onCommands = reporting(options.onCommands);
   }
 
@@ -141,7 +145,7 @@ export class Connections {
   /** Sends commands in one write. Error replies are values of the array. */
   async askAll(address: Address, commands: readonly Command[], options: LaneOptions = {}): Promise<Reply[]> {
     const send = () => this.#send(address, options, (connection) => connection.pipeline(commands, options));
-    return this.#between?.(address, commands, options, send) ?? send();
+    return this.between?.(address, commands, options, send) ?? send();
   }
 
   async #send<Result>(

@@ -6,6 +6,7 @@ import {
   isRefusal,
   type NodeRecording,
   type Recorded,
+  type Recording,
   type Unanswered,
 } from '../model/recording.ts';
 import type { Between } from './connections.ts';
@@ -123,7 +124,7 @@ function failureOf(error: unknown): Unanswered {
  * Answers as recorded nodes did, and asks none. To the same question it gives the answers in turn, then the last one again. A question
  * that no node was asked gets an error reply that says so.
  */
-export function replaying(nodes: ReadonlyMap<string, NodeRecording>): Between {
+export function replaying({ nodes, unlisted }: Pick<Recording, 'nodes' | 'unlisted'>): Between {
   const given = new Map<readonly unknown[], number>();
   const inTurn = (
     answers: readonly (Recorded | Unanswered)[] | undefined,
@@ -133,7 +134,7 @@ export function replaying(nodes: ReadonlyMap<string, NodeRecording>): Between {
     given.set(answers, turn + 1);
     return answers[Math.min(turn, answers.length - 1)];
   };
-  return async (address, commands, { as }) => {
+  const between: Between = async (address, commands, { as }) => {
     const name = formatAddress(address);
     const node = nodes.get(name);
     if (!node) throw new ConnectionError(`${name} was not asked`, { code: 'NOT_RECORDED', address: name });
@@ -170,6 +171,7 @@ export function replaying(nodes: ReadonlyMap<string, NodeRecording>): Between {
     if (failure) throw errorOf(failure, name);
     return replies;
   };
+  return unlisted === undefined ? between : Object.assign(between, { unlisted });
 }
 
 // Slots are counted only in databases that have keys.

@@ -19,6 +19,14 @@ export async function hearsUnlisted(
   context: Pick<Context, 'connections' | 'signal'> & Partial<Pick<Context, 'emit'>>,
   view: ClusterView,
 ): Promise<boolean> {
+  const { between } = context.connections;
+  if (between?.unlisted !== undefined) return between.unlisted;
+  const found = await listen(context, view);
+  if (between) between.unlisted = found;
+  return found;
+}
+
+async function listen(context: Parameters<typeof hearsUnlisted>[0], view: ClusterView): Promise<boolean> {
   const gone = new Set(goneNodes(view));
   if ([...view.unreachable.keys()].some((id) => !gone.has(id))) return false;
   const before = await countAnswers(context, view);

@@ -52,7 +52,12 @@ export async function bundleCluster(cluster: ClusterLike, options: BundleOptions
     else await recorded.close();
   }
   const elsewhere = (options.elsewhere ?? []).map((one) => formatAddress(parseAddress(one)));
-  const recording: Recording = { asked: [formatAddress(seed), ...elsewhere], nodes: recorder.nodes };
+  const { unlisted } = recorder.between;
+  const recording: Recording = {
+    asked: [formatAddress(seed), ...elsewhere],
+    nodes: recorder.nodes,
+    ...(unlisted === undefined ? {} : { unlisted }),
+  };
   const bare = withoutSecrets(recording);
   const isAnonymous = options.anonymous === true;
   return bundleOf(isAnonymous ? anonymous(bare) : bare, { by: VERSION, at, isAnonymous });
@@ -73,9 +78,9 @@ export function openRecording(text: string): {
   readonly at: string;
   readonly elsewhere: readonly string[];
 } {
-  const { asked, at, nodes } = parseBundle(text);
+  const { asked, at, ...recorded } = parseBundle(text);
   const [seed, ...elsewhere] = asked;
-  const cluster = new Cluster(parseAddress(seed), {}, replaying(nodes));
+  const cluster = new Cluster(parseAddress(seed), {}, replaying(recorded));
   // So that it can open no connection of its own.
   cluster.connections.destroy();
   return { cluster, at, elsewhere };

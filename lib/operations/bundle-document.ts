@@ -1,7 +1,7 @@
 import { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import type { NodeRecording, Recorded, Recording, Unanswered } from '../model/recording.ts';
-import { boolean, list, Misfit, number, type Reader, record, text } from '../plan/read.ts';
+import { boolean, list, Misfit, number, optional, type Reader, record, text } from '../plan/read.ts';
 
 /** Longest document, in bytes. */
 export const LONGEST_BUNDLE: number = 64 * 1024 * 1024;
@@ -19,6 +19,8 @@ export interface Bundle {
   readonly isAnonymous: boolean;
   /** The addresses that were named, the one that was asked first before all others. */
   readonly asked: readonly string[];
+  /** Whether a node that no member lists sent packets to members. Absent if nobody listened, as all slots have owners. */
+  readonly unlisted?: boolean;
   readonly nodes: readonly BundledNode[];
 }
 
@@ -47,6 +49,7 @@ export function bundleOf(recording: Recording, about: Pick<Bundle, 'by' | 'at' |
     bundle: VERSION,
     ...about,
     asked: recording.asked,
+    ...(recording.unlisted === undefined ? {} : { unlisted: recording.unlisted }),
     nodes: [...recording.nodes].map(([address, { answers, keys }]) => ({
       address,
       answers: Object.fromEntries([...answers].map(([command, all]) => [command, all.map(shown)])),
@@ -113,6 +116,7 @@ interface ReadBundle {
   readonly at: string;
   readonly isAnonymous: boolean;
   readonly asked: readonly string[];
+  readonly unlisted?: boolean;
   readonly nodes: readonly {
     readonly address: string;
     readonly answers: ReadonlyMap<string, (Recorded | Unanswered)[]>;
@@ -168,6 +172,7 @@ const readBundle: Reader<ReadBundle> = record<ReadBundle>({
   at: text(/^/, 'a time'),
   isAnonymous: boolean,
   asked: list(address, MOST_NODES),
+  unlisted: optional(boolean),
   nodes: list(
     record<ReadBundle['nodes'][number]>({
       address,
@@ -178,7 +183,7 @@ const readBundle: Reader<ReadBundle> = record<ReadBundle>({
   ),
 });
 
-function recordingIn({ asked, at, nodes }: ReadBundle): Recording & Pick<Bundle, 'at'> {
+function recordingIn({ asked, at, nodes, unlisted }: ReadBundle): Recording & Pick<Bundle, 'at'> {
   const [seed, ...elsewhere] = asked;
   if (seed === undefined) throw new Misfit('asked: expected at least one address');
   const numbers = (counts: ReadonlyMap<string, number>) =>
@@ -186,6 +191,7 @@ function recordingIn({ asked, at, nodes }: ReadBundle): Recording & Pick<Bundle,
   return {
     asked: [seed, ...elsewhere],
     at,
+    ...(unlisted === undefined ? {} : { unlisted }),
     nodes: new Map(
       nodes.map((node): [string, NodeRecording] => [
         node.address,

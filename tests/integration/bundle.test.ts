@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Next } from '../../lib/index.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
@@ -182,6 +183,24 @@ describe('bundle', { concurrency: 2 }, () => {
     for (const node of nodes) await tell(node, ['CLUSTER', 'DELSLOTS', '16383']);
     await assertSame(first, ['slot-open', 'slots-uncovered', 'settings-differ']);
     await assertSame(second, ['slot-open', 'slots-uncovered', 'settings-differ'], ['--anonymous']);
+  });
+
+  it('says what check says of slots whose master all others have forgotten, which only the bus shows', async () => {
+    const nodes = await startMasters(bed, 4);
+    const [first, lost] = [at(nodes, 0), at(nodes, 3)];
+    const id = await idOfNode(lost);
+    for (const node of nodes.slice(0, 3)) await tell(node, ['CLUSTER', 'FORGET', id]);
+    const advised = async (...args: string[]): Promise<unknown> => {
+      const { stdout } = await runMain(['check', ...args, '--json']);
+      const { findings } = JSON.parse(stdout) as { findings: { kind: string; next?: Next[] }[] };
+      return findings.find(({ kind }) => kind === 'slots-uncovered')?.next?.[0];
+    };
+    const rejoin = { do: 'rejoin', nodes: [first.address], when: 'forgotten' };
+    await assertSoon(async () => assert.deepEqual(await advised(first.address), rejoin));
+    const file = join(folder, `${files++}.json`);
+    assert.equal((await runMain(['bundle', first.address, '--output', file])).code, 0);
+    await Promise.all(nodes.map((node) => node.kill()));
+    assert.deepEqual(await advised('--from', file), rejoin);
   });
 
   it('says what check says of a node that is silent, and of one that refuses', async () => {

@@ -41,7 +41,7 @@ async function both(
     const send = () => (replies instanceof Error ? Promise.reject(replies) : Promise.resolve([...replies]));
     live.push(await settle(recorder.between(AT, commands, {}, send)));
   }
-  const replay = new Connections({}, replaying(recorder.nodes));
+  const replay = new Connections({}, replaying(recorder));
   const later: unknown[] = [];
   for (const [commands] of pipelines) later.push(await settle(replay.askAll(AT, commands)));
   const shown = (replies: readonly unknown[]) =>
@@ -110,7 +110,7 @@ describe('A recording', () => {
   });
 
   test('says of anything else that it was not asked', async () => {
-    const replay = new Connections({}, replaying(recordingOf([A, {}]).nodes));
+    const replay = new Connections({}, replaying(recordingOf([A, {}])));
     const [reply] = await replay.askAll(AT, [['FLUSHALL']]);
     assert.ok(reply instanceof ReplyError);
     await assert.rejects(replay.askAll({ host: 'other', port: 1 }, [['PING']]), { code: 'NOT_RECORDED' });
@@ -269,6 +269,9 @@ describe('A bundle', () => {
     const { at, ...read } = parseBundle(JSON.stringify(document));
     assert.equal(at, about.at);
     assert.deepEqual(bundleOf(read, about), document);
+    const heard = { ...document, unlisted: true };
+    const { at: _, ...again } = parseBundle(JSON.stringify(heard));
+    assert.deepEqual(bundleOf(anonymous(withoutSecrets(again)), about).unlisted, true);
   });
 
   test('that is damaged, too large or too new is refused with its reason', async () => {
