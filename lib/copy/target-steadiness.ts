@@ -2,12 +2,12 @@ import { type ClusterView, nodeById, nodeName, reachableMasters, slotOwners } fr
 import { type Context, nodeError } from '../nodes/context.ts';
 import { askInfo, type NodeInfo, numberOf } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
+import { wasReplaced } from '../nodes/replication.ts';
 import { notReached } from '../nodes/wait-until.ts';
 import type { Owners } from './owners.ts';
 
 /** How often keys are written if masters of the cluster keep failing over. */
 const MOST_PASSES = 4;
-const NO_ID = /^0*$/;
 
 /** A cluster that keys are written to, at one moment. */
 export interface TargetState {
@@ -26,8 +26,7 @@ export interface Loss {
 
 /**
  * Masters that may have lost keys that were written between two moments. A replica that replaces its master may lack what that took last,
- * and a master that was frozen goes on taking keys until it hears of it. One that has its place back has another replication id, and
- * keeps the former one (shiftReplicationId); one without replicas changes it, too, and keeps none.
+ * and a master that was frozen goes on taking keys until it hears of it.
  */
 export function lossesSince(before: TargetState, now: TargetState): Loss[] {
   const losses = new Map<string, Loss>();
@@ -41,11 +40,10 @@ export function lossesSince(before: TargetState, now: TargetState): Loss[] {
   for (const [id, info] of before.infos) {
     const later = now.infos.get(id);
     if (!later) continue;
-    const isOther = (field: string): boolean => info.has(field) && later.get(field) !== info.get(field);
+    const isRestarted = info.has('run_id') && later.get('run_id') !== info.get('run_id');
     const evicted = numberOf(later, 'evicted_keys') - numberOf(info, 'evicted_keys');
-    if (isOther('run_id')) lose(id, 'was restarted');
-    else if (isOther('master_replid') && !NO_ID.test(later.get('master_replid2') ?? ''))
-      lose(id, 'was replaced by its replica for a while');
+    if (isRestarted) lose(id, 'was restarted');
+    else if (wasReplaced(info, later)) lose(id, 'was replaced by its replica for a while');
     else if (evicted > 0) lose(id, `has evicted ${evicted} keys`, true);
   }
   return [...losses.values()].sort((a, b) => Number(b.isEviction) - Number(a.isEviction));
@@ -68,20 +66,10 @@ export async function untilKept(
   for (let passes = 1; ; passes++) {
     await pass(passes > 1);
     const now = await stateOf(context, owners);
-    const [first] = lossesSince(before, now);
-    if (!first) return;
-    const { node, says, isEviction } = first;
-    const message = `${node} ${says} while keys were written to it`;
-    if (settings.force && (isFinal || isEviction)) return emit({ type: 'warning', node, message });
-    if (isEviction)
-      throw nodeError('NO_MEMORY', node, message, {
-        next: [
-          { do: 'configure', node, settings: ['maxmemory'] },
-          { do: 'retry', when: 'after-that' },
-          { do: 'retry', options: { force: true }, when: 'anyway' },
-        ],
-        resumable: 'same-call',
-      });
+    const [loss] = lossesOf(context, before, now);
+    if (!loss) return;
+    const { node, message } = loss;
+    if (isFinal && settings.force) return emit({ type: 'warning', node, message });
     if (isFinal)
       throw nodeError('KEYS_IN_DOUBT', node, `${message}: those that it took last may be lost`, {
         hint: 'They are deleted at the source',
@@ -97,7 +85,31 @@ export async function untilKept(
   }
 }
 
-async function stateOf(context: Context, owners: Owners): Promise<TargetState> {
+/** Where keys may have been lost, in words. Rejects with ClusterError `NO_MEMORY` if some were evicted, or warns if forced. */
+export function lossesOf(
+  { settings, emit }: Context,
+  before: TargetState,
+  now: TargetState,
+): { readonly node: string; readonly message: string }[] {
+  return lossesSince(before, now).flatMap(({ node, says, isEviction }) => {
+    const message = `${node} ${says} while keys were written to it`;
+    if (!isEviction) return [{ node, message }];
+    if (!settings.force)
+      throw nodeError('NO_MEMORY', node, message, {
+        next: [
+          { do: 'configure', node, settings: ['maxmemory'] },
+          { do: 'retry', when: 'after-that' },
+          { do: 'retry', options: { force: true }, when: 'anyway' },
+        ],
+        resumable: 'same-call',
+      });
+    emit({ type: 'warning', node, message });
+    return [];
+  });
+}
+
+/** Looks at the masters that keys are written to. */
+export async function stateOf(context: Context, owners: Owners): Promise<TargetState> {
   const view = await owners.refresh();
   const found = await inParallel(
     reachableMasters(view),

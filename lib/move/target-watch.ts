@@ -1,10 +1,13 @@
 import { ClusterError } from '../errors.ts';
 import { askInfo, type NodeInfo, numberOf, totalKeys } from '../nodes/node-info.ts';
+import { wasReplaced } from '../nodes/replication.ts';
 import type { Ends } from './ends.ts';
 
 /** What a target has lost since moves to it began. */
 export type TargetLoss =
   | { readonly by: 'eviction'; readonly keys: number }
+  /** A replica took its place, which it has back: it may lack what it had taken before. */
+  | { readonly by: 'failover' }
   /** It was restarted, and holds fewer keys than it had and got. */
   | { readonly by: 'restart'; readonly had: number; readonly holds: number };
 
@@ -13,6 +16,7 @@ export function lossOf(before: NodeInfo, now: NodeInfo, moved: number): TargetLo
   const [had, holds] = [totalKeys(before), totalKeys(now)];
   if (before.get('run_id') !== now.get('run_id'))
     return holds < had + moved ? { by: 'restart', had, holds } : undefined;
+  if (wasReplaced(before, now)) return { by: 'failover' };
   const keys = numberOf(now, 'evicted_keys') - numberOf(before, 'evicted_keys');
   return keys > 0 ? { by: 'eviction', keys } : undefined;
 }
@@ -52,6 +56,17 @@ export class TargetWatch {
           next: [{ do: 'retry', when: 'repaired' }],
         },
       );
+    if (loss.by === 'failover')
+      throw new ClusterError(
+        'TARGET_NOT_PROVEN',
+        `${cannot}: a replica took its place in the meantime, which it has back`,
+        {
+          address: target.address,
+          resumable: 'same-call',
+          hint: 'Keys that it had taken, and that the replica did not have, are lost',
+          next: [{ do: 'retry', when: 'repaired' }],
+        },
+      );
     const evicted = `it has evicted ${loss.keys} keys since the move began (maxmemory-policy)`;
     if (!context.settings.force)
       throw new ClusterError('NO_MEMORY', `${cannot}: ${evicted}`, {
@@ -70,5 +85,7 @@ export class TargetWatch {
 }
 
 function ask({ context, targetAddress }: Ends): Promise<NodeInfo | undefined> {
-  return askInfo(context.connections, targetAddress, ['server', 'stats', 'keyspace']).catch(() => undefined);
+  return askInfo(context.connections, targetAddress, ['server', 'replication', 'stats', 'keyspace']).catch(
+    () => undefined,
+  );
 }

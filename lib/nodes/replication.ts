@@ -48,6 +48,18 @@ export function hasStreamOf(replica: NodeInfo, master: NodeInfo): boolean {
   return replica.get('master_replid') === master.get('master_replid');
 }
 
+const NO_ID = /^0*$/;
+
+/**
+ * True of a master that a replica has replaced since, and that has its place back: it may lack what it had taken before. It has another
+ * replication id then, and keeps the former one (shiftReplicationId). One without replicas changes it, too, and keeps none.
+ */
+export function wasReplaced(before: NodeInfo, now: NodeInfo): boolean {
+  const id = before.get('master_replid');
+  const isOther = id !== undefined && now.get('master_replid') !== id;
+  return isOther && !NO_ID.test(now.get('master_replid2') ?? '');
+}
+
 /** True if a replica with a link has nearly all that its master has now. False also if that does not answer. */
 export async function isNear(
   { connections, signal }: Context,

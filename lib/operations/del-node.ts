@@ -32,7 +32,7 @@ export interface DelNodeOptions extends OperationOptions {
  * Removes a node, alive or dead, named by its id, a prefix of it, or its address. Its replicas go to the master with the
  * fewest, every node forgets it, and it is reset (hard) if it answers.
  * Before anything is changed, rejects with ClusterError `NODE_NOT_EMPTY` for a master with slots (see `drain`), `LAST_NODE`,
- * `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`. The same call finishes an interrupted run, and does nothing if the
+ * `KEYS_IN_DOUBT` for a replica that has the last copy of keys (see `force`), `NODE_UNREACHABLE`, `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE`. The same call finishes an interrupted run, and does nothing if the
  * node is known to have left already.
  */
 export function delNode(

@@ -22,8 +22,8 @@ import { finishOpenSlots } from './finish-open-slots.ts';
 /**
  * Removes a node from its cluster: moves its slots to the other masters, makes nodes that follow a replica follow its master,
  * makes every node forget it, and resets it (hard), so that it can join again immediately under a new node id.
- * Before anything is changed, rejects with ClusterError `NOT_IN_CLUSTER`, `LAST_NODE`, `HAS_REPLICAS`, `SLOTS_UNCOVERED` or
- * `NODE_UNREACHABLE`. The same call finishes an interrupted run, and does nothing if the node has left already.
+ * Before anything is changed, rejects with ClusterError `NOT_IN_CLUSTER`, `LAST_NODE`, `HAS_REPLICAS`, `SLOTS_UNCOVERED`,
+ * `NODE_UNREACHABLE`, or `KEYS_IN_DOUBT` for a replica that has the last copy of keys, unless forced. The same call finishes an interrupted run, and does nothing if the node has left already.
  */
 export function quitCluster(node: ClusterLike, options: OperationOptions = {}): Promise<OperationResult> {
   return withContext(node, options, async (context) => {

@@ -74,7 +74,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry (repaired)': 'restore: continues after an interruption',
     'retry {replace}': 'import: keeps keys that have another value in the cluster',
   },
-  'copy/target-steadiness.ts untilKept': {
+  'copy/target-steadiness.ts lossesOf': {
     configure: 'import-failover: is named, and takes them once it has room',
     'retry (after-that)': 'import-failover: is named, and takes them once it has room',
     'retry {force} (anyway)': 'import-failover: is named, and takes them once it has room',

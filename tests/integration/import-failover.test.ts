@@ -3,7 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { backupCluster, importKeys, type OperationOptions, restoreCluster } from '../../lib/index.ts';
+import {
+  backupCluster,
+  followKeys,
+  importKeys,
+  type OperationOptions,
+  restoreCluster,
+} from '../../lib/index.ts';
 import { ask } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { at, startMasters, startPairs, tell } from '../helpers/clusters.ts';
@@ -62,6 +68,19 @@ describe('A master that has taken keys, and that a replica replaces which does n
     const error = await refusalOf(importKeys(seed.address, source.address, { move: true, onEvent }));
     assert.ok(killed());
     assert.equal(error.code, 'KEYS_IN_DOUBT');
+  });
+
+  it('gets them again before a cut-over', async (context) => {
+    if (bed.server.name === 'redis-6.0') return context.skip('it does not pause writes');
+    const [from, { seed, serving, kill, killed }] = await Promise.all([
+      startMasters(bed, 1).then((nodes) => at(nodes, 0)),
+      startBehind(),
+    ]);
+    await fill(from);
+    const onEvent: OperationOptions['onEvent'] = ({ type }) => type === 'import-progress' && kill();
+    await followKeys(seed.address, from.address, { cutover: true, onEvent });
+    assert.ok(killed());
+    assert.equal(await sizeOf(serving), keys.length);
   });
 
   it('gets them again by a restore', async () => {

@@ -22,6 +22,15 @@ describe('lossOf()', () => {
       ['it was restarted, and lost what came', ['a', '0', 5], ['b', '0', 5], 10, 'restart'],
       ['it was restarted, and lost all', ['a', '0', 5], ['b', '0', 0], 0, 'restart'],
     ];
+  it('a replica took its place, which it has back: failover', () => {
+    const stream = (id: string, former: string) =>
+      new Map([...info(['a', '0', 5]), ['master_replid', id], ['master_replid2', former]]);
+    const [before, none] = [stream('one', '0'.repeat(40)), '0'.repeat(40)];
+    assert.equal(lossOf(before, stream('three', 'two'), 0)?.by, 'failover');
+    assert.equal(lossOf(before, before, 0), undefined);
+    // It had no replica for an hour.
+    assert.equal(lossOf(before, stream('two', none), 0), undefined);
+  });
   for (const [title, before, now, moved, loss] of rows)
     it(`${title}: ${loss ?? 'no loss'}`, () => {
       assert.equal(lossOf(info(before), info(now), moved)?.by, loss);

@@ -80,7 +80,8 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
     const isRead =
       streams.isRefused || [...ends].every(([id, end]) => (positions.get(id)?.offset ?? -1) >= end);
     if (isRead && isCompared && follower.isCaughtUp && changed.size === 0) {
-      if (paused.timeLeftMs > 0) return DONE;
+      await follower.lookAtTarget();
+      if (!follower.hasGap && paused.timeLeftMs > 0) return DONE;
     }
     const missing = [`${changed.size} keys`];
     return {
@@ -90,8 +91,8 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
   });
 }
 
-async function requireFunctions({ scene }: Follower): Promise<void> {
-  const lacking = (await compareFunctions(scene.source, scene.target)).filter(
+async function requireFunctions(follower: Follower): Promise<void> {
+  const lacking = (await compareFunctions(...(await follower.sources()))).filter(
     ({ state }) => state !== 'surplus',
   );
   const [first] = lacking;

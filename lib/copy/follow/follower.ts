@@ -7,6 +7,7 @@ import { Side } from '../compare/side.ts';
 import { importFrom } from '../import-source.ts';
 import { type KeySource, lookAgain } from '../key-source.ts';
 import { Owners } from '../owners.ts';
+import { lossesOf, stateOf, type TargetState } from '../target-steadiness.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { ChangeCopier } from './copy-changed.ts';
 import { copyEveryKey } from './first-copy.ts';
@@ -18,6 +19,8 @@ import { SourceStreams } from './source-streams.ts';
 import { untilStreaming, watchSource } from './watch-source.ts';
 
 const PAUSE_MS = 50;
+/** How often the target is looked at. */
+const LOOK_MS = 1000;
 /** A comparison that failed because slots were moving is made again after this time. */
 const AGAIN_MS = 1000;
 /** Time between two comparisons where streams are refused: as long as the first took, but not less. */
@@ -47,6 +50,7 @@ export class Follower {
   #comparedAt = 0;
   #compareAgainAt = 0;
   #isCopied = false;
+  #targetState: TargetState | undefined;
 
   constructor(given: FollowScene) {
     const signal = eitherSignal(given.target.context.signal, this.#stop.signal);
@@ -103,7 +107,8 @@ export class Follower {
   async run<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const all = [
       this.#copyAndFollow(work),
-      this.#targetOwners.refresh().then(() => this.copier.run(this.#signal)),
+      this.lookAtTarget().then(() => this.copier.run(this.#signal)),
+      this.#watchTarget(),
       watchSource(this.streams, this.scene.source.context),
     ];
     try {
@@ -124,6 +129,25 @@ export class Follower {
     if (this.scene.hasKeys) this.#gap ??= 'the cluster has keys that the source may not have';
     this.#comparedAt = performance.now();
     return work(this.#signal);
+  }
+
+  /** All keys are compared if masters of the target may have lost some since it was last looked at. */
+  async lookAtTarget(): Promise<void> {
+    const { context } = this.scene.target;
+    const now = await stateOf(context, this.#targetOwners);
+    const before = this.#targetState;
+    this.#targetState = now;
+    for (const { node, message } of before ? lossesOf(context, before, now) : []) this.#onGap(node, message);
+  }
+
+  async #watchTarget(): Promise<never> {
+    for (;;) {
+      await pause(LOOK_MS, this.#signal);
+      await this.lookAtTarget().catch((error: unknown) => {
+        // Whoever writes to it waits for it.
+        if (!isPassing(error)) throw error;
+      });
+    }
   }
 
   async #copyAll(): Promise<void> {
@@ -189,9 +213,15 @@ export class Follower {
 
   /** Both sides as they are now, to compare keys. */
   async sides(): Promise<readonly [Side, Side]> {
+    const [source, target] = await this.sources();
+    return Promise.all([Side.of(source), Side.of(target)]);
+  }
+
+  /** The same, to ask other things: masters may have failed over since the first look. */
+  async sources(): Promise<readonly [KeySource, KeySource]> {
     const { source, target } = this.scene;
-    const again = async (side: KeySource): Promise<Side> =>
-      Side.of(side.view ? { ...side, view: await lookAgain(side, side.view, importFrom(side.name)) } : side);
+    const again = async (side: KeySource): Promise<KeySource> =>
+      side.view ? { ...side, view: await lookAgain(side, side.view, importFrom(side.name)) } : side;
     return Promise.all([again(source), again(target)]);
   }
 
