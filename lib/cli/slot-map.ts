@@ -131,19 +131,17 @@ function freeRow(free: readonly SlotRange[], rowOf: (owner: SlotOwner, at: numbe
 
 /** How many keys each cell has, as levels, each in the colour of the node that owns most of it. */
 function keysRow(owners: readonly SlotOwner[], keys: Float64Array, ascii: boolean): Row {
-  const used = owners.flatMap(({ memory }) => memory?.used ?? []);
+  // Of those that own slots, as for keys.
+  const used = owners.reduce((sum, { slots, memory }) => {
+    return slots.length === 0 ? sum : sum + (memory?.used ?? Number.NaN);
+  }, 0);
   const total = owners.reduce((sum, { slots }) => sum + keysIn(slots, keys), 0);
   return {
     name: 'total',
     figures: [
       `${owners.reduce((sum, { slots }) => sum + countIn(slots), 0)}`,
       keysText(total),
-      used.length > 0
-        ? brief(
-            used.reduce((sum, one) => sum + one, 0),
-            1024,
-          )
-        : '',
+      Number.isNaN(used) ? '?' : brief(used, 1024),
     ],
     bar: (cells) => {
       const counts = keysInCells(keys, cells);

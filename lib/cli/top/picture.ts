@@ -147,20 +147,27 @@ const DIGITS = '123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 function slotLine({ nodes }: ClusterSnapshot, { columns, ascii }: PictureOptions): TextLine {
   const [before, after] = ['slots 0 ', ` ${SLOT_COUNT - 1}`];
   const cells = Math.max(8, columns - before.length - after.length);
-  const owners = nodes
-    .filter(({ role, slots }) => role === 'master' && slots.length > 0)
-    .map(({ shard, slots }) => ({ shard: shard ?? 0, shares: sharesIn(slots, cells) }));
+  /** Of each cell: how much of it is owned, the largest part that one shard has, and which that is. */
+  const [owned, most, shards] = [new Float64Array(cells), new Float64Array(cells), new Uint32Array(cells)];
+  for (const { role, slots, shard } of nodes) {
+    if (role !== 'master' || slots.length === 0) continue;
+    const shares = sharesIn(slots, cells);
+    for (let cell = 0; cell < cells; cell++) {
+      const share = shares[cell] ?? 0;
+      if (share === 0) continue;
+      owned[cell] = (owned[cell] ?? 0) + share;
+      if (share <= (most[cell] ?? 0)) continue;
+      most[cell] = share;
+      shards[cell] = shard ?? 0;
+    }
+  }
   const bar: Piece[] = [];
   for (let cell = 0; cell < cells; cell++) {
-    const share = owners.reduce((sum, { shares }) => sum + (shares[cell] ?? 0), 0);
-    const most = owners.reduce<(typeof owners)[number] | undefined>(
-      (best, one) => ((one.shares[cell] ?? 0) > (best?.shares[cell] ?? 0) ? one : best),
-      undefined,
-    );
+    const shard = shards[cell] ?? 0;
     // One slot that nobody owns is seen, too.
-    const isFree = !most || share < 1 - 1e-9;
-    const text = isFree ? (ascii ? '.' : '·') : (DIGITS[(most.shard - 1) % DIGITS.length] ?? '?');
-    const style: Style = isFree ? 'error' : `shard${most.shard}`;
+    const isFree = (owned[cell] ?? 0) < 1 - 1e-9;
+    const text = isFree ? (ascii ? '.' : '·') : (DIGITS[(shard - 1) % DIGITS.length] ?? '?');
+    const style: Style = isFree ? 'error' : `shard${shard}`;
     const last = bar.at(-1);
     if (last?.style === style) bar[bar.length - 1] = { text: last.text + text, style };
     else bar.push({ text, style });
