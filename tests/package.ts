@@ -19,7 +19,7 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 313_000, unpacked: 862_000 },
+  code: { packed: 322_000, unpacked: 892_000 },
   types: { packed: 37_600, unpacked: 138_000 },
   documents: { packed: 78_000, unpacked: 240_000 },
 };
