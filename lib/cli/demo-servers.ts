@@ -61,7 +61,10 @@ export async function startServers(
   signal: AbortSignal,
 ): Promise<DemoServers> {
   const ports = Array.from({ length: count }, (_, index) => firstPort + index);
-  for (const port of ports.flatMap((each) => [each, each + BUS_OFFSET])) await requireFree(port);
+  for (const port of ports) {
+    await requireFree(port);
+    await requireFree(port + BUS_OFFSET, `, for the cluster bus of ${port},`);
+  }
   const dir = mkdtempSync(join(tmpdir(), 'redis-trib-demo-'));
   // Detached, in its own process group, so that Ctrl-C reaches only this process, which then ends the servers in order.
   const guardian = await spawned(
@@ -189,13 +192,16 @@ async function answers(port: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function requireFree(port: number): Promise<void> {
+async function requireFree(port: number, purpose = ''): Promise<void> {
   const server = createServer();
   server.listen({ port, host: HOST, exclusive: true });
   try {
     await once(server, 'listening');
   } catch (error) {
-    throw cannotStart(`port ${port} is not available: ${messageOf(error)}`, 'Choose others: --port N');
+    throw cannotStart(
+      `port ${port}${purpose} is not available: ${messageOf(error)}`,
+      'Choose others: --port N',
+    );
   }
   server.close();
   await once(server, 'close');
