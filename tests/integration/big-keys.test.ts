@@ -290,9 +290,20 @@ describe('importKeys() of big keys', () => {
   it('reads a stream whole that has what commands cannot write', async () => {
     await writeStream(reader);
     // An entry that is pending and no longer there, first amid the others, then before them.
-    for (const deleted of [['16-0'], ['10-0', '11-1']]) {
-      await reader.command(['XDEL', KEYS.stream, ...deleted]);
-      assert.equal((await run({ replace: true })).keys, 1);
+    const changes = [
+      ['XDEL', KEYS.stream, '16-0'],
+      ['XDEL', KEYS.stream, '10-0', '11-1'],
+    ];
+    const { kind, major, version } = bed.server;
+    // Producers are remembered.
+    if (kind === 'redis' && major >= 8 && Number(version.split('.')[1]) >= 6)
+      changes.unshift(['XADD', KEYS.stream, 'IDMP', 'producer', 'once', '*', 'f', 'v']);
+    for (const [index, change] of changes.entries()) {
+      await reader.command(change);
+      const read = counting();
+      assert.equal((await run({ replace: true, source: read })).keys, 1);
+      // Redis 6 makes deleted entries pending, too, if they are amid the others.
+      if (major > 6 || index > 0) assert.equal(read.sent.get('DUMP'), 1, `${change}`);
       await assertSame(reader, KEYS.stream);
       assert.deepEqual(await keysThere(), [KEYS.stream], 'nothing unfinished is left');
     }
