@@ -29,7 +29,8 @@ export async function redirectImports(context: Context, plan: Plan): Promise<voi
 
 /**
  * By node and slot: the node to import from instead, which is the owner, since it always claims the slot. Absent if the plan
- * gives the slot to another node, which must then be the only one.
+ * gives the slot to another node, which must then be the only one, or closes it here: a mark that names the owner would look like a move
+ * to whoever finds it after a kill.
  */
 export function importSources(
   reports: readonly NodeReport[],
@@ -38,6 +39,7 @@ export function importSources(
   const answering = new Set(reports.map(({ myself }) => myself.id));
   const claimants = claimsBySlot(mastersByRank({ nodes: reports.map(({ myself }) => myself) }));
   const planned = plannedOwners(steps);
+  const closing = closedAt(steps);
   const sources = new Map<string, Map<number, string | undefined>>();
   for (const { myself, records } of reports) {
     const own = new Map<number, string | undefined>();
@@ -50,7 +52,8 @@ export function importSources(
       const hearsay = answering.has(believed[slot] ?? '') ? undefined : believed[slot];
       const owner = claimants[slot] ?? hearsay;
       if (next !== undefined && next !== myself.id) own.set(slot, undefined);
-      else if (owner !== undefined && owner !== peer && owner !== myself.id) own.set(slot, owner);
+      else if (owner !== undefined && owner !== peer && owner !== myself.id)
+        own.set(slot, closing.has(`${myself.id} ${slot}`) ? undefined : owner);
     }
     if (own.size > 0) sources.set(myself.id, own);
   }
@@ -66,6 +69,17 @@ function plannedOwners(steps: Plan['steps']): Map<number, string> {
     for (const slot of expandSlots(step.slots)) planned.set(slot, id);
   }
   return planned;
+}
+
+/** Nodes and slots that the plan closes there. */
+function closedAt(steps: Plan['steps']): Set<string> {
+  return new Set(
+    steps.flatMap((step) =>
+      step.type === 'close-slots' && !step.stayOpen
+        ? expandSlots(step.slots).map((slot) => `${step.node.id} ${slot}`)
+        : [],
+    ),
+  );
 }
 
 async function tell(

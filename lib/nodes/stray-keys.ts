@@ -90,13 +90,16 @@ async function countSurplus(
   db: number,
   owned: readonly number[],
 ): Promise<number> {
-  const questions: readonly Command[] = [...owned.map(countCommand), ['INFO', 'keyspace']];
-  const replies = await transact(connections, address, db, questions).catch((error: unknown) => {
-    if (!(error instanceof ReplyError && error.code === 'OOM')) throw error;
-    // A Redis before 7.2 that is full queues no command. Nor does it get keys between the counts.
-    return askDatabase(connections, address, db, questions);
-  });
-  const [keyspace, inSlots] = [replies.at(-1), replies.slice(0, -1)];
+  const [question, counting] = [['INFO', 'keyspace'], owned.map(countCommand)];
+  const replies = await transact(connections, address, db, [question, ...counting]).catch(
+    async (error: unknown) => {
+      if (!(error instanceof ReplyError && error.code === 'OOM')) throw error;
+      // A Redis before 7.2 that is full queues no command. Keys that go in the meantime must not count as surplus.
+      const inTurn = await askDatabase(connections, address, db, [...counting, question]);
+      return [...inTurn.slice(-1), ...inTurn.slice(0, -1)];
+    },
+  );
+  const [keyspace, ...inSlots] = replies;
   const all = databases(parseInfo(String(keyspace))).find((one) => one.db === db)?.keys ?? 0;
   return inSlots.reduce<number>((sum, reply) => sum - countOf(reply), all);
 }

@@ -41,15 +41,14 @@ export function stepDown(node: ClusterLike, options: StepDownOptions = {}): Prom
       if (!(node instanceof Cluster)) over.addEventListener('abort', () => context.connections.destroy());
       const seed = seedOf(node);
       const { myself, records } = await askNode(context.connections, seed, signal);
-      const master = myself.role === 'master' ? myself : records.find(({ id }) => id === myself.masterId);
-      if (master && master.slots.length > 0)
-        await warnOfRefusedWrites(context, master === myself ? seed : master.address, name);
       if (myself.role === 'master' && myself.slots.length > 0) {
+        await warnOfRefusedWrites(context, seed);
         // Loaded only here: a hook on a replica takes no longer than it must.
         const { handOver } = await import('../operations/hand-over.ts');
         const leftMs = () => within - (performance.now() - started);
         return handOver(context, seed, { ...options, signal }, { leftMs, missing, late });
       }
+      const master = records.find(({ id }) => id === myself.masterId);
       if (master && isFailed(master)) {
         const message = `The master of ${name} has failed: ${name} may have the last copy of its keys`;
         context.emit({ type: 'warning', node: name, message });
@@ -67,12 +66,8 @@ export function stepDown(node: ClusterLike, options: StepDownOptions = {}): Prom
 /** Longer than this a hook does not wait for a warning. */
 const WARNED_WITHIN_MS = 1000;
 
-/** Warns if the master of a shard will refuse writes once one more of its nodes has stopped. */
-async function warnOfRefusedWrites(
-  { connections, emit }: Context,
-  address: Address,
-  node: string,
-): Promise<void> {
+/** Warns if the replica that takes the place of a master will refuse every write once the former master has stopped. */
+async function warnOfRefusedWrites({ connections, emit }: Context, address: Address): Promise<void> {
   const questions = [
     ['INFO', 'replication'],
     ['CONFIG', 'GET', MIN_REPLICAS],
@@ -84,6 +79,7 @@ async function warnOfRefusedWrites(
   const left = { goodReplicas: Math.max(0, good - 1) };
   const lack = lacksReplicas(left, pairsIn([setting]), 'would have');
   if (lack === undefined) return;
-  const message = `When ${node} stops, the master of its slots will refuse every write: ${lack}`;
+  const node = formatAddress(address);
+  const message = `When ${node} stops, the replica in its place will refuse every write: ${lack}`;
   emit({ type: 'warning', node, message });
 }

@@ -41,6 +41,20 @@ describe('importSources()', () => {
     assert.deepEqual(sourcesOf(lines, steps), { 3: { 5: undefined, 6: undefined, 7: 1 } });
   });
 
+  test('names no node if the plan closes the slot here: a mark that names the owner would look like a move', () => {
+    const lines: Line[] = [
+      { node: 1, slots: '0-9' },
+      { node: 2, slots: '10-19' },
+      { node: 3, slots: `20-16383 [5-<-${idOf(2)}] [6-<-${idOf(2)}] [7-<-${idOf(2)}]` },
+    ];
+    const closing = { type: 'close-slots', node: ref(3), owner: ref(1) } as const;
+    const steps: Step[] = [
+      { ...closing, slots: [[5, 5]] },
+      { ...closing, slots: [[6, 6]], stayOpen: true },
+    ];
+    assert.deepEqual(sourcesOf(lines, steps), { 3: { 5: undefined, 6: 1, 7: 1 } });
+  });
+
   test('trusts other nodes about an owner that does not answer, but not about one that claims nothing', () => {
     const lines: Line[] = [
       { node: 1, slots: '0-9' },
