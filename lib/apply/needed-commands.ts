@@ -3,6 +3,7 @@ import { type ClusterError, missingRight, retold } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import type { Next } from '../model/next.ts';
 import type { Methods } from '../move/decide-methods.ts';
+import { SETSLOT_QUESTION } from '../move/set-slot.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { commandRefused } from '../nodes/must-do.ts';
 import { inParallel } from '../nodes/parallel.ts';
@@ -12,10 +13,7 @@ import type { MoveStep } from '../plan/plan.ts';
 const KEY = 'redis-trib:6b1f0c3e9d2a4857';
 
 /** To open slots. A word stands where a number has to be: a server first sees whether it has the command and the user may run it (processCommand). */
-const OPENING: readonly Command[] = [
-  ['CLUSTER', 'SETSLOT', 'x', 'STABLE'],
-  ['CLUSTER', 'COUNTKEYSINSLOT', 'x'],
-];
+const OPENING: readonly Command[] = [SETSLOT_QUESTION, ['CLUSTER', 'COUNTKEYSINSLOT', 'x']];
 /** To move keys. The source sends the target RESTORE-ASKING, as the same user. */
 const MOVING: Readonly<Record<'from' | 'to', readonly Command[]>> = {
   from: [

@@ -35,6 +35,9 @@ const MIN_SHARE = 8;
  */
 const MAX_SHARE = 32;
 
+/** A form of it that no server carries out: it shows whether the user may run it. */
+export const SETSLOT_QUESTION: Command = ['CLUSTER', 'SETSLOT', 'x', 'STABLE'];
+
 /** Milliseconds that a node with replicas may need for SETSLOT beyond the time for any command. */
 const PAUSED_MS = 7000;
 
