@@ -13,6 +13,7 @@ import {
 } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
+import { ClusterClient } from '../helpers/cluster-client.ts';
 import {
   assertAlone,
   at,
@@ -166,6 +167,8 @@ describe('delNode()', () => {
     const [target, replica] = [at(nodes, 3), at(nodes, 4)];
     await joinNoLoad(first.address, target.address);
     await replicate(target.address, replica.address);
+    // A Valkey would elect it: it imports a slot.
+    await ask(replica, 'CONFIG', 'SET', 'cluster-replica-no-failover', 'yes');
     const [moved = '', left = ''] = keysOfSlot(5, 2);
     await tell(first, ['SET', moved, 'moved'], ['SET', left, 'left']);
     await ask(target, 'CLUSTER', 'SETSLOT', '5', 'IMPORTING', await idOfNode(first));
@@ -178,14 +181,12 @@ describe('delNode()', () => {
     const refused = await refusalOf(delNode(first.address, target.address));
     assert.deepEqual([refused.code, refused.address], ['KEYS_IN_DOUBT', replica.address]);
     await follow(adviceFor(refused.next, 'failover'), { nodes });
-    const said: string[] = [];
-    await delNode(first.address, target.address, {
-      onEvent: (event) =>
-        event.type === 'warning' && event.node === target.address && said.push(event.message),
-    });
-    assert.match(said[0] ?? '', /\b5\b/);
+    await delNode(first.address, target.address);
     await fixMigrating(first.address, { strayKeys: 'bring' });
-    assert.deepEqual(await tell(first, ['GET', moved], ['GET', left]), ['moved', 'left']);
+    // A Valkey has passed the mark on to the new master, and the move is finished.
+    const client = new ClusterClient(first);
+    assert.deepEqual([await client.get(moved), await client.get(left)], ['moved', 'left']);
+    await client.close();
   });
 
   test('finishes a removal that was stopped when all had forgotten the node', async () => {
