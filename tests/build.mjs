@@ -69,8 +69,12 @@ const looking = [
   'lib/nodes/named-masters.ts',
   'lib/nodes/shards.ts',
   'lib/nodes/node-timeout.ts',
+  'lib/model/refused-writes.ts',
+  'lib/nodes/setup.ts',
+  'lib/nodes/slot-loads.ts',
   'lib/nodes/slot-stats.ts',
   'lib/nodes/unlisted-nodes.ts',
+  'lib/operations/check.ts',
 ];
 const commands = ['version', 'cli/approve', 'cli/commands', 'cli/move-options', 'cli/progress'].map(
   (name) => `lib/${name}.ts`,

@@ -19,9 +19,9 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 322_000, unpacked: 892_000 },
-  types: { packed: 37_600, unpacked: 138_000 },
-  documents: { packed: 78_000, unpacked: 240_000 },
+  code: { packed: 322_500, unpacked: 889_000 },
+  types: { packed: 37_800, unpacked: 138_500 },
+  documents: { packed: 79_000, unpacked: 243_000 },
 };
 
 /**
@@ -32,8 +32,8 @@ const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
   import: { ms: 14, files: 5, kB: 88 },
   list: { ms: 42, files: 7, kB: 156 },
-  check: { ms: 55, files: 9, kB: 267 },
-  'reshard --dry-run': { ms: 62, files: 12, kB: 500 },
+  check: { ms: 55, files: 9, kB: 270 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 512 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
@@ -178,9 +178,9 @@ try {
   );
   run('npx', ['--yes', PUBLINT, tarball, '--strict'], { stdio: 'inherit' });
   run('npx', ['--yes', ATTW, tarball, '--profile', 'esm-only'], { stdio: 'inherit' });
-  run('npx', ['--yes', TYPEDOC, '--skipErrorChecking', '--treatWarningsAsErrors', '--emit', 'none'], {
-    stdio: 'inherit',
-  });
+  // Without links to sources: a clone may have no remote to link to.
+  const documented = ['--skipErrorChecking', '--treatWarningsAsErrors', '--disableSources'];
+  run('npx', ['--yes', TYPEDOC, ...documented, '--emit', 'none'], { stdio: 'inherit' });
 
   writeFileSync(join(work, 'package.json'), '{ "name": "elsewhere", "private": true, "type": "module" }\n');
   run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: work });

@@ -2,10 +2,9 @@ import { decideMethods, Methods } from '../move/decide-methods.ts';
 import type { Context } from '../nodes/context.ts';
 import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
 import { claim } from './claim.ts';
+import { requireOtherCopies } from './last-copy.ts';
 import { preflight } from './preflight.ts';
 import { survey } from './survey.ts';
-
-const TAKING: ReadonlySet<Step['type']> = new Set(['forget', 'reset', 'replicate']);
 
 /** A plan that may be applied. */
 export interface PreparedPlan {
@@ -27,11 +26,7 @@ export async function prepare(context: Context, plan: Plan): Promise<PreparedPla
     const { admitPlanned } = await import('./admit.ts');
     await admitPlanned(context, plan);
   }
-  if (plan.steps.some(({ type }) => TAKING.has(type))) {
-    // Loaded only by operations that take a node from its master.
-    const { requireOtherCopies } = await import('./last-copy.ts');
-    await requireOtherCopies(context, plan);
-  }
+  await requireOtherCopies(context, plan);
   const moves = plan.steps.filter((step): step is MoveStep => step.type === 'move-slots');
   // In parallel with the survey, which takes as many round trips or more: it costs no extra time.
   const deciding = decideMethods(context, moves);
