@@ -29,6 +29,8 @@ export interface Expectation {
 export interface RoleExpectation extends Expectation {
   /** True if replicas may doubt others for good (`isDoubt`): nothing that was done depends on their links. */
   readonly replicasMayDoubt?: boolean;
+  /** True if replicas that fail meanwhile are waited for, too (`failedReplicas`). @default false */
+  readonly allAnswer?: boolean;
   /** Node ids whose role and master every member must report as the node itself does, whatever that is. */
   readonly settled?: readonly string[];
 }
@@ -75,7 +77,11 @@ export function unmet(
  * Replicas that are waited for in vain: they do not answer, all members that do hold them for failed, and nothing is expected of them
  * but that they agree.
  */
-export function failedReplicas({ members, replicas = [] }: Expectation, answers: Answers): Member[] {
+export function failedReplicas(
+  { members, replicas = [], allAnswer = false }: RoleExpectation,
+  answers: Answers,
+): Member[] {
+  if (allAnswer) return [];
   const assigned = new Set(replicas.map(({ id }) => id));
   const reports = members.flatMap(({ id }) => {
     const answer = answers.get(id);

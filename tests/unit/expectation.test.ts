@@ -180,4 +180,8 @@ describe('failedReplicas()', () => {
     const expectation = { members: all, replicas: [{ id: idOf(3), masterId: idOf(1) }] };
     assert.deepEqual(failedReplicas(expectation, answersOf(seenAs('slave,fail'))), []);
   });
+
+  test('names none where all must answer', () => {
+    assert.deepEqual(failedReplicas({ members: all, allAnswer: true }, answersOf(seenAs('slave,fail'))), []);
+  });
 });

@@ -72,7 +72,8 @@ async function introduceAll(context: Context, step: MeetAgain, reports: Reports)
   for (const { by, node } of pairs) context.emit({ type: 'node-meet', node: node.address, by: by.address });
   await meetAll(context, pairs);
   let last = performance.now();
-  await waitForAgreement(context, { members, stateOk: serving }, WHAT, async (_missing, answers) => {
+  const expected = { members, stateOk: serving, allAnswer: true };
+  await waitForAgreement(context, expected, WHAT, async (_missing, answers) => {
     if (performance.now() - last < MEET_AGAIN_MS) return;
     last = performance.now();
     // A lost connection may be back with the next look.
