@@ -6,6 +6,7 @@ import { outOfSync } from '../findings/out-of-sync.ts';
 import { type Address, type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
 import { goneNodes } from '../model/condition.ts';
 import type { NodeDetails } from '../model/details.ts';
+import type { NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeName } from '../model/view.ts';
 import { addressesOf } from '../nodes/addresses-of.ts';
 import type { Context } from '../nodes/context.ts';
@@ -18,9 +19,9 @@ import { DEFAULTS } from '../settings.ts';
 import { withReading } from './cluster.ts';
 
 /**
- * `nodes`: at least so many nodes answer. `listening`: so does every node named, and every member. `serving`: every slot is served,
- * and no node reports `cluster_state:fail`. `in-sync`: every replica has what its master has. `agreed`: every node knows all others
- * for what they are.
+ * `nodes`: at least so many nodes answer. `listening`: so does every node named, and every member. `serving`: every slot is served by a
+ * master that answers, and no node reports `cluster_state:fail`. `in-sync`: every replica has what its master has. `agreed`: every node
+ * knows all others for what they are.
  */
 export type WaitCondition = { readonly nodes: number } | 'listening' | 'serving' | 'in-sync' | 'agreed';
 
@@ -137,6 +138,8 @@ export function lacks(
       const loading = [...details].filter(([, one]) => !(one instanceof Error) && one.loading);
       return [
         ...(slots.length > 0 ? [describeUncovered(slots)] : []),
+        // Members take a node timeout to notice one that hangs.
+        ...absent(view, ({ slots }) => slots.length > 0),
         ...failing.map(({ address }) => `${formatAddress(address)} reports cluster_state:fail`),
         ...loading.map(([id]) => `${nodeName(view, id)} is loading its data from disk`),
       ];
@@ -165,10 +168,10 @@ export function lacks(
   }
 }
 
-/** Members that do not answer, apart from those that are gone. */
-function absent(view: ClusterView): string[] {
+/** Members of a kind that do not answer, apart from those that are gone. */
+function absent(view: ClusterView, isWanted: (node: NodeRecord) => boolean = () => true): string[] {
   const gone = new Set(goneNodes(view));
-  return [...view.unreachable.keys()]
-    .filter((id) => !gone.has(id))
-    .map((id) => `${nodeName(view, id)} ${wordsOnCondition(view, id).says}`);
+  return view.nodes
+    .filter((node) => view.unreachable.has(node.id) && !gone.has(node.id) && isWanted(node))
+    .map(({ id }) => `${nodeName(view, id)} ${wordsOnCondition(view, id).says}`);
 }

@@ -72,6 +72,11 @@ describe('lacks()', () => {
       observed({ view: agreedView(lines, [4]) }),
       ['listening', 'in-sync', 'agreed'],
     ],
+    [
+      'listening, serving and agreed, of a silent master that others are linked to',
+      observed({ view: agreedView(lines, [2]) }),
+      ['listening', 'serving', 'agreed'],
+    ],
     ['nothing, of a dead replica', observed({ view: agreedView(dead, [4]) }), []],
     ['in-sync, of a replica that copies', observed({ details: copying }), ['in-sync']],
     [
