@@ -244,7 +244,7 @@ function addTls(prefix: string): string {
 function connectionHint({ tls }: ConnectionError, prefix: string): string {
   switch (tls) {
     case 'not-spoken':
-      return `Omit ${prefix}tls: the node does not use it`;
+      return `Omit ${prefix}tls, and write redis:// for rediss://: the node does not use TLS`;
     case 'certificate-required':
       return `Give a client certificate with ${prefix}cert and ${prefix}key`;
     case 'untrusted':
