@@ -52,7 +52,8 @@ const sets = (prefix: string, count: number): string[][] =>
 describe('compareKeys()', () => {
   it('reads large strings in parts, whichever side has them', async () => {
     const large = 'x'.repeat(8_000_000);
-    const both = [...sets('a', 300), ['SET', 'large:same', large]];
+    const small = Array.from({ length: 300 }, (_, index) => ['SET', `a:${index}`, `value of ${index}`]);
+    const both = [...small, ['SET', 'large:same', large]];
     await write(one, ...both, ['SET', 'large:one', large], ['SET', 'large:other', 'short']);
     await write(other, ...both, ['SET', 'large:one', 'short'], ['SET', 'large:other', large]);
     await write(one, ['SET', 'large:end', large], ['SETRANGE', 'large:end', '7999999', 'y']);

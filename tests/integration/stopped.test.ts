@@ -104,10 +104,14 @@ describe('an operation that ends early says what continues it', { concurrency: t
     const [slot] = (await recordsOf(second)).find(({ flags }) => flags.includes('myself'))?.slots[0] ?? [];
     assert.ok(slot !== undefined);
     await tell(second, ['SET', keysOfSlot(slot + 300, 1)[0] ?? '', 'value']);
-    await tell(second, ['ACL', 'SETUSER', 'default', '-migrate']);
     const atFirst = await slotsOf(first);
     const move = { from: 'all', to: first.address, method: 'migrate' } as const;
-    const error = await failureOf(reshard(first.address, { ...move, slots: 1000 }));
+    // Before that, it would not begin.
+    const approve = async () => {
+      await tell(second, ['ACL', 'SETUSER', 'default', '-migrate']);
+      return true;
+    };
+    const error = await failureOf(reshard(first.address, { ...move, slots: 1000, approve }));
     assert.deepEqual([error.code, error.resumable], ['MIGRATE_FAILED', 'rest'], error.message);
     assert.ok(error.moved.slots > 0 && error.moved.slots < 1000, `${error.moved.slots}`);
     assert.equal(await slotsOf(first), atFirst + error.moved.slots);
