@@ -118,9 +118,9 @@ describe('quitCluster()', { concurrency: true }, () => {
     await joinNoLoad(first.address, leaver.address);
     // As Valkey does on its own after a node was made to forget another: they are introduced again, which takes a while.
     await ask(first, 'CLUSTER', 'FORGET', await idOfNode(leaver));
-    leaver.cutOff([first]);
     // A handshake is given up after a node timeout.
     await ask(first, 'CONFIG', 'SET', 'cluster-node-timeout', '60000');
+    leaver.cutOff([first]);
     await ask(first, 'CLUSTER', 'MEET', leaver.host, `${leaver.port}`);
     await quitCluster(leaver.address);
     for (const node of [first, second])

@@ -453,7 +453,7 @@ describe('A move that ends with an error', () => {
         addressMap: { [source.address]: gate.address },
       });
       const error = (await move.done) as ClusterError;
-      assert.deepEqual([error.code, codesOf(error).at(-1)], ['COMMAND_REFUSED', 'NOPERM']);
+      assert.deepEqual([error.code, codesOf(error).at(-1)], ['MIGRATE_FAILED', 'NOPERM']);
       assert.ok((await openSlotsAt([target])).some((text) => text.endsWith(` importing ${SLOTS / 2}`)));
       await assertAllNamed([source, target], error);
     } finally {
