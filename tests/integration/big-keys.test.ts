@@ -378,17 +378,21 @@ describe('importKeys() of big keys', () => {
 
   it('reads and writes it whole for users who may not run the commands for parts', async () => {
     await fill(reader, hasFieldTimes(bed.server));
-    const keys = (await reader.command(['KEYS', '*'])) as string[];
-    for (const [side, rules] of [
+    let keys = (await reader.command(['KEYS', '*'])) as string[];
+    for (const [side, rules, isOfAll = false] of [
+      ['source', ['-lrange', '-getrange', '-sscan', '-zrange', '-hscan', '-xrange'], true],
+      ['target', ['-append', '-rpush', '-sadd', '-zadd', '-hset', '-xadd'], true],
       ['source', ['-@transaction']],
       ['source', ['-exec']],
       ['source', ['-multi']],
-      ['source', ['-lrange', '-getrange', '-sscan', '-zrange', '-hscan', '-xrange']],
-      ['target', ['-append', '-rpush', '-sadd', '-zadd', '-hset', '-xadd']],
       ['target', ['-xclaim']],
       ['source', ['-xpending']],
       ['target', ['-rename', '-renamenx']],
     ] as const) {
+      const some: readonly string[] = isOfAll ? keys : [KEYS.string, KEYS.stream];
+      const others = keys.filter((key) => !some.includes(key));
+      if (others.length > 0) await reader.command(['DEL', ...others]);
+      keys = [...some];
       const nodes = side === 'source' ? [source] : masters;
       for (const node of nodes) {
         const connection = await connectTo(node);

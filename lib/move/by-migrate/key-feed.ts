@@ -53,7 +53,8 @@ export class KeyFeed {
 
   /** The next keys to move, all of one slot; undefined once all are taken. A slot may have grown since it was listed. */
   async next(size: BatchSize): Promise<SizedBatch | undefined> {
-    if (this.#keysAhead < LIST_KEYS / 2) void this.#list().catch(() => undefined);
+    if (this.#unlisted.length > 0 && this.#keysAhead < LIST_KEYS / 2)
+      void this.#list().catch(() => undefined);
     while (this.#listed.length === 0) {
       if (this.#unlisted.length === 0 && this.#listing === undefined) return undefined;
       await this.#list();

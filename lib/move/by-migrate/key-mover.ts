@@ -94,10 +94,11 @@ export class KeyMover {
           if (!this.#isAhead) await last;
           const wanted = this.#lanesWanted;
           if (taking > wanted) break;
-          if (taking < wanted) start();
           const { keys, bytes } = this.#pacer.size;
           const batch = await feed.next({ keys: Math.min(keys, throttle.mostKeys), bytes });
           if (!batch || failures.length > 0) break;
+          // Only with a batch in hand: lanes that find none would start one another for ever.
+          if (taking < wanted) start();
           await throttle.admit(batch.keys.length, batch.bytes ?? 0, ends.context.signal);
           if (failures.length > 0) break;
           const before = last;
