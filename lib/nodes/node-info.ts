@@ -179,3 +179,9 @@ export async function askDatabase(
 ): Promise<Reply[]> {
   return fromDatabase(db, await connections.askAll(address, inDatabase(db, commands)));
 }
+
+/** Reads the reply to TIME: milliseconds since 1970. */
+export function serverTime(reply: Reply | undefined): number | undefined {
+  const time = Array.isArray(reply) ? 1000 * Number(reply[0]) + Number(reply[1]) / 1000 : Number.NaN;
+  return Number.isFinite(time) ? time : undefined;
+}

@@ -2,6 +2,7 @@ import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import type { Address } from '../model/address.ts';
 import type { Connections } from './connections.ts';
 import { ttlOf } from './key-content.ts';
+import { serverTime } from './node-info.ts';
 
 /** How often a clock is read at most, until an answer takes no longer than this. The soonest counts: the others waited for what the server did before. */
 const [SAMPLES, SOON_MS] = [5, 1];
@@ -94,10 +95,4 @@ export class ServerClock {
     }
     return lifeQuestion(offsetMs, canSayWhen);
   }
-}
-
-/** Reads the reply to TIME: milliseconds since 1970. */
-export function serverTime(reply: Reply | undefined): number | undefined {
-  const time = Array.isArray(reply) ? 1000 * Number(reply[0]) + Number(reply[1]) / 1000 : Number.NaN;
-  return Number.isFinite(time) ? time : undefined;
 }

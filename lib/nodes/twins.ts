@@ -8,7 +8,7 @@ import type { ClusterView, NodeReport } from '../model/view.ts';
 import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
 import { askNode } from './look.ts';
-import { askInfo } from './node-info.ts';
+import { askInfo, serverTime } from './node-info.ts';
 import { inParallel } from './parallel.ts';
 import { DONE, waitUntil } from './wait-until.ts';
 
@@ -147,8 +147,8 @@ export async function hasYoungLinks(
   const asking = connections.askAll(seed, [['CLUSTER', 'LINKS'], ['TIME']], { early: true, signal });
   const [links, time] = await asking.catch(() => []);
   signal?.throwIfAborted();
-  if (!Array.isArray(links) || !Array.isArray(time)) return false;
-  const nowMs = 1000 * Number(time[0]) + Number(time[1]) / 1000;
+  const nowMs = serverTime(time);
+  if (!Array.isArray(links) || nowMs === undefined) return false;
   return links.some((link) => {
     if (!Array.isArray(link)) return false;
     const madeMs = Number(link[link.map(String).indexOf('create-time') + 1]);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Address, parseAddress } from '../../lib/model/address.ts';
 import type { Connections } from '../../lib/nodes/connections.ts';
-import { expireCommand, lifeQuestion, ServerClock, serverTime } from '../../lib/nodes/server-clock.ts';
+import { serverTime } from '../../lib/nodes/node-info.ts';
+import { expireCommand, lifeQuestion, ServerClock } from '../../lib/nodes/server-clock.ts';
 import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import { fc } from '../helpers/properties.ts';
 

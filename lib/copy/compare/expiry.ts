@@ -1,7 +1,6 @@
 import type { Reply } from '../../../resp/index.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
-import { expiringKeys, parseInfo } from '../../nodes/node-info.ts';
-import { serverTime } from '../../nodes/server-clock.ts';
+import { expiringKeys, parseInfo, serverTime } from '../../nodes/node-info.ts';
 
 /** When a key expires, as one side says. */
 export interface Expiry {

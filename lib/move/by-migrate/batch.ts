@@ -6,7 +6,7 @@ import {
   ReplyError,
 } from '../../../resp/index.ts';
 import { countCommand } from '../../nodes/count-keys.ts';
-import { fromDatabase, inDatabase } from '../../nodes/node-info.ts';
+import { fromDatabase, inDatabase, serverTime } from '../../nodes/node-info.ts';
 import { askAbout, type Ends } from '../ends.ts';
 
 /** Keys of one slot that are moved by one MIGRATE. */
@@ -106,12 +106,13 @@ export class Lane {
     // The timeout of MIGRATE applies to connecting and again to the transfer.
     const timeout = 2 * timeoutMs + context.settings.commandTimeout;
     const patience = { timeout, lateMs: LATE * timeoutMs };
-    let end = await this.#exchange(db, prepared, patience);
+    let end = await this.#exchange(db, prepared, patience, readTransaction);
     if (end.type === 'refused' && end.error.code === 'OOM') {
       // A Redis before 7.2 that is full queues no command (processCommand), and moving keys away is what makes room.
       const loose = [['TIME'], count, ['ASKING'], migrate, count, ['TIME']];
       const sent = prepareCommands(inDatabase(db, loose), 'latin1');
-      end = (mayHaveCopies && (await this.#lacks(db, keys))) || (await this.#exchange(db, sent, patience));
+      const lacking = mayHaveCopies ? await this.#lacks(db, keys) : undefined;
+      end = lacking ?? (await this.#exchange(db, sent, patience, readInTurn));
       // At the least, one has vanished since.
       if (end.type === 'moved' && mayHaveCopies && end.gone < keys.length) end = HAS_VANISHED;
     }
@@ -142,10 +143,11 @@ export class Lane {
     db: number,
     prepared: PreparedCommands,
     { timeout, lateMs }: { readonly timeout: number; readonly lateMs: number },
+    read: (replies: readonly Reply[]) => BatchEnd,
   ): Promise<BatchEnd> {
     try {
       const replies = await this.#ask(prepared, timeout);
-      const end = readEnd(fromDatabase(db, replies));
+      const end = read(fromDatabase(db, replies));
       if (end.type === 'moved') this.#measured(this.#elapsedMs - end.stallMs);
       // The source's clock may have been set back in the meantime.
       return end.type === 'failed' ? { ...end, isLate: this.#elapsedMs >= lateMs } : end;
@@ -206,27 +208,31 @@ const HAS_VANISHED: BatchEnd = {
   error: new ReplyError('TRYAGAIN Multiple keys request during rehashing of slot'),
 };
 
-/** The end of a batch in a transaction, or of the same commands one by one. */
-function readEnd(replies: readonly Reply[]): BatchEnd {
-  const isLoose = replies.length === 6;
-  const refusal = isLoose ? undefined : replies.slice(1, -1).find((reply) => reply instanceof ReplyError);
+/** The end of a batch in a transaction. */
+function readTransaction(replies: readonly Reply[]): BatchEnd {
+  const refusal = replies.slice(1, -1).find((reply) => reply instanceof ReplyError);
   if (refusal) return { type: 'refused', error: refusal };
-  const [begun, first, , migrated, last] = replies;
+  const [begun] = replies;
   const [result, ended] = replies.slice(-2);
-  const [before, answer, after] = isLoose ? [first, migrated, last] : Array.isArray(result) ? result : [];
-  if (typeof before !== 'number' || typeof after !== 'number' || answer === undefined) {
-    return { type: 'lost', error: new TypeError('No counts were given') };
-  }
-  const gone = Math.max(0, before - after);
-  const stallMs = Math.max(0, timeOf(ended) - timeOf(begun));
-  const loose = isLoose ? { isLoose } : {};
-  if (answer instanceof ReplyError)
-    return { type: 'failed', error: answer, gone, stallMs, isLate: false, ...loose };
-  return { type: 'moved', gone, stallMs, ...loose };
+  return endOf(Array.isArray(result) ? result : [], begun, ended);
 }
 
-/** Milliseconds by the server's clock, from the reply of TIME; 0 if it is not a time. */
-function timeOf(reply: Reply | undefined): number {
-  if (!Array.isArray(reply)) return 0;
-  return Number(reply[0]) * 1000 + Number(reply[1]) / 1000;
+/** The end of the same commands one by one. */
+function readInTurn([begun, before, , answer, after, ended]: readonly Reply[]): BatchEnd {
+  const end = endOf([before, answer, after], begun, ended);
+  return end.type === 'moved' || end.type === 'failed' ? { ...end, isLoose: true } : end;
+}
+
+function endOf(
+  [before, answer, after]: readonly (Reply | undefined)[],
+  begun: Reply | undefined,
+  ended: Reply | undefined,
+): BatchEnd {
+  if (typeof before !== 'number' || typeof after !== 'number' || answer === undefined)
+    return { type: 'lost', error: new TypeError('No counts were given') };
+  const gone = Math.max(0, before - after);
+  // 0 if the user may not ask for the time.
+  const stallMs = Math.max(0, (serverTime(ended) ?? 0) - (serverTime(begun) ?? 0));
+  if (answer instanceof ReplyError) return { type: 'failed', error: answer, gone, stallMs, isLate: false };
+  return { type: 'moved', gone, stallMs };
 }
