@@ -7,10 +7,10 @@ import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
 import { inParallel } from './parallel.ts';
 import {
+  countStrayKeys,
   findStrayKeys,
   keysIn,
   slotsOnReplica,
-  slotsWithStrayKeys,
   strayKeysOf,
   type Unveil,
 } from './stray-keys.ts';
@@ -124,13 +124,21 @@ export async function findMarkEvidence(
     }
   }
   const holders = new Map<number, string[]>();
-  const found = await inParallel([...wanted], async ([id, slots]): Promise<[string, number[]]> => {
+  const withOneKey = new Set<number>();
+  const found = await inParallel([...wanted], async ([id, slots]) => {
     const report = view.reports.get(id);
-    return [id, report ? await slotsWithStrayKeys(connections, report, slots, unveil) : []];
+    const counts = report && (await countStrayKeys(connections, report, slots, unveil));
+    return { id, counts: [...(counts ?? [])] };
   });
-  for (const [id, slots] of found)
-    for (const slot of slots) holders.set(slot, [...(holders.get(slot) ?? []), id]);
-  return { holders, sharesWithOwner: await findShared(connections, view, holders, unveil) };
+  for (const { id, counts } of found) {
+    for (const [slot, count] of counts) {
+      const others = holders.get(slot) ?? [];
+      holders.set(slot, [...others, id]);
+      if (count === 1 && others.length === 0) withOneKey.add(slot);
+      else withOneKey.delete(slot);
+    }
+  }
+  return { holders, withOneKey, sharesWithOwner: await findShared(connections, view, holders, unveil) };
 }
 
 async function findShared(

@@ -174,27 +174,24 @@ export async function strayKeysOf(
   }
 }
 
-/** Those of some slots of which a node holds keys, in any of its databases. It owns none of them. */
-export async function slotsWithStrayKeys(
+/** The keys that a node holds of some slots, in all its databases, by slot; without those of which it has none. It owns none of them. */
+export async function countStrayKeys(
   connections: Connections,
   report: NodeReport,
   slots: readonly number[],
   unveil: Unveil,
-): Promise<number[]> {
+): Promise<ReadonlyMap<number, number>> {
   const { address, myself } = report;
-  const found = new Set<number>();
+  const counts = new Map<number, number>();
   const info = parseInfo(String(await connections.ask(address, ['INFO', 'keyspace'])));
-  for (const { db } of databases(info)) {
-    for (const slot of (await countKeys(connections, address, db, slots)).keys()) found.add(slot);
-  }
+  for (const { db } of databases(info)) addTo(counts, await countKeys(connections, address, db, slots));
   const shown = new Set(
     myself.openSlots.filter(({ direction }) => direction === 'importing').map(({ slot }) => slot),
   );
   const covered = slots.filter((slot) => !shown.has(slot));
-  if (covered.length > 0 && (await hidesStrayKeys(connections, address))) {
-    for (const slot of (await countVeiled(connections, report, unveil, covered)).keys()) found.add(slot);
-  }
-  return slots.filter((slot) => found.has(slot));
+  if (covered.length > 0 && (await hidesStrayKeys(connections, address)))
+    addTo(counts, await countVeiled(connections, report, unveil, covered));
+  return counts;
 }
 
 /**

@@ -28,13 +28,18 @@ export interface MarkEvidence {
   readonly holders: ReadonlyMap<number, readonly string[]>;
   /** `holder owner` by id, of the pairs that `pairsToCompare` names: those that have a key in common in any of these slots. */
   readonly sharesWithOwner?: ReadonlySet<string>;
+  /** Slots of which these masters hold one key in all. */
+  readonly withOneKey?: ReadonlySet<number>;
 }
 
 /** How open slots are decided on. */
 export interface MarkRules {
   /** Slots that no node serves are left out: `planUncovered` decides on those. */
   readonly leavesUnowned?: boolean;
-  /** Keys on nodes that do not own their slot are settled with the owner. Otherwise slots with such keys are left undecided. */
+  /**
+   * Keys on nodes that do not own their slot are settled with the owner. Otherwise slots with such keys are left undecided, but for the copy
+   * by which a move had proven its target when it was cut off (rule 33 in docs/moving-slots.md): the owner has not opened the slot yet.
+   */
   readonly settlesKeys?: boolean;
   readonly strayKeys?: StrayAnswer | undefined;
   /** As redis-cli: a slot that only one end has open is closed where it is. Otherwise it is moved, if no key is on the wrong side. */
@@ -181,7 +186,9 @@ function decide(
   }
   const finalOwner = target ?? owner;
   const holding = (evidence.holders.get(slot) ?? []).filter((id) => id !== finalOwner.id);
-  if (!rules.settlesKeys && holding.length > 0) return notAMove(view, owner, holding);
+  const isProof =
+    marked?.isBegun === false && evidence.withOneKey?.has(slot) && holding[0] === marked.target.id;
+  if (!rules.settlesKeys && holding.length > 0 && !isProof) return notAMove(view, owner, holding);
   const isClosed = steps.length > learning ? finalOwner.id : '';
   for (const id of new Set([...items.map(({ nodeId }) => nodeId), ...holding])) {
     const node = nodeById(view, id);

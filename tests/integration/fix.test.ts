@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { type ClusterError, fixMigrating, replicate } from '../../lib/index.ts';
+import { type ClusterError, fixMigrating, rebalance, replicate } from '../../lib/index.ts';
 import { parseAddress } from '../../lib/model/address.ts';
 import { askUnveiled } from '../../lib/move/set-slot.ts';
 import { Connections } from '../../lib/nodes/connections.ts';
@@ -358,6 +358,15 @@ describe('fixMigrating() of a key on both ends', { concurrency: 6 }, () => {
     assert.deepEqual(await openSlotsAt(world.nodes), []);
     await fixMigrating(other.address, { strayKeys: 'drop' });
     await assertFixed(world, whole);
+  });
+
+  it('is not needed after a move that was killed when it had proven its target: the next operation drops the copy', async () => {
+    const cluster = await three();
+    const { owner, target, ids } = cluster;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await ask(owner, 'MIGRATE', target.host, `${target.port}`, '', '0', '5000', 'COPY', 'KEYS', at(keys, 0));
+    await rebalance(owner.address);
+    await assertFixed(cluster, whole);
   });
 
   it('keeps what the owner wrote after a broken MIGRATE, for which redis-cli brings back the old value', async (context) => {

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { expandSlots } from '../../lib/model/slot.ts';
 import { slotOwners } from '../../lib/model/view.ts';
 import { planFix } from '../../lib/plan/fix.ts';
+import type { MarkEvidence } from '../../lib/plan/open-slots.ts';
 import type { KeyEvidence } from '../../lib/plan/uncovered.ts';
 import { fc } from '../helpers/properties.ts';
 import { agreedView, idOf, type Line, viewOf } from '../helpers/views.ts';
@@ -62,6 +63,25 @@ describe('planFix() with the holders of keys', () => {
     // Those of another move, or none, say nothing about the keys.
     for (const mark of ['', `[6-<-${idOf(1)}]`, `[5->-${idOf(1)}]`])
       assert.ok(!move(mark).includes('move-slots'), mark);
+  });
+
+  test('before another operation, settles nothing but the copy by which a move had proven its target', () => {
+    const decided = (mark: string, marks: MarkEvidence, ofSource = '') => {
+      const view = agreedView([
+        { node: 1, slots: `0-8191${ofSource}` },
+        { node: 2, slots: `8192-16383 ${mark}` },
+        { node: 3 },
+      ]);
+      const { steps, undecided } = planFix(view, undefined, { marks });
+      return undecided.length > 0 ? 'undecided' : steps.map(({ type }) => type).join();
+    };
+    const [mark, one] = [`[5-<-${idOf(1)}]`, new Set([5])];
+    const holders = new Map([[5, [idOf(2)]]]);
+    assert.equal(decided(mark, { holders, withOneKey: one }), 'close-slots');
+    assert.equal(decided(mark, { holders, withOneKey: new Set() }), 'undecided');
+    assert.equal(decided(mark, { holders: new Map([[5, [idOf(3)]]]), withOneKey: one }), 'undecided');
+    assert.equal(decided(`[5-<-${idOf(3)}]`, { holders, withOneKey: one }), 'undecided');
+    assert.equal(decided(mark, { holders, withOneKey: one }, ` [5->-${idOf(2)}]`), 'move-slots');
   });
 
   test('distributes slots without keys to the masters with the fewest, in one range each', () => {
