@@ -259,8 +259,9 @@ describe('compareKeys()', () => {
       code: 'NOAUTH',
       address: locked.address,
     });
-    // The password of one side is not that of the other.
-    await assert.rejects(compareKeys(locked.address, seedOf(one), { other: { password: 'x' } }), {
+    // The password of one side is not that of the other, where a named user needs none.
+    const reaching = { username: 'default', password: 'x' };
+    await assert.rejects(compareKeys(locked.address, seedOf(one), { other: reaching }), {
       code: 'NOAUTH',
       address: locked.address,
     });
