@@ -97,7 +97,12 @@ export function planReplace(view: ClusterView, replacements: readonly Replacemen
   const members = view.nodes.filter(({ id }) => view.reports.has(id));
   const fresh = replacements.filter(({ isSettled }) => !isSettled).map(({ by }) => by);
   const isNew = new Set(fresh.map(({ id }) => id));
-  const steps: Step[] = [];
+  // First: one that was forgotten does not hear whom to follow any more, and may follow another that leaves.
+  const forgotten = replacements.filter(({ isForgotten }) => isForgotten).map(({ node }) => node);
+  const isFollower = ({ masterId }: NodeRecord): boolean => forgotten.some(({ id }) => id === masterId);
+  const steps: Step[] = [...forgotten]
+    .sort((a, b) => Number(isFollower(b)) - Number(isFollower(a)))
+    .map((node) => ({ type: 'reset', node: nodeRef(node) }));
   if (fresh.length > 0) {
     const to = members.filter(({ id }) => !isNew.has(id)).map(nodeRef);
     steps.push({ type: 'meet', nodes: fresh.map(nodeRef), to, serving: true });
@@ -116,8 +121,6 @@ export function planReplace(view: ClusterView, replacements: readonly Replacemen
     const rounds = batch && group.length > 0 ? [group] : inRounds(view, group);
     for (const round of rounds) steps.push(...stepsOfRound(view, round, state));
   }
-  for (const { node, isForgotten } of replacements)
-    if (isForgotten) steps.push({ type: 'reset', node: nodeRef(node) });
   const takeovers = replacements.filter(isMaster);
   const isPassing = new Set(replacements.flatMap(({ node, by }) => [node.id, by.id]));
   const places = replacements.filter(({ by }) => state.masterOf(by.id) === null).map(({ by }) => nodeRef(by));

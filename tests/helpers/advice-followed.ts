@@ -49,6 +49,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'apply/steps/reset.ts onlyResetLeft': {
     'quit (answers)': 'roles: end for a leaver that all others have forgotten',
   },
+  'apply/steps/reset.ts requireNoFollowers': {
+    'quit (not-needed)': 'leave: leaves a node alone that another follows',
+    'retry (after-that)': 'leave: leaves a node alone that another follows',
+  },
   'apply/steps/restart.ts notBackInTime': {
     'start-node': 'restart: stops where a server does not come back, and goes on',
   },

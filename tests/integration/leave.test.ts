@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { reset } from '../../lib/apply/steps/reset.ts';
 import {
   type ClusterError,
   type ClusterEvent,
@@ -11,6 +12,7 @@ import {
   shutdownCluster,
   startCluster,
 } from '../../lib/index.ts';
+import { withContext } from '../../lib/operations/cluster.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -37,6 +39,22 @@ before(async () => {
   bed = await openBed();
 });
 after(() => bed.close());
+
+describe('reset()', () => {
+  it('leaves a node alone that another follows', async () => {
+    const [master, replica] = (await startMasters(bed, 1, 1)) as [ServerNode, ServerNode];
+    await replicate(master.address, replica.address);
+    const node = { id: await idOfNode(master), address: master.address };
+    const again = () =>
+      withContext(master.address, { agreeTimeout: 1000 }, (context) => reset(context, node));
+    const error = await refusalOf(again());
+    assert.deepEqual([error.code, error.address], ['HAS_REPLICAS', master.address]);
+    assert.equal(await idOfNode(master), node.id);
+    await follow(adviceFor(error.next, 'quit'), { nodes: [master, replica] });
+    await follow(adviceFor(error.next, 'retry'), { nodes: [master], again });
+    for (const one of [master, replica]) await assertAlone(one);
+  });
+});
 
 /** A cluster of which one master is dead, and its only replica may not be elected. */
 async function startLastCopy(): Promise<{

@@ -202,6 +202,31 @@ describe('planReplace()', () => {
     assert.deepEqual(shapeOf(nodesAfter(plan)), { [replacing(1)]: '0-16383 2,3' });
   });
 
+  test('resets what an earlier run had all forget before anything else, and those that follow before whom they follow', () => {
+    const view = agreedView([
+      { node: 1, slots: '0-16383' },
+      { node: 4, flags: 'slave', master: 1 },
+    ]);
+    const forgotten = [
+      { node: 2, flags: 'slave', master: 1 },
+      { node: 3, flags: 'slave', master: 2 },
+    ].map((line): Replacement => {
+      const by = nodeById(view, idOf(4));
+      assert.ok(by);
+      return { node: reportOf(line.node, { lines: [line] }).myself, by, isSettled: true, isForgotten: true };
+    });
+    const newcomer = aloneNow(replacing(1));
+    const [master] = replacementsIn(view, new Map([[replacing(1), newcomer]]), [1]);
+    assert.ok(master);
+    const { steps } = planReplace({ ...view, seedId: '' }, [master, ...forgotten]);
+    const resets = steps.flatMap((step) => (step.type === 'reset' ? [numberOf(step.node.id)] : []));
+    assert.deepEqual(resets, [3, 2, 1]);
+    assert.deepEqual(
+      steps.slice(0, 3).map(({ type }) => type),
+      ['reset', 'reset', 'meet'],
+    );
+  });
+
   test('copies at most one node of a host at a time, and forgets none before it is replaced', () => {
     fc.assert(
       fc.property(scenes, (scene) => {

@@ -1,17 +1,28 @@
-import { ConnectionError } from '../../../resp/index.ts';
-import { type Address, parseAddress, sameAddress } from '../../model/address.ts';
+import { ConnectionError, ReplyError } from '../../../resp/index.ts';
+import { listNames } from '../../findings/finding.ts';
+import { type Address, formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
+import type { Next } from '../../model/next.ts';
 import { isFailed, type NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
+import { replicasIn } from '../../nodes/inspect.ts';
 import { askNode } from '../../nodes/look.ts';
 import { mustDo } from '../../nodes/must-do.ts';
+import { askInfo } from '../../nodes/node-info.ts';
 import { onceLoaded } from '../../nodes/once-loaded.ts';
 import { inParallel } from '../../nodes/parallel.ts';
+import { LINK_MS } from '../../nodes/replication.ts';
+import { DONE, waitUntil } from '../../nodes/wait-until.ts';
 import type { NodeRef } from '../../plan/plan.ts';
+
+/** A follower is asked who it is for so long: what does not answer as a node of a cluster may be any reader of the stream. */
+const QUESTION_TIMEOUT_MS = 1000;
+const PAUSE_MS = 100;
 
 /**
  * CLUSTER RESET HARD: the node forgets everything and takes a new id, so that it can join again at once. `forgottenBy` are those that
- * have forgotten it before.
+ * have forgotten it before. Rejects with ClusterError `HAS_REPLICAS` if another node follows it, whatever the cluster knows of that: a Valkey
+ * passes the reset on to its followers (seen with 9.1.2), which lose their keys and crash, and any other leaves them without a master.
  */
 export async function reset(
   context: Context,
@@ -19,12 +30,56 @@ export async function reset(
   forgottenBy?: readonly NodeRef[],
 ): Promise<void> {
   try {
-    await onceLoaded(context, node.address, () => resetUntilAlone(context, node, forgottenBy ?? []));
+    await onceLoaded(context, node.address, async () => {
+      await requireNoFollowers(context, node);
+      await resetUntilAlone(context, node, forgottenBy ?? []);
+    });
   } catch (error) {
     context.signal?.throwIfAborted();
     if (error instanceof ConnectionError && forgottenBy) throw onlyResetLeft(node, error);
     throw error;
   }
+}
+
+// Those that were given another master have left it, or do so now.
+async function requireNoFollowers(context: Context, { address }: NodeRef): Promise<void> {
+  const { signal, emit, settings } = context;
+  const timeoutMs = Math.min(LINK_MS, settings.agreeTimeout);
+  await waitUntil(
+    { what: `replicas to leave ${address}`, timeoutMs, pauseMs: PAUSE_MS, signal, emit },
+    async () => {
+      const followers = await followersOf(context, parseAddress(address));
+      if (followers.length === 0) return DONE;
+      const giveUp = () =>
+        nodeError(
+          'HAS_REPLICAS',
+          address,
+          `Cannot reset ${address}: ${listNames(followers)} still follow it`,
+          {
+            next: [
+              ...followers.map((follower): Next => ({ do: 'quit', node: follower, when: 'not-needed' })),
+              { do: 'retry', when: 'after-that' },
+            ],
+          },
+        );
+      return { missing: followers.map((follower) => `${follower} follows it`), giveUp };
+    },
+  );
+}
+
+// As the node itself reports them. A user who may not ask is not kept from leaving.
+async function followersOf({ connections }: Context, address: Address): Promise<string[]> {
+  const info = await askInfo(connections, address, ['replication']).catch((error: unknown) => {
+    if (error instanceof ReplyError && error.code === 'NOPERM') return undefined;
+    throw error;
+  });
+  const found = await inParallel(info ? replicasIn(info) : [], async (replica) => {
+    const id = await connections
+      .askSoon(replica, ['CLUSTER', 'MYID'], QUESTION_TIMEOUT_MS)
+      .catch(() => undefined);
+    return typeof id === 'string' ? [formatAddress(replica)] : [];
+  });
+  return found.flat();
 }
 
 // Others do not know its id any more, only its address leads to it.
