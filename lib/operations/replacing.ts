@@ -79,18 +79,20 @@ async function lookOnce(
   const newcomers = await inParallel(pairs, ({ by }) =>
     besideMember(context, seed, by, () => askNewcomer(context, by)),
   );
-  const leavers = await inParallel(pairs, (pair, index) =>
-    findLeaver(context, first, pair, newcomers[index] as Newcomer),
-  );
-  requireDistinct(pairs, newcomers, leavers);
+  const leaversIn = (seen: ClusterView): Promise<(Leaver | undefined)[]> =>
+    inParallel(pairs, (pair, index) => findLeaver(context, seen, pair, newcomers[index] as Newcomer));
+  const atFirst = await leaversIn(first);
+  requireDistinct(pairs, newcomers, atFirst);
   const byIds = new Set(newcomers.map(({ report }) => report.myself.id));
-  const passing = new Set([...byIds, ...leavers.flatMap((leaver) => (leaver ? [leaver.node.id] : []))]);
+  const passing = new Set([...byIds, ...atFirst.flatMap((leaver) => (leaver ? [leaver.node.id] : []))]);
   const nudge = async (seen: ClusterView): Promise<void> => {
     for (const { report } of newcomers) await forgetStaleEntries(context, seen, report);
   };
   const settle = (): Promise<ClusterView> =>
     lookSettled(context, seed, passing, context.settings.dryRun ? undefined : nudge);
   let view = await settle();
+  // A Valkey that was forgotten introduces itself again. Members that knew it a moment ago may not any more, and it is not dead for that.
+  const leavers = await leaversIn(view);
   const left = pairs.flatMap((pair, index) => {
     const [newcomer, leaver] = [newcomers[index], leavers[index]];
     return newcomer && leaver ? [{ pair, newcomer, leaver }] : [];
