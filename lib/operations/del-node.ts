@@ -1,6 +1,6 @@
 import { claimThenLook } from '../apply/look-claimed.ts';
 import { ClusterError, retold } from '../errors.ts';
-import { parseAddress } from '../model/address.ts';
+import { formatAddress, parseAddress } from '../model/address.ts';
 import { shorten } from '../model/lists.ts';
 import { countSlots, type NodeRecord } from '../model/node.ts';
 import { type ClusterView, nodeById, nodeName, slotOwners, slotsLeftTo } from '../model/view.ts';
@@ -46,18 +46,22 @@ export function delNode(
     if (await hasLeftAlready(context, first, node))
       return carryOut(context, first.nodes, { operation: 'del_node', masters: [], steps: [] });
     requireMember(first);
-    const found = await findNode(context, first, node);
+    let [view, found] = [first, await findNode(context, first, node)];
+    if (!('forgotten' in found)) {
+      view = await lookSettled(context, first.seed, found.id);
+      // A Valkey that was forgotten introduces itself again. If that was ended in the meantime, it is not dead for that.
+      found = nodeById(view, found.id) ?? (await findNode(context, view, formatAddress(found.address)));
+    }
     if ('forgotten' in found) {
       const ref = nodeRef(found.forgotten);
       const steps = [{ type: 'reset' as const, node: ref }];
-      return carryOut(context, [...first.nodes, found.forgotten], {
+      return carryOut(context, [...view.nodes, found.forgotten], {
         operation: 'del_node',
         masters: [],
         steps,
       });
     }
-    let view = await lookSettled(context, first.seed, found.id);
-    let leaver = nodeById(view, found.id) ?? found;
+    let leaver = found;
     const isAlive = view.reports.has(leaver.id);
     requireSafeToRemove(context, view, leaver, options);
     // Finish an earlier run even if a replica of the node has taken over its slots since.
