@@ -3,6 +3,7 @@ import { badReply } from '../errors.ts';
 import { slotOfKey } from '../model/slot.ts';
 import { sameTtl } from '../nodes/key-content.ts';
 import { ANY_LIFE, type LifeQuestion } from '../nodes/server-clock.ts';
+import { isStreamDump } from '../rdb/dump.ts';
 import { isPartName } from './parts/part-name.ts';
 import { PASSING, type StoredKey } from './write-keys.ts';
 
@@ -151,6 +152,8 @@ export interface Deleted {
   readonly deleted: number;
   /** Keys that were written after they were read, which are kept. */
   readonly changed: readonly StoredKey[];
+  /** Streams that were deleted and had other groups by then: as they were in the end. */
+  readonly newer: readonly StoredKey[];
 }
 
 /**
@@ -164,10 +167,11 @@ export async function deleteKeys(
 ): Promise<Deleted> {
   if (keys.length === 0) {
     await connection.command(['UNWATCH']);
-    return { deleted: 0, changed: [] };
+    return { deleted: 0, changed: [], newer: [] };
   }
-  const all = await deleteWatched(connection, keys, onElsewhere);
-  if (all !== 'touched') return { deleted: all === 'deleted' ? keys.length : 0, changed: [] };
+  const newer: StoredKey[] = [];
+  const all = await deleteWatched(connection, keys, onElsewhere, newer);
+  if (all !== 'touched') return { deleted: all === 'deleted' ? keys.length : 0, changed: [], newer };
   // One of the keys was written or expired: delete them one by one.
   const changed: StoredKey[] = [];
   let deleted = 0;
@@ -175,12 +179,12 @@ export async function deleteKeys(
     const askedAt = performance.now();
     const [now] = await readKeys(connection, [stored.key], true, ANY_LIFE, onElsewhere);
     const isSame = now !== undefined && now.dump === stored.dump && hasSameExpiry(stored, now, askedAt);
-    const end = isSame ? await deleteWatched(connection, [stored], onElsewhere) : undefined;
+    const end = isSame ? await deleteWatched(connection, [stored], onElsewhere, newer) : undefined;
     if (end === undefined) await connection.command(['UNWATCH']);
     if (end === 'deleted') deleted += 1;
     else if (end === 'touched' || (end === undefined && now !== undefined)) changed.push(stored);
   }
-  return { deleted, changed };
+  return { deleted, changed, newer };
 }
 
 // The copy has the time to live that the key had when it was read: one that was given more time since would expire too soon.
@@ -189,23 +193,39 @@ function hasSameExpiry({ ttlMs, readAt }: StoredKey, now: StoredKey, askedAt: nu
   return sameTtl(left, now.ttlMs, now.readAt - askedAt);
 }
 
-/** Deletes keys that are watched, unless one of them was written since. */
+/**
+ * Deletes keys that are watched, unless one of them was written since. WATCH does not notice commands that only change the groups of a stream
+ * or its last id, such as XACK, XGROUP and XSETID: a stream that was read whole is read again as it is deleted, and goes to `newer` if it
+ * has changed.
+ */
 export async function deleteWatched(
   connection: Connection,
   keys: readonly StoredKey[],
   onElsewhere?: OnElsewhere,
+  newer: StoredKey[] = [],
 ): Promise<'deleted' | 'touched' | 'elsewhere'> {
+  const streams = keys.filter(({ dump }) => isStreamDump(dump));
   // Not in one write: without the right to MULTI, the server would delete the keys whatever has become of them.
   const begun = await connection.pipeline([['MULTI']]);
   const replies: Reply[] =
     begun[0] instanceof ReplyError
       ? begun
-      : await connection.pipeline([['UNLINK', ...keys.map(({ key }) => key)], ['EXEC']]);
-  const refused = replies.find((reply) => reply instanceof ReplyError);
+      : await connection.pipeline([
+          ...streams.map(({ key }): Command => ['DUMP', key]),
+          ['UNLINK', ...keys.map(({ key }) => key)],
+          ['EXEC'],
+        ]);
+  const refused = replies.flat().find((reply) => reply instanceof ReplyError);
   if (refused) {
     if (!onElsewhere || !PASSING.has(refused.code)) throw refused;
     for (const { key } of keys) onElsewhere(key);
     return 'elsewhere';
   }
-  return replies[1] === null ? 'touched' : 'deleted';
+  const ended = replies.at(-1);
+  if (!Array.isArray(ended)) return 'touched';
+  for (const [index, stored] of streams.entries()) {
+    const dump = ended[index];
+    if (typeof dump === 'string' && dump !== stored.dump) newer.push({ ...stored, dump });
+  }
+  return 'deleted';
 }

@@ -1,5 +1,5 @@
 import { lookClaimed } from '../apply/look-claimed.ts';
-import { askRdbVersions } from '../copy/conversion.ts';
+import { askRdbVersions, convertKeys } from '../copy/conversion.ts';
 import { copyKeys } from '../copy/copy-lot.ts';
 import { CopyTally } from '../copy/copy-tally.ts';
 import { importFrom, matchDatabases, openSource, requireOther, type Target } from '../copy/import-source.ts';
@@ -11,7 +11,7 @@ import { type Deleted, deleteKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
 import { surveySource } from '../copy/survey-source.ts';
 import { untilKept } from '../copy/target-steadiness.ts';
-import type { StoredKey } from '../copy/write-keys.ts';
+import { type StoredKey, writeKeys } from '../copy/write-keys.ts';
 import { type AddressLike, formatAddress } from '../model/address.ts';
 import type { LeftKeys } from '../model/left-keys.ts';
 import { type ClusterView, reachableMasters } from '../model/view.ts';
@@ -153,11 +153,15 @@ async function copyLot(lot: KeyLot, to: Destination, move: boolean, tally: CopyT
   const { onElsewhere, isAgain } = lot;
   const written = await copyKeys(lot, lot, to, { isWatched: move, onElsewhere });
   const copied = [...written.restored, ...written.same];
-  const { deleted, changed } = move ? await deleteCopied(lot, copied, to) : { deleted: 0, changed: [] };
+  const { deleted, changed, newer }: Deleted = move
+    ? await deleteCopied(lot, copied, to)
+    : { deleted: 0, changed: [], newer: [] };
+  const { keys, left } = convertKeys(newer, to.readers);
+  const { unread } = await writeKeys(to.context, to.owners, keys, { db: to.db, replace: true });
   // What is read again was counted before.
   tally.add(written.restored, isAgain ? 0 : written.same.length, deleted);
   tally.differ(written.conflicts, changed, isAgain);
-  tally.leave(written.left, written.unread, isAgain);
+  tally.leave([...written.left, ...left], [...written.unread, ...unread], isAgain);
 }
 
 async function deleteCopied(lot: KeyLot, copied: readonly StoredKey[], to: Destination): Promise<Deleted> {
@@ -166,7 +170,7 @@ async function deleteCopied(lot: KeyLot, copied: readonly StoredKey[], to: Desti
   if (!inParts) return deleteKeys(reader, copied, onElsewhere);
   const end = await deleteInParts(lot, inParts.key, to);
   if (end !== undefined)
-    return { deleted: end === 'deleted' ? 1 : 0, changed: end === 'changed' ? [inParts] : [] };
+    return { deleted: end === 'deleted' ? 1 : 0, changed: end === 'changed' ? [inParts] : [], newer: [] };
   // Whole, it is found to be the same.
   const again = await copyKeys(lot, { ...lot, isBig: false }, to, { isWatched: true, onElsewhere });
   return deleteKeys(reader, again.same, onElsewhere);

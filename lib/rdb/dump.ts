@@ -1,6 +1,6 @@
 import { CRC64_START, crc64, crc64Bytes } from './crc64.ts';
 import { RdbBytes, RdbFault, Shortage } from './rdb-bytes.ts';
-import { FIRST_OF_VALKEY } from './rdb-values.ts';
+import { FIRST_OF_VALKEY, RDB_TYPE } from './rdb-values.ts';
 import { streamContent, writeStream } from './stream-value.ts';
 import { readValue, type Value } from './value.ts';
 import { dumpVersion, FOOTER_BYTES } from './versions.ts';
@@ -19,6 +19,18 @@ export function dumpOf(type: number, value: Uint8Array, version: number): string
 /** The bytes of the value in a DUMP payload, as latin1. */
 export function valueBytes(dump: string): string {
   return dump.slice(1, -FOOTER_BYTES);
+}
+
+const STREAMS: ReadonlySet<number> = new Set([
+  RDB_TYPE.stream,
+  RDB_TYPE.stream2,
+  RDB_TYPE.stream3,
+  RDB_TYPE.stream4,
+]);
+
+/** True for the DUMP payload of a stream. */
+export function isStreamDump(dump: string): boolean {
+  return STREAMS.has(dump.charCodeAt(0));
 }
 
 /** Reads the value in a DUMP payload. Returns undefined for the values of modules and for types that are not known. */

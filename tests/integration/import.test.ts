@@ -168,6 +168,29 @@ describe('importKeys()', () => {
     await client.close();
   });
 
+  it('moves the groups of a stream as they are when it is deleted', async () => {
+    const source = at(servers, 3);
+    const [writer, client] = [await connectTo(source), new ClusterClient(seed)];
+    await tell(source, ['XADD', 's:stream', '1-1', 'f', 'v'], ['XGROUP', 'CREATE', 's:stream', 'first', '0']);
+    let writing: Promise<unknown> | undefined;
+    const onCommands = (commands: readonly (readonly unknown[])[]) => {
+      if (commands.some(([name]) => name === 'MULTI'))
+        writing ??= writer.pipeline([
+          ['XGROUP', 'DESTROY', 's:stream', 'first'],
+          ['XGROUP', 'CREATE', 's:stream', 'second', '0'],
+          ['XSETID', 's:stream', '9-9'],
+        ]);
+    };
+    const { deleted } = await importKeys(seed.address, source.address, {
+      ...{ move: true, source: { onCommands } },
+    });
+    assert.deepEqual([deleted, await writing], [1, [1, 'OK', 'OK']]);
+    const facts = String(await client.command('s:stream', ['XINFO', 'GROUPS', 's:stream']));
+    assert.deepEqual([facts.includes('second'), facts.includes('first')], [true, false]);
+    await assert.rejects(client.command('s:stream', ['XADD', 's:stream', '9-8', 'f', 'v']));
+    await Promise.all([writer.close(), client.close()]);
+  });
+
   it('stops when its signal aborts, and the same call continues', async () => {
     const source = at(servers, 3);
     const keys = Array.from({ length: 3000 }, (_, index) => `d:${index}`);

@@ -56,7 +56,31 @@ describe('deleteKeys()', () => {
       assert.deepEqual(result, {
         deleted: end === 'deleted' ? 2 : 1,
         changed: end === 'kept' ? [a] : [],
+        newer: [],
       });
     });
   }
+
+  test('resolves to the streams that have changed when they are deleted', async () => {
+    const [stays, changes, other] = ['\x0fas it was', '\x15as it was', '\x00as it was'].map(
+      (dump, index): StoredKey => ({ ...stored(`${index}`), dump }),
+    );
+    assert.ok(stays && changes && other);
+    const sent: Command[] = [];
+    const dumps = new Map([
+      ['0', stays.dump],
+      ['1', '\x15changed'],
+    ]);
+    const queued = (): Reply => [...sent.slice(1, -2).map(([, key]) => dumps.get(String(key)) ?? null), 3];
+    const connection = {
+      pipeline: async (commands: readonly Command[]) =>
+        commands.map((command): Reply => {
+          sent.push(command);
+          return command[0] === 'EXEC' ? queued() : 'OK';
+        }),
+    } as unknown as Connection;
+    const { deleted, newer } = await deleteKeys(connection, [stays, changes, other]);
+    assert.deepEqual([deleted, newer], [3, [{ ...changes, dump: '\x15changed' }]]);
+    assert.deepEqual(sent, [['MULTI'], ['DUMP', '0'], ['DUMP', '1'], ['UNLINK', '0', '1', '2'], ['EXEC']]);
+  });
 });
