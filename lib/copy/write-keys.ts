@@ -239,7 +239,11 @@ async function askIn(
   db: number,
   commands: readonly Command[],
 ): Promise<Reply[]> {
-  return fromDatabase(db, await connections.askAll(address, inDatabase(db, commands), { lane: LANE }));
+  const ask = async (some: readonly Command[]): Promise<Reply[]> =>
+    fromDatabase(db, await connections.askAll(address, inDatabase(db, some), { lane: LANE }));
+  // A node that refuses the database would run what is sent with SELECT in database 0.
+  if (db > 0) await ask([]);
+  return ask(commands);
 }
 
 /** Keys that were written are found to be the same. */

@@ -245,6 +245,11 @@ describe('importKeys()', () => {
       );
       const [, value] = await tell(at(multiple, 0), ['SELECT', '5'], ['GET', 'e:5']);
       assert.equal(value, 'five');
+      const user = ['ACL', 'SETUSER', 'one', 'on', '>x', '~*', '+@all', '-select'];
+      await tell(at(multiple, 0), ['SET', 'e:3', 'of database 0'], user);
+      const as = { username: 'one', password: 'x', replace: true, databases: [3] };
+      await assert.rejects(importKeys(at(multiple, 0).address, source.address, as), { code: 'NOPERM' });
+      assert.equal(await ask(at(multiple, 0), 'GET', 'e:3'), 'of database 0');
     } else {
       assert.equal(await ask(at(multiple, 0), 'DBSIZE'), 0);
     }
