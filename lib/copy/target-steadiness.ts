@@ -1,19 +1,23 @@
+import { ConnectionError } from '../../resp/index.ts';
 import { type ClusterView, nodeById, nodeName, reachableMasters, slotOwners } from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { askInfo, type NodeInfo, numberOf } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import { wasReplaced } from '../nodes/replication.ts';
-import { notReached } from '../nodes/wait-until.ts';
+import { notReached, waitUntil } from '../nodes/wait-until.ts';
 import type { Owners } from './owners.ts';
 
 /** How often keys are written if masters of the cluster keep failing over. */
 const MOST_PASSES = 4;
+const PAUSE_MS = 200;
 
 /** A cluster that keys are written to, at one moment. */
 export interface TargetState {
   readonly view: ClusterView;
-  /** By id of a master that answers: what it says of itself. */
+  /** By id of a master: what it says of itself, or said last if it does not answer now. */
   readonly infos: ReadonlyMap<string, NodeInfo>;
+  /** Names of masters with slots that do not answer now. What they have, or their replicas, is not known. */
+  readonly silent: readonly string[];
 }
 
 /** A master that may have lost keys that it had taken. */
@@ -65,16 +69,12 @@ export async function untilKept(
   let before = await stateOf(context, owners);
   for (let passes = 1; ; passes++) {
     await pass(passes > 1);
-    const now = await stateOf(context, owners);
+    const now = await whenAllAnswer(context, owners, before, isFinal);
     const [loss] = lossesOf(context, before, now);
     if (!loss) return;
     const { node, message } = loss;
     if (isFinal && settings.force) return emit({ type: 'warning', node, message });
-    if (isFinal)
-      throw nodeError('KEYS_IN_DOUBT', node, `${message}: those that it took last may be lost`, {
-        hint: 'They are deleted at the source',
-        resumable: 'same-call',
-      });
+    if (isFinal) throw inDoubt(node, message);
     if (passes === MOST_PASSES)
       throw notReached('masters to keep what is written to them', performance.now() - started, [message], {
         address: node,
@@ -83,6 +83,42 @@ export async function untilKept(
     emit({ type: 'warning', node, message: `${message}: what it may have lost is written again` });
     before = now;
   }
+}
+
+/** Waits until each master answers, or another has its slots: until then it may have lost keys. */
+function whenAllAnswer(
+  context: Context,
+  owners: Owners,
+  before: TargetState,
+  isFinal: boolean,
+): Promise<TargetState> {
+  const { settings, emit, signal } = context;
+  const what = 'all masters that keys were written to';
+  const wait = { what, timeoutMs: settings.agreeTimeout, pauseMs: PAUSE_MS, signal, emit };
+  return waitUntil(wait, async () => {
+    const now = await stateOf(context, owners, before);
+    const [node] = now.silent;
+    if (node === undefined) return { done: now };
+    const missing = now.silent.map((name) => `${name} does not answer`);
+    const message = `${node} does not answer after keys were written to it`;
+    return {
+      missing,
+      giveUp: (elapsedMs) => {
+        if (settings.force) {
+          emit({ type: 'warning', node, message });
+          return { done: now };
+        }
+        return isFinal ? inDoubt(node, message) : notReached(what, elapsedMs, missing, { address: node });
+      },
+    };
+  });
+}
+
+function inDoubt(node: string, message: string): Error {
+  return nodeError('KEYS_IN_DOUBT', node, `${message}: those that it took last may be lost`, {
+    hint: 'They are deleted at the source',
+    resumable: 'same-call',
+  });
 }
 
 /** Where keys may have been lost, in words. Rejects with ClusterError `NO_MEMORY` if some were evicted, or warns if forced. */
@@ -108,18 +144,29 @@ export function lossesOf(
   });
 }
 
-/** Looks at the masters that keys are written to. */
-export async function stateOf(context: Context, owners: Owners): Promise<TargetState> {
+/** Looks at the masters that keys are written to. `before`: what they were when they were last looked at. */
+export async function stateOf(context: Context, owners: Owners, before?: TargetState): Promise<TargetState> {
   const view = await owners.refresh();
+  const answering = new Set<string>();
   const found = await inParallel(
     reachableMasters(view),
     async ({ id, address }): Promise<[string, NodeInfo][]> => {
-      const info = await askInfo(context.connections, address, ['server', 'replication', 'stats']).catch(
-        () => undefined,
-      );
-      context.signal?.throwIfAborted();
-      return info ? [[id, info]] : [];
+      try {
+        const info = await askInfo(context.connections, address, ['server', 'replication', 'stats']);
+        answering.add(id);
+        return [[id, info]];
+      } catch (error) {
+        context.signal?.throwIfAborted();
+        // One that refuses to say answers.
+        if (!(error instanceof ConnectionError)) answering.add(id);
+        return [];
+      }
     },
   );
-  return { view, infos: new Map(found.flat()) };
+  const silent = [...new Set(slotOwners(view))].filter((id) => id !== undefined && !answering.has(id));
+  return {
+    view,
+    infos: new Map([...(before?.infos ?? []), ...found.flat()]),
+    silent: silent.map((id) => nodeName(view, id ?? '')),
+  };
 }

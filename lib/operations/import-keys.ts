@@ -73,8 +73,8 @@ export interface ImportResult {
  * `NOT_A_MASTER`, `NO_REPLICA`, `SLOTS_UNCOVERED`, `OPEN_SLOT` (of the target, unless `force`) or `DATABASES_DIFFER`; if the slots of the
  * source never stay where they are, with `NOT_REACHED`. Values that the cluster does not read as the source writes them are converted,
  * by the encodings of rdb.c.
- * What a master of the cluster may have lost, as one that failed over or was restarted, is written again; rejects with `KEYS_IN_DOUBT` if
- * it is deleted at the source (`move`), and with `NO_MEMORY` if keys were evicted, unless forced.
+ * What a master of the cluster may have lost, as one that failed over or was restarted, is written again; rejects with `NOT_REACHED` if one
+ * does not answer at the end, with `KEYS_IN_DOUBT` if keys that may be lost are deleted at the source (`move`), and with `NO_MEMORY` if keys were evicted, unless forced.
  * After all other keys are imported, rejects with `KEY_CONFLICT` if the cluster has keys with other values, which are kept, and
  * with `KEYS_LEFT_BEHIND` if it cannot hold some.
  */

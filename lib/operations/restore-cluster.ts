@@ -78,7 +78,7 @@ export interface RestoreResult {
  * Before anything is written, rejects with ClusterError `OTHER_OPERATOR`, `FILE_FAILED`, `BACKUP_INVALID`, `SLOTS_UNCOVERED`, `OPEN_SLOT`,
  * `DATABASES_DIFFER`, or, if the functions cannot be loaded, `KEY_CONFLICT` or `TARGET_TOO_OLD`. Values that the cluster does not
  * read as the backup has them are converted, by the encodings of rdb.c. What a master may have lost in the meantime, as one that failed
- * over, is written again; rejects with `NO_MEMORY` if keys were evicted, unless forced. After all other keys are restored, rejects with
+ * over, is written again; rejects with `NOT_REACHED` if one does not answer at the end, and with `NO_MEMORY` if keys were evicted, unless forced. After all other keys are restored, rejects with
  * `KEY_CONFLICT` if the cluster has keys with other values, which are kept, with `KEYS_LEFT_BEHIND` if it cannot hold some, and with the
  * former or `KEYS_IN_DOUBT` if keys were saved from a master that did not own their slot: see `strayKeys`.
  */

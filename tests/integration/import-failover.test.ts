@@ -43,7 +43,23 @@ async function startBehind() {
   const kill = (): void => {
     killing ??= master.kill();
   };
-  return { seed: at(nodes, 1), serving: nodes.slice(1, 4), kill, killed: () => killing };
+  return { seed: at(nodes, 1), master, serving: nodes.slice(1, 4), kill, killed: () => killing };
+}
+
+/** Options with which a master is frozen as it is asked for the second time since `begin` whether it has lost keys. */
+function freezing(master: ServerNode, hasBegun = true) {
+  let asked = hasBegun ? 0 : Number.NEGATIVE_INFINITY;
+  const begin = (): void => {
+    asked = 0;
+  };
+  const onCommands: OperationOptions['onCommands'] = (commands, node) => {
+    if (
+      node === master.address &&
+      commands.some(([name, ...rest]) => name === 'INFO' && rest.includes('stats'))
+    )
+      if (++asked === 2) process.kill(master.pid ?? 0, 'SIGSTOP');
+  };
+  return { onCommands, commandTimeout: 1000, connectTimeout: 500, begin, isFrozen: () => asked >= 2 };
 }
 
 async function sizeOf(nodes: readonly ServerNode[]): Promise<number> {
@@ -70,6 +86,27 @@ describe('A master that has taken keys, and that a replica replaces which does n
     assert.equal(error.code, 'KEYS_IN_DOUBT');
   });
 
+  it('gets them again if it does not answer at the end', async () => {
+    const [source, { seed, master, serving }] = await Promise.all([startSource(), startBehind()]);
+    const { isFrozen, begin: _, ...options } = freezing(master);
+    await importKeys(seed.address, source.address, options);
+    assert.ok(isFrozen());
+    assert.equal(await sizeOf(serving), keys.length);
+  });
+
+  it('is named if they are deleted at the source, and it does not answer at the end', async () => {
+    const source = await startSource();
+    const nodes = await startMasters(bed, 2);
+    const { isFrozen, begin: _, ...options } = freezing(at(nodes, 1));
+    const moving = importKeys(at(nodes, 0).address, source.address, {
+      ...{ ...options, move: true, agreeTimeout: 100 },
+    });
+    const { code, address } = await refusalOf(moving);
+    await at(nodes, 1).thaw();
+    assert.ok(isFrozen());
+    assert.deepEqual([code, address], ['KEYS_IN_DOUBT', at(nodes, 1).address]);
+  });
+
   it('gets them again before a cut-over', async (context) => {
     if (bed.server.name === 'redis-6.0') return context.skip('it does not pause writes');
     const [from, { seed, serving, kill, killed }] = await Promise.all([
@@ -81,6 +118,20 @@ describe('A master that has taken keys, and that a replica replaces which does n
     await followKeys(seed.address, from.address, { cutover: true, onEvent });
     assert.ok(killed());
     assert.equal(await sizeOf(serving), keys.length);
+  });
+
+  it('ends no cut-over while it does not answer', async (context) => {
+    if (bed.server.name === 'redis-6.0') return context.skip('it does not pause writes');
+    const [from, nodes] = await Promise.all([startMasters(bed, 1), startMasters(bed, 2)]);
+    const { isFrozen, begin, ...options } = freezing(at(nodes, 1), false);
+    await tell(at(from, 0), ['SET', 'key', 'value']);
+    const following = followKeys(at(nodes, 0).address, at(from, 0).address, {
+      ...{ ...options, cutover: true, cutoverTimeout: 2000 },
+      onEvent: ({ type }) => type === 'writes-paused' && begin(),
+    });
+    await assert.rejects(following);
+    await at(nodes, 1).thaw();
+    assert.ok(isFrozen());
   });
 
   it('gets them again by a restore', async () => {

@@ -32,7 +32,7 @@ function standing(lines: readonly Line[], says: Readonly<Record<number, Says>> =
       };
       return [idOf(node), new Map(Object.entries(fields))];
     });
-  return { view: agreedView(lines), infos: new Map(infos) };
+  return { view: agreedView(lines), infos: new Map(infos), silent: [] };
 }
 
 const promoted: readonly Line[] = [

@@ -65,6 +65,7 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
   const { streams, changed } = follower;
   const what = 'the last changes to be copied';
   let isCompared = !streams.isRefused;
+  let silent: readonly string[] = [];
   const wait = {
     what,
     timeoutMs: paused.timeLeftMs,
@@ -80,10 +81,10 @@ async function settle(follower: Follower, paused: PausedWrites): Promise<void> {
     const isRead =
       streams.isRefused || [...ends].every(([id, end]) => (positions.get(id)?.offset ?? -1) >= end);
     if (isRead && isCompared && follower.isCaughtUp && changed.size === 0) {
-      await follower.lookAtTarget();
-      if (!follower.hasGap && paused.timeLeftMs > 0) return DONE;
+      silent = await follower.lookAtTarget();
+      if (!follower.hasGap && silent.length === 0 && paused.timeLeftMs > 0) return DONE;
     }
-    const missing = [`${changed.size} keys`];
+    const missing = [`${changed.size} keys`, ...silent.map((name) => `${name} does not answer`)];
     return {
       missing,
       giveUp: () => notReached(what, paused.elapsedMs, missing, { resumable: 'same-call' }),

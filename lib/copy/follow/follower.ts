@@ -131,13 +131,17 @@ export class Follower {
     return work(this.#signal);
   }
 
-  /** All keys are compared if masters of the target may have lost some since it was last looked at. */
-  async lookAtTarget(): Promise<void> {
+  /**
+   * All keys are compared if masters of the target may have lost some since it was last looked at. Resolves to the names of those that do not
+   * answer.
+   */
+  async lookAtTarget(): Promise<readonly string[]> {
     const { context } = this.scene.target;
-    const now = await stateOf(context, this.#targetOwners);
     const before = this.#targetState;
+    const now = await stateOf(context, this.#targetOwners, before);
     this.#targetState = now;
     for (const { node, message } of before ? lossesOf(context, before, now) : []) this.#onGap(node, message);
+    return now.silent;
   }
 
   async #watchTarget(): Promise<never> {
