@@ -143,6 +143,16 @@ export async function replicaInSync(
   });
 }
 
+/** False if a node that was read is a replica that has since been pointed at another master, or may have been: it has shown the keys of that. */
+export async function hasKeptMaster(
+  context: Context,
+  { address, master, isReplica }: SourceNode,
+): Promise<boolean> {
+  if (!master || !isReplica) return true;
+  const [info, own] = await inParallel([address, master.address], (one) => replicationOf(context, one));
+  return info !== undefined && own !== undefined && hasStreamOf(info, own);
+}
+
 async function replicationOf({ connections }: Context, address: Address): Promise<NodeInfo | undefined> {
   return askInfo(connections, address, ['replication']).catch((error: unknown) => {
     if (isPassing(error)) return undefined;

@@ -7,7 +7,7 @@ import type { Context } from '../nodes/context.ts';
 import { inParallelToEnd } from '../nodes/parallel.ts';
 import { ServerClock } from '../nodes/server-clock.ts';
 import { notReached } from '../nodes/wait-until.ts';
-import { type KeySource, lookAgain, nodesToRead, type SourceNode } from './key-source.ts';
+import { hasKeptMaster, type KeySource, lookAgain, nodesToRead, type SourceNode } from './key-source.ts';
 import { type Listing, type Lot, listKeys, type OnElsewhere } from './read-keys.ts';
 import { PASSING } from './write-keys.ts';
 
@@ -110,6 +110,9 @@ async function scanNodes(
   const work = async (node: SourceNode, signal: AbortSignal): Promise<void> => {
     const { master, address } = node;
     const isWanted = (slot: number): boolean => owners[slot] === master?.id && (wanted?.has(slot) ?? true);
+    const cutAll = (): void => {
+      for (const slot of expandSlots(master?.slots ?? [])) if (isWanted(slot)) cutShort.add(slot);
+    };
     try {
       await scanNode({ ...source.context, signal }, node, {
         scan,
@@ -117,9 +120,10 @@ async function scanNodes(
         onElsewhere: master ? (key) => cutShort.add(slotOfKey(key)) : undefined,
         isAgain: wanted !== undefined,
       });
+      if (!(await hasKeptMaster(source.context, node))) cutAll();
     } catch (error) {
       if (!master || !isOfNode(error, formatAddress(address))) throw error;
-      for (const slot of expandSlots(master.slots)) if (isWanted(slot)) cutShort.add(slot);
+      cutAll();
     } finally {
       // A lot that was cut short may have left keys watched.
       await source.context.connections.closeLanes(address);

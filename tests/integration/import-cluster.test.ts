@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { openSource } from '../../lib/copy/import-source.ts';
+import { scanKeys } from '../../lib/copy/scan-keys.ts';
 import { check, type ImportOptions, importKeys, migrateSlots } from '../../lib/index.ts';
-import { ask, connectTo } from '../bed/client.ts';
+import { withContext } from '../../lib/operations/cluster.ts';
+import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
-import { at, keysOfSlot, openSlotsAt, settled, startMasters, startPairs, tell } from '../helpers/clusters.ts';
+import {
+  at,
+  idOfNode,
+  keysOfSlot,
+  openSlotsAt,
+  settled,
+  startMasters,
+  startPairs,
+  tell,
+} from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
@@ -98,6 +110,31 @@ describe('importKeys() from a cluster', () => {
     const { keys, same } = JSON.parse(stdout);
     assert.deepEqual([code, stderr, keys, same], [0, '', 0, 603]);
     assert.deepEqual(await contentOf(pairs.slice(0, 3)), all, 'the source is as it was');
+  });
+
+  it('does not take the keys of a replica that was pointed at another master for all that its own has', async () => {
+    const [master, other, replica] = [at(pairs, 0), at(pairs, 1), at(pairs, 3)];
+    const point = async (to: ServerNode) => {
+      await ask(replica, 'CLUSTER', 'REPLICATE', await idOfNode(to));
+      const synced = async () =>
+        String(await ask(replica, 'INFO', 'replication')).includes(`master_port:${to.port}`) &&
+        String(await ask(replica, 'INFO', 'replication')).includes('master_link_status:up') &&
+        (await ask(replica, 'DBSIZE')) === (await ask(to, 'DBSIZE'));
+      await eventually('the replica has the keys of its new master', synced);
+    };
+    let pointing: Promise<void> | undefined;
+    const scanning = withContext(master.address, {}, async (context) => {
+      const source = await openSource(context, master.address, { fromCluster: true, fromReplicas: true });
+      const visit = async (): Promise<void> => {
+        pointing ??= point(other);
+        await pointing;
+      };
+      await scanKeys(source, { what: 'scan', databases: [0], listing: {}, visit });
+    });
+    const { code } = await failureOf(scanning);
+    await point(master);
+    await settled(pairs);
+    assert.equal(code, 'NO_REPLICA');
   });
 
   it('moves keys, and keeps those with another value', async () => {
