@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decodedValue } from '../../lib/copy/parts/decoded-value.ts';
+import { type PartKind, partKindOf } from '../../lib/copy/parts/part-kinds.ts';
 import { isPartName, partName } from '../../lib/copy/parts/part-name.ts';
+import type { PartSource } from '../../lib/copy/parts/read-parts.ts';
+import { sameInParts } from '../../lib/copy/parts/same-in-parts.ts';
 import { addEntries, flatEntries, idAfter } from '../../lib/copy/parts/stream-entries.ts';
 import { slotOfKey } from '../../lib/model/slot.ts';
 import type { Value } from '../../lib/rdb/value.ts';
@@ -111,6 +114,25 @@ describe('decodedValue()', () => {
     assert.equal(await holds({ ...part, times: new Map() }), false);
     assert.equal(await holds({ ...part, times, elements: ['a', '2'] }), false);
   });
+});
+
+describe('sameInParts()', () => {
+  const zset = (score: string): PartSource => ({
+    ...{ key: 'key', length: 1, bytes: 10, mayExpire: false },
+    kind: partKindOf('zset') as PartKind,
+    ask: async () => [['member', score]],
+  });
+  const rows: readonly [one: string, other: string, isSame: boolean][] = [
+    ['inf', 'inf', true],
+    ['inf', '-inf', false],
+    ['-inf', '1', false],
+    ['0', '-0', false],
+    ['0.10000000000000001', '0.1', true],
+    ['1e+21', '1e21', true],
+  ];
+  for (const [one, other, isSame] of rows)
+    test(`of the scores ${one} and ${other}: ${isSame ? 'the same' : 'others'}`, async () =>
+      assert.equal(await sameInParts(zset(one), zset(other)), isSame));
 });
 
 describe('entries of streams', () => {

@@ -67,7 +67,8 @@ async function holds(source: PartSource, part: TimedPart): Promise<boolean> {
 
 // Servers differ in how many digits of a score they write.
 function isSame({ width }: PartKind, text: string, other: string | undefined, at: number): boolean {
-  return (
-    text === other || (at % width === 1 && other !== undefined && Object.is(Number(text), Number(other)))
-  );
+  if (text === other) return true;
+  // All write infinities alike.
+  const number = at % width === 1 ? Number(text) : Number.NaN;
+  return !Number.isNaN(number) && Object.is(number, Number(other));
 }
