@@ -98,6 +98,8 @@ export function restoreCluster(cluster: ClusterLike, options: RestoreOptions): P
     // Only a dry run tells how keys would be written: otherwise each value would be converted twice.
     const content = await surveyFiles(context, dir, manifest, dryRun ? readers : []);
     await requireDatabases(context, view, content);
+    for (const problem of manifest.problems)
+      context.emit({ type: 'warning', message: `The backup in ${dir} may lack keys: ${problem}` });
     const done = dryRun
       ? { keys: 0, same: 0, bytes: 0, ...content.outlook }
       : await restoreAll(context, view, manifest, content, { dir, replace, strayKeys, masters, readers });

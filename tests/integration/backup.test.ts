@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { MANIFEST } from '../../lib/copy/backup/files.ts';
-import { type BackupManifest, backupCluster, migrateSlots } from '../../lib/index.ts';
+import { type BackupManifest, backupCluster, migrateSlots, restoreCluster } from '../../lib/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -123,6 +123,13 @@ describe('backupCluster()', () => {
     const { manifest } = await backupCluster(seed.address, { dir: open, force: true });
     assert.equal(manifest.problems.length, 1);
     await ask(first, 'CLUSTER', 'SETSLOT', '7', 'STABLE');
+    const warnings: string[] = [];
+    await restoreCluster(seed.address, {
+      ...{ dir: open, dryRun: true },
+      onEvent: (event) => event.type === 'warning' && warnings.push(event.message),
+    });
+    assert.ok(warnings[0]?.includes(at(manifest.problems, 0)), 'a restore says what may be missing');
+    assert.equal(warnings.length, 1);
   });
 
   it('leaves no file if it is interrupted', async () => {
