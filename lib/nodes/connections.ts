@@ -12,7 +12,7 @@ import {
 import { type Address, formatAddress, mapAddress } from '../model/address.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import { type Settings, settingsOf } from '../settings.ts';
-import { unlessAborted } from './abort.ts';
+import { eitherSignal, unlessAborted } from './abort.ts';
 import { reporting } from './command-channel.ts';
 
 /** Name of this tool's connections in CLIENT LIST while they only look. */
@@ -113,9 +113,10 @@ export class Connections {
     return opening;
   }
 
-  /** A connection that nothing else uses. The caller must close it. */
-  fresh(address: Address): Promise<Connection> {
-    return connect(this.#optionsFor(address));
+  /** A connection that nothing else uses. The caller must close it. The signal cancels connecting. */
+  fresh(address: Address, signal?: AbortSignal): Promise<Connection> {
+    const options = this.#optionsFor(address);
+    return connect({ ...options, signal: eitherSignal(signal, this.#closed.signal) });
   }
 
   /** Connects with other credentials than ours, and closes again. Rejects as `connect()` does if the node does not accept them. */

@@ -1,7 +1,6 @@
 import { type Connection, ReplyError } from '../../../resp/index.ts';
 import { messageOf } from '../../errors.ts';
 import type { Address } from '../../model/address.ts';
-import { unlessAborted } from '../../nodes/abort.ts';
 import type { Context } from '../../nodes/context.ts';
 import { sameTtl } from '../../nodes/key-content.ts';
 import type { ServerClock } from '../../nodes/server-clock.ts';
@@ -65,7 +64,7 @@ export async function onOwner<Result>(
   owner: Address,
   work: (connection: Connection) => Promise<Result>,
 ): Promise<Result> {
-  const connection = await unlessAborted(context.connections.fresh(owner), context.signal).catch(failed);
+  const connection = await context.connections.fresh(owner, context.signal).catch(failed);
   try {
     if (db > 0) await connection.command(['SELECT', db]).catch(failed);
     return await work(connection);
