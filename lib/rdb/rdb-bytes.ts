@@ -117,6 +117,13 @@ export class RdbBytes {
     return length;
   }
 
+  /** The same, exact. */
+  exactLength(): bigint {
+    const at = this.at;
+    const length = this.length();
+    return this.at - at > 8 ? this.#view.getBigUint64(at + 1) : BigInt(length);
+  }
+
   skipString(): void {
     const length = this.#lengthOrEncoding();
     if (length >= 0) this.skip(length);

@@ -181,11 +181,12 @@ function skipStream(bytes: RdbBytes, version: number): void {
   if (version >= 4) skipProducers(bytes);
 }
 
-/** Skips the end of a stream of version 4: recent entries of each producer, for detecting duplicates. */
-export function skipProducers(bytes: RdbBytes): void {
+/** Skips the end of a stream of version 4: recent entries of each producer, for detecting duplicates. Returns how many producers there are. */
+export function skipProducers(bytes: RdbBytes): number {
   const numbers = (count: number): void => repeat(count, () => bytes.length());
   numbers(2);
-  repeat(bytes.length(), () => {
+  const producers = bytes.length();
+  repeat(producers, () => {
     bytes.skipString();
     repeat(bytes.length(), () => {
       bytes.skipString();
@@ -193,4 +194,5 @@ export function skipProducers(bytes: RdbBytes): void {
     });
   });
   numbers(2);
+  return producers;
 }

@@ -17,10 +17,12 @@ export interface Stream {
   readonly counts: string;
   /** From version 2: first id, largest deleted id, number of entries ever added. */
   readonly history: string;
-  readonly groups: readonly Group[];
+  readonly groups: readonly StreamGroup[];
+  /** It remembers producers, which only version 4 has. They are not read. */
+  readonly hasProducers: boolean;
 }
 
-interface Group {
+export interface StreamGroup {
   readonly name: string;
   readonly lastId: string;
   /** From version 2: number of entries read. */
@@ -65,8 +67,8 @@ export function readStream(bytes: RdbBytes, version: number): Stream {
       pending: raw(bytes, () => times(bytes.length(), () => bytes.skip(ID_BYTES))),
     })),
   }));
-  if (version >= 4) skipProducers(bytes);
-  return { kind: 'stream', version, nodes, counts, history, groups };
+  const hasProducers = version >= 4 && skipProducers(bytes) > 0;
+  return { kind: 'stream', version, nodes, counts, history, groups, hasProducers };
 }
 
 /** Writes a stream in a version that is not newer than its own. */
@@ -100,7 +102,7 @@ export function writeStream({ nodes, counts, history, groups }: Stream, version:
 export function streamContent({ nodes, counts, history, groups }: Stream, version: number): string {
   const hasMore = version >= 2;
   return JSON.stringify([
-    nodes.flatMap(([id, listpack]) => entriesIn(id, listpack)),
+    [...streamEntries(nodes)],
     counts,
     hasMore ? history : '',
     groups.map(({ name, lastId, read, pending, consumers }) => [
@@ -112,10 +114,17 @@ export function streamContent({ nodes, counts, history, groups }: Stream, versio
 
 const [IS_DELETED, HAS_SAME_FIELDS] = [1, 2];
 
+/** An entry: its id, and its fields and values. */
+export type StreamEntry = readonly [id: string, flat: readonly string[]];
+
+/** The entries of a stream, in the order of their ids. */
+export function* streamEntries(nodes: Stream['nodes']): Generator<StreamEntry> {
+  for (const [id, listpack] of nodes) yield* entriesIn(id, listpack);
+}
+
 /** Entries of a listpack (streamAppendItem): the ids are counted from the one of the first, and most have its fields. */
-function entriesIn(firstId: string, listpack: string): unknown[] {
-  const first = Buffer.from(firstId, 'latin1');
-  const [ms, sequence] = [first.readBigUInt64BE(0), first.readBigUInt64BE(8)];
+function* entriesIn(firstId: string, listpack: string): Generator<StreamEntry> {
+  const [ms, sequence] = idNumbers(firstId);
   const elements = readListpack(listpack) ?? [];
   const numberAt = (at: number): bigint => {
     const text = elements[at] ?? '';
@@ -125,7 +134,6 @@ function entriesIn(firstId: string, listpack: string): unknown[] {
   const lengthAt = (at: number): number => Math.abs(Number(numberAt(at)));
   const named = lengthAt(2);
   const fields = elements.slice(3, 3 + named);
-  const entries: unknown[] = [];
   // After the fields of the first entry there is a 0, and after each entry the number of its elements.
   for (let at = 4 + named; at < elements.length; ) {
     const flags = lengthAt(at);
@@ -134,21 +142,97 @@ function entriesIn(firstId: string, listpack: string): unknown[] {
     const length = hasSame ? named : 2 * lengthAt(at + 3);
     const from = at + (hasSame ? 3 : 4);
     const texts = elements.slice(from, from + length);
-    const flat = hasSame ? texts.flatMap((text, index) => [fields[index], text]) : texts;
-    if (!(flags & IS_DELETED))
-      entries.push([
-        `${BigInt.asUintN(64, ms + afterMs)}-${BigInt.asUintN(64, sequence + afterSequence)}`,
-        flat,
-      ]);
+    const flat = hasSame ? texts.flatMap((text, index) => [fields[index] ?? '', text]) : texts;
+    if (!(flags & IS_DELETED)) yield [idText([ms + afterMs, sequence + afterSequence]), flat];
     at = from + length + 1;
   }
-  return entries;
+}
+
+function idNumbers(id: string): [ms: bigint, sequence: bigint] {
+  const bytes = Buffer.from(id, 'latin1');
+  return [bytes.readBigUInt64BE(0), bytes.readBigUInt64BE(8)];
+}
+
+/** An id as commands write it. */
+function idText([ms = 0n, sequence = 0n]: readonly bigint[]): string {
+  return `${BigInt.asUintN(64, ms)}-${BigInt.asUintN(64, sequence)}`;
+}
+
+/** What the numbers of a stream and of a group say, with ids as commands write them. */
+export function streamNumbers({ counts, history }: Pick<Stream, 'counts' | 'history'>): {
+  readonly length: number;
+  readonly lastId: string;
+  readonly counts: { readonly added: number; readonly maxDeletedId: string } | undefined;
+} {
+  const [length = 0n, ...lastId] = numbersIn(counts);
+  const [, , ms = 0n, sequence = 0n, added] = numbersIn(history);
+  return {
+    length: Number(length),
+    lastId: idText(lastId),
+    counts: added === undefined ? undefined : { added: Number(added), maxDeletedId: idText([ms, sequence]) },
+  };
+}
+
+/** A pending entry of a group. */
+export interface PendingEntry {
+  readonly id: string;
+  readonly consumer: string;
+  /** In milliseconds since 1970. */
+  readonly deliveredAt: number;
+  readonly deliveries: number;
+}
+
+/** The pending entries of a group, in the order of their ids. */
+export function* pendingEntries({ pending, consumers }: StreamGroup): Generator<PendingEntry> {
+  const owners = new Map<string, string>();
+  for (const consumer of consumers) for (const id of idsOf(consumer)) owners.set(id, consumer.name);
+  const bytes = bytesOf(pending);
+  for (let left = bytes.length(); left > 0; left--) {
+    const id = bytes.raw(ID_BYTES);
+    const [deliveredAt, deliveries] = [bytes.time(), bytes.length()];
+    yield { id: idText(idNumbers(id)), consumer: owners.get(id) ?? '', deliveredAt, deliveries };
+  }
+}
+
+/** What a group has besides its pending entries. */
+export function groupNumbers({ lastId, read, consumers }: StreamGroup): {
+  readonly lastId: string;
+  /** Number of entries read; null if that is not known. */
+  readonly read: number | null;
+  readonly consumers: readonly (readonly [name: string, pending: number])[];
+} {
+  const [count = UNKNOWN] = numbersIn(read);
+  return {
+    lastId: idText(numbersIn(lastId)),
+    read: count === UNKNOWN ? null : Number(count),
+    consumers: consumers.map(({ name, pending }) => [name, bytesOf(pending).length()]),
+  };
+}
+
+/** -1, as an unsigned number (SCG_INVALID_ENTRIES_READ). */
+const UNKNOWN = 2n ** 64n - 1n;
+
+function numbersIn(text: string): bigint[] {
+  const bytes = bytesOf(text);
+  const numbers: bigint[] = [];
+  while (bytes.available > 0) numbers.push(bytes.exactLength());
+  return numbers;
+}
+
+function idsOf({ pending }: Consumer): string[] {
+  const bytes = bytesOf(pending);
+  return times(bytes.length(), () => bytes.raw(ID_BYTES));
+}
+
+function bytesOf(text: string): RdbBytes {
+  const bytes = new RdbBytes();
+  bytes.add(Buffer.from(text, 'latin1'));
+  return bytes;
 }
 
 /** The ids of pending entries, each with how often it was delivered. */
 function deliveriesIn(pending: string): unknown[] {
-  const bytes = new RdbBytes();
-  bytes.add(Buffer.from(pending, 'latin1'));
+  const bytes = bytesOf(pending);
   return times(bytes.length(), () => {
     const id = bytes.raw(ID_BYTES);
     bytes.skip(TIME_BYTES);

@@ -11,6 +11,7 @@ import {
   followKeys,
   type ImportOptions,
   importKeys,
+  keySlot,
   type RestoreOptions,
   restoreCluster,
 } from '../../lib/index.ts';
@@ -479,7 +480,22 @@ describe('importKeys() of big keys', () => {
 describe('restoreCluster() of big keys', () => {
   it('writes those that it can read in parts, and recognises them', async () => {
     for (const command of writes(hasFieldTimes(bed.server))) await client.command(at(command, 1), command);
+    // Of the user's groups, and all else that a stream has.
+    const ofStream = await connectTo(at(masters, keySlot(KEYS.stream) < 8192 ? 0 : 1));
+    await writeStream(ofStream);
     const keys = await keysThere();
+    const whole = String(await ofStream.command(['DUMP', KEYS.stream]));
+    const deliveredAt = async () => {
+      const [[, , idleMs] = []] = (await ofStream.command([
+        ...['XPENDING', KEYS.stream, 'group', '-', '+', '1'],
+      ])) as string[][];
+      return Date.now() - Number(idleMs);
+    };
+    const delivered = await deliveredAt();
+    const isWhole = async () => {
+      const dump = String(await ofStream.command(['DUMP', KEYS.stream]));
+      return valueDifference(whole, dump) === undefined;
+    };
     const seen = async (key: string) => JSON.stringify(await seenByClients(inCluster(key), key));
     const endOf = async (key: string) => Date.now() + Number(await client.command(key, ['PTTL', key]));
     const dir = mkdtempSync(join(tmpdir(), 'redis-trib-big-'));
@@ -497,6 +513,11 @@ describe('restoreCluster() of big keys', () => {
       };
       assert.equal((await restore()).keys, keys.length);
       for (const key of keys) assert.ok(before.get(key) === (await seen(key)), key);
+      assert.ok(await isWhole(), 'all that the stream has is there');
+      assert.ok(
+        Math.abs((await deliveredAt()) - delivered) < MOST_APART_MS,
+        'it says when entries were delivered',
+      );
       assert.ok(Math.abs((await endOf(KEYS.hash)) - end) < MOST_APART_MS, 'it expires when it would have');
       assert.deepEqual(await keysThere(), keys, 'nothing unfinished is left');
       const again = await restore();
@@ -504,14 +525,16 @@ describe('restoreCluster() of big keys', () => {
       await client.command(KEYS.list, ['LSET', KEYS.list, '40000', 'another']);
       await client.command(KEYS.zset, ['ZADD', KEYS.zset, '1', text(3)]);
       await client.command(KEYS.set, ['SADD', KEYS.set, 'another']);
+      await client.command(KEYS.stream, ['XACK', KEYS.stream, 'group', '14-1']);
       const { code, keys: differing = [] } = await failureOf(restore());
       assert.deepEqual(
         [code, [...differing].sort()],
-        ['KEY_CONFLICT', [KEYS.list, KEYS.set, KEYS.zset].sort()],
+        ['KEY_CONFLICT', [KEYS.list, KEYS.set, KEYS.stream, KEYS.zset].sort()],
       );
       assert.equal((await restore({ replace: true })).keys, keys.length);
       for (const key of keys) assert.ok(before.get(key) === (await seen(key)), key);
     } finally {
+      await ofStream.close();
       rmSync(dir, { recursive: true });
     }
   });

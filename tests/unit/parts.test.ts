@@ -6,8 +6,13 @@ import { isPartName, partName } from '../../lib/copy/parts/part-name.ts';
 import type { PartSource } from '../../lib/copy/parts/read-parts.ts';
 import { sameInParts } from '../../lib/copy/parts/same-in-parts.ts';
 import { addEntries, flatEntries, idAfter } from '../../lib/copy/parts/stream-entries.ts';
+import { writeTail } from '../../lib/copy/parts/stream-tail.ts';
+import type { UnfinishedKey } from '../../lib/copy/parts/unfinished-key.ts';
 import { slotOfKey } from '../../lib/model/slot.ts';
+import { RdbBytes } from '../../lib/rdb/rdb-bytes.ts';
+import { readStream } from '../../lib/rdb/stream-value.ts';
 import type { Value } from '../../lib/rdb/value.ts';
+import type { Command } from '../../resp/index.ts';
 import { fc } from '../helpers/properties.ts';
 
 const bytes = fc.uint8Array({ maxLength: 40 }).map((some) => Buffer.from(some).toString('latin1'));
@@ -113,6 +118,62 @@ describe('decodedValue()', () => {
     assert.equal(await holds({ ...part, times }), true);
     assert.equal(await holds({ ...part, times: new Map() }), false);
     assert.equal(await holds({ ...part, times, elements: ['a', '2'] }), false);
+  });
+});
+
+describe('decodedValue() of a stream', () => {
+  const most = 'ff'.repeat(8);
+  const id = (sequence: number): string => `${'00'.repeat(8)}${sequence.toString(16).padStart(16, '0')}`;
+  const [listpack, time] = [
+    '1d 1d000000 0a00 0101 0001 0101 8166 02 0001 0201 0001 0001 8176 02 0401 ff',
+    'eeeef524a2010000',
+  ];
+  /** As Redis 8.6 writes it: one node with the entry 0-1, a group with entries pending, and producers. */
+  const stream = (pending = id(1), producers = '00'): Value => {
+    const groups = `01 0167 00 01 81${most} 01 ${pending} ${time} 07 02 0161 ${time} ${time} 00 0163 ${time} ${time} 01 ${pending}`;
+    const text = `01 10 ${id(1)} ${listpack} 02 81${most} 81${most} 00 01 00 03 05 ${groups} 4064 4064 ${producers} 0000`;
+    const bytes = new RdbBytes();
+    bytes.add(Buffer.from(text.replaceAll(' ', ''), 'hex'));
+    return readStream(bytes, 4);
+  };
+  const tailOf = async (value: Value) => (await decodedValue(value)?.tail?.()) ?? assert.fail();
+
+  test('gives its entries, from an id on, and how many there are', async () => {
+    const { length, parts } = decodedValue(stream()) ?? assert.fail();
+    const found = [];
+    for await (const { elements, from, count } of parts()) found.push([elements, from, count]);
+    assert.deepEqual([length, found], [2, [[['0-1', '2', 'f', 'v'], '0-1', 1]]]);
+  });
+
+  test('has the commands that write the rest, with numbers as they are', async () => {
+    const sent: Command[] = [];
+    const tell: UnfinishedKey['tell'] = async (commands, onReplies) => {
+      for await (const some of commands('name')) {
+        sent.push(...some);
+        onReplies(
+          some,
+          some.map(([word]) => (word === 'XCLAIM' ? ['0-1'] : 'OK')),
+        );
+      }
+    };
+    const tail = await tailOf(stream());
+    assert.equal(await writeTail({ tell } as UnfinishedKey, tail, true), true);
+    const last = '18446744073709551615-18446744073709551615';
+    assert.deepEqual(sent, [
+      ['XSETID', 'name', last, 'ENTRIESADDED', 5, 'MAXDELETEDID', '0-3'],
+      ['XGROUP', 'CREATE', 'name', 'g', '0-1'],
+      ['XREADGROUP', 'GROUP', 'g', 'a', 'STREAMS', 'name', '0'],
+      ['XCLAIM', 'name', 'g', 'c', '0', '0-1', 'TIME', 1_795_916_426_990, 'RETRYCOUNT', 7, 'FORCE', 'JUSTID'],
+    ]);
+  });
+
+  test('says what commands cannot write', async () => {
+    const beyond = async (value: Value) => (await tailOf(value)).facts.isBeyondCommands;
+    const producer = '01 0170 00';
+    assert.deepEqual(
+      [await beyond(stream()), await beyond(stream(id(0))), await beyond(stream(id(1), producer))],
+      [false, true, true],
+    );
   });
 });
 

@@ -1,7 +1,10 @@
+import { holdStreamCounts } from '../../rdb/convert.ts';
 import { readDump } from '../../rdb/dump.ts';
 import { RdbFault, Shortage } from '../../rdb/rdb-bytes.ts';
 import { decodedValue } from '../parts/decoded-value.ts';
-import { type HeldValue, held, sameElements } from '../parts/same-in-parts.ts';
+import { type HeldValue, held, sameHeld } from '../parts/same-in-parts.ts';
+import { type StreamTail, writeTail } from '../parts/stream-tail.ts';
+import { isUnfinishedGone, type UnfinishedKey } from '../parts/unfinished-key.ts';
 import {
   type CopiedInParts,
   compareWithOwner,
@@ -15,16 +18,32 @@ import { nothing, type StoredKey } from '../write-keys.ts';
 
 /**
  * Writes a big value of a file in parts, so that the owner of the key is not held up by it; with `comparesOnly` only looks whether it is
- * there. Resolves to undefined if that cannot be done, and nothing was changed: the value is a stream, of a module or damaged, or the user may
- * not run one of the commands. Rejects as `writeKeys()` does.
+ * there. Resolves to undefined if that cannot be done, and nothing was changed: the value is of a module or damaged, or a stream that commands
+ * cannot write, or the user may not run one of the commands. Rejects as `writeKeys()` does.
  */
 export async function restoreInParts(
   stored: StoredKey,
   to: Destination,
   comparesOnly: boolean,
 ): Promise<CopiedInParts | undefined> {
-  const value = decode(stored.dump);
-  if (!value) return undefined;
+  try {
+    const value = readDump(stored.dump);
+    const decoded = value && decodedValue(value);
+    return decoded && (await restoreDecoded(decoded, stored, to, comparesOnly));
+  } catch (error) {
+    if (error instanceof RdbFault || error instanceof Shortage) return undefined;
+    throw error;
+  }
+}
+
+async function restoreDecoded(
+  value: HeldValue,
+  stored: StoredKey,
+  to: Destination,
+  comparesOnly: boolean,
+): Promise<CopiedInParts | undefined> {
+  const tail = await value.tail?.();
+  if (tail?.facts.isBeyondCommands && !comparesOnly) return undefined;
   const { key, expiresAt } = stored;
   const bytes = stored.dump.length;
   return inParts(key, to, async (owner, name) => {
@@ -39,22 +58,27 @@ export async function restoreInParts(
         to.replace && !comparesOnly
           ? undefined
           : await compareWithOwner(connection, owner, to, { key, ttlNow }, (other) =>
-              sameElements(value, held(other)),
+              sameHeld(value, held(other)),
             );
       const copied = { ...stored, bytes };
       if (isSame !== undefined) return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [copied] };
       if (comparesOnly) return { ...nothing(), left: [], missing: [copied] };
-      return writeInParts(connection, name, { key, ...value, ttlNow }, to, clock, async () => 'written');
+      return writeInParts(connection, name, { key, ...value, ttlNow }, to, clock, (unfinished) =>
+        finish(unfinished, tail, holdStreamCounts(to.readers)),
+      );
     });
   });
 }
 
-function decode(dump: string): HeldValue | undefined {
+async function finish(
+  unfinished: UnfinishedKey,
+  tail: StreamTail | undefined,
+  holdsCounts: boolean,
+): Promise<'written' | 'changed' | undefined> {
   try {
-    const value = readDump(dump);
-    return value && decodedValue(value);
+    return !tail || (await writeTail(unfinished, tail, holdsCounts)) ? 'written' : undefined;
   } catch (error) {
-    if (error instanceof RdbFault || error instanceof Shortage) return undefined;
+    if (isUnfinishedGone(error)) return 'changed';
     throw error;
   }
 }

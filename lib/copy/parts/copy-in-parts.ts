@@ -7,10 +7,10 @@ import type { KeyReader } from '../scan-keys.ts';
 import { nothing, type StoredKey } from '../write-keys.ts';
 import { openValue, ttlNow } from './open-value.ts';
 import { isStream } from './part-kinds.ts';
-import { isUnknown, readParts } from './read-parts.ts';
+import { readParts } from './read-parts.ts';
 import { sameInParts } from './same-in-parts.ts';
-import { dropGroups, hasLeftOut, type StreamFacts, streamFacts, tailCommands } from './stream-tail.ts';
-import { TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
+import { askTail, dropGroups, type StreamTail, writeTail } from './stream-tail.ts';
+import { isUnfinishedGone, TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
 import {
   type CopiedInParts,
   compareWithOwner,
@@ -86,10 +86,10 @@ async function write(
   clock: ServerClock,
   name: string,
 ): Promise<TryInParts> {
-  const facts = isStream(source.kind) ? await streamFacts(source) : undefined;
-  if (facts?.isBeyondCommands) return undefined;
+  const tail = isStream(source.kind) ? await askTail(source) : undefined;
+  if (tail?.facts.isBeyondCommands) return undefined;
   return writeInParts(connection, name, parted(source), to, clock, async (unfinished) => {
-    const end = facts ? await writeTail(source, unfinished, facts, holdStreamCounts(to.readers)) : 'written';
+    const end = tail ? await finishStream(source, unfinished, tail, holdStreamCounts(to.readers)) : 'written';
     if (end !== 'written') return end;
     const [begun, ended] = await reader.pipeline([['MULTI'], ['EXEC']]);
     for (const reply of [begun, ended]) if (reply instanceof ReplyError) throw reply;
@@ -98,37 +98,28 @@ async function write(
 }
 
 /** Resolves to undefined if it has what commands cannot write, or if its groups change all the time. */
-async function writeTail(
+async function finishStream(
   source: Readable,
   unfinished: UnfinishedKey,
-  first: StreamFacts,
+  first: StreamTail,
   holdsCounts: boolean,
 ): Promise<'written' | 'changed' | undefined> {
-  let facts = first;
-  let isWhole = true;
+  let tail = first;
   try {
-    for (let tries = 0; tries < TRIES && isWhole; tries++) {
-      const written = facts;
-      await unfinished.tell(
-        (name) => tailCommands(source, name, written, holdsCounts),
-        (sent, replies) => {
-          isWhole &&= !hasLeftOut(sent, replies);
-        },
-      );
+    for (let tries = 0; tries < TRIES; tries++) {
+      const { facts } = tail;
+      if (!(await writeTail(unfinished, tail, holdsCounts))) return undefined;
       // Not all that changes groups is noticed by WATCH: XACK is not.
-      facts = await streamFacts(source);
-      if (isWhole && JSON.stringify(facts) === JSON.stringify(written)) return 'written';
+      tail = await askTail(source);
+      if (JSON.stringify(tail.facts) === JSON.stringify(facts)) return 'written';
       await unfinished.tell(
-        (name) => dropGroups(name, written),
+        (name) => dropGroups(name, facts),
         () => undefined,
       );
     }
     return undefined;
   } catch (error) {
-    const cause = error instanceof TargetFailure && error.cause;
-    // What was written of it is gone.
-    if (cause instanceof ReplyError && ['ERR', 'NOGROUP'].includes(cause.code) && !isUnknown(cause))
-      return 'changed';
+    if (isUnfinishedGone(error)) return 'changed';
     throw error;
   }
 }

@@ -1,26 +1,27 @@
+import { streamEntries, streamNumbers } from '../../rdb/stream-value.ts';
 import type { Value } from '../../rdb/value.ts';
+import { decodedTail } from './decoded-stream.ts';
 import { MOST_ELEMENTS, PART_BYTES, partKindOf } from './part-kinds.ts';
 import { NO_EXPIRY, type TimedPart } from './read-parts.ts';
 import type { HeldValue } from './same-in-parts.ts';
 
 /** What is counted as one. */
 interface Element {
-  /** A field is followed by its value, a member by its score. */
+  /** A field is followed by its value, a member by its score, an id by the number of fields and values, and these. */
   readonly texts: readonly string[];
   /** When it expires, in milliseconds since 1970. */
   readonly time?: number | undefined;
 }
 
-/** A value of a file, in parts. Undefined for a stream: what a file has of its groups is not what commands write. */
+/** A value of a file, in parts. */
 export function decodedValue(value: Value): HeldValue | undefined {
   const kind = partKindOf(value.kind);
-  const elements = elementsOf(value);
-  if (!kind || !elements) return undefined;
+  if (!kind) return undefined;
+  const { elements, length } = elementsOf(value);
   const known = new Map<string, string>();
   return {
-    kind,
-    length: value.kind === 'string' ? value.text.length : elements.length,
-    parts: () => partsOf(elements, value.kind === 'string'),
+    ...{ kind, length, parts: () => partsOf(elements(), value.kind) },
+    ...(value.kind === 'stream' ? { tail: async () => decodedTail(value) } : {}),
     // Nothing but a hash can have more elements and be the same: those that have expired.
     holds: async ({ elements: texts, times }) => {
       if (value.kind !== 'hash') return false;
@@ -28,7 +29,7 @@ export function decodedValue(value: Value): HeldValue | undefined {
         for (const {
           texts: [field = '', text],
           time,
-        } of elements)
+        } of elements())
           known.set(field, `${time ?? NO_EXPIRY} ${text}`);
       return texts.every(
         (field, at) =>
@@ -38,7 +39,19 @@ export function decodedValue(value: Value): HeldValue | undefined {
   };
 }
 
-function elementsOf(value: Value): Element[] | undefined {
+function elementsOf(value: Value): { readonly elements: () => Iterable<Element>; readonly length: number } {
+  // Entries of a stream are many small texts: they are read as they are wanted.
+  if (value.kind === 'stream')
+    return { elements: () => entriesOf(value), length: streamNumbers(value).length };
+  const elements = plainElements(value);
+  return { elements: () => elements, length: value.kind === 'string' ? value.text.length : elements.length };
+}
+
+function* entriesOf({ nodes }: Extract<Value, { kind: 'stream' }>): Generator<Element> {
+  for (const [id, flat] of streamEntries(nodes)) yield { texts: [id, `${flat.length}`, ...flat] };
+}
+
+function plainElements(value: Exclude<Value, { kind: 'stream' }>): Element[] {
   switch (value.kind) {
     case 'string':
       return Array.from({ length: Math.ceil(value.text.length / PART_BYTES) }, (_, index) => ({
@@ -62,8 +75,6 @@ function elementsOf(value: Value): Element[] | undefined {
         .filter(({ expiresAt = now + 1 }) => expiresAt > now)
         .map(({ field, value: text, expiresAt }) => ({ texts: [field, text], time: expiresAt }));
     }
-    case 'stream':
-      return undefined;
   }
 }
 
@@ -72,11 +83,11 @@ function scoreText(score: number): string {
   return Object.is(score, -0) ? '-0' : String(score).replace('Infinity', 'inf');
 }
 
-async function* partsOf(elements: readonly Element[], areBytes: boolean): AsyncGenerator<TimedPart> {
+async function* partsOf(elements: Iterable<Element>, kind: Value['kind']): AsyncGenerator<TimedPart> {
   let part: Element[] = [];
   let [bytes, place] = [0, 0];
   const taken = (): TimedPart => {
-    const count = areBytes ? bytes : part.length;
+    const count = kind === 'string' ? bytes : part.length;
     const times = part.flatMap(({ texts: [field = ''], time }) =>
       time === undefined ? [] : [[field, time] as const],
     );
@@ -84,7 +95,7 @@ async function* partsOf(elements: readonly Element[], areBytes: boolean): AsyncG
       elements: part.flatMap(({ texts }) => texts),
       count,
       bytes,
-      from: `${place}`,
+      from: kind === 'stream' ? (part[0]?.texts[0] ?? '-') : `${place}`,
       next: undefined,
       times: new Map(times),
     };

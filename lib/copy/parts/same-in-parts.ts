@@ -1,7 +1,7 @@
 import { type Command, ReplyError } from '../../../resp/index.ts';
 import { isStream, type PartKind, partIn } from './part-kinds.ts';
 import { fieldsOf, fieldTimes, NO_EXPIRY, type PartSource, readParts, type TimedPart } from './read-parts.ts';
-import { sameTail } from './stream-tail.ts';
+import { askTail, type StreamTail, sameTail } from './stream-tail.ts';
 
 /** A value that can be compared in parts. */
 export interface HeldValue {
@@ -11,21 +11,31 @@ export interface HeldValue {
   readonly parts: () => AsyncIterable<TimedPart>;
   /** True if it has the elements of this part, fields of hashes with their expiry; of ordered values in the same place. */
   readonly holds: (part: TimedPart) => Promise<boolean>;
+  /** What a stream has besides its elements. */
+  readonly tail?: () => Promise<StreamTail>;
 }
 
 /** A value on a server, as it is compared. */
 export function held(source: PartSource): HeldValue {
   const { kind, length } = source;
-  return { kind, length, parts: () => readParts(source), holds: (part) => holds(source, part) };
+  return {
+    ...{ kind, length, parts: () => readParts(source), holds: (part) => holds(source, part) },
+    ...(isStream(kind) ? { tail: () => askTail(source) } : {}),
+  };
 }
 
-/** True if two values of one type on servers are the same, read in parts. Throws a ReplyError if one of the servers refuses. */
+/** True if two values on servers are the same, read in parts. Throws a ReplyError if one of the servers refuses. */
 export async function sameInParts(one: PartSource, other: PartSource): Promise<boolean> {
-  return (await sameElements(held(one), held(other))) && (!isStream(one.kind) || sameTail(one, other));
+  return sameHeld(held(one), held(other));
 }
 
-/** True if two values have the same type and elements. */
-export async function sameElements(one: HeldValue, other: HeldValue): Promise<boolean> {
+/** The same of values wherever they are. */
+export async function sameHeld(one: HeldValue, other: HeldValue): Promise<boolean> {
+  if (!(await sameElements(one, other))) return false;
+  return !one.tail || !other.tail || sameTail(await one.tail(), await other.tail());
+}
+
+async function sameElements(one: HeldValue, other: HeldValue): Promise<boolean> {
   if (one.kind !== other.kind) return false;
   if (one.kind.isOrdered) return one.length === other.length && holdsAll(one, other);
   // Fields that have expired count until they are deleted.

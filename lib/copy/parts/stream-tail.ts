@@ -2,21 +2,22 @@ import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import { badReply } from '../../errors.ts';
 import type { PartSource } from './read-parts.ts';
 import { idAfter } from './stream-entries.ts';
+import type { UnfinishedKey } from './unfinished-key.ts';
 
 /** Pending entries that are read or written at once. */
-const PAGE = 1000;
+export const PAGE = 1000;
 
 /** What a stream has besides its entries. */
 export interface StreamFacts {
   readonly lastId: string;
   /** What Redis 7.0 and newer also know. */
   readonly counts: { readonly added: number; readonly maxDeletedId: string } | undefined;
-  readonly groups: readonly Group[];
+  readonly groups: readonly ConsumerGroup[];
   /** It has what commands cannot write: producers (Redis 8.6), or pending entries that were deleted. */
   readonly isBeyondCommands: boolean;
 }
 
-interface Group {
+export interface ConsumerGroup {
   readonly name: string;
   readonly lastId: string;
   /** Number of entries read; null if the server does not know it. */
@@ -25,7 +26,25 @@ interface Group {
   readonly consumers: readonly (readonly [name: string, pending: number])[];
 }
 
+/** What a stream has besides its entries, from a server or a file. */
+export interface StreamTail {
+  readonly facts: StreamFacts;
+  /** The pending entries of one of its groups, at most `PAGE` at a time. */
+  readonly pending: (group: ConsumerGroup) => AsyncIterable<PendingPage>;
+}
+
+interface PendingPage {
+  readonly rows: readonly PendingRow[];
+  /** Tells XCLAIM when an entry was delivered. */
+  readonly delivered: (row: PendingRow) => readonly [how: 'IDLE' | 'TIME', ms: number];
+}
+
 type Asked = Pick<PartSource, 'ask' | 'key'>;
+
+/** Throws a ReplyError if the server refuses. */
+export async function askTail(asked: Asked): Promise<StreamTail> {
+  return { facts: await streamFacts(asked), pending: (group) => pendingPages(asked, group) };
+}
 
 /** Throws a ReplyError if the server refuses. */
 export async function streamFacts({ ask, key }: Asked): Promise<StreamFacts> {
@@ -38,7 +57,7 @@ export async function streamFacts({ ask, key }: Asked): Promise<StreamFacts> {
   const firstEntry = facts.get('first-entry');
   const firstId = Array.isArray(firstEntry) ? String(firstEntry[0]) : undefined;
   let isBeyondCommands = Number(facts.get('pids-tracked') ?? 0) > 0;
-  const found: Group[] = [];
+  const found: ConsumerGroup[] = [];
   for (const group of listIn(groups).map(namedIn)) {
     const name = String(group.get('name'));
     const [consumers = null, oldest = null] = await ask([
@@ -66,13 +85,27 @@ export async function streamFacts({ ask, key }: Asked): Promise<StreamFacts> {
 }
 
 /**
- * Commands that give a stream that has all its entries the rest, some at a time. With `IDLE`, the time since an entry was delivered is as at the source,
- * whatever the clocks say. When consumers were last seen is not kept.
+ * Gives a stream that has all its entries the rest, some at a time. When consumers were last seen is not kept. Resolves to false if the server
+ * leaves out pending entries: those that were deleted from the stream. Throws a TargetFailure.
  */
-export async function* tailCommands(
-  source: Asked,
+export async function writeTail(
+  unfinished: UnfinishedKey,
+  tail: StreamTail,
+  holdsCounts: boolean,
+): Promise<boolean> {
+  let isWhole = true;
+  await unfinished.tell(
+    (name) => tailCommands(name, tail, holdsCounts),
+    (sent, replies) => {
+      isWhole &&= !hasLeftOut(sent, replies);
+    },
+  );
+  return isWhole;
+}
+
+async function* tailCommands(
   name: string,
-  { lastId, counts, groups }: StreamFacts,
+  { facts: { lastId, counts, groups }, pending }: StreamTail,
   holdsCounts: boolean,
 ): AsyncGenerator<Command[]> {
   const known = holdsCounts && counts;
@@ -81,29 +114,27 @@ export async function* tailCommands(
   for (const group of groups) {
     const read = holdsCounts && group.read !== null ? ['ENTRIESREAD', group.read] : [];
     // To read again what is pending creates a consumer, also on Redis 6.0, which lacks XGROUP CREATECONSUMER.
-    const idle = group.consumers.filter(([, pending]) => pending === 0);
+    const idle = group.consumers.filter(([, count]) => count === 0);
     yield [
       ['XGROUP', 'CREATE', name, group.name, group.lastId, ...read],
       ...idle.map(
         ([consumer]): Command => ['XREADGROUP', 'GROUP', group.name, consumer, 'STREAMS', name, '0'],
       ),
     ];
-    for await (const { rows, readAt } of pendingPages(source, group)) {
-      const claims = new Map<string, Command & string[]>();
-      for (const { id, consumer, idleMs, deliveries } of rows) {
-        const same = JSON.stringify([consumer, idleMs, deliveries]);
-        const claim = claims.get(same) ?? ['XCLAIM', name, group.name, consumer, '0'];
-        claim.push(id);
-        claims.set(same, claim);
+    for await (const { rows, delivered } of pending(group)) {
+      const claims = new Map<string, readonly [claim: Command & string[], row: PendingRow]>();
+      for (const row of rows) {
+        const same = JSON.stringify([row.consumer, row.at, row.deliveries]);
+        const [claim] = claims.get(same) ?? [['XCLAIM', name, group.name, row.consumer, '0']];
+        claim.push(row.id);
+        claims.set(same, [claim, row]);
       }
-      const sinceMs = performance.now() - readAt;
-      yield [...claims].map(([same, claim]): Command => {
-        const [, idleMs, deliveries] = JSON.parse(same);
-        return [
+      yield [...claims.values()].map(
+        ([claim, row]): Command => [
           ...claim,
-          ...['IDLE', Math.round(idleMs + sinceMs), 'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID'],
-        ];
-      });
+          ...[...delivered(row), 'RETRYCOUNT', row.deliveries, 'FORCE', 'JUSTID'],
+        ],
+      );
     }
   }
 }
@@ -113,8 +144,7 @@ export async function* dropGroups(key: string, { groups }: StreamFacts): AsyncGe
   yield groups.map(({ name }): Command => ['XGROUP', 'DESTROY', key, name]);
 }
 
-/** True if XCLAIM left out pending entries: those that were deleted from the stream. */
-export function hasLeftOut(commands: readonly Command[], replies: readonly Reply[]): boolean {
+function hasLeftOut(commands: readonly Command[], replies: readonly Reply[]): boolean {
   // The five words before the ids, and the six after them.
   return commands.some(
     (command, index) =>
@@ -123,13 +153,13 @@ export function hasLeftOut(commands: readonly Command[], replies: readonly Reply
 }
 
 /** True if two streams with the same entries are the same, as far as both servers know. */
-export async function sameTail(one: Asked, other: Asked): Promise<boolean> {
-  const [mine, theirs] = [await streamFacts(one), await streamFacts(other)];
+export async function sameTail(one: StreamTail, other: StreamTail): Promise<boolean> {
+  const [mine, theirs] = [one.facts, other.facts];
   const counts = mine.counts !== undefined && theirs.counts !== undefined;
   if (JSON.stringify(plain(mine, counts)) !== JSON.stringify(plain(theirs, counts))) return false;
   for (const group of mine.groups) {
-    const pages = pendingPages(other, group);
-    for await (const { rows } of pendingPages(one, group)) {
+    const pages = other.pending(group)[Symbol.asyncIterator]();
+    for await (const { rows } of one.pending(group)) {
       const { value } = await pages.next();
       if (JSON.stringify(rows.map(lasting)) !== JSON.stringify(value?.rows.map(lasting))) return false;
     }
@@ -145,41 +175,43 @@ function plain({ lastId, counts, groups }: StreamFacts, withCounts: boolean): un
   ];
 }
 
-interface PendingEntry {
+export interface PendingRow {
   readonly id: string;
   readonly consumer: string;
-  readonly idleMs: number;
+  /** Since when it is pending, in milliseconds: `PendingPage.delivered` knows what from. */
+  readonly at: number;
   readonly deliveries: number;
 }
 
-function lasting({ id, consumer, deliveries }: PendingEntry): unknown {
+function lasting({ id, consumer, deliveries }: PendingRow): unknown {
   return [id, consumer, deliveries];
 }
 
+/** With `IDLE`, the time since an entry was delivered is as at the source, whatever the clocks say. */
 async function* pendingPages(
   { ask, key }: Asked,
-  { name, consumers }: Group,
-): AsyncGenerator<{ readonly rows: PendingEntry[]; readonly readAt: number }> {
+  { name, consumers }: ConsumerGroup,
+): AsyncGenerator<PendingPage> {
   if (consumers.every(([, pending]) => pending === 0)) return;
   for (let from: string | undefined = '-'; from !== undefined; ) {
     const [reply = null] = await ask([['XPENDING', key, name, from, '+', PAGE]]);
     const readAt = performance.now();
-    const rows = listIn(reply).map((row): PendingEntry => {
+    const rows = listIn(reply).map((row): PendingRow => {
       const [id, consumer, idleMs, deliveries] = listIn(row);
       return {
         id: String(id),
         consumer: String(consumer),
-        idleMs: Number(idleMs),
+        at: Number(idleMs),
         deliveries: Number(deliveries),
       };
     });
     const last = rows.at(-1);
-    if (last) yield { rows, readAt };
+    if (last) yield { rows, delivered: ({ at }) => ['IDLE', Math.round(at + performance.now() - readAt)] };
     from = last && rows.length === PAGE ? idAfter(last.id) : undefined;
   }
 }
 
-function isBefore(one: string, other: string): boolean {
+export function isBefore(one: string, other: string): boolean {
   const [[ms = 0n, sequence = 0n], [otherMs = 0n, otherSequence = 0n]] = [one, other].map((id) =>
     id.split('-').map(BigInt),
   ) as [bigint[], bigint[]];

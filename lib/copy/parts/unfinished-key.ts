@@ -1,7 +1,7 @@
 import { type Command, type Connection, type Reply, ReplyError } from '../../../resp/index.ts';
 import { expireCommand, type LifeQuestion } from '../../nodes/server-clock.ts';
 import type { PartKind } from './part-kinds.ts';
-import type { TimedPart } from './read-parts.ts';
+import { isUnknown, type TimedPart } from './read-parts.ts';
 import type { PartedValue } from './write-in-parts.ts';
 
 /** After this time without another part it expires. */
@@ -12,6 +12,12 @@ export class TargetFailure extends Error {
   constructor(cause: unknown) {
     super('', { cause });
   }
+}
+
+/** True if an error says that what was written of a stream, or of its groups, is gone. */
+export function isUnfinishedGone(error: unknown): boolean {
+  const cause = error instanceof TargetFailure && error.cause;
+  return cause instanceof ReplyError && ['ERR', 'NOGROUP'].includes(cause.code) && !isUnknown(cause);
 }
 
 /** A key of the cluster that is written in parts under another name, over a connection of its own. */
