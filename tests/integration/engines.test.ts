@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { backupCluster, compareKeys, importKeys, restoreCluster } from '../../lib/index.ts';
-import { type Connection, ReplyError } from '../../resp/index.ts';
+import {
+  backupCluster,
+  type ConnectionOptions,
+  compareKeys,
+  importKeys,
+  restoreCluster,
+} from '../../lib/index.ts';
+import { type Command, type Connection, ReplyError } from '../../resp/index.ts';
 import { connectTo } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { type ServerName, serverNames } from '../bed/servers.ts';
@@ -48,6 +55,10 @@ function stays(from: string, to: string): string[] {
   assert.ok(cell !== undefined, `the guide has a cell for ${from} to ${to}`);
   return cell === 'all' ? [] : cell.replace(/^not /, '').split(', ');
 }
+
+/** More than is read at once, in few entries, which files cannot compress. */
+const PARTED = 'stream:parts';
+const large = createHash('shake256', { outputLength: 900_000 }).update(PARTED).digest().toString('latin1');
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => `${index}`);
 const text = fc.oneof(
@@ -105,6 +116,15 @@ function writes({ kind, major, minor }: Bed['server']): string[][] {
     ['XREADGROUP', 'GROUP', 'group', 'one', 'COUNT', '20', 'STREAMS', 'stream', '>'],
     ['XREADGROUP', 'GROUP', 'group', 'two', 'COUNT', '5', 'STREAMS', 'stream', '>'],
     ['XACK', 'stream', 'group', '1-1'],
+    ...numbers(6).map((id) => ['XADD', PARTED, `${id}-1`, 'field', `${id}${large}`, id, '']),
+    ['XADD', PARTED, '18446744073709551614-18446744073709551615', 'last', 'id'],
+    ['XDEL', PARTED, '1-1', '18446744073709551614-18446744073709551615'],
+    ['XGROUP', 'CREATE', PARTED, 'group', '0'],
+    ['XGROUP', 'CREATE', PARTED, 'idle', '$'],
+    ['XREADGROUP', 'GROUP', 'group', 'one', 'COUNT', '2', 'STREAMS', PARTED, '>'],
+    ['XREADGROUP', 'GROUP', 'group', 'two\xff', 'COUNT', '1', 'STREAMS', PARTED, '>'],
+    ['XREADGROUP', 'GROUP', 'group', 'three', 'STREAMS', PARTED, '0'],
+    ['XACK', PARTED, 'group', '0-1'],
     ['XADD', 'stream:empty', '1-1', 'field', 'value'],
     ['XDEL', 'stream:empty', '1-1'],
   );
@@ -150,6 +170,15 @@ const askingCluster =
       throw error;
     });
 
+/** Options with which the keys are noted that are read and written whole. */
+function noting(): Required<Pick<ConnectionOptions, 'onCommands'>> & { readonly whole: Set<unknown> } {
+  const whole = new Set<unknown>();
+  const onCommands = (commands: readonly Command[]): void => {
+    for (const [name, key] of commands) if (name === 'DUMP' || name === 'RESTORE') whole.add(key);
+  };
+  return { onCommands, whole };
+}
+
 async function compareAll(source: Connection, left: readonly string[]): Promise<number> {
   const keys = (await source.command(['KEYS', '*'])) as string[];
   for (const key of keys) {
@@ -181,7 +210,8 @@ describe('importKeys() to the server under test', () => {
       const dry = await importKeys(seed, from, { dryRun: true });
       const foreseen = dry.left.flatMap(({ examples }) => examples).sort();
       assert.deepEqual(foreseen, left, 'the dry run names what stays');
-      const run = () => importKeys(seed, from);
+      const { whole, ...options } = noting();
+      const run = () => importKeys(seed, from, { source: options, ...options });
       if (left.length === 0) assert.equal((await run()).keys, all.length);
       else {
         const { code, keys = [] } = await failureOf(run());
@@ -195,6 +225,7 @@ describe('importKeys() to the server under test', () => {
       if (left.length > 0) assert.equal('code' in again && again.code, 'KEYS_LEFT_BEHIND');
       else if (mayDiffer.length > 0) assert.deepEqual('code' in again && again.keys, mayDiffer);
       else assert.deepEqual('same' in again && [again.keys, again.same], [0, all.length]);
+      assert.ok(!whole.has(PARTED) && whole.has('stream'), 'only what is large is copied in parts');
       const compared = await compareKeys(from, seed, { rounds: 1 });
       const differing = compared.differences.map(({ key }) => key).sort();
       assert.deepEqual(differing, [...left, ...mayDiffer].sort(), 'the comparison finds the same');
@@ -223,13 +254,15 @@ describe('restoreCluster() to the server under test', () => {
       const left = all.filter((key) => prefixes.some((prefix) => key.startsWith(`${prefix}:`))).sort();
       const dir = join(home, name);
       await backupCluster(only.address, { dir });
-      const run = () => restoreCluster(at(masters, 0).address, { dir });
+      const { whole, ...options } = noting();
+      const run = () => restoreCluster(at(masters, 0).address, { dir, ...options });
       if (left.length === 0) assert.equal((await run()).keys, all.length);
       else {
         const { code, keys = [] } = await failureOf(run());
         assert.deepEqual([code, [...keys].sort()], ['KEYS_LEFT_BEHIND', left]);
       }
       assert.equal(await compareAll(reader, left), all.length);
+      assert.ok(!whole.has(PARTED) && whole.has('stream'), 'only what is large is written in parts');
       await reader.close();
     });
   }
