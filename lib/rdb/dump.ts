@@ -21,6 +21,8 @@ export function valueBytes(dump: string): string {
   return dump.slice(1, -FOOTER_BYTES);
 }
 
+/** Types of hashes whose fields may expire. */
+const HASHES: ReadonlySet<number> = new Set([RDB_TYPE.hash2, RDB_TYPE.hashTtl, RDB_TYPE.hashListpackTtl]);
 const STREAMS: ReadonlySet<number> = new Set([
   RDB_TYPE.stream,
   RDB_TYPE.stream2,
@@ -40,6 +42,18 @@ export function readDump(dump: string): Value | undefined {
   const value = readValue(bytes, dump.charCodeAt(0), dumpVersion(dump) >= FIRST_OF_VALKEY);
   if (value !== undefined && bytes.available > 0) throw bytes.fault('bytes after the value');
   return value;
+}
+
+/** True for a hash of which all fields have expired by `now`: clients do not see it, and servers delete it when they come to it. */
+export function isExpiredHash(dump: string, now: number): boolean {
+  if (!HASHES.has(dump.charCodeAt(0))) return false;
+  try {
+    const value = readDump(dump);
+    return value?.kind === 'hash' && value.fields.every(({ expiresAt = Infinity }) => expiresAt <= now);
+  } catch (error) {
+    if (error instanceof RdbFault || error instanceof Shortage) return false;
+    throw error;
+  }
 }
 
 /** How two values differ; `unknown` if the bytes do, and what they mean is not known: values of modules, and damaged ones. */

@@ -7,7 +7,8 @@ import {
   readingsIn,
 } from '../../lib/copy/compare/reading.ts';
 import { dumpOf } from '../../lib/rdb/dump.ts';
-import { stringOf } from '../../lib/rdb/write.ts';
+import { RDB_TYPE } from '../../lib/rdb/rdb-values.ts';
+import { lengthOf, stringOf, timeOf } from '../../lib/rdb/write.ts';
 import { type Reply, ReplyError } from '../../resp/index.ts';
 import { at } from '../helpers/clusters.ts';
 
@@ -15,6 +16,12 @@ const dump = (text: string, version = 13) => dumpOf(0, Buffer.from(stringOf(text
 const value: Reading = { dump: dump('x'), expiresAt: undefined, serverExpiresAt: undefined, slackMs: 0 };
 const gone: Reading = { ...value, dump: undefined };
 const [HOUR, SKEW] = [3_600_000, 60_000];
+/** A hash whose fields expire at these times. */
+const hash = (...times: number[]): Reading => {
+  const fields = times.map((time, index) => stringOf(`${index}`) + stringOf('value') + timeOf(time));
+  const text = lengthOf(fields.length) + fields.join('');
+  return { ...value, dump: dumpOf(RDB_TYPE.hash2, Buffer.from(text, 'latin1'), 80) };
+};
 
 function read(
   replies: readonly Reply[],
@@ -34,6 +41,9 @@ describe('compareReadings()', () => {
     ['gone from both', gone, gone, undefined],
     ['gone from the second', value, gone, 'missing'],
     ['gone from the first', gone, value, 'surplus'],
+    ['gone from the second, and of no more fields on the first', hash(1), gone, undefined],
+    ['gone from the first, and of no more fields on the second', gone, hash(1), undefined],
+    ['gone from the second, and of fields on the first', hash(1, Date.now() + HOUR), gone, 'missing'],
     ['an expiry on one side', value, { ...value, expiresAt: 5 }, 'expiry'],
     ['the value before the expiry', value, { ...value, dump: dump('y'), expiresAt: 5 }, 'value'],
     [

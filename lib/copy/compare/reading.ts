@@ -1,6 +1,6 @@
 import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import type { KeyState } from '../../model/key-difference.ts';
-import { valueDifference } from '../../rdb/dump.ts';
+import { isExpiredHash, valueDifference } from '../../rdb/dump.ts';
 import { type Expiry, type ExpiryCommand, expiriesOf, NEVER, sameExpiry } from './expiry.ts';
 
 /** A key as one side has it. */
@@ -57,7 +57,9 @@ export function compareReadings(
   now: number = Date.now(),
 ): KeyState | undefined {
   if (one.dump === undefined || other.dump === undefined) {
-    if (one.dump === other.dump) return undefined;
+    const only = one.dump ?? other.dump;
+    // A source whose writes are paused keeps it.
+    if (only === undefined || isExpiredHash(only, now)) return undefined;
     return one.dump === undefined ? 'surplus' : 'missing';
   }
   return valueDifference(one.dump, other.dump, now) ?? (sameExpiry(one, other) ? undefined : 'expiry');
