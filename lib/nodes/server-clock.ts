@@ -3,6 +3,7 @@ import type { Address } from '../model/address.ts';
 import type { Connections } from './connections.ts';
 import { ttlOf } from './key-content.ts';
 import { serverTime } from './node-info.ts';
+import { inParallel } from './parallel.ts';
 
 /** How often a clock is read at most, until an answer takes no longer than this. The soonest counts: the others waited for what the server did before. */
 const [SAMPLES, SOON_MS] = [5, 1];
@@ -95,4 +96,17 @@ export class ServerClock {
     }
     return lifeQuestion(offsetMs, canSayWhen);
   }
+}
+
+/** What time it is, in milliseconds since 1970, by the clock of these servers that is behind the others; by ours if one does not say. */
+export async function earliestClock(
+  connections: Connections,
+  addresses: readonly Address[],
+): Promise<() => number> {
+  const offsets = await inParallel(addresses, async (address) => {
+    const { offsetMs } = await new ServerClock(connections, address).question();
+    return offsetMs ?? Date.now() - performance.now();
+  });
+  const offset = Math.min(...offsets);
+  return () => offset + performance.now();
 }

@@ -18,6 +18,7 @@ import { type ClusterView, reachableMasters } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { askClusterDatabases } from '../nodes/node-info.ts';
 import { requireClosed, requireServing } from '../nodes/requirements.ts';
+import { earliestClock } from '../nodes/server-clock.ts';
 import type { OperationOptions } from '../options.ts';
 import type { StrayAnswer } from '../plan/plan.ts';
 import { strayAnswerOf } from '../plan/stray-answer.ts';
@@ -96,13 +97,22 @@ export function restoreCluster(cluster: ClusterLike, options: RestoreOptions): P
     const readers = await askRdbVersions(context, masters);
     const { dryRun } = context.settings;
     // Only a dry run tells how keys would be written: otherwise each value would be converted twice.
-    const content = await surveyFiles(context, dir, manifest, dryRun ? readers : []);
+    // Ours may be ahead of theirs: what expires is theirs to say.
+    const now = await earliestClock(context.connections, masters);
+    const content = await surveyFiles(context, dir, manifest, dryRun ? readers : [], now);
     await requireDatabases(context, view, content);
     for (const problem of manifest.problems)
       context.emit({ type: 'warning', message: `The backup in ${dir} may lack keys: ${problem}` });
     const done = dryRun
       ? { keys: 0, same: 0, bytes: 0, ...content.outlook }
-      : await restoreAll(context, view, manifest, content, { dir, replace, strayKeys, masters, readers });
+      : await restoreAll(context, view, manifest, content, {
+          dir,
+          replace,
+          strayKeys,
+          masters,
+          readers,
+          now,
+        });
     return {
       applied: !dryRun,
       dir,
@@ -141,6 +151,7 @@ interface RestoreTo {
   readonly masters: readonly Address[];
   /** RDB versions that the masters read. */
   readonly readers: readonly number[];
+  readonly now: () => number;
 }
 
 async function restoreAll(
@@ -148,7 +159,7 @@ async function restoreAll(
   view: ClusterView,
   manifest: BackupManifest,
   content: BackupContent,
-  { dir, replace, strayKeys, masters, readers }: RestoreTo,
+  { dir, replace, strayKeys, masters, readers, now }: RestoreTo,
 ): Promise<Pick<RestoreResult, 'keys' | 'same' | 'converted' | 'left' | 'bytes'>> {
   await restoreFunctions(context, masters, content.functions, replace);
   const owners = new Owners(context, view.seed);
@@ -157,7 +168,7 @@ async function restoreAll(
   await untilKept(context, owners, false, (isAgain) =>
     restoreKeys(context, owners, dir, manifest, tally, {
       // What clients have written since then stays: if that is another value, it is named.
-      ...{ replace: replace && !isAgain, strays: false, readers, isAgain },
+      ...{ replace: replace && !isAgain, strays: false, readers, now, isAgain },
     }),
   );
   // The owner's value is right, and so is its silence: it may have deleted a key that only another master had.
@@ -165,7 +176,7 @@ async function restoreAll(
   const missing: string[] = [];
   if (content.strays > 0 && strayKeys !== 'drop')
     await restoreKeys(context, owners, dir, manifest, tally, {
-      ...{ replace: false, strays: true, readers, comparesOnly: strayKeys !== 'bring' },
+      ...{ replace: false, strays: true, readers, now, comparesOnly: strayKeys !== 'bring' },
       onKept: (some, others) => {
         for (const { key } of some) differing.push(key);
         for (const { key } of others) missing.push(key);

@@ -34,7 +34,7 @@ export async function surveyBackup(dir: string, options: SurveyBackupOptions = {
     try {
       await verifyFile(dir, file, signal, (item) => {
         if (item.kind !== 'key' || !isOwned(item)) return;
-        if (isExpired(item)) {
+        if (isExpired(item, Date.now())) {
           expired += 1;
           return;
         }

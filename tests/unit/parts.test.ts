@@ -59,7 +59,7 @@ describe('decodedValue()', () => {
     return bytes.toString('latin1');
   };
   async function all(value: Value) {
-    const decoded = decodedValue(value);
+    const decoded = decodedValue(value, Date.now());
     assert.ok(decoded);
     const elements: string[] = [];
     const times = new Map<string, number>();
@@ -114,7 +114,7 @@ describe('decodedValue()', () => {
     const { elements, times } = await all({ kind: 'hash', fields });
     assert.deepEqual([elements, [...times]], [['a', '1', 'c', '3'], [['a', later]]]);
     const part = { elements: ['a', '1'], count: 1, bytes: 2, from: '0', next: undefined };
-    const { holds } = decodedValue({ kind: 'hash', fields }) ?? assert.fail();
+    const { holds } = decodedValue({ kind: 'hash', fields }, Date.now()) ?? assert.fail();
     assert.equal(await holds({ ...part, times }), true);
     assert.equal(await holds({ ...part, times: new Map() }), false);
     assert.equal(await holds({ ...part, times, elements: ['a', '2'] }), false);
@@ -136,10 +136,10 @@ describe('decodedValue() of a stream', () => {
     bytes.add(Buffer.from(text.replaceAll(' ', ''), 'hex'));
     return readStream(bytes, 4);
   };
-  const tailOf = async (value: Value) => (await decodedValue(value)?.tail?.()) ?? assert.fail();
+  const tailOf = async (value: Value) => (await decodedValue(value, 0)?.tail?.()) ?? assert.fail();
 
   test('gives its entries, from an id on, and how many there are', async () => {
-    const { length, parts } = decodedValue(stream()) ?? assert.fail();
+    const { length, parts } = decodedValue(stream(), 0) ?? assert.fail();
     const found = [];
     for await (const { elements, from, count } of parts()) found.push([elements, from, count]);
     assert.deepEqual([length, found], [2, [[['0-1', '2', 'f', 'v'], '0-1', 1]]]);

@@ -25,10 +25,11 @@ export async function restoreInParts(
   stored: StoredKey,
   to: Destination,
   comparesOnly: boolean,
+  now: number,
 ): Promise<CopiedInParts | undefined> {
   try {
     const value = readDump(stored.dump);
-    const decoded = value && decodedValue(value);
+    const decoded = value && decodedValue(value, now);
     return decoded && (await restoreDecoded(decoded, stored, to, comparesOnly));
   } catch (error) {
     if (error instanceof RdbFault || error instanceof Shortage) return undefined;

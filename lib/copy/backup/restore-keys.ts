@@ -26,6 +26,8 @@ interface Lot {
 export interface Restoring {
   /** RDB versions that the masters read. */
   readonly readers: readonly number[];
+  /** The time by which keys have expired, in milliseconds since 1970. */
+  readonly now: () => number;
   /** Overwrite keys that the cluster has with another value. */
   readonly replace: boolean;
   /** True if they were written before: those that are the same are not counted again. */
@@ -47,9 +49,9 @@ export async function restoreKeys(
   tally: CopyTally,
   restoring: Restoring,
 ): Promise<void> {
-  const { readers, replace, strays, comparesOnly = false, isAgain = false } = restoring;
+  const { readers, replace, strays, now, comparesOnly = false, isAgain = false } = restoring;
   const onKept = restoring.onKept ?? ((differing) => tally.differ(differing, [], isAgain));
-  const ahead = lotsOf(dir, masters, strays);
+  const ahead = lotsOf(dir, masters, strays, now);
   const to = { context, owners, replace, readers, unfinished: new Set<string>() };
   let isOver = false;
   // Each writer takes the next lot when it has written the last. If one fails, the others finish their lot and stop.
@@ -59,7 +61,7 @@ export async function restoreKeys(
         context.signal?.throwIfAborted();
         const { value: lot, done } = await ahead.next();
         if (done) return;
-        const written = await writeLot(lot, { ...to, db: lot.db }, comparesOnly);
+        const written = await writeLot(lot, { ...to, db: lot.db }, comparesOnly, now());
         tally.add(written.restored, isAgain ? 0 : written.same.length, 0);
         tally.leave(written.left, written.unread, isAgain);
         onKept(written.conflicts, written.missing);
@@ -78,16 +80,22 @@ async function writeLot(
   { keys: stored }: Lot,
   to: Destination,
   comparesOnly: boolean,
+  now: number,
 ): Promise<CopiedInParts> {
   const [only] = stored;
   const inParts =
-    only && only.dump.length > MOST_BYTES ? await restoreInParts(only, to, comparesOnly) : undefined;
+    only && only.dump.length > MOST_BYTES ? await restoreInParts(only, to, comparesOnly, now) : undefined;
   if (inParts) return inParts;
   const { keys, left } = comparesOnly ? { keys: stored, left: [] } : convertKeys(stored, to.readers);
   return { ...(await writeKeys(to.context, to.owners, keys, { ...to, comparesOnly })), left };
 }
 
-async function* lotsOf(dir: string, files: readonly BackupFile[], strays: boolean): AsyncGenerator<Lot> {
+async function* lotsOf(
+  dir: string,
+  files: readonly BackupFile[],
+  strays: boolean,
+  now: () => number,
+): AsyncGenerator<Lot> {
   for (const file of files) {
     const isOwned = ownership(file);
     let keys: StoredKey[] = [];
@@ -95,7 +103,7 @@ async function* lotsOf(dir: string, files: readonly BackupFile[], strays: boolea
     for await (const { items, version } of itemsOf(dir, file)) {
       // Copy the values: they are valid only until the next items are read.
       const stored = items.flatMap((item) =>
-        item.kind === 'key' && isOwned(item) !== strays && !isExpired(item)
+        item.kind === 'key' && isOwned(item) !== strays && !isExpired(item, now())
           ? [{ db: item.db, key: storedKey(item, version) }]
           : [],
       );

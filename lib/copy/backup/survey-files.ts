@@ -30,8 +30,8 @@ export function ownership({ slots }: BackupFile): (key: RdbKey) => boolean {
   return ({ key }) => owned.has(slotOfKey(key));
 }
 
-export function isExpired({ expiresAt }: RdbKey): boolean {
-  return expiresAt !== undefined && expiresAt <= Date.now();
+export function isExpired({ expiresAt }: RdbKey, now: number): boolean {
+  return expiresAt !== undefined && expiresAt <= now;
 }
 
 /** A key of a file as a DUMP payload. */
@@ -43,7 +43,8 @@ export function storedKey({ key, type, value, expiresAt }: RdbKey, version: numb
 }
 
 /**
- * Verifies every file of a backup, counts its keys, and finds out how they would be written for servers of these RDB versions.
+ * Verifies every file of a backup, counts its keys, and finds out how they would be written for servers of these RDB versions. `now`: the
+ * time by which keys have expired.
  * Rejects with ClusterError `BACKUP_INVALID` or `FILE_FAILED`.
  */
 export async function surveyFiles(
@@ -51,6 +52,7 @@ export async function surveyFiles(
   dir: string,
   { masters }: BackupManifest,
   readers: readonly number[],
+  now: () => number,
 ): Promise<BackupContent> {
   const tally = new OutlookTally();
   const databases = new Map<number, number>();
@@ -61,7 +63,7 @@ export async function surveyFiles(
     await verifyFile(dir, file, either, (item, version) => {
       if (item.kind === 'functions') {
         functions.set(libraryName(item.code, file), item.code);
-      } else if (isExpired(item)) {
+      } else if (isExpired(item, now())) {
         expired += 1;
       } else {
         databases.set(item.db, (databases.get(item.db) ?? 0) + 1);

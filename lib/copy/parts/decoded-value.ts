@@ -13,11 +13,11 @@ interface Element {
   readonly time?: number | undefined;
 }
 
-/** A value of a file, in parts. */
-export function decodedValue(value: Value): HeldValue | undefined {
+/** A value of a file, in parts, without the fields that have expired by `now`, in milliseconds since 1970. */
+export function decodedValue(value: Value, now: number): HeldValue | undefined {
   const kind = partKindOf(value.kind);
   if (!kind) return undefined;
-  const { elements, length } = elementsOf(value);
+  const { elements, length } = elementsOf(value, now);
   const known = new Map<string, string>();
   return {
     ...{ kind, length, parts: () => partsOf(elements(), value.kind) },
@@ -39,11 +39,14 @@ export function decodedValue(value: Value): HeldValue | undefined {
   };
 }
 
-function elementsOf(value: Value): { readonly elements: () => Iterable<Element>; readonly length: number } {
+function elementsOf(
+  value: Value,
+  now: number,
+): { readonly elements: () => Iterable<Element>; readonly length: number } {
   // Entries of a stream are many small texts: they are read as they are wanted.
   if (value.kind === 'stream')
     return { elements: () => entriesOf(value), length: streamNumbers(value).length };
-  const elements = plainElements(value);
+  const elements = plainElements(value, now);
   return { elements: () => elements, length: value.kind === 'string' ? value.text.length : elements.length };
 }
 
@@ -51,7 +54,7 @@ function* entriesOf({ nodes }: Extract<Value, { kind: 'stream' }>): Generator<El
   for (const [id, flat] of streamEntries(nodes)) yield { texts: [id, `${flat.length}`, ...flat] };
 }
 
-function plainElements(value: Exclude<Value, { kind: 'stream' }>): Element[] {
+function plainElements(value: Exclude<Value, { kind: 'stream' }>, now: number): Element[] {
   switch (value.kind) {
     case 'string':
       return Array.from({ length: Math.ceil(value.text.length / PART_BYTES) }, (_, index) => ({
@@ -70,7 +73,6 @@ function plainElements(value: Exclude<Value, { kind: 'stream' }>): Element[] {
           .map(({ member, number }) => ({ texts: [member, scoreText(number)] }))
       );
     case 'hash': {
-      const now = Date.now();
       return value.fields
         .filter(({ expiresAt = now + 1 }) => expiresAt > now)
         .map(({ field, value: text, expiresAt }) => ({ texts: [field, text], time: expiresAt }));
