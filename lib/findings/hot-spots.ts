@@ -116,7 +116,7 @@ function verdictsOf(
 ): HotVerdict[] {
   const isByCpu = measured.every(({ slots: own = [] }) => own.every((load) => load.cpuUsPerSecond !== null));
   const verdicts = [...keyVerdicts(keys, nodes), ...slotVerdicts(slots, keys)];
-  if (!isWhole || total <= 0) {
+  if (!isWhole) {
     return verdicts.length > 0
       ? verdicts
       : [
@@ -126,6 +126,8 @@ function verdictsOf(
           },
         ];
   }
+  if (total <= 0 && verdicts.length === 0)
+    return [{ kind: 'idle', message: 'Hardly anything was done with keys' }];
   if (isByCpu && total < IDLE_US)
     return [
       { kind: 'idle', message: `Hardly anything was done: ${percent(total / 1e6)} of one core in all` },

@@ -75,6 +75,8 @@ describe('hotSpotsOf()', () => {
 
   test('says that nothing is done', () => {
     assert.deepEqual(kindsOf([nodeLoad('a:1', [slotLoad(1, 30)]), nodeLoad('b:1', [])]), ['idle']);
+    assert.deepEqual(kindsOf([nodeLoad('a:1', []), nodeLoad('b:1', [])]), ['idle']);
+    assert.deepEqual(kindsOf([nodeLoad('a:1', [slotLoad(1, null, 0)]), nodeLoad('b:1', [])]), ['idle']);
   });
 
   test('puts the key of a busy node before that of an idle one', () => {
