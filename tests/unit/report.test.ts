@@ -88,6 +88,19 @@ describe('A report as HTML', () => {
     }
   });
 
+  test('colours the verdict by the worst that was found', () => {
+    const [found] = reportWith('plain').findings ?? [];
+    assert.ok(found);
+    const verdictOf = (ok: boolean, severity: 'error' | 'warning' | 'info'): string | undefined =>
+      /class="verdict (\w+)"/.exec(
+        reportHtml({ ...reportWith('plain'), ok, findings: [{ ...found, severity }] }),
+      )?.[1];
+    assert.deepEqual(
+      [verdictOf(false, 'error'), verdictOf(true, 'warning'), verdictOf(true, 'info')],
+      ['bad', 'warn', 'good'],
+    );
+  });
+
   test('allows nothing but its own style', () => {
     const html = reportHtml(reportWith('plain'));
     const [, policy = ''] = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(html) ?? [];

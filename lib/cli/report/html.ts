@@ -20,6 +20,8 @@ const POLICY = [
 /** A report as one page that needs nothing beside it. */
 export function reportHtml(report: Report): string {
   const { title, ok, verdict, facts, findings, maps, tables, steps } = report;
+  const isWarned = findings?.some(({ severity }) => severity === 'warning');
+  const verdictClass = ok ? (isWarned ? 'warn' : 'good') : 'bad';
   return [
     '<!doctype html>',
     '<html lang="en">',
@@ -34,7 +36,7 @@ export function reportHtml(report: Report): string {
     '<body>',
     '<header>',
     `<h1>${text(title)}</h1>`,
-    `<p class="verdict ${ok ? 'good' : 'bad'}">${text(verdict)}</p>`,
+    `<p class="verdict ${verdictClass}">${text(verdict)}</p>`,
     '<dl>',
     ...facts.map(([name, value]) => `<div><dt>${text(name)}</dt><dd>${text(value)}</dd></div>`),
     '</dl>',

@@ -9,6 +9,7 @@ h2{font-size:1.1rem;margin:2rem 0 .6rem}
 .verdict{font-weight:600;margin:.2rem 0 1rem}
 .good{color:var(--good)}
 .bad{color:var(--bad)}
+.warn{color:var(--warn)}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.6rem 1.5rem;margin:0}
 dt{color:var(--quiet);font-size:.85rem}
 dd{margin:0}
