@@ -2,7 +2,7 @@ import type { Command } from './command.ts';
 import { commands, findCommand } from './commands.ts';
 import { changeFlags, connectionFlags, type Flags, moveFlags, outputFlags } from './flags.ts';
 import { UsageError } from './io.ts';
-import { renderMarkdown, wrap } from './markdown.ts';
+import { type Row, renderMarkdown, rows, wrap } from './markdown.ts';
 import { readTopic } from './read-topic.ts';
 import { findTopic, helpWords, pages, sectionOf, topics } from './topics.ts';
 
@@ -19,9 +19,6 @@ const OPTION_WIDTH = 32;
 const [TOPIC_WIDTH, TITLE_WIDTH] = [14, 15];
 /** In a terminal that is as wide as this, the list of commands has their arguments. */
 const WIDE = 115;
-/** Text is not made narrower than this to fit into the terminal. */
-const LEAST_TEXT = 20;
-
 /** Lines of a document are hard to read if they are longer. */
 const WIDEST = 100;
 
@@ -113,18 +110,6 @@ export function generalHelp(columns: number): string {
       EXIT_CODES,
     ].flatMap((text) => wrap(text, columns)),
   ].join('\n');
-}
-
-type Row = readonly [head: string, text: string];
-
-/** Lines of two columns: the second is broken where the terminal ends. */
-function rows(all: readonly Row[], width: number, columns: number): string[] {
-  const indent = ' '.repeat(2 + width + 1);
-  return all.flatMap(([head, text]) =>
-    wrap(text, Math.max(LEAST_TEXT, columns - indent.length)).map((line, at) =>
-      at === 0 ? `  ${head.padEnd(width)} ${line}` : `${indent}${line}`,
-    ),
-  );
 }
 
 /** The commands of each group that has any, in the order of help. */

@@ -118,3 +118,19 @@ function plain(text: string): string {
     return shown.endsWith('.md') ? where : `${shown} (${where})`;
   });
 }
+
+/** Text is not made narrower than this to fit into the terminal. */
+const LEAST_TEXT = 20;
+
+/** A line of two columns. */
+export type Row = readonly [head: string, text: string];
+
+/** Lines of two columns: the second is broken where the terminal ends. */
+export function rows(all: readonly Row[], width: number, columns: number): string[] {
+  const indent = ' '.repeat(2 + width + 1);
+  return all.flatMap(([head, text]) =>
+    wrap(text, Math.max(LEAST_TEXT, columns - indent.length)).map((line, at) =>
+      at === 0 ? `  ${head.padEnd(width)} ${line}` : `${indent}${line}`,
+    ),
+  );
+}

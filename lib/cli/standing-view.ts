@@ -19,7 +19,7 @@ export function standingOutcome(standing: PlanStanding, plan: Plan): Outcome<Sta
   const heads: Readonly<Record<PlanStanding['state'], string>> = {
     done: `${name} is done`,
     partly: `${name} is done in part`,
-    'not-begun': `${name} is not begun`,
+    'not-begun': `${name} has not begun`,
     differs: `The cluster is neither as the plan of ${plan.operation} saw it nor as it makes it`,
   };
   const lines = [

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { BREAKS } from '../../lib/cli/practise/names.ts';
-import { Practice } from '../../lib/cli/practise/practice.ts';
+import { listBreaks, Practice } from '../../lib/cli/practise/practice.ts';
 import { topics } from '../../lib/cli/topics.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -70,6 +70,18 @@ describe('docs/findings.md', () => {
         name,
       );
     }
+  });
+
+  test('lists the faults of `demo --break` within the width of a terminal', () => {
+    const lines = listBreaks(60).split('\n').slice(1);
+    assert.deepEqual(
+      lines.filter((line) => line.length > 60),
+      [],
+    );
+    assert.deepEqual(
+      lines.flatMap((line) => /^ {2}([a-z-]+)/.exec(line)?.[1] ?? []),
+      BREAKS,
+    );
   });
 
   test('says the cause, the risk, the cure and how to practise it', () => {

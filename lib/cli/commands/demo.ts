@@ -44,7 +44,7 @@ export const demoCommand: Command<'demo'> = {
   run: async ({ values, options: { onEvent }, io }) => {
     if (values.break === 'list') {
       const { listBreaks } = await import('../practise/practice.ts');
-      return { ok: true, text: listBreaks(), data: { breaks: BREAKS } };
+      return { ok: true, text: listBreaks(io.columns()), data: { breaks: BREAKS } };
     }
     const name = breakNamed(values);
     const practice = name && new (await import('../practise/practice.ts')).Practice(name);
@@ -97,7 +97,10 @@ function breakNamed(values: FlagValues): BreakName | undefined {
     if (values[other] !== undefined) throw new UsageError(`--break and --${other} do not go together`);
   const name = BREAKS.find((one) => one === word);
   if (name === undefined)
-    throw new UsageError(`Not something to break: "${word}"`, undefined, { word, names: BREAKS });
+    throw new UsageError(`Not a fault: "${word}" (redis-trib demo --break lists them)`, undefined, {
+      word,
+      names: BREAKS,
+    });
   return name;
 }
 

@@ -3,6 +3,7 @@ import { parseAddress } from '../../model/address.ts';
 import { notReached, waitUntil } from '../../nodes/wait-until.ts';
 import { check } from '../../operations/check.ts';
 import { findingsText } from '../check-view.ts';
+import { rows } from '../markdown.ts';
 import type { Break } from './break.ts';
 import { breaks } from './breaks.ts';
 import { BREAKS, type BreakName } from './names.ts';
@@ -14,11 +15,15 @@ const PAUSE_MS = 300;
 const PATIENCE = { connectTimeout: 1000, commandTimeout: 3000 };
 
 /** What `demo --break` lists. */
-export function listBreaks(): string {
+export function listBreaks(columns: number): string {
   const width = Math.max(...BREAKS.map((name) => name.length));
   return [
     'What can be broken, to practise on: redis-trib demo --break NAME',
-    ...BREAKS.map((name) => `  ${name.padEnd(width)}  ${breaks[name].what}`),
+    ...rows(
+      BREAKS.map((name) => [name, breaks[name].what]),
+      width + 1,
+      columns,
+    ),
   ].join('\n');
 }
 
