@@ -12,6 +12,12 @@ export const BYTES_PER_SECOND: number = 50 * 1024 ** 2;
 const [BATCH_IN_KEYS, SLOT_IN_KEYS, BYTES_OF_KEY] = [30, 8, 3000];
 const MOST_KEYS_IN_BATCH = 128;
 
+/**
+ * A field of a hash is inserted on its own, so it takes as long as so many bytes of a string, on all servers; elements of other types take
+ * as long as their bytes. Hashes of fewer fields are one block of bytes by default.
+ */
+const [BYTES_OF_FIELD, LEAST_FIELDS] = [750, 512];
+
 /** What is to be moved, or was. */
 export interface Load {
   readonly slots: number;
@@ -23,6 +29,11 @@ export interface Load {
 
 /** What keys are to the time that they take. */
 export type KeyWeight = Pick<Load, 'bytes' | 'weight'>;
+
+/** How many bytes of a string take as long as a key of this size, which may have fields. */
+export function bytesByTime(bytes: number, fields: number): number {
+  return fields <= LEAST_FIELDS ? bytes : Math.max(bytes, BYTES_OF_FIELD * fields);
+}
 
 /** What keys weigh that are in so many slots. Batches are of one slot: few keys of many slots take longer than many of one. */
 export function weightOf({ slots, keys, bytes }: Omit<Load, 'weight'>): number {

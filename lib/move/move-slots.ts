@@ -3,7 +3,7 @@ import type { Context } from '../nodes/context.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../plan/plan.ts';
 import { moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
-import { type SlotWeights, sampleSizes, weighSlots } from './by-migrate/slot-weights.ts';
+import { plainSizes, type SlotWeights, sampleSizes, weighSlots } from './by-migrate/slot-weights.ts';
 import { TransferCount } from './by-migrate/transfer-count.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
@@ -110,8 +110,8 @@ async function weigh(
   { keys, bytes }: MoveContent,
   bigKeys: ReadonlyMap<string, number>,
 ): Promise<SlotWeights> {
-  const sampled = await sampleSizes(ends, slots, keysIn, bigKeys);
-  return weighSlots(slots, keysIn, bigKeys, sampled ?? (() => bytes / keys));
+  const plain = plainSizes(bytes / keys, bigKeys);
+  return weighSlots(slots, keysIn, await sampleSizes(ends, slots, keysIn, plain));
 }
 
 /** How moves may share targets. */

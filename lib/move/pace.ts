@@ -8,16 +8,40 @@ export interface Work {
   readonly since?: Pick<Work, 'done' | 'elapsedMs'> | undefined;
 }
 
-/** Less than this share of its work says nothing of the pace of one source. */
+/** Less than this share of its work says nothing of the pace of a pool. */
 const TELLING = 0.02;
 
 /**
- * Milliseconds that all moves will still take: as long as the whole at its pace, or as the slowest source at its own, if that
- * takes longer. Sources give at the same time, so at the end the one with the most left gives alone. Null while there is no pace.
+ * Milliseconds that all moves will still take: as long as the whole at its pace, or as the slowest pool at its own, if that
+ * takes longer. Pools move at the same time, so at the end the one with the most left moves alone. Null while there is no pace.
  */
-export function timeLeft(whole: Work, sources: readonly Work[]): number | null {
+export function timeLeft(whole: Work, pools: readonly Work[]): number | null {
   if (whole.done <= 0 || whole.elapsedMs <= 0) return null;
-  return Math.max(leftOf(whole), ...sources.filter(isTelling).map(leftOf));
+  return Math.max(leftOf(whole), ...pools.filter(isTelling).map(leftOf));
+}
+
+/** What is moved from a node to another. */
+interface Pair {
+  readonly source: { readonly id: string };
+  readonly target: { readonly id: string };
+}
+
+/**
+ * By id of a node: the name of its pool. Moves that share a node, directly or by way of others, are of one pool: they wait for that node,
+ * and what one of them leaves of its speed the others take, so that the pool keeps its pace while the shares of its sources vary.
+ */
+export function poolsOf(moves: readonly Pair[]): (id: string) => string {
+  const joined = new Map<string, string>();
+  const poolOf = (id: string): string => {
+    let pool = id;
+    for (let next = joined.get(pool); next !== undefined; next = joined.get(pool)) pool = next;
+    return pool;
+  };
+  for (const { source, target } of moves) {
+    const [one, other] = [poolOf(source.id), poolOf(target.id)];
+    if (one !== other) joined.set(one, other);
+  }
+  return poolOf;
 }
 
 function leftOf({ all, done, elapsedMs, since = { done: 0, elapsedMs: 0 } }: Work): number {

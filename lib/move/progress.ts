@@ -3,8 +3,8 @@ import { countSlots } from '../model/node.ts';
 import type { MoveLimits } from '../options.ts';
 import type { MoveContent, MoveStep } from '../plan/plan.ts';
 import { costsWithin, type KeyWeight, type Load, weightOf } from './cost.ts';
-import { Pace, timeLeft, type Work } from './pace.ts';
-import { Throttle } from './throttle.ts';
+import { Pace, poolsOf, timeLeft, type Work } from './pace.ts';
+import { hasLimit, Throttle } from './throttle.ts';
 
 const REPORT_EVERY_MS = 100;
 
@@ -27,8 +27,8 @@ export class Ledger {
   readonly #limits: MoveLimits;
   readonly #throttle: Throttle;
   readonly #total: MoveTally;
-  /** By id of the source: all that it gives, to one target after the other. */
-  readonly #sources = new Map<string, MoveTally>();
+  readonly #poolOf: (id: string) => string;
+  readonly #pools = new Map<string, MoveTally>();
   #movesDone = 0;
 
   /** The total is that of all moves of the plan from the beginning, though some may begin late. */
@@ -38,8 +38,11 @@ export class Ledger {
     this.#limits = limits;
     this.#throttle = new Throttle(limits);
     this.#total = new MoveTally(limits);
+    // What one pool leaves of a limit, another takes.
+    const isLimited = hasLimit(limits);
+    this.#poolOf = isLimited ? () => '' : poolsOf(moves);
     for (const move of moves)
-      for (const tally of [this.#total, this.#ofSource(move)])
+      for (const tally of [this.#total, this.#poolWith(move)])
         tally.add(plannedSize(move), loadOf(plannedSize(move)));
   }
 
@@ -56,7 +59,7 @@ export class Ledger {
     // Keys are counted again when a move begins.
     const planned = plannedSize(step);
     const [load, plannedLoad] = [{ ...loadOf(size), ...weighed }, loadOf(planned)];
-    const tallies = [this.#total, this.#ofSource(step)];
+    const tallies = [this.#total, this.#poolWith(step)];
     for (const tally of tallies) {
       tally.start();
       tally.add(size, load);
@@ -91,17 +94,18 @@ export class Ledger {
     const { figures, work } = this.#total;
     const left = timeLeft(
       work,
-      [...this.#sources.values()].map((source) => source.work),
+      [...this.#pools.values()].map((pool) => pool.work),
     );
     const etaMs = left === null ? null : Math.round(left);
     this.#emit({ type: 'move-total', moves: this.#moves, movesDone: this.#movesDone, ...figures, etaMs });
   }
 
-  #ofSource({ source }: MoveStep): MoveTally {
-    const known = this.#sources.get(source.id);
+  #poolWith({ source }: MoveStep): MoveTally {
+    const name = this.#poolOf(source.id);
+    const known = this.#pools.get(name);
     if (known) return known;
     const tally = new MoveTally(this.#limits);
-    this.#sources.set(source.id, tally);
+    this.#pools.set(name, tally);
     return tally;
   }
 }
@@ -117,7 +121,7 @@ export class Progress {
   /** Shared by all moves of a plan. */
   readonly throttle: Throttle;
   readonly #own: MoveTally;
-  /** Those of all moves, and of all moves of its source. */
+  /** Those of all moves, and of those of its pool. */
   readonly #wider: readonly MoveTally[];
   readonly #teller: Teller;
   #state: string | undefined;
@@ -247,8 +251,8 @@ class MoveTally {
   }
 
   get #bytesDone(): number {
-    const { keys, bytes } = this.#size;
-    return keys === 0 ? 0 : Math.round(bytes * Math.min(1, this.#done.keys / keys));
+    const all = this.#all.bytes;
+    return all === 0 ? 0 : Math.round(this.#size.bytes * Math.min(1, this.#done.bytes / all));
   }
 
   get moved(): Moved {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { weighSlots } from '../../lib/move/by-migrate/slot-weights.ts';
-import { costsWithin, type Load, weightOf } from '../../lib/move/cost.ts';
+import { type KeySize, weighSlots } from '../../lib/move/by-migrate/slot-weights.ts';
+import { bytesByTime, costsWithin, type Load, weightOf } from '../../lib/move/cost.ts';
 import { fc } from '../helpers/properties.ts';
 
 const load = (slots: number, keys: number, bytes: number): Load => ({
@@ -25,6 +25,19 @@ describe('weightOf()', () => {
     const many = weightOf({ slots: 1000, keys: 10_000, bytes: 1e6 });
     const one = weightOf({ slots: 1, keys: 10_000, bytes: 1e6 });
     assert.ok(many > 2 * one, `${many} ${one}`);
+  });
+});
+
+describe('bytesByTime()', () => {
+  test('is that of the fields of a large hash, if that is more', () => {
+    for (const [bytes, fields, expected] of [
+      [100_000, 0, 100_000],
+      // A block of bytes.
+      [20_000, 500, 20_000],
+      [700_000, 10_000, 7_500_000],
+      [50_000_000, 10_000, 50_000_000],
+    ] as const)
+      assert.equal(bytesByTime(bytes, fields), expected, `${bytes} ${fields}`);
   });
 });
 
@@ -62,8 +75,11 @@ describe('costsWithin()', () => {
 
 describe('weighSlots()', () => {
   const slots = [1, 2, 3];
-  const bigKeys = new Map([['big', 5e6]]);
-  const weights = weighSlots(slots, [100, 0, 1], bigKeys, (slot) => (slot === 1 ? 100 : 50_000));
+  const size = (bytes: number, byTime = bytes): KeySize => ({ bytes, byTime });
+  const weights = weighSlots(slots, [100, 0, 1], {
+    in: (slot) => (slot === 1 ? size(100) : size(50_000)),
+    big: new Map([['big', size(5e6)]]),
+  });
 
   test('weighs keys by the size of those of their slot, and big ones by their own', () => {
     const [small, large, big] = [weights.of(1, ['a', 'b']), weights.of(3, ['c']), weights.of(1, ['big'])];
@@ -78,6 +94,12 @@ describe('weighSlots()', () => {
     );
     const sum = hundred.weight + weights.of(3, ['c']).weight + weights.of(1, ['big']).weight;
     assert.ok(Math.abs(weights.all.weight - sum) < 1e-6, `${weights.all.weight} ${sum}`);
+  });
+
+  test('weighs by time, and counts bytes as they are', () => {
+    const slow = weighSlots([3], [1], { in: () => size(50_000, 5e6), big: new Map() });
+    assert.equal(slow.all.bytes, 50_000);
+    assert.ok(slow.all.weight > 10 * weights.of(3, ['c']).weight);
   });
 
   test('knows what to say of keys in a slot that had none', () => {
