@@ -5,6 +5,7 @@ import { moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
 import { plainSizes, type SlotWeights, sampleSizes, weighSlots } from './by-migrate/slot-weights.ts';
 import { TransferCount } from './by-migrate/transfer-count.ts';
+import { Arrivals } from './by-servers/arrivals.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
 import { decideAtStart, type Methods } from './decide-methods.ts';
@@ -24,6 +25,8 @@ export class TargetLocks {
   /** Of keys moved by MIGRATE. */
   readonly transfers: TransferCount = new TransferCount();
   readonly watch: TargetWatch = new TargetWatch();
+  /** Of what the servers move. */
+  readonly arrivals: Arrivals = new Arrivals();
   /** True if all moves are by MIGRATE, which may then run in parallel. */
   readonly byMigrate: boolean;
 
@@ -63,10 +66,9 @@ export async function moveSlots(
   const keys = keysIn.reduce((sum, count) => sum + count, 0);
   const content: MoveContent = { bytes: 0, bigKeys: [], ...step.content, keys };
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
-  const weights =
-    chosen.method === 'migrate' && keys > 0 ? await weigh(ends, slots, keysIn, content, bigKeys) : undefined;
+  const weights = keys > 0 ? await weigh(ends, slots, keysIn, content) : undefined;
   const progress = ledger.begin(step, chosen.method, slots.length, content, weights?.all);
-  const { moves, batches, transfers, watch, byMigrate } = locks;
+  const { moves, batches, transfers, watch, arrivals, byMigrate } = locks;
   const shared = {
     bigKeys,
     others,
@@ -82,9 +84,13 @@ export async function moveSlots(
     await (byMigrate ? run() : moves.exclusive(run));
     return progress.done();
   }
-  const move = { ends, dialect: chosen.dialect, slots, keysIn, progress };
+  const move = { ends, dialect: chosen.dialect, slots, keysIn, progress, arrivals };
   if (!isEmpty) await watch.begin(ends);
-  const left = await moves.shared(() => moveAtomically(move));
+  const left = await moves.shared(async () => {
+    // Some servers list the same few keys of a slot first, so a sample may have missed the big ones.
+    arrivals.begin({ keys, bytes: Math.max(content.bytes, weights?.all.bytes ?? 0) });
+    return moveAtomically(move).finally(() => arrivals.end());
+  });
   if (!isEmpty && left.slots.length === 0) await watch.check(ends, keys);
   if (left.slots.length > 0) {
     if (!chosen.fallsBack) throw atomicFailed(move, left);
@@ -107,11 +113,9 @@ async function weigh(
   ends: Ends,
   slots: readonly number[],
   keysIn: readonly number[],
-  { keys, bytes }: MoveContent,
-  bigKeys: ReadonlyMap<string, number>,
+  { keys, bytes, bigKeys }: MoveContent,
 ): Promise<SlotWeights> {
-  const plain = plainSizes(bytes / keys, bigKeys);
-  return weighSlots(slots, keysIn, await sampleSizes(ends, slots, keysIn, plain));
+  return weighSlots(slots, keysIn, await sampleSizes(ends, slots, keysIn, plainSizes(bytes / keys, bigKeys)));
 }
 
 /** How moves may share targets. */

@@ -10,6 +10,8 @@ export interface Work {
 
 /** Less than this share of its work says nothing of the pace of a pool. */
 const TELLING = 0.02;
+/** As many times slower than on the whole is a pause. */
+const SLOWEST = 4;
 
 /**
  * Milliseconds that all moves will still take: as long as the whole at its pace, or as the slowest pool at its own, if that
@@ -33,9 +35,8 @@ interface Pair {
 export function poolsOf(moves: readonly Pair[]): (id: string) => string {
   const joined = new Map<string, string>();
   const poolOf = (id: string): string => {
-    let pool = id;
-    for (let next = joined.get(pool); next !== undefined; next = joined.get(pool)) pool = next;
-    return pool;
+    const other = joined.get(id);
+    return other === undefined ? id : poolOf(other);
   };
   for (const { source, target } of moves) {
     const [one, other] = [poolOf(source.id), poolOf(target.id)];
@@ -45,9 +46,11 @@ export function poolsOf(moves: readonly Pair[]): (id: string) => string {
 }
 
 function leftOf({ all, done, elapsedMs, since = { done: 0, elapsedMs: 0 } }: Work): number {
-  // Nothing since then: a pause says nothing about the rest.
-  const from = done > since.done && elapsedMs > since.elapsedMs ? since : { done: 0, elapsedMs: 0 };
-  return ((elapsedMs - from.elapsedMs) * Math.max(0, all - done)) / (done - from.done);
+  // Next to nothing since then: a pause says nothing about the rest.
+  const whole = elapsedMs / done;
+  const recent = (elapsedMs - since.elapsedMs) / (done - since.done);
+  // Negative if less was done than then.
+  return (recent > 0 && recent < SLOWEST * whole ? recent : whole) * Math.max(0, all - done);
 }
 
 function isTelling({ all, done, elapsedMs }: Work): boolean {

@@ -125,6 +125,8 @@ export class Progress {
   readonly #wider: readonly MoveTally[];
   readonly #teller: Teller;
   #state: string | undefined;
+  /** What has arrived and is not the target's yet. */
+  #arriving: Load = NOTHING;
   #toldMs = 0;
 
   constructor(own: MoveTally, wider: readonly MoveTally[], throttle: Throttle, teller: Teller) {
@@ -144,6 +146,13 @@ export class Progress {
   slotsMoved(slots: number): void {
     for (const tally of [this.#own, ...this.#wider]) tally.slotsMoved(slots);
     this.#tellNowAndThen();
+  }
+
+  /** This part has arrived, and is not the target's yet. It is taken back before it counts as moved. */
+  arriving(part: number): void {
+    const before = this.#arriving;
+    this.#arriving = { ...NOTHING, ...this.#own.share(part) };
+    for (const tally of [this.#own, ...this.#wider]) tally.advance(sumOf(this.#arriving, before, -1));
   }
 
   /** The state that the servers report. */
@@ -210,9 +219,12 @@ class MoveTally {
 
   /** What so many of its keys are, on average. */
   partOf(keys: number): KeyWeight {
-    const all = this.#all;
-    const part = keys / Math.max(1, all.keys);
-    return { bytes: part * all.bytes, weight: part * all.weight };
+    return this.share(keys / Math.max(1, this.#all.keys));
+  }
+
+  share(part: number): KeyWeight {
+    const { bytes, weight } = this.#all;
+    return { bytes: part * bytes, weight: part * weight };
   }
 
   get elapsedMs(): number {
@@ -236,18 +248,19 @@ class MoveTally {
   }
 
   slotsMoved(slots: number): void {
-    this.#advance({ ...NOTHING, slots });
+    this.advance({ ...NOTHING, slots });
   }
 
   keysMoved(load: Load, stallMs: number): void {
-    this.#advance(load);
+    this.advance(load);
     this.#lastStallMs = stallMs;
     this.#longestStallMs = Math.max(this.#longestStallMs, stallMs);
   }
 
-  #advance(load: Load): void {
+  advance(load: Load): void {
     this.#done = sumOf(this.#done, load, 1);
-    this.#pace.mark(this.elapsedMs, this.#done);
+    // What is taken back is soon given again: no pace.
+    if (load.weight >= 0) this.#pace.mark(this.elapsedMs, this.#done);
   }
 
   get #bytesDone(): number {

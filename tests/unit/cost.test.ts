@@ -75,7 +75,7 @@ describe('costsWithin()', () => {
 
 describe('weighSlots()', () => {
   const slots = [1, 2, 3];
-  const size = (bytes: number, byTime = bytes): KeySize => ({ bytes, byTime });
+  const size = (bytes: number, cost = bytes): KeySize => ({ bytes, cost });
   const weights = weighSlots(slots, [100, 0, 1], {
     in: (slot) => (slot === 1 ? size(100) : size(50_000)),
     big: new Map([['big', size(5e6)]]),

@@ -385,6 +385,37 @@ describe('Ledger', () => {
     assert.ok(keysPerSecond > 0);
   });
 
+  test('knows the time left of what the servers move by what has arrived, and counts it once it is handed over', () => {
+    const events: ClusterEvent[] = [];
+    const content = { keys: 1000, bytes: 1e6, bigKeys: [] };
+    const one: MoveStep = { ...move('1', '2'), slots: [[0, 9]], content };
+    const progress = new Ledger((event) => events.push(event), [one], {}).begin(one, 'atomic', 10, content);
+    const wait = (): void => {
+      const began = performance.now();
+      // As told ten times a second.
+      while (performance.now() - began < 110) {}
+    };
+    const told = () => {
+      const total = events.findLast((event) => event.type === 'move-total');
+      assert.ok(total?.type === 'move-total');
+      return total;
+    };
+    wait();
+    progress.reached('snapshotting');
+    assert.deepEqual([told().etaMs, told().keysDone], [null, 0]);
+    wait();
+    progress.arriving(0.5);
+    progress.reached('snapshotting');
+    const { etaMs, elapsedMs, keysDone, bytesDone } = told();
+    assert.deepEqual([keysDone, bytesDone], [0, 5e5]);
+    assert.ok(etaMs !== null && Math.abs(etaMs - elapsedMs) < elapsedMs / 3, `${etaMs} after ${elapsedMs}`);
+    progress.arriving(0);
+    progress.keysMoved(1000);
+    progress.slotsMoved(10);
+    progress.done();
+    assert.deepEqual([told().etaMs, told().keysDone, told().bytesDone], [0, 1000, 1e6]);
+  });
+
   for (const [limit, limits] of Object.entries({
     keys: { keysPerSecond: 1000 },
     bytes: { bytesPerSecond: 100_000 },

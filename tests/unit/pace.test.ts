@@ -134,5 +134,7 @@ describe('Pace', () => {
   test('is that of the whole while nothing has been done since', () => {
     const work = { all: 20, done: 10, elapsedMs: 1000 };
     assert.equal(timeLeft({ ...work, since: { done: 10, elapsedMs: 500 } }, []), 1000);
+    assert.equal(timeLeft({ ...work, since: { done: 9, elapsedMs: 500 } }, []), 1000);
+    assert.equal(timeLeft({ ...work, since: { done: 6, elapsedMs: 500 } }, []), 1250);
   });
 });

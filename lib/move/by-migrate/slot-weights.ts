@@ -1,13 +1,15 @@
 import type { Command } from '../../../resp/index.ts';
+import type { BigKey } from '../../plan/plan.ts';
 import { bytesByTime, type KeyWeight, weightOf } from '../cost.ts';
 import { askAbout, askSourceIn, type Ends } from '../ends.ts';
 import { readSlotKeys, sizesOf } from './key-feed.ts';
 
-/** Keys of a slot that are measured; of a slot that is much heavier than the mean all, if there are no more than so many. */
-const [SAMPLE, MOST_OF_HEAVY] = [2, 20];
-const HEAVY = 2;
-/** Keys that are measured in one write: this takes the source less than a millisecond. */
-const KEYS_AT_ONCE = 500;
+/** Keys of a slot that are measured: all if there are no more than so many. */
+const [SAMPLE, MOST_OF_ALL] = [2, 6];
+/** Slots that are looked at in one write: the source serves others in between. */
+const SLOTS_AT_ONCE = 250;
+/** A hash of fewer bytes has too few fields to count. */
+const LEAST_BYTES = 20_000;
 /** A move of less is over before anyone asks how long it takes. */
 const LEAST_WEIGHT = 10_000;
 
@@ -22,7 +24,7 @@ export interface SlotWeights {
 export interface KeySize {
   readonly bytes: number;
   /** Bytes of a string that would take as long. */
-  readonly byTime: number;
+  readonly cost: number;
 }
 
 /** Sizes of keys: the mean in a slot, and those of keys that are moved alone. */
@@ -31,10 +33,10 @@ export interface SlotSizes {
   readonly big: ReadonlyMap<string, KeySize>;
 }
 
-/** Sizes if nothing is known but this. */
-export function plainSizes(mean: number, bigKeys: ReadonlyMap<string, number>): SlotSizes {
-  const size = (bytes: number): KeySize => ({ bytes, byTime: bytes });
-  return { in: () => size(mean), big: new Map([...bigKeys].map(([key, bytes]) => [key, size(bytes)])) };
+/** Sizes if nothing is known but bytes. */
+export function plainSizes(mean: number, bigKeys: readonly BigKey[]): SlotSizes {
+  const size = (bytes: number): KeySize => ({ bytes, cost: bytes });
+  return { in: () => size(mean), big: new Map(bigKeys.map(({ key, bytes }) => [key, size(bytes)])) };
 }
 
 /** Weighs slots by their keys, and these by their sizes. */
@@ -45,28 +47,28 @@ export function weighSlots(
 ): SlotWeights {
   const each = new Map<number, KeyWeight>();
   const all = { bytes: 0, weight: 0 };
+  /** What one of so many keys of a slot is. */
+  const oneOf = (keys: number, { bytes, cost }: KeySize): KeyWeight => ({
+    bytes,
+    weight: weightOf({ slots: 1, keys, bytes: keys * cost }) / keys,
+  });
   const add = ({ bytes, weight }: KeyWeight, times: number): void => {
     all.bytes += times * bytes;
     all.weight += times * weight;
   };
   for (const [index, slot] of slots.entries()) {
     const keys = keysIn[index] ?? 0;
-    if (keys === 0) continue;
-    const { bytes, byTime } = sizes.in(slot);
-    const one = { bytes, weight: weightOf({ slots: 1, keys, bytes: keys * byTime }) / keys };
+    if (!keys) continue;
+    const one = oneOf(keys, sizes.in(slot));
     each.set(slot, one);
     add(one, keys);
   }
-  const alone = ({ bytes, byTime }: KeySize): KeyWeight => ({
-    bytes,
-    weight: weightOf({ slots: 1, keys: 1, bytes: byTime }),
-  });
-  for (const size of sizes.big.values()) add(alone(size), 1);
+  for (const size of sizes.big.values()) add(oneOf(1, size), 1);
   return {
     all,
     of: (slot, keys) => {
       const big = sizes.big.get(keys[0] ?? '');
-      if (big !== undefined) return alone(big);
+      if (big) return oneOf(1, big);
       const { bytes, weight } = each.get(slot) ?? { bytes: 0, weight: 1 };
       return { bytes: keys.length * bytes, weight: keys.length * weight };
     },
@@ -74,9 +76,8 @@ export function weighSlots(
 }
 
 /**
- * Sizes of keys, from a few of each slot: those of one slot are often much bigger than those of another. Slots of few keys that turn out to be
- * heavy are looked at more closely, with the fields of hashes. Only database 0 is looked at. `plain` if that is not worth it, or the source does
- * not allow it.
+ * Sizes of keys, from a few of each slot: those of one slot are often much bigger than those of another. Only database 0 is looked at.
+ * `plain` if that is not worth it, or the source does not allow it.
  */
 export async function sampleSizes(
   ends: Ends,
@@ -84,86 +85,46 @@ export async function sampleSizes(
   keysIn: readonly number[],
   plain: SlotSizes,
 ): Promise<SlotSizes> {
-  const counts = new Map(slots.map((slot, index) => [slot, keysIn[index] ?? 0]));
-  const filled = slots.filter((slot) => (counts.get(slot) ?? 0) > 0);
   if (weighSlots(slots, keysIn, plain).all.weight < LEAST_WEIGHT) return plain;
+  const filled = slots.map((slot, index) => ({ slot, keys: keysIn[index] ?? 0 })).filter(({ keys }) => keys);
+  const means = new Map<number, KeySize>();
   try {
-    const means = await measure(ends, filled, SAMPLE, plain);
+    for (let from = 0; from < filled.length; from += SLOTS_AT_ONCE) {
+      const some = filled.slice(from, from + SLOTS_AT_ONCE);
+      const listing = some.map(({ slot, keys }): Command => {
+        return ['CLUSTER', 'GETKEYSINSLOT', slot, keys > MOST_OF_ALL ? SAMPLE : keys];
+      });
+      const lists = (await askSourceIn(ends, 0, listing)).map(readSlotKeys);
+      const sizes = await look(ends, lists.flat());
+      for (const [index, { slot }] of some.entries()) {
+        const own = lists[index]?.flatMap((key) => (plain.big.has(key) ? [] : (sizes.get(key) ?? [])));
+        if (own?.length) means.set(slot, meanOf(own));
+      }
+    }
+    if (!means.size) return plain;
     const mean = meanOf([...means.values()]);
-    const bytesOf = (slot: number): number => (counts.get(slot) ?? 0) * (means.get(slot) ?? mean).bytes;
-    const most = (HEAVY * filled.reduce((sum, slot) => sum + bytesOf(slot), 0)) / filled.length;
-    // A part of their keys would tell less of those that are heavy, and nothing of those that only happened to seem light.
-    const heavy = filled.filter((slot) => bytesOf(slot) > most && (counts.get(slot) ?? 0) <= MOST_OF_HEAVY);
-    for (const [slot, size] of await measure(ends, heavy, MOST_OF_HEAVY, plain)) means.set(slot, size);
-    const big = await sizesByTime(
-      ends,
-      [...plain.big].map(([key, { bytes }]) => ({ key, bytes })),
-    );
-    return {
-      in: (slot) => means.get(slot) ?? mean,
-      big: new Map(big.map(({ key, ...size }) => [key, size])),
-    };
+    const big = await look(ends, [...plain.big.keys()]);
+    return { in: (slot) => means.get(slot) ?? mean, big: new Map([...plain.big, ...big]) };
   } catch {
     ends.context.signal?.throwIfAborted();
     return plain;
   }
 }
 
-/** By slot: the mean size of up to so many keys. Fields are counted if that is more than a glance. */
-async function measure(
-  ends: Ends,
-  slots: readonly number[],
-  sample: number,
-  { big }: SlotSizes,
-): Promise<Map<number, KeySize>> {
-  const means = new Map<number, KeySize>();
-  const atOnce = KEYS_AT_ONCE / sample;
-  for (let from = 0; from < slots.length; from += atOnce) {
-    ends.context.signal?.throwIfAborted();
-    const some = slots.slice(from, from + atOnce);
-    const lists = await askSourceIn(
-      ends,
-      0,
-      some.map((slot): Command => ['CLUSTER', 'GETKEYSINSLOT', slot, sample]),
-    );
-    const samples = some.map((_, index) => readSlotKeys(lists[index]).filter((key) => !big.has(key)));
-    const keys = samples.flat();
-    const bytes = await sizesOf(ends, 0, keys);
-    const sized = keys.map((key, index) => ({ key, bytes: bytes[index] ?? 0 }));
-    const sizes =
-      sample > SAMPLE
-        ? await sizesByTime(ends, sized)
-        : sized.map((size) => ({ ...size, byTime: size.bytes }));
-    let at = 0;
-    for (const [index, { length }] of samples.entries()) {
-      const own = sizes.slice(at, at + length).filter((size) => size.bytes > 0);
-      at += length;
-      if (own.length > 0) means.set(some[index] ?? 0, meanOf(own));
-    }
-  }
-  return means;
-}
-
-/** Counts the fields of hashes; of other keys, and without the right to, there are none. */
-async function sizesByTime<Sized extends { readonly key: string; readonly bytes: number }>(
-  ends: Ends,
-  keys: readonly Sized[],
-): Promise<(Sized & KeySize)[]> {
-  const fields = await askAbout(
-    ends,
-    'source',
-    0,
-    ['HLEN'],
-    keys.map(({ key }) => key),
-  );
-  return keys.map((sized, index) => ({
-    ...sized,
-    byTime: bytesByTime(sized.bytes, Number(fields[index]) || 0),
-  }));
+/** Sizes of the keys that are there, of hashes by their fields if the user may count these. */
+async function look(ends: Ends, keys: readonly string[]): Promise<Map<string, KeySize>> {
+  const found = await sizesOf(ends, 0, keys);
+  const large = keys.filter((_, index) => (found[index] ?? 0) >= LEAST_BYTES);
+  const fields = large.length ? await askAbout(ends, 'source', 0, ['HLEN'], large) : [];
+  const sizes = keys.map((key, index): [string, KeySize] => {
+    const bytes = found[index] ?? 0;
+    return [key, { bytes, cost: bytesByTime(bytes, Number(fields[large.indexOf(key)]) || 0) }];
+  });
+  return new Map(sizes.filter(([, { bytes }]) => bytes));
 }
 
 function meanOf(sizes: readonly KeySize[]): KeySize {
-  const mean = (of: (size: KeySize) => number): number =>
-    sizes.reduce((sum, size) => sum + of(size), 0) / Math.max(1, sizes.length);
-  return { bytes: mean(({ bytes }) => bytes), byTime: mean(({ byTime }) => byTime) };
+  const mean = (of: keyof KeySize): number =>
+    sizes.reduce((sum, size) => sum + size[of], 0) / (sizes.length || 1);
+  return { bytes: mean('bytes'), cost: mean('cost') };
 }

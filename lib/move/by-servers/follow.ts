@@ -3,6 +3,7 @@ import { messageOf } from '../../errors.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
 import type { Ends } from '../ends.ts';
 import type { Progress } from '../progress.ts';
+import type { Arrivals } from './arrivals.ts';
 import { callOff, clearFailed } from './call-off.ts';
 import type { Dialect } from './dialect.ts';
 import { type Ending, endingOf, entriesOf } from './ending.ts';
@@ -24,31 +25,35 @@ const GROWTH_BYTES = 65_536;
  * Waits for the end of a migration. Cancels it when the signal aborts, when it makes no progress for too long, when a node is
  * lost, or when the server has retried too often. It is then over, or has succeeded after all. Rejects with ClusterError if it
  * could not be cancelled. Rule 29 (docs/moving-slots.md).
+ * `arrivals`: those at the target, unless some had arrived before.
  */
-export async function follow(ends: Ends, dialect: Dialect, task: Task, progress: Progress): Promise<Ending> {
-  const ending = await waitForEnd(ends, dialect, task, progress);
-  if (ending.type === 'failed') await clearFailed(ends, dialect, task);
-  return ending;
-}
-
-async function waitForEnd(ends: Ends, dialect: Dialect, task: Task, progress: Progress): Promise<Ending> {
+export async function follow(
+  ends: Ends,
+  dialect: Dialect,
+  task: Task,
+  progress: Progress,
+  arrivals?: Arrivals,
+): Promise<Ending> {
   const { signal } = ends.context;
   const [source, target] = [new Watch(ends, dialect, 'source'), new Watch(ends, dialect, 'target')];
   const signs = new Signs(task);
   const pauseMs = (elapsedMs: number): number =>
     Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, PAUSE_SHARE * elapsedMs));
   const wait = { what: 'the servers to move slots', pauseMs, wakeSignal: signal };
-  return waitUntil<Ending>(wait, async () => {
+  const ending = await waitUntil<Ending>(wait, async () => {
     const lookMs = Math.min(LOOK_MS, ends.context.settings.atomicTimeout);
     const answers = await Promise.all([source.look(lookMs, signal), target.look(lookMs, signal)]);
     const ending = endingOf(task, answers);
     if (ending) return { done: ending };
     signs.see(answers);
+    if (arrivals && answers[1].tasks) progress.arriving(arrivals.partAt(answers[1].usedMemory));
     if (signs.state !== '') progress.reached(signs.state);
     const why = signal?.aborted ? 'it was called off' : reasonToStop(ends, dialect, signs);
     if (why !== undefined) return { done: await callOff(ends, dialect, task, [source, target], why) };
     return { missing: [] };
   });
+  if (ending.type === 'failed') await clearFailed(ends, dialect, task);
+  return ending;
 }
 
 function reasonToStop(ends: Ends, dialect: Dialect, signs: Signs): string | undefined {

@@ -5,6 +5,7 @@ import { pause } from '../../nodes/wait-until.ts';
 import type { Ends } from '../ends.ts';
 import { hearOfEpoch } from '../epochs.ts';
 import type { Progress } from '../progress.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { Dialect } from './dialect.ts';
 import { begin, findTask } from './find-task.ts';
 import { follow } from './follow.ts';
@@ -21,6 +22,7 @@ export interface AtomicMove {
   /** How many keys the source holds in each of these slots. */
   readonly keysIn: readonly number[];
   readonly progress: Progress;
+  readonly arrivals: Arrivals;
 }
 
 /** What is left to do: nothing, or the slots that the source still owns, and why. */
@@ -68,14 +70,17 @@ async function attempt(
   slots: readonly number[],
   ledger: Handed,
 ): Promise<string | undefined> {
-  const { ends, dialect, progress } = move;
+  const { ends, dialect, progress, arrivals } = move;
   try {
     const found = await findTask(ends, dialect, slots);
     if (!found) await hearOfEpoch(ends.context, ends.target, [ends.source]);
     ends.context.signal?.throwIfAborted();
     const task = found ?? (await begin(ends, dialect, slots));
     if (typeof task === 'string') return task;
-    const ending = await follow(ends, dialect, task, progress);
+    // Of a task that was found, something may have arrived before.
+    const ending = await follow(ends, dialect, task, progress, found ? undefined : arrivals).finally(() =>
+      progress.arriving(0),
+    );
     if (ending.type === 'failed') return ending.reason;
     const wanted = new Set(expandSlots(task.slots));
     await ledger.confirm(slots.filter((slot) => wanted.has(slot)));
