@@ -55,7 +55,11 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
   if (context.settings.dryRun) {
     context.emit({ type: 'plan', plan });
     const moves = plan.steps.filter((step) => step.type === 'move-slots');
-    const estimatedMs = estimateMs(moves, context.settings);
+    const estimatedMs = estimateMs(
+      moves,
+      context.settings,
+      (move) => prepared.methods.of(move).method === 'atomic',
+    );
     return { plan, applied: false, ...NOTHING_MOVED, estimatedMs, elapsedMs: performance.now() - started };
   }
   await requireApproval(context, plan);

@@ -31,6 +31,13 @@ describe('estimateMs()', () => {
     assert.equal(estimateMs([one], { ...free, limits: { bytesPerSecond: 100_000 } }), 10_500);
   });
 
+  test('is shorter if the servers move the keys, as far as bytes allow', () => {
+    const [small, big] = [move(1, 1, 1_000_000, 1e8), move(1, 1, 100, 1e9)];
+    const byServers = () => true;
+    assert.ok(estimateMs([small], free, byServers) < estimateMs([small], free) / 4);
+    assert.ok(estimateMs([big], free, byServers) > estimateMs([big], free) / 2);
+  });
+
   test('never shrinks by another move, a limit, or fewer moves at once', () => {
     fc.assert(
       fc.property(moves, fc.integer({ min: 1, max: 1e5 }), (all, keysPerSecond) => {
