@@ -12,6 +12,8 @@ export interface Break {
   readonly shows?: FindingKind;
   /** The finding by which some servers show it instead. */
   readonly or?: FindingKind;
+  /** A finding that passes before it is as `what` says. */
+  readonly after?: FindingKind;
   /** True if it can be repaired only when all nodes that were killed have been declared failed. */
   readonly isJudged?: true;
   /** What repairs it, as on the page of the finding: DIR is the folder of the servers, ID the node that the finding advises to take out. */

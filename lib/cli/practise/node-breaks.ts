@@ -17,6 +17,7 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
   },
   'node-failed': {
     what: '127.0.0.1:7000 is dead, and its replica 127.0.0.1:7003 has taken its place',
+    after: 'slots-uncovered',
     asks: [1],
     cure: [startOf(7000)],
     make: (scene) => kill(scene, 0),

@@ -102,10 +102,11 @@ export class Practice {
     const asked = this.#asked().map((node) => this.#named(node));
     const zones = Object.fromEntries(this.#zones());
     return this.#until(`check to find ${this.kind}`, { asked, zones }, scene, (findings) => {
-      const { isJudged = false, or = this.kind } = this.#break;
+      const { isJudged = false, or = this.kind, after } = this.#break;
       const kinds = new Set(findings.map(({ kind }) => kind));
       const isWaiting = !kinds.has('node-failed') || kinds.has('node-unreachable');
-      times = (kinds.has(this.kind) || kinds.has(or)) && !(isJudged && isWaiting) ? times + 1 : 0;
+      const isYet = (isJudged && isWaiting) || (after !== undefined && kinds.has(after));
+      times = (kinds.has(this.kind) || kinds.has(or)) && !isYet ? times + 1 : 0;
       return times === 2;
     });
   }
