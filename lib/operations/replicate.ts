@@ -1,5 +1,7 @@
+import { wordsOnCondition } from '../findings/condition-words.ts';
 import { listNames } from '../findings/finding.ts';
 import { type AddressLike, formatAddress, parseAddress } from '../model/address.ts';
+import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
 import { followersOf, topMaster } from '../model/promotion.ts';
 import { nodeName } from '../model/view.ts';
@@ -16,7 +18,7 @@ import { answeringMembers, type Joining, lookForJoin, membersAndNewcomer } from 
 
 /**
  * Adds a node to a cluster as a replica of a master. If the master named is a replica, its master is used. The node may
- * already be a member: a master without slots and replicas, or a replica, which then follows this master instead of its own, or
+ * already be a member: a master without slots or replicas, or a replica, which then follows this master instead of its own, or
  * asks it again where it is now. Does nothing if it follows this master already and has copied it. Resolves when every node knows
  * the replica and it has copied its master.
  * Before anything is changed, rejects with a ClusterError if the node is not fresh or the cluster is not healthy.
@@ -80,13 +82,9 @@ export async function addReplica(
     });
   if (!isNew && !mayMove && (isDone || (myself.role === 'replica' && !isReplica)))
     throw alreadyInCluster(newcomer);
-  if (!isNew && (myself.slots.length > 0 || (!isReplica && followersOf(view, myself.id).length > 0)))
-    throw myself.role === 'master'
-      ? alreadyInCluster(
-          newcomer,
-          'It has slots or replicas of its own: only an empty master can become a replica',
-        )
-      : hasFollowers(joining);
+  if (!isNew && myself.slots.length > 0)
+    throw alreadyInCluster(newcomer, 'It has slots: only an empty master can become a replica');
+  if (!isNew && !isReplica && followersOf(view, myself.id).length > 0) throw hasFollowers(joining, record);
   if (!isReplica && myself.role === 'replica') warnOfLastCopy(context, joining, record);
   if (myself.role === 'master') requireNoKeys(newcomer);
   return carryOut(context, membersAndNewcomer(joining), {
@@ -114,16 +112,19 @@ function isItsMaster({ view, node }: Joining): Error {
 }
 
 // A replica of a replica asks on, for what may be another data set by then.
-function hasFollowers({ view, node }: Joining): Error {
+function hasFollowers({ view, node }: Joining, wanted: NodeRecord): Error {
   const followers = followersOf(view, node.id);
-  const top = topMaster(view, node.id);
+  const own = topMaster(view, node.id);
+  // Of a master without slots they copy nothing.
+  const master = own && own.slots.length > 0 ? own : wanted;
   const message = `${node.address} still has replicas of its own: ${listNames(followers.map(({ id }) => nodeName(view, id)))}`;
+  const moving = followers.flatMap(({ id }): readonly Next[] =>
+    view.reports.has(id)
+      ? [{ do: 'replicate', node: nodeName(view, master.id), target: nodeName(view, id) }]
+      : (wordsOnCondition(view, id).next ?? []),
+  );
   return nodeError('HAS_REPLICAS', node.address, message, {
-    next: followers.map(({ id }) => ({
-      do: 'replicate',
-      ...(top ? { node: nodeName(view, top.id) } : {}),
-      target: nodeName(view, id),
-    })),
+    next: [...moving, { do: 'retry', when: 'after-that' }],
   });
 }
 

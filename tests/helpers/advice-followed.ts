@@ -480,7 +480,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry {force} (anyway)': 'replace: refuses before anything is changed',
   },
   'operations/replicate.ts isItsMaster': { failover: 'roles: are given back when a replica' },
-  'operations/replicate.ts hasFollowers': { replicate: 'advice-roles: whose replica has one of its own' },
+  'operations/replicate.ts hasFollowers': {
+    replicate: 'replicate: how a master without slots that has replicas',
+    'retry (after-that)': 'replicate: how a master without slots that has replicas',
+  },
   'operations/rescue-cluster.ts notGone': {
     'wait (declared-failed)': 'fault-rescue: gives the slots of a failed master to a new one',
     'retry {force} (never-declared-failed)': 'fault-rescue: refuses while a master is only silent',

@@ -158,7 +158,10 @@ describe('What is advised about a master', () => {
     const again = () => replicate(spare(1).address, replica.address);
     const refused = await refusalOf(again());
     assert.equal(refused.code, 'HAS_REPLICAS');
-    assert.deepEqual(refused.next, [{ do: 'replicate', node: master.address, target: last.address }]);
+    assert.deepEqual(refused.next, [
+      { do: 'replicate', node: master.address, target: last.address },
+      { do: 'retry', when: 'after-that' },
+    ]);
     assert.deepEqual(next, [{ ...refused.next[0], when: 'stays' }]);
     await follow(adviceFor(next, 'replicate'), { nodes });
     assert.equal(await adviceOf('replica-of-replica', last), undefined);

@@ -5,7 +5,7 @@ import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { addressesOf } from '../helpers/cli-runs.ts';
 import { assertAlone, assertLayout, at, snapshot, startMasters, tell } from '../helpers/clusters.ts';
-import { follow } from '../helpers/follow.ts';
+import { follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -101,6 +101,26 @@ describe('replicate()', { concurrency: true }, () => {
       [master, '0-16383'],
       [one, `replica of ${master.address}`],
       [other, `replica of ${master.address}`],
+    ]);
+  });
+
+  it('says how a master without slots that has replicas becomes a replica', async () => {
+    const nodes = await startMasters(bed, 1, 2);
+    const [master, empty, follower] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await joinNoLoad(master.address, empty.address);
+    await replicate(empty.address, follower.address);
+    const again = () => replicate(master.address, empty.address);
+    const error = await refusalOf(again());
+    assert.equal(error.code, 'HAS_REPLICAS');
+    assert.deepEqual(error.next, [
+      { do: 'replicate', node: master.address, target: follower.address },
+      { do: 'retry', when: 'after-that' },
+    ]);
+    for (const next of error.next) await follow(next, { nodes, again });
+    await assertLayout([
+      [master, '0-16383'],
+      [empty, `replica of ${master.address}`],
+      [follower, `replica of ${master.address}`],
     ]);
   });
 
