@@ -2,6 +2,7 @@ import { ClusterError, retold } from '../errors.ts';
 import type { Address } from '../model/address.ts';
 import { countKeys } from '../nodes/count-keys.ts';
 import { askNode } from '../nodes/look.ts';
+import { askInfo, databases } from '../nodes/node-info.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import { strayKeysLeft } from './by-migrate/migrate-errors.ts';
 import type { Probe } from './by-migrate/prove-target.ts';
@@ -98,10 +99,16 @@ async function openAt({ context }: Ends, address: Address): Promise<number[]> {
   return myself.openSlots.map(({ slot }) => slot);
 }
 
-/** Those of the slots of which the target holds keys. */
+/** Those of the slots of which the target holds keys, in any of its databases. */
 export async function slotsWithKeys(ends: Ends, slots: readonly number[]): Promise<number[]> {
-  const counts = await countKeys(ends.context.connections, ends.targetAddress, 0, slots);
-  return [...counts.keys()];
+  const { context, targetAddress: at } = ends;
+  const countIn = (db: number) => countKeys(context.connections, at, db, slots);
+  // Asked together: of all databases but the first, most servers have none.
+  const [counts, keyspace] = await Promise.all([countIn(0), askInfo(context.connections, at, ['keyspace'])]);
+  const more = databases(keyspace).filter(({ db }) => db > 0);
+  const held = new Set(counts.keys());
+  for (const { db } of more) for (const slot of (await countIn(db)).keys()) held.add(slot);
+  return slots.filter((slot) => held.has(slot));
 }
 
 function hasStrangeKeys({ target, source }: Ends, slot: number, openSlots: readonly number[]): ClusterError {

@@ -20,6 +20,7 @@ import {
   keysOfSlot,
   openSlotsAt,
   quick,
+  seenBy,
   slotsOpenAt,
   startMasters,
   tell,
@@ -678,5 +679,27 @@ describe('A cluster', { concurrency: 2 }, () => {
     }
     assert.deepEqual((await keysIn(target)).toSorted(), keys.toSorted());
     assert.equal(await ask(source, 'DBSIZE'), 0);
+  });
+
+  it('with several databases refuses a slot of which the target holds a key in another one', async (t) => {
+    const { kind, major } = bed.server;
+    if (kind !== 'valkey' || major < 9) return t.skip('a cluster has one database');
+    const [source, target] = (await startMasters(bed, 2, 0, {
+      config: { 'cluster-databases': '2' },
+    })) as [ServerNode, ServerNode];
+    const [key = ''] = keysOfSlot(3, 1);
+    await tell(
+      target,
+      ['CLUSTER', 'SETSLOT', '3', 'IMPORTING', await idOfNode(source)],
+      ['SELECT', '1'],
+      ['ASKING'],
+      ['SET', key, 'deleted by now'],
+      ['CLUSTER', 'SETSLOT', '3', 'STABLE'],
+    );
+    await assert.rejects(migrateSlots(source.address, target.address, [3], { method: 'migrate' }), {
+      code: 'NODE_NOT_EMPTY',
+      openSlots: [],
+    });
+    assert.match(String((await seenBy(source))[source.address]), /^0-8191$/);
   });
 });
