@@ -9,6 +9,8 @@ const KEPT: ReadonlySet<string> = new Set(['KEY_CONFLICT', 'KEYS_IN_DOUBT']);
 export class Conflicts {
   readonly #errors: ClusterError[] = [];
   readonly #keeps: boolean;
+  /** Slots that these keys keep open: they have not changed their owner. */
+  readonly openSlots: Set<number> = new Set();
 
   /** `keeps`: false to throw them at once. */
   constructor(keeps: boolean) {
@@ -22,6 +24,7 @@ export class Conflicts {
     } catch (error) {
       if (!this.#keeps || !(error instanceof ClusterError) || !KEPT.has(error.code)) throw error;
       this.#errors.push(error);
+      for (const slot of error.openSlots) this.openSlots.add(slot);
     }
   }
 

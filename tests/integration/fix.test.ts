@@ -19,6 +19,7 @@ import {
   idOfNode,
   keysOfSlot,
   openSlotsAt,
+  seenBy,
   settled,
   snapshot,
   startMasters,
@@ -290,10 +291,14 @@ describe('fixMigrating() of a key on both ends', { concurrency: 6 }, () => {
       ['SET', second, `value of ${second}`],
     );
     await setSlot(owner, 'MIGRATING', ids.target);
+    // Its mark is to be closed after the move.
+    await setSlot(other, 'IMPORTING', ids.owner);
     const error = await conflictOf(other);
     assert.deepEqual(error.keys, [first]);
     assert.deepEqual(error.openSlots, [SLOT]);
-    assert.deepEqual(await openSlotsAt(world.nodes), [
+    // It is not told that the target owns the slot, which Redis 6 would believe for good.
+    assert.equal((await seenBy(other))[owner.address], whole[0]);
+    assert.deepEqual(await openSlotsAt([owner, target]), [
       `${owner.address} migrating ${SLOT}`,
       `${target.address} importing ${SLOT}`,
     ]);
