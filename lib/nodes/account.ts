@@ -8,6 +8,12 @@ import type { Plan, Step } from '../plan/plan.ts';
 /** What was moved so far. */
 type Moved = Pick<MovedSoFar, 'slots' | 'keys' | 'bytes'>;
 
+/** What the end of an earlier run's moves has moved. */
+interface Finished extends Moved {
+  readonly longestStallMs: number;
+  readonly keysPerSecond: number;
+}
+
 /** What an operation has done so far, to report it if it ends early. */
 export class Account {
   /** The cluster as it was last seen. */
@@ -34,6 +40,8 @@ export class Account {
   again: Next | undefined;
   /** How far a copy that follows its source is behind it; undefined for any other operation. */
   behind: (() => Behind) | undefined;
+  /** Moves of an earlier run that were finished first, until a result includes them. */
+  finished: Finished | undefined;
   /** Steps of plans, other than moves, that were begun, and those that are done. */
   readonly begun: Set<Step> = new Set();
   readonly done: Set<Step> = new Set();

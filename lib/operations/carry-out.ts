@@ -63,7 +63,7 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
     return { plan, applied: false, ...NOTHING_MOVED, estimatedMs, elapsedMs: performance.now() - started };
   }
   await requireApproval(context, plan);
-  const moved = await runSteps(context, prepared);
+  const moved = inAll(context, await runSteps(context, prepared));
   if (plan.expect) {
     const types = new Set(plan.steps.map(({ type }) => type));
     // After a move, the new owner announces itself to all nodes. A new replica does not.
@@ -82,6 +82,20 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
     await waitForAgreement(context, expected, 'every node to agree', nudge);
   }
   return { plan, applied: true, ...moved, elapsedMs: performance.now() - started };
+}
+
+// With what was left of an earlier run, and finished first.
+function inAll({ account }: Context, moved: Moved): Moved {
+  const { finished } = account;
+  if (!finished) return moved;
+  account.finished = undefined;
+  return {
+    slots: finished.slots + moved.slots,
+    keys: finished.keys + moved.keys,
+    bytes: finished.bytes + moved.bytes,
+    longestStallMs: Math.max(finished.longestStallMs, moved.longestStallMs),
+    keysPerSecond: (moved.keys > 0 ? moved : finished).keysPerSecond,
+  };
 }
 
 // A master that gives its last slot away becomes a replica of the new owner, and so do its replicas, unless that is switched off

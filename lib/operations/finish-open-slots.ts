@@ -40,7 +40,7 @@ export async function finishOpenSlots(
   const plan = toPlan({ operation: 'fix', masters: mastersOf(view), steps: fix.steps }, view.nodes);
   const prepared = await prepare(context, plan);
   await requireApproval(context, prepared.plan);
-  await runSteps(context, prepared);
+  context.account.finished = await runSteps(context, prepared);
   return lookSettled(context, view.seed, ignore);
 }
 
