@@ -29,7 +29,8 @@ export interface Acquaintance {
  *
  * Members list one another, and each lists more than half of all. A node that lists more than half of them but that none of
  * them lists was forgotten: it is a member if it was `named` and stands alone. So is a named one that lists only itself, if it owns slots
- * that the others list for nobody. Of several clusters, the one with most named nodes counts,
+ * that the others list for nobody. One that they list, and that lists only itself and owns nothing, was reset and kept its id: nothing stands
+ * against introducing it again. Of several clusters, the one with most named nodes counts,
  * then the largest. A node that lists only itself, as after a reset, counts last.
  */
 export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaintance {
@@ -59,7 +60,10 @@ export function acquaint(reports: Reports, named: ReadonlySet<string>): Acquaint
   const forgotten = others.flatMap(([id = '', ...more]) =>
     more.length === 0 && named.has(id) && (knowsMost(id) || isLone(id)) ? [id] : [],
   );
-  const members = new Set([...core.filter(knowsMost), ...forgotten]);
+  const emptied = others.flatMap(([id = '', ...more]) =>
+    more.length === 0 && core.some((by) => lists(by, id)) && isEmptied(reports.get(id)) ? [id] : [],
+  );
+  const members = new Set([...core.filter(knowsMost), ...forgotten, ...emptied]);
   const strangers = [...reports.values()].flatMap(({ myself: { id }, address }): Stranger[] => {
     if (members.has(id)) return [];
     const isListed = core.some((by) => by !== id && lists(by, id));
@@ -94,6 +98,12 @@ function hasOwnSlots({ myself, records }: Known, others: readonly Known[]): bool
   if (records.length > 1 || myself.role !== 'master' || myself.slots.length === 0) return false;
   const claims = claimsBySlot([...new Set(others.flatMap((other) => other.records))]);
   return expandSlots(myself.slots).every((slot) => claims[slot] === undefined);
+}
+
+/** True of a master that lists only itself, and owns no slot. */
+function isEmptied(report: Known | undefined): boolean {
+  if (report?.records.length !== 1) return false;
+  return report.myself.role === 'master' && report.myself.slots.length === 0;
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

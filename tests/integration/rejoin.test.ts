@@ -10,6 +10,7 @@ import {
   rejoinCluster,
   replicate,
 } from '../../lib/index.ts';
+import { countSlots } from '../../lib/model/node.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
@@ -183,6 +184,22 @@ describe('rejoinCluster()', { concurrency: true }, () => {
     await assertWell(nodes);
     assert.equal(await ask(lone, 'DBSIZE'), keys.length);
     assert.equal((await ownersIn(second)).length, 3);
+  });
+
+  it('introduces a master that was emptied and reset, and a repair gives its slots away', async () => {
+    const nodes = await startMasters(bed, 2, 0, quick);
+    const [first, emptied] = [at(nodes, 0), at(nodes, 1)];
+    const id = await idOfNode(emptied);
+    await tell(emptied, ['FLUSHALL'], ['CLUSTER', 'RESET', 'SOFT']);
+    const { findings } = await check(first.address);
+    const advised = findings.flatMap((one) => one.next ?? []).find((one) => one.do === 'rejoin');
+    // Valkey 8.1 and newer may have introduced it again on their own.
+    await follow(advised ?? { do: 'rejoin', nodes: addressesOf(nodes) }, { nodes });
+    await fixMigrating(first.address);
+    await settled(nodes);
+    assert.equal(await idOfNode(emptied), id);
+    const slots = (await recordsOf(first)).reduce((sum, one) => sum + countSlots(one), 0);
+    assert.equal(slots, 16384);
   });
 
   it('leaves out a member that is gone for good, and one that would lose keys, unless forced', async () => {

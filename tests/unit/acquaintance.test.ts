@@ -53,13 +53,13 @@ const rows: readonly (readonly [
   ['takes it even if it alone is named', { ...all, 4: [1, 2, 3] }, [4], [1, 2, 3, 4], []],
   ['refuses one that lists too few of them', { ...all, 4: [1, 8, 9] }, [4, 1], [1, 2, 3], [[4, 'unknown']]],
   [
-    'refuses one that was reset and kept its id',
-    { 1: [2, 3], 2: [1, 3], 3: [] },
+    'takes one that was reset and kept its id, named or not',
+    { 1: [2, 3, 4], 2: [1, 3, 4], 3: [], 4: [] },
     [1, 3],
-    [1, 2],
-    [[3, 'reset']],
+    [1, 2, 3, 4],
+    [],
   ],
-  ['refuses it in a cluster of two', { 1: [2], 2: [] }, [1, 2], [1], [[2, 'reset']]],
+  ['takes it in a cluster of two', { 1: [2], 2: [] }, [1, 2], [1, 2], []],
   [
     'refuses one that went over to another cluster, which it does not follow there',
     { 1: [2, 3], 2: [1, 3], 3: [7, 8], 7: [3, 8], 8: [3, 7] },
@@ -82,6 +82,17 @@ describe('acquaint()', () => {
       assert.deepEqual(told(lists, named), { members: [...members], strangers: [...strangers] }),
     );
   }
+
+  test('refuses one that was reset and owns slots by now', () => {
+    const reports = reportsOf({ 1: [2, 3], 2: [1, 3] });
+    reports.set(idOf(3), reportOf(3, { lines: [{ node: 3, slots: '7' }] }));
+    const { members, strangers } = acquaint(reports, new Set([idOf(1)]));
+    assert.equal(members.has(idOf(3)), false);
+    assert.deepEqual(
+      strangers.map(({ why }) => why),
+      ['reset'],
+    );
+  });
 
   test('never takes nodes of two clusters that list none of each other', () => {
     const sizes = fc.record({ one: fc.integer({ min: 1, max: 6 }), two: fc.integer({ min: 1, max: 6 }) });
