@@ -1,14 +1,12 @@
 import { ClusterError, retold } from '../errors.ts';
 import type { Address } from '../model/address.ts';
-import { countKeys } from '../nodes/count-keys.ts';
 import { askNode } from '../nodes/look.ts';
-import { askInfo, databases } from '../nodes/node-info.ts';
 import type { NodeRef } from '../plan/plan.ts';
 import { strayKeysLeft } from './by-migrate/migrate-errors.ts';
 import type { Probe } from './by-migrate/prove-target.ts';
 import type { ReplaceAuthority } from './by-migrate/replace-authority.ts';
 import type { StrayKey } from './by-migrate/stray-keys.ts';
-import type { Ends } from './ends.ts';
+import { countByDatabase, type Ends } from './ends.ts';
 import { onlyAtTarget } from './only-at-target.ts';
 import { hintOn, type Refusal, receiverIn, refusalBut, setSlots } from './set-slot.ts';
 import { unknownNode } from './unknown-node.ts';
@@ -101,14 +99,8 @@ async function openAt({ context }: Ends, address: Address): Promise<number[]> {
 
 /** Those of the slots of which the target holds keys, in any of its databases. */
 export async function slotsWithKeys(ends: Ends, slots: readonly number[]): Promise<number[]> {
-  const { context, targetAddress: at } = ends;
-  const countIn = (db: number) => countKeys(context.connections, at, db, slots);
-  // Asked together: of all databases but the first, most servers have none.
-  const [counts, keyspace] = await Promise.all([countIn(0), askInfo(context.connections, at, ['keyspace'])]);
-  const more = databases(keyspace).filter(({ db }) => db > 0);
-  const held = new Set(counts.keys());
-  for (const { db } of more) for (const slot of (await countIn(db)).keys()) held.add(slot);
-  return slots.filter((slot) => held.has(slot));
+  const counts = [...(await countByDatabase(ends, slots, 'target')).values()];
+  return slots.filter((_, index) => counts.some((ofOne) => (ofOne[index] ?? 0) > 0));
 }
 
 function hasStrangeKeys({ target, source }: Ends, slot: number, openSlots: readonly number[]): ClusterError {
