@@ -13,7 +13,7 @@ import { type Context, nodeError } from '../nodes/context.ts';
 import { lackingFunctions } from '../nodes/functions.ts';
 import { lookSettled } from '../nodes/look-settled.ts';
 import { askNewcomer, besideMember, isAcquainted, requireFresh, requireNoKeys } from '../nodes/newcomer.ts';
-import { requireAddress } from '../nodes/requirements.ts';
+import { notAMaster, requireAddress } from '../nodes/requirements.ts';
 import { findStrayKeys } from '../nodes/stray-keys.ts';
 import { hearsUnlisted } from '../nodes/unlisted-nodes.ts';
 import type { OperationOptions } from '../options.ts';
@@ -41,7 +41,7 @@ export interface RescueOptions extends OperationOptions {
  * Gives the slots that no living master serves to a fresh node. The keys of these slots are lost. Does nothing if every
  * slot is served. Before anything is changed, rejects with a ClusterError if a master may only be slow (`NODE_UNREACHABLE`),
  * has a living replica with its keys (`HAS_REPLICAS`), if another master holds keys of these slots, which no client
- * could reach any more (`KEYS_IN_DOUBT`), or if a node that no member lists may serve them (`SLOTS_UNCOVERED`).
+ * could reach any more (`KEYS_IN_DOUBT`), if a node that no member lists may serve them (`SLOTS_UNCOVERED`), or if the node is a replica (`NOT_A_MASTER`).
  */
 export function rescueCluster(
   cluster: ClusterLike,
@@ -85,6 +85,12 @@ async function rescue(
   if (plan.steps.length === 0) requireOwnersAnswer(view);
   if (plan.steps.length === 0)
     return carryOut(context, nodes, isMember ? { ...plan, expect: { members } } : plan);
+  if (myself.role === 'replica')
+    throw notAMaster(
+      name,
+      `Cannot give lost slots to ${name}`,
+      'Name a master, or a node that is in no cluster',
+    );
   requireNobodys(view, plan);
   if (!isMember) {
     requireFresh(newcomer);

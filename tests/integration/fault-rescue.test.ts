@@ -213,6 +213,17 @@ describe('rescueCluster()', { concurrency: true }, () => {
       assert.equal((await seenBy(node))[taker.address], '10923-16383');
   });
 
+  it('refuses a replica of another master, which no server lets own slots', async () => {
+    const nodes = await startMasters(bed, 2, 1, quick);
+    const [first, lost, replica] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];
+    await replicate(first.address, replica.address);
+    await lost.kill();
+    await assert.rejects(rescueCluster(first.address, replica.address, { force: true }), {
+      code: 'NOT_A_MASTER',
+      address: replica.address,
+    });
+  });
+
   it('if forced, rescues one of three masters when the other two are dead and cannot be declared failed', async () => {
     const nodes = await startMasters(bed, 3, 1, quick);
     const [living, one, other, taker] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
