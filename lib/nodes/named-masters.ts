@@ -44,12 +44,12 @@ export async function namedNode(context: Context, view: ClusterView, name: strin
   const address = addressIn(name);
   const known = address && (nodeByAddress(view, address) ?? (await nodeThere(context, view, address)));
   if (known) return known;
-  const masters = view.nodes.filter(({ role }) => role === 'master').slice(0, 8);
+  const shown = view.nodes.toSorted((a, b) => a.role.localeCompare(b.role)).slice(0, 8);
   throw nodeError(
     'NOT_SAME_CLUSTER',
     name,
     `No such node: no node of the cluster of ${formatAddress(view.seed)} has the id or address "${name}"`,
-    { hint: `Name one of its masters: ${masters.map(({ address }) => formatAddress(address)).join(', ')}` },
+    { hint: `Name one of its nodes: ${shown.map(({ address }) => formatAddress(address)).join(', ')}` },
   );
 }
 

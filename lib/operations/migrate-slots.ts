@@ -69,7 +69,9 @@ export function migrateSlots(
     const sourceId = (haveParted ? now.source : undefined) ?? view.seedId;
     const targetId = (haveParted ? now.target : undefined) ?? named;
     requireHeld(view, sourceId, wanted, before, targetId, isResumed);
-    requireTarget(view, nodeById(view, targetId), formatAddress(to), (stranger?.records.length ?? 1) > 1);
+    const hasCluster =
+      stranger !== undefined && (stranger.records.length > 1 || stranger.myself.slots.length > 0);
+    requireTarget(view, nodeById(view, targetId), formatAddress(to), hasCluster);
     requireServing(view, `move slots to ${formatAddress(to)}`);
     for (const [was, is] of [
       [view.seedId, sourceId],

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { type ClusterEvent, check, keySlot, migrateSlots, openCluster, replicate } from '../../lib/index.ts';
+import {
+  type ClusterEvent,
+  check,
+  keySlot,
+  migrateSlots,
+  openCluster,
+  replicate,
+  startCluster,
+} from '../../lib/index.ts';
 import { ask, connectTo, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
@@ -345,14 +353,16 @@ describe('migrateSlots()', { concurrency: true }, () => {
   it('refuses with the code of the reason, and changes nothing', async () => {
     const nodes = await startMasters(bed, 2, 2);
     const [first, second, replica, stranger] = [at(nodes, 0), at(nodes, 1), at(nodes, 2), at(nodes, 3)];
-    await replicate(second.address, replica.address);
+    await Promise.all([replicate(second.address, replica.address), startCluster(stranger.address)]);
     const before = await snapshot(nodes);
+    // It is a cluster of its own, which is not to be taken apart.
+    const next = [{ do: 'list', cluster: stranger.address }];
     const cases: [string, string, (number | [number, number])[], object][] = [
       [first.address, second.address, [8192], { code: 'SLOTS_NOT_HELD' }],
       [first.address, second.address, [[8190, 8193]], { code: 'SLOTS_NOT_HELD' }],
       [first.address, first.address, [1], { code: 'SAME_NODE' }],
       [first.address, `localhost:${first.port}`, [1], { code: 'SAME_NODE' }],
-      [first.address, stranger.address, [1], { code: 'NOT_SAME_CLUSTER' }],
+      [first.address, stranger.address, [1], { code: 'NOT_SAME_CLUSTER', next }],
       [first.address, replica.address, [1], { code: 'NOT_A_MASTER' }],
       [replica.address, first.address, [8192], { code: 'SLOTS_NOT_HELD' }],
       [first.address, '127.0.0.1:1', [1], { code: 'ECONNREFUSED' }],
