@@ -29,6 +29,8 @@ const all = (lines: readonly Line[]): State => ({ [master]: lines, [other]: line
 
 interface Run {
   readonly asks: number;
+  /** Times that the replica was made to send packets. */
+  readonly meets?: number;
   readonly warnings: number;
   readonly pending: readonly string[];
   readonly failed?: { readonly code?: string };
@@ -43,15 +45,23 @@ async function run(
     first = all(before),
     force = false,
     links = ['up'],
-  }: { readonly first?: State; readonly force?: boolean; readonly links?: readonly string[] } = {},
+  }: {
+    readonly first?: State | readonly State[];
+    readonly force?: boolean;
+    readonly links?: readonly string[];
+  } = {},
 ): Promise<Run> {
-  let [asks, warnings, looks] = [0, 0, 0];
-  let states: readonly State[] = [first];
-  let state = first;
+  let [asks, meets, warnings, looks] = [0, 0, 0, 0];
+  let states: readonly State[] = [first].flat();
+  let state = states[0] ?? {};
   const account = new Account();
   const connections = {
     askAll: async ({ port }: Address, commands: readonly (readonly unknown[])[]) => {
       const node = port - 7000;
+      if (commands[0]?.[1] === 'MEET') {
+        meets += 1;
+        return ['OK'];
+      }
       if (commands[0]?.[0] === 'CONFIG') return [['cluster-node-timeout', `${nodeTimeout}`]];
       if (commands[0]?.[0] === 'INFO') {
         const status = links[Math.min(looks++, links.length - 1)];
@@ -91,7 +101,13 @@ async function run(
     () => undefined,
     (error: { code?: string }) => error,
   );
-  return { asks, warnings, pending: [...account.promotions], ...(failed ? { failed } : {}) };
+  return {
+    asks,
+    ...(meets > 0 ? { meets } : {}),
+    warnings,
+    pending: [...account.promotions],
+    ...(failed ? { failed } : {}),
+  };
 }
 
 describe('promoteReplica()', () => {
@@ -133,6 +149,18 @@ describe('promoteReplica()', () => {
     const { asks, failed } = await run([[all(after)]], 200, 20, { links: ['down'] });
     assert.deepEqual([asks, failed?.code], [0, 'NOT_REACHED']);
     assert.match(String(failed), /has no link to 127\.0\.0\.1:7001/);
+  });
+
+  test('asks only once its master and the voters have heard that it is a replica', async () => {
+    const unheard = before.map((line) => (line.node === replica ? { node: replica } : line));
+    for (const by of [master, other]) {
+      const late = { ...all(before), [by]: unheard };
+      const { asks, meets } = await run([[all(after)]], 2000, 20, { first: [late, late, all(before)] });
+      assert.deepEqual([asks, meets], [1, 1], `node ${by}`);
+    }
+    const cut = before.map((line) => (line.node === master ? { ...line, link: 'disconnected' } : line));
+    const first = { ...all(before), [replica]: cut };
+    assert.equal((await run([], 100, 20, { first })).asks, 0);
   });
 
   test('does not ask while the master or the replica has a slot open, unless forced', async () => {

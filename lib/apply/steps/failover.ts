@@ -1,11 +1,13 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { Advice, Next } from '../../model/next.ts';
+import type { NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { deniedPromotion } from '../../model/promotion.ts';
 import { slotsAre } from '../../model/slot.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { askNode } from '../../nodes/look.ts';
+import { MEET_AGAIN_MS, meetCommand } from '../../nodes/meet-command.ts';
 import { askNodeTimeout } from '../../nodes/node-timeout.ts';
 import { inParallel } from '../../nodes/parallel.ts';
 import { DONE, notReached, type Wait, waitUntil } from '../../nodes/wait-until.ts';
@@ -22,6 +24,8 @@ const MAY_STILL_HAPPEN =
   'The failover that was asked for may still happen: see which node is the master before you go on';
 /** Masters that are asked besides the former one. */
 const WITNESSES = 3;
+/** So long at most a failover waits for voters to hear of the replica. */
+const VOTERS_MS = 3000;
 /** Time for an election and for the others to hear of it. */
 const ELECTION_MS = 15_000;
 const MARGIN_MS = 500;
@@ -68,9 +72,17 @@ export async function promoteReplica(
     if (retryMs - MARGIN_MS <= settings.agreeTimeout) limitMs = Math.max(limitMs, retryMs + ELECTION_MS);
     return started + retryMs;
   };
-  const askAgain = async (epoch: number): Promise<void> => {
+  const hearing = {
+    others: masters.filter(({ id }) => id !== master.id && id !== replica.id),
+    started,
+    toldAt: 0,
+  };
+  const askAgain = async (epoch: number, records: readonly NodeRecord[]): Promise<void> => {
     if (performance.now() < askAt) return;
-    const unready = mode === 'graceful' ? await notReady(context, step) : undefined;
+    const unready =
+      mode === 'graceful'
+        ? ((await notReady(context, step)) ?? (await unheard(context, step, records, hearing)))
+        : undefined;
     if (unready || lack?.kind === 'not-ready') lack = unready;
     if (unready) return;
     if (mode === 'graceful' && asks === 0) await requireClosedAt(context, step);
@@ -98,7 +110,7 @@ export async function promoteReplica(
     isLost ||= lack?.kind === 'votes';
   };
   await waitUntil(wait, async () => {
-    const { myself, info } = await askNode(connections, parseAddress(replica.address), signal);
+    const { myself, records, info } = await askNode(connections, parseAddress(replica.address), signal);
     const isMaster = myself.role === 'master';
     const missing = isMaster ? await denials(context, step, masters) : [];
     if (isMaster && missing.length === 0) {
@@ -133,9 +145,52 @@ export async function promoteReplica(
       ...(performance.now() - started < limitMs
         ? {}
         : { giveUp: (elapsedMs: number) => notReached(wait.what, elapsedMs, lacking, details) }),
-      nudge: () => (isMaster ? undefined : askAgain(info.currentEpoch)),
+      nudge: () => (isMaster ? undefined : askAgain(info.currentEpoch, records)),
     };
   });
+}
+
+/**
+ * The lack of a replica of which its master, or a voter, has not heard that it is one: a server before Redis 7.2 announces that only with
+ * its next packets. A master ignores the request until then (CLUSTERMSG_TYPE_MFSTART), and the replica waits for it in vain for five
+ * seconds; others do not vote. So it is made to send them a packet. Others may never hear it: they are not waited for for long.
+ */
+async function unheard(
+  context: Context,
+  { replica, master }: StepOf<'failover'>,
+  records: readonly NodeRecord[],
+  hearing: { readonly others: readonly NodeRef[]; readonly started: number; toldAt: number },
+): Promise<Lack | undefined> {
+  const now = performance.now();
+  const others = now - hearing.started < VOTERS_MS ? hearing.others.slice(0, WITNESSES) : [];
+  const lines = new NodeLines();
+  const late = await inParallel([master, ...others], async (node) => {
+    // One that does not answer is the business of the failover itself.
+    const report = await askNode(
+      context.connections,
+      parseAddress(node.address),
+      context.signal,
+      lines,
+    ).catch(() => undefined);
+    const record = report?.records.find(({ id }) => id === replica.id);
+    const isLate = report?.myself.role === 'master' && record && record.masterId !== master.id;
+    return isLate ? [node] : [];
+  }).then((found) => found.flat());
+  context.signal?.throwIfAborted();
+  const [first] = late;
+  const lack = (says: string): Lack => ({ kind: 'not-ready', says, advice: {} });
+  // The packet may have ended that link for a moment: without it, a server takes its master for failed (clusterCommand).
+  if (!first)
+    return records.find(({ id }) => id === master.id)?.linkState === 'disconnected'
+      ? lack(`${replica.address} has no link to ${master.address} on the cluster bus`)
+      : undefined;
+  if (now - hearing.toldAt >= MEET_AGAIN_MS) {
+    hearing.toldAt = now;
+    const commands = await Promise.all(late.map((node) => meetCommand(context, node)));
+    // Gossip spreads it anyway, only later.
+    await context.connections.askAll(parseAddress(replica.address), commands).catch(() => undefined);
+  }
+  return lack(`${first.address} has not heard yet that ${replica.address} is a replica of ${master.address}`);
 }
 
 /** Members that answer and do not report the promotion, as texts. */
