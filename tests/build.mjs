@@ -4,11 +4,12 @@
 // makes a file for everything that the same entries share, which would be dozens. So entries here include whole layers, needed
 // or not, and operations are loaded by room.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -213,7 +214,7 @@ const layers = {
   },
 };
 
-await build({
+const { outputFiles } = await build({
   entryPoints: ['cli.ts', 'lib/index.ts', 'resp/index.ts'],
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',
@@ -223,7 +224,15 @@ await build({
   platform: 'node',
   target: 'node20',
   minify: true,
+  write: false,
   plugins: [layers],
   logLevel: 'warning',
   logOverride: { 'ignored-bare-import': 'silent' },
 });
+
+// What esbuild leaves is another twenty-fifth smaller after terser, which also looks into what is called once, and constant.
+for (const { path, text } of outputFiles) {
+  const { code = text } = await minify(text, { module: true, ecma: 2020, compress: { passes: 2 } });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, code, text.startsWith('#!') ? { mode: 0o755 } : {});
+}

@@ -19,7 +19,7 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 322_500, unpacked: 889_000 },
+  code: { packed: 311_000, unpacked: 887_000 },
   types: { packed: 37_800, unpacked: 138_500 },
   documents: { packed: 79_000, unpacked: 243_000 },
 };
