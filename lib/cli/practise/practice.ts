@@ -1,3 +1,5 @@
+import { ReplyError } from '../../../resp/index.ts';
+import { ClusterError } from '../../errors.ts';
 import type { Finding, FindingKind } from '../../findings/finding.ts';
 import { parseAddress } from '../../model/address.ts';
 import { notReached, waitUntil } from '../../nodes/wait-until.ts';
@@ -80,7 +82,14 @@ export class Practice {
       scene,
       (findings) => findings.length === 0,
     );
-    await this.#break.make(scene);
+    await this.#break.make(scene).catch((error: unknown) => {
+      if (!(error instanceof ReplyError)) throw error;
+      const message = `Cannot break it: this server does not let it come to that: ${error.message}`;
+      throw new ClusterError('COMMAND_REFUSED', message, {
+        cause: error,
+        hint: 'An older one may: name its program with --server',
+      });
+    });
     const findings = await this.#shown(scene);
     const advice = findings.flatMap(({ next = [] }) => next);
     this.#names = { ...this.#names, id: advice.find((one) => one.do === 'del-node')?.node };
