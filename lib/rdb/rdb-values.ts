@@ -181,11 +181,16 @@ function skipStream(bytes: RdbBytes, version: number): void {
   if (version >= 4) skipProducers(bytes);
 }
 
-/** Skips the end of a stream of version 4: recent entries of each producer, for detecting duplicates. Returns how many producers there are. */
-export function skipProducers(bytes: RdbBytes): number {
+/** For how many seconds, and of how many entries, a stream remembers by whom they were added unless XCFGSET or the server says otherwise. */
+export const PRODUCER_LIMIT = 100;
+
+/**
+ * Skips the end of a stream of version 4: its two limits, and recent entries of each producer, for detecting duplicates. Returns true if
+ * there are producers, or limits of its own.
+ */
+export function skipProducers(bytes: RdbBytes): boolean {
   const numbers = (count: number): void => repeat(count, () => bytes.length());
-  numbers(2);
-  const producers = bytes.length();
+  const [seconds, entries, producers] = [bytes.length(), bytes.length(), bytes.length()];
   repeat(producers, () => {
     bytes.skipString();
     repeat(bytes.length(), () => {
@@ -194,5 +199,5 @@ export function skipProducers(bytes: RdbBytes): number {
     });
   });
   numbers(2);
-  return producers;
+  return producers > 0 || seconds !== PRODUCER_LIMIT || entries !== PRODUCER_LIMIT;
 }

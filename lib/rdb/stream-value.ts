@@ -18,7 +18,7 @@ export interface Stream {
   /** From version 2: first id, largest deleted id, number of entries ever added. */
   readonly history: string;
   readonly groups: readonly StreamGroup[];
-  /** It remembers producers, which only version 4 has. They are not read. */
+  /** It remembers producers, or has limits of its own for that. Only version 4 has them, and they are not read. */
   readonly hasProducers: boolean;
 }
 
@@ -67,7 +67,7 @@ export function readStream(bytes: RdbBytes, version: number): Stream {
       pending: raw(bytes, () => times(bytes.length(), () => bytes.skip(ID_BYTES))),
     })),
   }));
-  const hasProducers = version >= 4 && skipProducers(bytes) > 0;
+  const hasProducers = version >= 4 && skipProducers(bytes);
   return { kind: 'stream', version, nodes, counts, history, groups, hasProducers };
 }
 

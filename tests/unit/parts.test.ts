@@ -129,9 +129,9 @@ describe('decodedValue() of a stream', () => {
     'eeeef524a2010000',
   ];
   /** As Redis 8.6 writes it: one node with the entry 0-1, a group with entries pending, and producers. */
-  const stream = (pending = id(1), producers = '00'): Value => {
+  const stream = (pending = id(1), producers = '00', limits = '4064 4064'): Value => {
     const groups = `01 0167 00 01 81${most} 01 ${pending} ${time} 07 02 0161 ${time} ${time} 00 0163 ${time} ${time} 01 ${pending}`;
-    const text = `01 10 ${id(1)} ${listpack} 02 81${most} 81${most} 00 01 00 03 05 ${groups} 4064 4064 ${producers} 0000`;
+    const text = `01 10 ${id(1)} ${listpack} 02 81${most} 81${most} 00 01 00 03 05 ${groups} ${limits} ${producers} 0000`;
     const bytes = new RdbBytes();
     bytes.add(Buffer.from(text.replaceAll(' ', ''), 'hex'));
     return readStream(bytes, 4);
@@ -170,10 +170,8 @@ describe('decodedValue() of a stream', () => {
   test('says what commands cannot write', async () => {
     const beyond = async (value: Value) => (await tailOf(value)).facts.isBeyondCommands;
     const producer = '01 0170 00';
-    assert.deepEqual(
-      [await beyond(stream()), await beyond(stream(id(0))), await beyond(stream(id(1), producer))],
-      [false, true, true],
-    );
+    const values = [stream(), stream(id(0)), stream(id(1), producer), stream(id(1), '00', '412c 4064')];
+    assert.deepEqual(await Promise.all(values.map(beyond)), [false, true, true, true]);
   });
 });
 

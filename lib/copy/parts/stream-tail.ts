@@ -1,5 +1,6 @@
 import { type Command, type Reply, ReplyError } from '../../../resp/index.ts';
 import { badReply } from '../../errors.ts';
+import { PRODUCER_LIMIT } from '../../rdb/rdb-values.ts';
 import type { PartSource } from './read-parts.ts';
 import { idAfter } from './stream-entries.ts';
 import type { UnfinishedKey } from './unfinished-key.ts';
@@ -13,7 +14,10 @@ export interface StreamFacts {
   /** What Redis 7.0 and newer also know. */
   readonly counts: { readonly added: number; readonly maxDeletedId: string } | undefined;
   readonly groups: readonly ConsumerGroup[];
-  /** It has what commands cannot write: producers (Redis 8.6), or pending entries that were deleted. */
+  /**
+   * It has what commands cannot write: producers, or limits for them, which would not be written on every server (Redis 8.6); or pending entries
+   * that were deleted.
+   */
   readonly isBeyondCommands: boolean;
 }
 
@@ -56,7 +60,10 @@ export async function streamFacts({ ask, key }: Asked): Promise<StreamFacts> {
   const [added, maxDeletedId] = [facts.get('entries-added'), facts.get('max-deleted-entry-id')];
   const firstEntry = facts.get('first-entry');
   const firstId = Array.isArray(firstEntry) ? String(firstEntry[0]) : undefined;
-  let isBeyondCommands = Number(facts.get('pids-tracked') ?? 0) > 0;
+  const limits = [facts.get('idmp-duration'), facts.get('idmp-maxsize')];
+  let isBeyondCommands =
+    Number(facts.get('pids-tracked') ?? 0) > 0 ||
+    limits.some((limit = PRODUCER_LIMIT) => limit !== PRODUCER_LIMIT);
   const found: ConsumerGroup[] = [];
   for (const group of listIn(groups).map(namedIn)) {
     const name = String(group.get('name'));
