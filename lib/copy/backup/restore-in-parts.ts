@@ -3,8 +3,7 @@ import { readDump } from '../../rdb/dump.ts';
 import { RdbFault, Shortage } from '../../rdb/rdb-bytes.ts';
 import { decodedValue } from '../parts/decoded-value.ts';
 import { type HeldValue, held, sameHeld } from '../parts/same-in-parts.ts';
-import { type StreamTail, writeTail } from '../parts/stream-tail.ts';
-import { isUnfinishedGone, type UnfinishedKey } from '../parts/unfinished-key.ts';
+import { writeTail } from '../parts/stream-tail.ts';
 import {
   type CopiedInParts,
   compareWithOwner,
@@ -64,22 +63,9 @@ async function restoreDecoded(
       const copied = { ...stored, bytes };
       if (isSame !== undefined) return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [copied] };
       if (comparesOnly) return { ...nothing(), left: [], missing: [copied] };
-      return writeInParts(connection, name, { key, ...value, ttlNow }, to, clock, (unfinished) =>
-        finish(unfinished, tail, holdStreamCounts(to.readers)),
+      return writeInParts(connection, name, { key, ...value, ttlNow }, to, clock, async (unfinished) =>
+        !tail || (await writeTail(unfinished, tail, holdStreamCounts(to.readers))) ? 'written' : undefined,
       );
     });
   });
-}
-
-async function finish(
-  unfinished: UnfinishedKey,
-  tail: StreamTail | undefined,
-  holdsCounts: boolean,
-): Promise<'written' | 'changed' | undefined> {
-  try {
-    return !tail || (await writeTail(unfinished, tail, holdsCounts)) ? 'written' : undefined;
-  } catch (error) {
-    if (isUnfinishedGone(error)) return 'changed';
-    throw error;
-  }
 }

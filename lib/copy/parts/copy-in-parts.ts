@@ -10,7 +10,7 @@ import { isStream } from './part-kinds.ts';
 import { readParts } from './read-parts.ts';
 import { sameInParts } from './same-in-parts.ts';
 import { askTail, dropGroups, type StreamTail, writeTail } from './stream-tail.ts';
-import { isUnfinishedGone, TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
+import { TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
 import {
   type CopiedInParts,
   compareWithOwner,
@@ -103,25 +103,20 @@ async function finishStream(
   unfinished: UnfinishedKey,
   first: StreamTail,
   holdsCounts: boolean,
-): Promise<'written' | 'changed' | undefined> {
+): Promise<'written' | undefined> {
   let tail = first;
-  try {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const { facts } = tail;
-      if (!(await writeTail(unfinished, tail, holdsCounts))) return undefined;
-      // Not all that changes groups is noticed by WATCH: XACK is not.
-      tail = await askTail(source);
-      if (JSON.stringify(tail.facts) === JSON.stringify(facts)) return 'written';
-      await unfinished.tell(
-        (name) => dropGroups(name, facts),
-        () => undefined,
-      );
-    }
-    return undefined;
-  } catch (error) {
-    if (isUnfinishedGone(error)) return 'changed';
-    throw error;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const { facts } = tail;
+    if (!(await writeTail(unfinished, tail, holdsCounts))) return undefined;
+    // Not all that changes groups is noticed by WATCH: XACK is not.
+    tail = await askTail(source);
+    if (JSON.stringify(tail.facts) === JSON.stringify(facts)) return 'written';
+    await unfinished.tell(
+      (name) => dropGroups(name, facts),
+      () => undefined,
+    );
   }
+  return undefined;
 }
 
 function storedKey({ key, ttlMs, readAt }: Readable): StoredKey {

@@ -13,7 +13,7 @@ import { type OpenValue, openValue, ttlNow } from './open-value.ts';
 import type { PartKind } from './part-kinds.ts';
 import { partName } from './part-name.ts';
 import { isUnknown, type PartSource, type TimedPart } from './read-parts.ts';
-import { TargetFailure, UnfinishedKey } from './unfinished-key.ts';
+import { isUnfinishedGone, TargetFailure, UnfinishedKey } from './unfinished-key.ts';
 
 /** How often a key is written in parts of which the source, or what was written, changes in the meantime. */
 export const TRIES = 3;
@@ -143,7 +143,7 @@ export async function compareWithOwner(
 
 /**
  * Writes a value in parts: under another name, which expires, and renames it when it is whole. `complete` is called before that, and may stop
- * it. Throws a TargetFailure.
+ * it; if what was written is gone by then, the key has changed. Throws a TargetFailure.
  */
 export async function writeInParts(
   connection: Connection,
@@ -163,7 +163,10 @@ export async function writeInParts(
       if (part.times.size > 0 && !holdsTimes) return { ...nothing(), left: [{ key, why: 'field-expiry' }] };
       if (!(await unfinished.add(part))) return 'changed';
     }
-    const end = await complete(unfinished);
+    const end = await complete(unfinished).catch((error: unknown) => {
+      if (isUnfinishedGone(error)) return 'changed' as const;
+      throw error;
+    });
     if (end !== 'written') return end;
     isDone = await unfinished.finish(value, await clock.question().catch(failed), replace);
     if (!isDone) return 'changed';
