@@ -48,7 +48,7 @@ async function requireNoFollowers(context: Context, { address }: NodeRef): Promi
   await waitUntil(
     { what: `replicas to leave ${address}`, timeoutMs, pauseMs: PAUSE_MS, signal, emit },
     async () => {
-      const followers = await followersOf(context, parseAddress(address));
+      const followers = await connectedFollowers(context, parseAddress(address));
       if (followers.length === 0) return DONE;
       const giveUp = () =>
         nodeError(
@@ -68,7 +68,7 @@ async function requireNoFollowers(context: Context, { address }: NodeRef): Promi
 }
 
 // As the node itself reports them. A user who may not ask is not kept from leaving.
-async function followersOf({ connections }: Context, address: Address): Promise<string[]> {
+async function connectedFollowers({ connections }: Context, address: Address): Promise<string[]> {
   const info = await askInfo(connections, address, ['replication']).catch((error: unknown) => {
     if (error instanceof ReplyError && error.code === 'NOPERM') return undefined;
     throw error;

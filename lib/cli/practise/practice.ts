@@ -84,7 +84,7 @@ export class Practice {
     );
     await this.#break.make(scene).catch((error: unknown) => {
       if (!(error instanceof ReplyError)) throw error;
-      const message = `Cannot break it: this server does not let it come to that: ${error.message}`;
+      const message = `Cannot break it, since this server refuses: ${error.message}`;
       throw new ClusterError('COMMAND_REFUSED', message, {
         cause: error,
         hint: 'An older one may: name its program with --server',
