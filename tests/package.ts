@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { topics } from '../lib/cli/topics.ts';
 import * as source from '../lib/index.ts';
+import { findDebianArchive, openApt } from './bed/apt.ts';
 import { openBed } from './bed/index.ts';
+import { findProgram } from './bed/servers.ts';
 
 const PUBLINT = 'publint@0.3.25';
 const ATTW = '@arethetypeswrong/cli@0.18.5';
@@ -137,6 +139,17 @@ function loadedBy(args: readonly string[], cwd: string): Pick<Start, 'files' | '
   return { files: files.length, kB: files.reduce((sum, size) => sum + size, 0) / 1000 };
 }
 
+/** What Prometheus checks metrics with: its own, or the one of the Debian archive, unpacked and not installed. */
+async function promtool(folder: string): Promise<string> {
+  const own = findProgram('promtool');
+  if (own !== undefined) return own;
+  const archive = await findDebianArchive(folder);
+  const apt = await openApt(folder, archive ?? '', archive === undefined ? [] : ['trixie']);
+  await apt.update();
+  await apt.unpack(['promtool'], folder);
+  return join(folder, 'usr/bin/promtool');
+}
+
 const work = mkdtempSync(join(tmpdir(), 'redis-trib-package-'));
 try {
   const packed = buildAndPack(work);
@@ -242,6 +255,12 @@ try {
   );
   assert.equal(JSON.parse(trib('check', node.address, '--json')).ok, true);
   console.log('installed elsewhere: import, require and npx work');
+  const prometheus = await promtool(mkdtempSync(join(work, 'prometheus-')));
+  // Exits with 3 for what can be read and is not as it should be.
+  run(prometheus, ['check', 'metrics'], {
+    input: trib('metrics', node.address),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   // npm links manual pages only from a list, and only of what is installed globally.
   const prefix = mkdtempSync(join(work, 'global-'));
   run('npm', ['install', '--global', '--prefix', prefix, '--no-audit', '--no-fund', tarball]);
