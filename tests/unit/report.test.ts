@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { reportHtml } from '../../lib/cli/report/html.ts';
 import { reportMarkdown } from '../../lib/cli/report/markdown.ts';
-import type { Report } from '../../lib/cli/report/report.ts';
 import { formatBytes } from '../../lib/model/bytes.ts';
 import { bundleOf } from '../../lib/operations/bundle-document.ts';
+import { HOSTILE, reportWith } from '../helpers/hostile-report.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'redis-trib-report-'));
@@ -42,37 +42,6 @@ function bundleFile(): string {
   );
   writeFileSync(path, JSON.stringify(document));
   return path;
-}
-
-const HOSTILE = [
-  '<script>alert(1)</script>',
-  '"><svg onload=alert(1)>',
-  "' onmouseover='alert(1)",
-  '</style><style>*{display:none}',
-  '</title>',
-  '\u202egpj.exe\u202c',
-  '\u2066hidden\u2069\u061c',
-  '\u001b[31mred',
-  '| cell | `code` **bold** [link](javascript:alert(1)) ![image](http://evil)',
-  '@someone #12 www.evil.example https://evil.example',
-  '```\n# heading\n```',
-  '~~~',
-  '&lt;script&gt;',
-  '# heading',
-  '1. list',
-];
-
-function reportWith(text: string): Report {
-  return {
-    title: text,
-    ok: false,
-    verdict: text,
-    facts: [[text, text]],
-    findings: [{ severity: 'warning', kind: 'same-host', message: text, hint: text }],
-    maps: [{ title: text, owners: [{ name: text, slots: [[0, 5]] }] }],
-    tables: [{ title: text, head: [text], numeric: [], rows: [[text]] }],
-    steps: [text],
-  };
 }
 
 const UNPRINTABLE = /(?!\n)\p{Cc}|\p{Bidi_Control}/u;

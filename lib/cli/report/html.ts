@@ -132,7 +132,8 @@ function tableHtml({ title, head, numeric, rows }: ReportTable): string[] {
       })
       .join('');
   return section(title, [
-    '<div class="wide"><table>',
+    // What is wider than the page is scrolled, by keys as well.
+    '<div class="wide" tabindex="0"><table>',
     `<thead><tr>${cells(head, 'th')}</tr></thead>`,
     '<tbody>',
     ...rows.map((row) => `<tr>${cells(row, 'td')}</tr>`),
