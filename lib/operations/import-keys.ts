@@ -5,7 +5,7 @@ import { CopyTally } from '../copy/copy-tally.ts';
 import { importFrom, matchDatabases, openSource, requireOther, type Target } from '../copy/import-source.ts';
 import { contextBeside, type KeySource, nodesToRead } from '../copy/key-source.ts';
 import { Owners } from '../copy/owners.ts';
-import { deleteInParts } from '../copy/parts/copy-in-parts.ts';
+import { deleteInParts, putBack } from '../copy/parts/leave-source.ts';
 import type { Destination } from '../copy/parts/write-in-parts.ts';
 import { type Deleted, deleteKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
@@ -149,8 +149,12 @@ async function copyAll(
   return tally.done;
 }
 
-async function copyLot(lot: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
-  const { onElsewhere, isAgain } = lot;
+async function copyLot(listed: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
+  const { onElsewhere, isAgain } = listed;
+  const { keys: names, stuck } = move ? await putBack(listed, to) : { keys: listed.keys, stuck: [] };
+  tally.differ(stuck, [], isAgain);
+  if (names.length === 0) return;
+  const lot = { ...listed, keys: names };
   const written = await copyKeys(lot, lot, to, { isWatched: move, onElsewhere });
   const copied = [...written.restored, ...written.same];
   const { deleted, changed, newer }: Deleted = move
@@ -171,7 +175,8 @@ async function deleteCopied(lot: KeyLot, copied: readonly StoredKey[], to: Desti
   const end = await deleteInParts(lot, inParts.key, to);
   if (end !== undefined)
     return { deleted: end === 'deleted' ? 1 : 0, changed: end === 'changed' ? [inParts] : [], newer: [] };
-  // Whole, it is found to be the same.
+  // Whole, it is found to be the same, unless it was written since.
   const again = await copyKeys(lot, { ...lot, isBig: false }, to, { isWatched: true, onElsewhere });
-  return deleteKeys(reader, again.same, onElsewhere);
+  const done = await deleteKeys(reader, again.same, onElsewhere);
+  return { ...done, changed: [...done.changed, ...again.conflicts] };
 }

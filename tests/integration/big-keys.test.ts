@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { keyThatLeaves, leavingName } from '../../lib/copy/parts/part-name.ts';
 import {
   backupCluster,
   type ConnectionOptions,
@@ -378,6 +379,68 @@ describe('importKeys() of big keys', () => {
     const { keys: rest, deleted } = await run({ move: true, replace: true });
     assert.deepEqual([rest, deleted], [1, 1]);
     assert.equal(await client.command(KEYS.hash, ['HGET', KEYS.hash, 'f3']), 'new');
+  });
+
+  it('moves the groups of a stream as they are when it is deleted', async () => {
+    const key = KEYS.stream;
+    await writeStream(reader);
+    // Last id and groups, each of them changed, come and gone, and entries that are pending no more, newly, or for another.
+    const changes = [
+      ['XSETID', key, '18446744073709551615-1'],
+      ['XGROUP', 'DESTROY', key, 'other'],
+      ['XGROUP', 'CREATE', key, 'new', '30000'],
+      ['XREADGROUP', 'GROUP', 'new', 'first', 'COUNT', '1200', 'STREAMS', key, '>'],
+      ['XGROUP', 'SETID', key, 'at the end', '40000'],
+      ['XACK', key, 'group', '14-1', '15-2', '2000-2'],
+      ['XREADGROUP', 'GROUP', 'group', 'two\xff', 'COUNT', '1100', 'STREAMS', key, '>'],
+      ['XCLAIM', key, 'group', 'three', '0', '17-1', '18-2', '1500-0', 'RETRYCOUNT', '9'],
+      ['XGROUP', 'DELCONSUMER', key, 'group', 'idle'],
+      ['XREADGROUP', 'GROUP', 'group', 'without any', 'STREAMS', key, '0'],
+    ];
+    const writer = await connectTo(source);
+    let writing: Promise<unknown> | undefined;
+    let whole = '';
+    const onCommands = (commands: readonly (readonly unknown[])[]) => {
+      // Alone, it begins the transaction in which the stream leaves.
+      if (commands.length === 1 && commands[0]?.[0] === 'MULTI')
+        writing ??= writer.pipeline([...changes, ['DUMP', key]]).then((replies) => {
+          for (const reply of replies) if (reply instanceof ReplyError) throw reply;
+          whole = String(replies.at(-1));
+        });
+    };
+    assert.equal((await run({ move: true, source: { onCommands } })).deleted, 1);
+    await writing;
+    assert.notEqual(whole, '', 'it was changed');
+    assert.equal(valueDifference(whole, String(await client.command(key, ['DUMP', key]))), undefined);
+    assert.deepEqual([await reader.command(['KEYS', '*']), await keysThere()], [[], [key]]);
+    await writer.close();
+    // Whole, for a user who may not rename.
+    await reader.command(['RESTORE', key, '0', whole]);
+    await reader.command(['ACL', 'SETUSER', 'some', 'on', '>some', '~*', '+@all', '-renamenx']);
+    const user = { username: 'some', password: 'some' };
+    assert.equal((await run({ move: true, source: user })).deleted, 1);
+    assert.equal(valueDifference(whole, String(await client.command(key, ['DUMP', key]))), undefined);
+  });
+
+  it('loses nothing of a stream if it is killed while that leaves the source', async () => {
+    const key = KEYS.stream;
+    const args = [at(masters, 0).address, source.address, { move: true }] as const;
+    await writeStream(reader);
+    const whole = String(await reader.command(['DUMP', key]));
+    await run();
+    // What a run leaves that is killed after that.
+    await reader.command(['RENAME', key, leavingName(key)]);
+    const names = (await reader.command(['KEYS', '*'])) as string[];
+    assert.deepEqual(names.map(keyThatLeaves), [key]);
+    assert.equal((await importKeys(...args)).deleted, 1);
+    assert.equal(valueDifference(whole, String(await client.command(key, ['DUMP', key]))), undefined);
+    assert.deepEqual([await reader.command(['KEYS', '*']), await keysThere()], [[], [key]]);
+    // A client has written another in the meantime.
+    await writeStream(reader);
+    await reader.command(['RENAME', key, names[0] ?? '']);
+    await reader.command(['XADD', key, '1-1', 'f', 'v']);
+    const { code, keys = [] } = await failureOf(importKeys(...args));
+    assert.deepEqual([code, [...keys].sort()], ['KEY_CONFLICT', [key, ...names].sort()]);
   });
 
   it('reads and writes it whole for users who may not run the commands for parts', async () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decodedValue } from '../../lib/copy/parts/decoded-value.ts';
 import { type PartKind, partKindOf } from '../../lib/copy/parts/part-kinds.ts';
-import { isPartName, partName } from '../../lib/copy/parts/part-name.ts';
+import { isPartName, keyThatLeaves, leavingName, partName } from '../../lib/copy/parts/part-name.ts';
 import type { PartSource } from '../../lib/copy/parts/read-parts.ts';
 import { sameInParts } from '../../lib/copy/parts/same-in-parts.ts';
 import { addEntries, flatEntries, idAfter } from '../../lib/copy/parts/stream-entries.ts';
-import { writeTail } from '../../lib/copy/parts/stream-tail.ts';
+import { type StreamTail, tailCommands, writeTail } from '../../lib/copy/parts/stream-tail.ts';
 import type { UnfinishedKey } from '../../lib/copy/parts/unfinished-key.ts';
 import { slotOfKey } from '../../lib/model/slot.ts';
 import { RdbBytes } from '../../lib/rdb/rdb-bytes.ts';
@@ -30,6 +30,9 @@ describe('partName()', () => {
         assert.ok(name.startsWith(one) && name !== one);
         assert.ok(isPartName(name));
         assert.ok(!isPartName(one));
+        const leaving = leavingName(one);
+        assert.equal(slotOfKey(leaving), slotOfKey(one));
+        assert.deepEqual([leaving, name, one].map(keyThatLeaves), [one, undefined, undefined]);
       }),
     );
   });
@@ -49,6 +52,91 @@ describe('partName()', () => {
   test('keys that only look like it are data', () => {
     for (const name of ['x:redis-trib-unfinished', 'x:1:redis-trib-unfinished', `${partName('x')}2`])
       assert.ok(!isPartName(name), name);
+  });
+});
+
+/** By group: the last id, and by entry who has it pending. */
+type Groups = Record<string, { readonly lastId: string; readonly pending: Record<string, string> }>;
+
+const PLAIN = { noNullPrototype: true };
+const groups: fc.Arbitrary<Groups> = fc.dictionary(
+  fc.constantFrom('one', 'two', 'three'),
+  fc.record(
+    {
+      lastId: fc.constantFrom('1-0', '2-0'),
+      pending: fc.dictionary(
+        fc.constantFrom('1-0', '2-0', '9-0', '10-0', '11-1'),
+        fc.constantFrom('a', 'b'),
+        PLAIN,
+      ),
+    },
+    PLAIN,
+  ),
+  PLAIN,
+);
+
+function tailOf(of: Groups, pageLength: number): StreamTail {
+  const rowsOf = (name: string) =>
+    Object.entries(of[name]?.pending ?? {})
+      .map(([id, consumer]) => ({ id, consumer, at: 0, deliveries: 1 }))
+      .sort((a, b) => Number(a.id.split('-')[0]) - Number(b.id.split('-')[0]));
+  return {
+    facts: {
+      ...{ lastId: '20-0', counts: undefined, isBeyondCommands: false },
+      groups: Object.entries(of).map(([name, { lastId, pending }]) => ({
+        ...{ name, lastId, read: null },
+        consumers: ['a', 'b'].flatMap((consumer): [string, number][] => {
+          const count = Object.values(pending).filter((one) => one === consumer).length;
+          return count > 0 ? [[consumer, count]] : [];
+        }),
+      })),
+    },
+    pending: async function* ({ name }) {
+      const rows = rowsOf(name);
+      for (let from = 0; from < rows.length; from += pageLength)
+        yield { rows: rows.slice(from, from + pageLength), delivered: () => ['IDLE', 0] };
+    },
+  };
+}
+
+describe('tailCommands()', () => {
+  test('gives a stream the groups of another, whatever it has', async () => {
+    const all = fc.asyncProperty(
+      groups,
+      groups,
+      fc.integer({ min: 1, max: 4 }),
+      async (wanted, has, length) => {
+        const found = new Map(
+          Object.entries(has).map(([name, { lastId, pending }]) => [
+            name,
+            { lastId, pending: new Map(Object.entries(pending)) },
+          ]),
+        );
+        for await (const commands of tailCommands('s', tailOf(wanted, length), true, tailOf(has, length))) {
+          for (const [name, ...words] of commands) {
+            const [first = '', second = '', third = '', ...ids] = words.map(String);
+            const pending =
+              found.get(name === 'XGROUP' ? third : second)?.pending ?? new Map<string, string>();
+            if (name === 'XGROUP' && first === 'CREATE')
+              found.set(third, { lastId: String(ids[0]), pending: new Map() });
+            else if (name === 'XGROUP' && first === 'DESTROY') assert.ok(found.delete(third));
+            else if (name === 'XGROUP' && first === 'SETID')
+              found.set(third, { pending, lastId: String(ids[0]) });
+            else if (name === 'XGROUP') assert.ok(![...pending.values()].includes(String(ids[0])));
+            else if (name === 'XACK') for (const id of [third, ...ids]) assert.ok(pending.delete(id));
+            else if (name === 'XCLAIM')
+              for (const id of ids.slice(1, ids.indexOf('IDLE'))) pending.set(id, third);
+            else assert.equal(name, 'XSETID');
+          }
+        }
+        const left = [...found].map(([name, { lastId, pending }]) => [
+          name,
+          { lastId, pending: Object.fromEntries(pending) },
+        ]);
+        assert.deepEqual(Object.fromEntries(left), wanted);
+      },
+    );
+    await fc.assert(all);
   });
 });
 

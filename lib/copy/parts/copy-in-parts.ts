@@ -2,7 +2,6 @@ import { type Connection, ReplyError } from '../../../resp/index.ts';
 import type { Address } from '../../model/address.ts';
 import type { ServerClock } from '../../nodes/server-clock.ts';
 import { holdStreamCounts } from '../../rdb/convert.ts';
-import { deleteWatched } from '../read-keys.ts';
 import type { KeyReader } from '../scan-keys.ts';
 import { nothing, type StoredKey } from '../write-keys.ts';
 import { openValue, ttlNow } from './open-value.ts';
@@ -10,7 +9,7 @@ import { isStream } from './part-kinds.ts';
 import { readParts } from './read-parts.ts';
 import { sameInParts } from './same-in-parts.ts';
 import { askTail, dropGroups, type StreamTail, writeTail } from './stream-tail.ts';
-import { TargetFailure, type UnfinishedKey } from './unfinished-key.ts';
+import type { UnfinishedKey } from './unfinished-key.ts';
 import {
   type CopiedInParts,
   compareWithOwner,
@@ -41,9 +40,9 @@ export function copyInParts(
   return inParts(key, to, (owner, name) =>
     watching(from, key, (source) =>
       onOwner(to, owner, async (connection): Promise<TryInParts> => {
-        const isSame = to.replace ? undefined : await compare(connection, owner, to, source);
+        const isSame = to.replace ? undefined : await compareWatched(connection, owner, to, source);
         if (isSame !== undefined)
-          return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [storedKey(source)] };
+          return { ...nothing(), left: [], [isSame ? 'same' : 'conflicts']: [storedInParts(source)] };
         return write(from.reader, source, to, connection, to.owners.clockOf(owner), name);
       }),
     ),
@@ -51,7 +50,7 @@ export function copyInParts(
 }
 
 /** Opens a value and watches it. Resolves to undefined if it cannot be read in parts. */
-async function watching<Result>(
+export async function watching<Result>(
   { reader, clock }: KeyReader,
   key: string,
   work: (source: Readable) => Promise<Result>,
@@ -69,7 +68,8 @@ function parted(source: Readable): PartedValue {
   return { ...source, parts: () => readParts(source), ttlNow: () => ttlNow(source) };
 }
 
-function compare(
+/** Whether the owner of a key has the same; undefined if it does not have it. Throws a TargetFailure. */
+export function compareWatched(
   connection: Connection,
   owner: Address,
   to: Destination,
@@ -119,29 +119,6 @@ async function finishStream(
   return undefined;
 }
 
-function storedKey({ key, ttlMs, readAt }: Readable): StoredKey {
+export function storedInParts({ key, ttlMs, readAt }: Readable): StoredKey {
   return { key, dump: '', ttlMs, readAt, bytes: 0 };
-}
-
-/**
- * Deletes a key at the source that was copied in parts, unless it was written since: both are compared while it is watched. Resolves to
- * undefined if that cannot be done.
- */
-export async function deleteInParts(
-  from: KeyReader,
-  key: string,
-  to: Destination,
-): Promise<'deleted' | 'changed' | undefined> {
-  const owner = to.owners.ownerOf(key);
-  if (!owner) return undefined;
-  try {
-    return await watching(from, key, async (source) => {
-      const isSame = await onOwner(to, owner, (connection) => compare(connection, owner, to, source));
-      if (!isSame) return 'changed';
-      return (await deleteWatched(from.reader, [storedKey(source)])) === 'deleted' ? 'deleted' : 'changed';
-    });
-  } catch (error) {
-    if (error instanceof ReplyError || error instanceof TargetFailure) return undefined;
-    throw error;
-  }
 }

@@ -41,6 +41,8 @@ interface PendingPage {
   readonly rows: readonly PendingRow[];
   /** Tells XCLAIM when an entry was delivered. */
   readonly delivered: (row: PendingRow) => readonly [how: 'IDLE' | 'TIME', ms: number];
+  /** Ids that are not pending any more. */
+  readonly gone?: readonly string[];
 }
 
 type Asked = Pick<PartSource, 'ask' | 'key'>;
@@ -110,40 +112,87 @@ export async function writeTail(
   return isWhole;
 }
 
-async function* tailCommands(
+/** Commands that give a stream the rest of another with the same entries: all of it, or what differs from what is `there`. */
+export async function* tailCommands(
   name: string,
-  { facts: { lastId, counts, groups }, pending }: StreamTail,
+  tail: StreamTail,
   holdsCounts: boolean,
+  there?: StreamTail,
 ): AsyncGenerator<Command[]> {
+  const { lastId, counts, groups } = tail.facts;
   const known = holdsCounts && counts;
   const numbers = known ? ['ENTRIESADDED', known.added, 'MAXDELETEDID', known.maxDeletedId] : [];
   yield [['XSETID', name, lastId, ...numbers]];
+  const isNamed = (own: string) => (one: ConsumerGroup) => one.name === own;
   for (const group of groups) {
+    const own = there?.facts.groups.find(isNamed(group.name));
     const read = holdsCounts && group.read !== null ? ['ENTRIESREAD', group.read] : [];
+    const [has, had] = [group, own].map((one) => new Map(one?.consumers));
     // To read again what is pending creates a consumer, also on Redis 6.0, which lacks XGROUP CREATECONSUMER.
-    const idle = group.consumers.filter(([, count]) => count === 0);
+    const idle = group.consumers.filter(([consumer, count]) => count === 0 && !had?.has(consumer));
     yield [
-      ['XGROUP', 'CREATE', name, group.name, group.lastId, ...read],
+      ['XGROUP', own ? 'SETID' : 'CREATE', name, group.name, group.lastId, ...read],
       ...idle.map(
         ([consumer]): Command => ['XREADGROUP', 'GROUP', group.name, consumer, 'STREAMS', name, '0'],
       ),
     ];
-    for await (const { rows, delivered } of pending(group)) {
-      const claims = new Map<string, readonly [claim: Command & string[], row: PendingRow]>();
-      for (const row of rows) {
-        const same = JSON.stringify([row.consumer, row.at, row.deliveries]);
-        const [claim] = claims.get(same) ?? [['XCLAIM', name, group.name, row.consumer, '0']];
-        claim.push(row.id);
-        claims.set(same, [claim, row]);
-      }
-      yield [...claims.values()].map(
-        ([claim, row]): Command => [
-          ...claim,
-          ...[...delivered(row), 'RETRYCOUNT', row.deliveries, 'FORCE', 'JUSTID'],
-        ],
-      );
-    }
+    for await (const page of own && there ? differing(tail, there, group, own) : tail.pending(group))
+      yield pendingCommands(name, group, page);
+    const gone = own?.consumers.filter(([consumer]) => !has?.has(consumer)) ?? [];
+    yield gone.map(([consumer]): Command => ['XGROUP', 'DELCONSUMER', name, group.name, consumer]);
   }
+  const others = there?.facts.groups.filter((group) => !groups.some(isNamed(group.name))) ?? [];
+  yield others.map((group): Command => ['XGROUP', 'DESTROY', name, group.name]);
+}
+
+function pendingCommands(
+  name: string,
+  group: ConsumerGroup,
+  { rows, delivered, gone }: PendingPage,
+): Command[] {
+  const claims = new Map<string, readonly [claim: Command & string[], row: PendingRow]>();
+  for (const row of rows) {
+    const same = JSON.stringify([row.consumer, row.at, row.deliveries]);
+    const [claim] = claims.get(same) ?? [['XCLAIM', name, group.name, row.consumer, '0']];
+    claim.push(row.id);
+    claims.set(same, [claim, row]);
+  }
+  const commands = [...claims.values()].map(
+    ([claim, row]): Command => [
+      ...claim,
+      ...[...delivered(row), 'RETRYCOUNT', row.deliveries, 'FORCE', 'JUSTID'],
+    ],
+  );
+  return gone?.length ? [...commands, ['XACK', name, group.name, ...gone]] : commands;
+}
+
+/** The pending entries of a group that are not the same `there`, and those that are there alone. */
+async function* differing(
+  tail: StreamTail,
+  there: StreamTail,
+  group: ConsumerGroup,
+  own: ConsumerGroup,
+): AsyncGenerator<PendingPage> {
+  const others = rowsOf(there.pending(own));
+  let other = await others.next();
+  for await (const { rows, delivered } of tail.pending(group)) {
+    const [changed, gone]: [PendingRow[], string[]] = [[], []];
+    for (const row of rows) {
+      for (; !other.done && isBefore(other.value.id, row.id); other = await others.next())
+        gone.push(other.value.id);
+      const same = !other.done && other.value.id === row.id ? other.value : undefined;
+      if (!same || JSON.stringify(lasting(same)) !== JSON.stringify(lasting(row))) changed.push(row);
+      if (same) other = await others.next();
+    }
+    yield { rows: changed, delivered, gone };
+  }
+  const gone: string[] = [];
+  for (; !other.done; other = await others.next()) gone.push(other.value.id);
+  yield { rows: [], delivered: () => ['IDLE', 0], gone };
+}
+
+async function* rowsOf(pages: AsyncIterable<PendingPage>): AsyncGenerator<PendingRow, undefined> {
+  for await (const { rows } of pages) yield* rows;
 }
 
 /** Commands that take its groups away again. */
@@ -151,7 +200,7 @@ export async function* dropGroups(key: string, { groups }: StreamFacts): AsyncGe
   yield groups.map(({ name }): Command => ['XGROUP', 'DESTROY', key, name]);
 }
 
-function hasLeftOut(commands: readonly Command[], replies: readonly Reply[]): boolean {
+export function hasLeftOut(commands: readonly Command[], replies: readonly Reply[]): boolean {
   // The five words before the ids, and the six after them.
   return commands.some(
     (command, index) =>
