@@ -48,7 +48,13 @@ export type ClusterEvent =
   | StrayKeys
   | Stopped
   | { readonly type: 'retry'; readonly node: string; readonly slot: number; readonly reason: string }
-  | { readonly type: 'warning'; readonly message: string; readonly node?: string };
+  | {
+      readonly type: 'warning';
+      readonly message: string;
+      readonly node?: string;
+      /** What to do about it. */
+      readonly next?: readonly Next[];
+    };
 
 /** A server may stop now, and is to be restarted. */
 export interface Restart {

@@ -112,7 +112,8 @@ export function adviceText(advice: Advice, typed: Typed): string | undefined {
 
 function sentenceOf(next: Next, typed: Typed): string {
   const { when, node } = next;
-  const clause = when === 'answers' && node ? `When ${node} answers` : when ? CLAUSES[when] : '';
+  const subject = next.do === 'replicate' ? next.target : node;
+  const clause = when === 'answers' && subject ? `When ${subject} answers` : when ? CLAUSES[when] : '';
   const command = (words: readonly string[], intro: string): string =>
     `${clause || intro}: ${words.map(quoted).join(' ')}`;
   const sentence = (text: string): string =>

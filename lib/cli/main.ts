@@ -194,6 +194,11 @@ async function runCommand(
     else if (text !== '' && isShown) io.stdout(`${text}\n`);
     // Its colours must not be made printable; its text is.
     if (map !== '') (io.coloured?.() ?? io.stdout)(map);
+    if (progress.advice.length > 0) {
+      const { adviceLines } = await import('./hints.ts');
+      const typed = { dialect: 'native' as const, values, second: command.second?.(positionals, values) };
+      io.stderr(`Next: ${adviceLines({ next: progress.advice }, typed).join('\n      ')}\n`);
+    }
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
     progress.stop();

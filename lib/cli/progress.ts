@@ -1,5 +1,6 @@
 import type { ClusterEvent, MoveProgress, MoveStart, MoveTotal, OnEvent, Stopped } from '../events.ts';
 import { formatBytes } from '../model/bytes.ts';
+import type { Next } from '../model/next.ts';
 import { count, duration, short } from './figures.ts';
 import type { Io } from './io.ts';
 import { printable } from './printable.ts';
@@ -25,6 +26,8 @@ export interface ProgressOptions {
 export class ProgressView {
   /** What an operation said that ended early; undefined unless one did. */
   stopped: Stopped | undefined;
+  /** What to do about its warnings. */
+  readonly advice: Next[] = [];
   readonly #io: Io;
   /** By source → target: the state that the servers report. */
   readonly #pairs = new Map<string, string | undefined>();
@@ -67,8 +70,10 @@ export class ProgressView {
 
   readonly onEvent: OnEvent = (event) => {
     if (event.type === 'stopped') this.stopped = event;
-    else if (event.type === 'warning') this.#warn(event.message);
-    else if (event.type === 'restart' && event.byHand) this.#tell(`Restart ${event.node} now`);
+    else if (event.type === 'warning') {
+      this.#warn(event.message);
+      this.advice.push(...(event.next ?? []));
+    } else if (event.type === 'restart' && event.byHand) this.#tell(`Restart ${event.node} now`);
     else if (event.type === 'retry')
       this.#hold(`${event.node} slot ${event.slot}: ${event.reason}; trying again`);
     else if (!this.#options.quiet) this.#follow(event);

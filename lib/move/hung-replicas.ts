@@ -12,12 +12,16 @@ import { waitUntil } from '../nodes/wait-until.ts';
 const [ACKNOWLEDGED_WITHIN_S, PAUSE_MS] = [2, 2000];
 
 /**
- * Ends the links of replicas that hang, so that a master that has refused SETSLOT for want of their answer no longer waits for
- * them. Two views must agree: the master has heard nothing for two seconds, and the members hold the replica for failed. Resolves to true
+ * Ends the links of replicas that hang: a master that has refused SETSLOT for want of their answer no longer waits for them, and one that
+ * is reset does not pass that on to them. Two views must agree: the master has heard nothing for two seconds, and the members hold the replica for failed. Resolves to true
  * if a link was ended, which a warning reports. The master would do the same after its `repl-timeout`. A replica that answers again
  * connects again, as one that was started again. The slots that it has open stay open: its master does not keep SETSLOT for it.
  */
-export async function endHungLinks(context: Context, address: Address): Promise<boolean> {
+export async function endHungLinks(
+  context: Context,
+  address: Address,
+  message: (names: string, master: string) => string = keptFromSlots,
+): Promise<boolean> {
   const { connections, emit, account } = context;
   try {
     const { linked, hung } = await hungReplicas(context, address);
@@ -35,13 +39,16 @@ export async function endHungLinks(context: Context, address: Address): Promise<
     for (const { id } of hung) account.hung.add(id);
     const names = hung.map(({ entry }) => formatAddress(entry)).join(', ');
     const master = formatAddress(address);
-    const message = `${names} hangs, and kept its master ${master} from changing slots. Its link was ended. What it has open itself can be closed once it answers`;
-    emit({ type: 'warning', node: master, message });
+    emit({ type: 'warning', node: master, message: message(names, master) });
     return true;
   } catch (error) {
     if (error instanceof ReplyError || error instanceof ConnectionError) return false;
     throw error;
   }
+}
+
+function keptFromSlots(names: string, master: string): string {
+  return `${names} hangs, and kept its master ${master} from changing slots. Its link was ended. What it has open itself can be closed once it answers`;
 }
 
 /** How many replicas a master has a link to, and which of them hang. */

@@ -19,7 +19,7 @@ import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
 import { hasLeftAlready } from './left-already.ts';
-import { notEmptied, requireGone, requireNoMoveWith, warnOfMissingReset } from './removable.ts';
+import { notEmptied, requireGone, requireNoMoveWith, warnOfMissingReset, warnOfUntold } from './removable.ts';
 
 export interface DelNodeOptions extends OperationOptions {
   /** Move the node's slots to the other masters first. @default false: a master with slots is refused */
@@ -80,7 +80,9 @@ export function delNode(
       context.emit({ type: 'warning', node: nodeName(view, id), message });
     }
     const result = await carryOut(context, view.nodes, planDelNode(view, leaver));
-    if (result.applied) warnOfMissingReset(context, view, leaver);
+    if (!result.applied) return result;
+    warnOfMissingReset(context, view, leaver);
+    warnOfUntold(context, view, leaver);
     return result;
   });
 }

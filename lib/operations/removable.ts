@@ -5,8 +5,16 @@ import { conditionOf, goneNodes, isGone } from '../model/condition.ts';
 import { capitalised } from '../model/lists.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
+import { followersOf, topMaster } from '../model/promotion.ts';
 import { slotsAre } from '../model/slot.ts';
-import { type ClusterView, nodeName, openSlotsOf, replicasOf, slotOwners } from '../model/view.ts';
+import {
+  type ClusterView,
+  nodeName,
+  openSlotsOf,
+  reachableMasters,
+  replicasOf,
+  slotOwners,
+} from '../model/view.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { isStaleEntry } from './stale-entries.ts';
 
@@ -99,4 +107,34 @@ export function warnOfMissingReset({ emit }: Context, view: ClusterView, { id }:
   if (node === id) return;
   const message = `${node} does not answer and was not reset: if it is started again, it still considers itself a member. Reset it then (CLUSTER RESET HARD), or delete its data and nodes.conf before`;
   emit({ type: 'warning', node, message });
+}
+
+/**
+ * Warns of nodes that follow one that leaves, and do not answer: they could not be told to follow another. Once back, they may hear of
+ * that from the owner of their slots, or ask the node that has left for its data, which has none any more.
+ */
+export function warnOfUntold(
+  { emit }: Context,
+  view: ClusterView,
+  leaver: NodeRecord,
+  to: NodeRecord | undefined = leastFollowed(view, leaver),
+): void {
+  for (const { id, address } of followersOf(view, leaver.id)) {
+    if (view.reports.has(id) || conditionOf(view, id).kind === 'wiped') continue;
+    const [name, node, target] = [
+      nodeName(view, id),
+      to && formatAddress(to.address),
+      formatAddress(address),
+    ];
+    const message = `${name} does not answer, and could not be told that its master ${nodeName(view, leaver.id)} has left`;
+    const next: Next[] = node ? [{ do: 'replicate', node, target, when: 'answers' }] : [];
+    emit({ type: 'warning', node: name, message, next });
+  }
+}
+
+function leastFollowed(view: ClusterView, { id }: NodeRecord): NodeRecord | undefined {
+  const top = topMaster(view, id);
+  if (top && top.id !== id) return top;
+  const owners = reachableMasters(view).filter((one) => one.id !== id && one.slots.length > 0);
+  return owners.toSorted((a, b) => replicasOf(view, a.id).length - replicasOf(view, b.id).length)[0];
 }

@@ -5,7 +5,7 @@ import { nodeById } from '../model/view.ts';
 import type { NewcomerOptions } from '../options.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
-import { warnOfMissingReset } from './removable.ts';
+import { warnOfMissingReset, warnOfUntold } from './removable.ts';
 import { lookToReplace } from './replacing.ts';
 
 /** A node that leaves, and the server that takes its place. */
@@ -68,7 +68,11 @@ export function replaceNodes(
         left.length > 0 ? planReplace(view, left, batch) : { operation: 'replace', masters: [], steps: [] };
       const result = await carryOut(context, [...view.nodes, ...outside], draft);
       if (result.applied)
-        for (const { node, isForgotten } of left) if (!isForgotten) warnOfMissingReset(context, view, node);
+        for (const { node, by, master, isForgotten } of left) {
+          if (isForgotten) continue;
+          warnOfMissingReset(context, view, node);
+          warnOfUntold(context, view, node, master && master.id !== node.id ? master : by);
+        }
       return { result, count: left.length };
     };
     const { result, count } = await replace().catch(async (error: unknown) => {

@@ -52,6 +52,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'apply/steps/reset.ts requireNoFollowers': {
     'quit (not-needed)': 'leave: leaves a node alone that another follows',
     'retry (after-that)': 'leave: leaves a node alone that another follows',
+    'retry (answers)': 'leave: leaves a node alone that another follows which hangs',
   },
   'apply/steps/restart.ts notBackInTime': {
     'start-node': 'restart: stops where a server does not come back, and goes on',
@@ -464,6 +465,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'operations/removable.ts notEmptied': {
     'retry {drain}': 'del-node: refuses a master with slots, moves them away on request',
     rescue: 'advice-dead: without a replica: start it',
+  },
+  'operations/removable.ts warnOfUntold': {
+    'replicate (answers)': 'replace: says what to do about a replica that hangs',
   },
   'operations/replace-failed.ts waysOn': {
     'retry (repaired)': 'replace: names both nodes if the new one dies, and what to do then',

@@ -54,6 +54,23 @@ describe('reset()', () => {
     await follow(adviceFor(error.next, 'retry'), { nodes: [master], again });
     for (const one of [master, replica]) await assertAlone(one);
   });
+
+  it('leaves a node alone that another follows which hangs', async () => {
+    const [master, replica] = (await startMasters(bed, 1, 1)) as [ServerNode, ServerNode];
+    await replicate(master.address, replica.address);
+    const node = { id: await idOfNode(master), address: master.address };
+    const again = () =>
+      withContext(master.address, { agreeTimeout: 1000 }, (context) => reset(context, node));
+    await replica.freeze();
+    const error = await refusalOf(again());
+    assert.deepEqual([error.code, await idOfNode(master)], ['HAS_REPLICAS', node.id]);
+    assert.deepEqual(error.next, [{ do: 'retry', node: replica.address, when: 'answers' }]);
+    await replica.thaw();
+    const answered = await refusalOf(follow(adviceFor(error.next, 'retry'), { nodes: [master], again }));
+    await follow(adviceFor(answered.next, 'quit'), { nodes: [master, replica] });
+    await follow(adviceFor(answered.next, 'retry'), { nodes: [master], again });
+    for (const one of [master, replica]) await assertAlone(one);
+  });
 });
 
 /** A cluster of which one master is dead, and its only replica may not be elected. */

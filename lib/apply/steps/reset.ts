@@ -1,9 +1,11 @@
 import { ConnectionError, ReplyError } from '../../../resp/index.ts';
 import { listNames } from '../../findings/finding.ts';
 import { type Address, formatAddress, parseAddress, sameAddress } from '../../model/address.ts';
+import { entryOf } from '../../model/details.ts';
 import type { Next } from '../../model/next.ts';
 import { isFailed, type NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
+import { endHungLinks } from '../../move/hung-replicas.ts';
 import { type Context, nodeError } from '../../nodes/context.ts';
 import { replicasIn } from '../../nodes/inspect.ts';
 import { askNode } from '../../nodes/look.ts';
@@ -48,38 +50,63 @@ async function requireNoFollowers(context: Context, { address }: NodeRef): Promi
   await waitUntil(
     { what: `replicas to leave ${address}`, timeoutMs, pauseMs: PAUSE_MS, signal, emit },
     async () => {
-      const followers = await connectedFollowers(context, parseAddress(address));
+      const { answering, silent } = await connectedFollowers(context, parseAddress(address));
+      const followers = [...answering, ...silent];
       if (followers.length === 0) return DONE;
+      const [first] = silent;
       const giveUp = () =>
         nodeError(
           'HAS_REPLICAS',
           address,
           `Cannot reset ${address}: ${listNames(followers)} still follow it`,
           {
-            next: [
-              ...followers.map((follower): Next => ({ do: 'quit', node: follower, when: 'not-needed' })),
-              { do: 'retry', when: 'after-that' },
-            ],
+            next: first
+              ? [{ do: 'retry', node: first, when: 'answers' }]
+              : [
+                  ...answering.map((follower): Next => ({ do: 'quit', node: follower, when: 'not-needed' })),
+                  { do: 'retry', when: 'after-that' },
+                ],
           },
         );
-      return { missing: followers.map((follower) => `${follower} follows it`), giveUp };
+      const nudge = async (): Promise<void> => {
+        if (silent.length > 0) await endHungLinks(context, parseAddress(address), wasEnded);
+      };
+      return { missing: followers.map((follower) => `${follower} follows it`), giveUp, nudge };
     },
   );
 }
 
+function wasEnded(names: string, master: string): string {
+  return `${names} hangs, and still followed ${master}, which is reset. Its link was ended`;
+}
+
+interface Followers {
+  readonly answering: readonly string[];
+  /** Replicas of it, as it sees the cluster, that hang: what it sends them takes effect once they go on. */
+  readonly silent: readonly string[];
+}
+
 // As the node itself reports them. A user who may not ask is not kept from leaving.
-async function connectedFollowers({ connections }: Context, address: Address): Promise<string[]> {
-  const info = await askInfo(connections, address, ['replication']).catch((error: unknown) => {
-    if (error instanceof ReplyError && error.code === 'NOPERM') return undefined;
-    throw error;
-  });
-  const found = await inParallel(info ? replicasIn(info) : [], async (replica) => {
+async function connectedFollowers({ connections }: Context, address: Address): Promise<Followers> {
+  const [{ records, myself }, info] = await Promise.all([
+    askNode(connections, address),
+    askInfo(connections, address, ['replication']).catch((error: unknown) => {
+      if (error instanceof ReplyError && error.code === 'NOPERM') return undefined;
+      throw error;
+    }),
+  ]);
+  const linked = info ? replicasIn(info) : [];
+  const own = records.filter(({ masterId }) => masterId === myself.id);
+  const hung = new Set(own.map((record) => entryOf(linked, record.address)));
+  const [answering, silent]: [string[], string[]] = [[], []];
+  await inParallel(linked, async (replica) => {
     const id = await connections
       .askSoon(replica, ['CLUSTER', 'MYID'], QUESTION_TIMEOUT_MS)
       .catch(() => undefined);
-    return typeof id === 'string' ? [formatAddress(replica)] : [];
+    if (typeof id === 'string') answering.push(formatAddress(replica));
+    else if (hung.has(replica)) silent.push(formatAddress(replica));
   });
-  return found.flat();
+  return { answering, silent };
 }
 
 // Others do not know its id any more, only its address leads to it.
