@@ -1,11 +1,11 @@
-import type { ClusterError } from '../errors.ts';
+import { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
 import type { Next } from '../model/next.ts';
 import { methodUnsupported } from '../move/choose-method.ts';
 import type { Methods } from '../move/decide-methods.ts';
+import { awaitServing } from '../nodes/await-serving.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
-import { askNode } from '../nodes/look.ts';
 import { askInfo, numberOf } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep, NodeRef, Plan } from '../plan/plan.ts';
@@ -63,12 +63,11 @@ function isServing({ steps }: Plan, target: NodeRef): boolean {
   });
 }
 
-async function requireServingTarget(context: Context, { address }: NodeRef): Promise<void> {
-  const { info } = await askNode(context.connections, parseAddress(address), context.signal);
-  if (info.state === 'ok') return;
-  const message = `Cannot move slots to ${address}: it reports cluster_state:fail`;
-  const next: readonly Next[] = [{ do: 'check', cluster: address }];
-  complain(context, nodeError('NOT_REACHED', address, message, { hint: 'Nothing was changed', next }), false);
+async function requireServingTarget(context: Context, target: NodeRef): Promise<void> {
+  await awaitServing(context, [target], context.settings.dryRun ? 0 : undefined).catch((error: unknown) => {
+    if (!(error instanceof ClusterError)) throw error;
+    complain(context, error, false);
+  });
 }
 
 async function requireMemory(

@@ -2,6 +2,7 @@ import { expandSlots, toRanges } from '../model/slot.ts';
 import { moveSlots, shareTargets, type TargetLocks } from '../move/move-slots.ts';
 import { Ledger, type Moved } from '../move/progress.ts';
 import { redirectImports } from '../move/redirect-imports.ts';
+import { awaitServing } from '../nodes/await-serving.ts';
 import { type Context, stoppedBy } from '../nodes/context.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep, NodeRef, Plan, Step } from '../plan/plan.ts';
@@ -10,7 +11,6 @@ import { introduce } from './introduce.ts';
 import type { PreparedPlan } from './prepare.ts';
 import { runDisjoint } from './schedule.ts';
 import { assignSlots } from './steps/assign-slots.ts';
-import { awaitServing } from './steps/await-serving.ts';
 import { closeOpenSlots } from './steps/close-slots.ts';
 import { promoteReplica } from './steps/failover.ts';
 import { forget } from './steps/forget.ts';
@@ -61,7 +61,9 @@ async function applySteps(
     context.signal?.throwIfAborted();
     const moves = group.filter(isMove);
     const others = group.filter((step): step is OtherStep => !isMove(step));
-    if (groups[index - 1]?.some(givesAnOwner)) await awaitServing(context, group);
+    // After slots were taken that had no owner, it takes some more seconds.
+    if (groups[index - 1]?.some(givesAnOwner))
+      await awaitServing(context, takersOf(group), context.settings.agreeTimeout);
     if (moves.length > 0) await moveAll(context, moves, prepared, ledger, conflicts);
     const atOnce = others.every(isSideBySide) ? PARALLEL_STEPS : 1;
     await inParallel(
@@ -108,6 +110,17 @@ function withoutSlots(step: OtherStep, open: ReadonlySet<number>): OtherStep | u
 /** After it, a node that was in cluster_state:fail for want of an owner may serve. */
 function givesAnOwner(step: Step): boolean {
   return step.type === 'take-slots' || (step.type === 'close-slots' && step.stayOpen === true);
+}
+
+function takersOf(steps: readonly Step[]): NodeRef[] {
+  const takers = steps.flatMap((step) =>
+    step.type === 'move-slots'
+      ? [step.target]
+      : step.type === 'close-slots' && !step.stayOpen
+        ? [step.owner]
+        : [],
+  );
+  return [...new Map(takers.map((node) => [node.id, node])).values()];
 }
 
 function groupByType(steps: readonly Step[]): Step[][] {

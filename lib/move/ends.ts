@@ -2,6 +2,7 @@ import { type Command, type Reply, ReplyError } from '../../resp/index.ts';
 import { type Address, parseAddress } from '../model/address.ts';
 import type { NodeRecord } from '../model/node.ts';
 import type { NodeReport } from '../model/view.ts';
+import { awaitServing } from '../nodes/await-serving.ts';
 import { migrateAuth } from '../nodes/connections.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
 import { countKeys } from '../nodes/count-keys.ts';
@@ -61,17 +62,7 @@ export async function openEnds(context: Context, source: NodeRef, target: NodeRe
     const cannot = `Cannot move slots to ${target.address}`;
     throw notAMaster(target.address, cannot, 'Name its master as the target');
   }
-  if (targetReport.info.state !== 'ok') {
-    throw nodeError(
-      'NOT_REACHED',
-      target.address,
-      `Cannot move slots to ${target.address}: it reports cluster_state:fail`,
-      {
-        next: [{ do: 'check', cluster: target.address }],
-        resumable: 'same-call',
-      },
-    );
-  }
+  if (targetReport.info.state !== 'ok') await awaitServing(context, [target]);
   const route = migrateRoute({
     ...{ listed: seen.address, reached: targetAddress, isTls: context.settings.tls !== false },
     ...{ source: settings[0], target: settings[1] },

@@ -29,9 +29,6 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry (after-that)': 'preflight: refuses keys from or for a master that lacks replicas',
     'retry (repaired)': 'preflight: refuses keys from or for a master that cannot save',
   },
-  'apply/steps/await-serving.ts awaitServing': {
-    'retry (repaired)': 'unit/advice-scripted: when a node that was given slots serves',
-  },
   'apply/steps/close-slots.ts close': {
     'retry (repaired)': 'fix-hung-replica: and the same call closes all later',
   },
@@ -345,6 +342,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'nodes/look-for-rejoin.ts requireAnnounced': {
     configure: 'rejoin: names the setting that makes a node announce a wrong address',
     'retry (repaired)': 'rejoin: names the setting that makes a node announce a wrong address',
+  },
+  'nodes/await-serving.ts awaitServing': {
+    'retry (repaired)': 'unit/advice-scripted: when a node that was given slots serves',
   },
   'operations/rejoin-cluster.ts requireNoLoss': {
     'retry {force} (anyway)': 'rejoin: and one that would lose keys',

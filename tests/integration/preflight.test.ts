@@ -48,6 +48,21 @@ function listener() {
 }
 
 describe('preflight()', { concurrency: true }, () => {
+  it('waits for ends that were restarted a moment ago', async () => {
+    const nodes = await startMasters(bed, 3, 0, { config: { save: '3600 1' } });
+    const [a, b] = [at(nodes, 0), at(nodes, 1)];
+    const keys = keysOfSlot(7, 20);
+    await tell(a, ...keys.map((key) => ['SET', key, 'v']));
+    for (const [from, to, restarted] of [
+      [a, b, b],
+      [b, a, b],
+    ] as const) {
+      await restarted.restart();
+      assert.match(String(await ask(restarted, 'CLUSTER', 'INFO')), /cluster_state:fail/);
+      assert.equal((await migrateSlots(from.address, to.address, [7])).keys, 20);
+    }
+  });
+
   it('refuses to move more than fits, with nothing changed, unless forced', async () => {
     const nodes = await startMasters(bed, 2);
     const [a, b] = [at(nodes, 0), at(nodes, 1)];

@@ -1,7 +1,6 @@
 // Advice from situations into which real servers are hardly brought: what is said, and that the same call then succeeds.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { awaitServing } from '../../lib/apply/steps/await-serving.ts';
 import { reset } from '../../lib/apply/steps/reset.ts';
 import { ClusterError } from '../../lib/errors.ts';
 import { listNodes, type Next, rescueCluster } from '../../lib/index.ts';
@@ -10,6 +9,7 @@ import { waitUntilOwned } from '../../lib/move/by-servers/ownership.ts';
 import { openEnds } from '../../lib/move/ends.ts';
 import { hearOfEpoch } from '../../lib/move/epochs.ts';
 import { redirectImports } from '../../lib/move/redirect-imports.ts';
+import { awaitServing } from '../../lib/nodes/await-serving.ts';
 import { planFix } from '../../lib/plan/fix.ts';
 import { connect, type Reply, ReplyError } from '../../resp/index.ts';
 import { startMadeUpCluster } from '../helpers/made-up-cluster.ts';
@@ -52,9 +52,8 @@ describe('The same call succeeds', () => {
   test('when a node that was given slots serves', async () => {
     const script: Script = (_, words) =>
       words[1] === 'INFO' ? Buffer.from('cluster_state:fail\r\n') : undefined;
-    const step = { type: 'move-slots', source: ref(SOURCE), target: ref(TARGET), slots: [[1, 1]] } as const;
     const { code, next } = await retried({ script, options }, ({ ends }) =>
-      awaitServing(ends.context, [step]),
+      awaitServing(ends.context, [ref(TARGET)]),
     );
     assert.equal(code, 'NOT_REACHED');
     assert.deepEqual(next, [{ do: 'check', cluster: ref(TARGET).address }, repaired]);
