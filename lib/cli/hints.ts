@@ -66,6 +66,7 @@ const CLAUSES: Readonly<Record<NextWhen, string>> = {
   'same-cluster': 'If both are masters of one cluster',
   settled: 'When it is done',
   stays: 'If it stays',
+  'took-its-place': 'If the other has taken its place',
   'too-few-masters-to-vote': 'If too few masters are alive to vote',
 };
 

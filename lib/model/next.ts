@@ -67,6 +67,7 @@ export type NextWhen =
   | 'same-cluster'
   | 'settled'
   | 'stays'
+  | 'took-its-place'
   | 'too-few-masters-to-vote';
 
 /** What to do next, as data. A list gives alternatives, the best first; an act with `after-that` follows the one before it. */

@@ -1,10 +1,18 @@
 import { isServing } from '../model/condition.ts';
-import { type ClusterView, nodeById, openSlotsOf, slotOwners, standIn } from '../model/view.ts';
+import {
+  type ClusterView,
+  nodeById,
+  type OpenSlotOfNode,
+  openSlotsOf,
+  slotOwners,
+  standIn,
+} from '../model/view.ts';
 import { type MarkEvidence, pairsToCompare } from '../plan/open-slots.ts';
 import { type KeyEvidence, lostWithKeys } from '../plan/uncovered.ts';
 import { type Unserved, unservedSlots } from '../plan/unserved.ts';
 import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
+import { findHeirs, replacedTargets } from './heirs.ts';
 import { inParallel } from './parallel.ts';
 import {
   countStrayKeys,
@@ -31,12 +39,14 @@ export async function findKeyEvidence(
   const silent = view.nodes.filter(
     ({ id, role }) => role === 'master' && !view.reports.has(id) && !givenUp.has(id),
   );
-  const [evidence, isHeard] = await Promise.all([
+  const [evidence, isHeard, heirs] = await Promise.all([
     findKeys(context, view, unserved, unveil),
     hasUnowned ? hearsUnlisted(context, view) : false,
+    findHeirs(context, view),
   ]);
   return {
     ...evidence,
+    heirs,
     givenUp,
     silent: hasUnowned ? silent.map(({ id }) => id) : [],
     hearsUnlisted: isHeard,
@@ -110,15 +120,21 @@ async function findReplicas(
 
 /** The same for open slots alone. It asks nothing if no slot is open. */
 export async function findMarkEvidence(
-  { connections }: Context,
+  context: Context,
   view: ClusterView,
   unveil: Unveil,
 ): Promise<MarkEvidence> {
+  const { connections } = context;
   const owners = slotOwners(view);
   const open = openSlotsOf(view);
   const wanted = new Map<string, number[]>();
+  const replaced = replacedTargets(view);
+  const heirs = await findHeirs(context, view);
+  // Any of them may have taken the place of a target.
+  const endsOf = ({ nodeId, peer }: OpenSlotOfNode): string[] =>
+    replaced.has(peer) ? [nodeId, ...view.reports.keys()] : [nodeId, standIn(view, peer)?.id ?? ''];
   for (const [slot, items] of open) {
-    for (const id of new Set(items.flatMap(({ nodeId, peer }) => [nodeId, standIn(view, peer)?.id ?? '']))) {
+    for (const id of new Set(items.flatMap(endsOf))) {
       if (id === owners[slot] || nodeById(view, id)?.role !== 'master' || !view.reports.has(id)) continue;
       wanted.set(id, [...(wanted.get(id) ?? []), slot]);
     }
@@ -138,7 +154,8 @@ export async function findMarkEvidence(
       else withOneKey.delete(slot);
     }
   }
-  return { holders, withOneKey, sharesWithOwner: await findShared(connections, view, holders, unveil) };
+  const sharesWithOwner = await findShared(connections, view, holders, unveil);
+  return { holders, withOneKey, heirs, sharesWithOwner };
 }
 
 async function findShared(

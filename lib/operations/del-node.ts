@@ -63,7 +63,7 @@ export function delNode(
     }
     let leaver = found;
     const isAlive = view.reports.has(leaver.id);
-    requireSafeToRemove(context, view, leaver, options);
+    await requireSafeToRemove(context, view, leaver, options);
     // Finish an earlier run even if a replica of the node has taken over its slots since.
     if (options.drain && isAlive) {
       view = await finishOpenSlots(context, view, leaver.id);
@@ -121,16 +121,16 @@ function nobodyThere(view: ClusterView, name: string, error: ClusterError): Clus
 
 const SHOWN = 5;
 
-function requireSafeToRemove(
+async function requireSafeToRemove(
   context: Context,
   view: ClusterView,
   leaver: NodeRecord,
   { drain, force }: DelNodeOptions,
-): void {
+): Promise<void> {
   const name = nodeName(view, leaver.id);
   const isAlive = view.reports.has(leaver.id);
   if (!force) requireGone(view, leaver);
-  requireNoMoveWith(context, view, leaver);
+  await requireNoMoveWith(context, view, leaver);
   const others = view.nodes.filter(
     ({ id, role }) => id !== leaver.id && role === 'master' && view.reports.has(id),
   );

@@ -18,18 +18,23 @@ import { requireApproval } from './carry-out.ts';
  * Finishes moves that an earlier run left open, and looks again. The open slots in the cluster are the journal.
  * `ignore` is the id of a node that the others may or may not know, or the ids of several.
  * Before a replica is promoted, `replicas` also closes what replicas alone have open (`replicaMarks`): a move would go on from there.
+ * `heirs` are masters that are said to have taken the places of dead targets, by the ids of these.
  * A dry run finishes nothing: the plan is then made as if the moves were finished.
  */
 export async function finishOpenSlots(
   context: Context,
   view: ClusterView,
   ignore?: string | ReadonlySet<string>,
-  { replicas = false }: { readonly replicas?: boolean } = {},
+  {
+    replicas = false,
+    heirs = new Map(),
+  }: { readonly replicas?: boolean; readonly heirs?: ReadonlyMap<string, string> } = {},
 ): Promise<ClusterView> {
   const kept = replicas ? replicaMarks(view).flatMap(({ slots }) => slots) : [];
   const open = [...new Set([...openSlotsOf(view).keys(), ...kept])].sort((a, b) => a - b);
   if (open.length === 0) return view;
-  const marks = await findMarkEvidence(context, view, askUnveiled);
+  const found = await findMarkEvidence(context, view, askUnveiled);
+  const marks = { ...found, heirs: new Map([...(found.heirs ?? []), ...heirs]) };
   const fix = planFix(view, undefined, { marks, closesReplicaMarks: replicas });
   requireDecided(view, fix);
   if (context.settings.dryRun || fix.steps.length === 0) return view;

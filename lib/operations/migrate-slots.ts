@@ -19,6 +19,7 @@ import {
   standIn,
 } from '../model/view.ts';
 import { nodeError } from '../nodes/context.ts';
+import { replacedTargets } from '../nodes/heirs.ts';
 import { askNode } from '../nodes/look.ts';
 import { notAMaster, requireServing } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
@@ -83,7 +84,10 @@ export function migrateSlots(
     }
     // Slots that the target holds by then are an error to the same call.
     if (!options.resume) context.account.onceMoved = 'with-resume';
-    if (open.size > 0) view = await finishOpenSlots(context, view);
+    if (open.size > 0) {
+      const heirs = options.resume ? heirsSaid(view, sourceId, targetId, wanted) : new Map();
+      view = await finishOpenSlots(context, view, undefined, { heirs });
+    }
 
     const owners = slotOwners(view);
     const left = wanted.filter((slot) => owners[slot] === sourceId);
@@ -105,6 +109,22 @@ export function migrateSlots(
       expect: { members, owners: [{ id: targetId, slots: toRanges(wanted) }] },
     });
   });
+}
+
+/** The target, as the heir of dead ones to which these slots were moving. */
+function heirsSaid(
+  view: ClusterView,
+  sourceId: string,
+  targetId: string,
+  wanted: readonly number[],
+): Map<string, string> {
+  const replaced = replacedTargets(view);
+  const marks = view.reports.get(sourceId)?.myself.openSlots ?? [];
+  return new Map(
+    marks.flatMap(({ slot, peer }) =>
+      wanted.includes(slot) && replaced.has(peer) ? [[peer, targetId] as const] : [],
+    ),
+  );
 }
 
 /** Id of the node that just answered at exactly this address. */

@@ -10,12 +10,15 @@ import { slotsAre } from '../model/slot.ts';
 import {
   type ClusterView,
   nodeName,
+  type OpenSlotOfNode,
   openSlotsOf,
   reachableMasters,
   replicasOf,
   slotOwners,
 } from '../model/view.ts';
+import { askUnveiled } from '../move/set-slot.ts';
 import { type Context, nodeError } from '../nodes/context.ts';
+import { findMarkEvidence } from '../nodes/key-evidence.ts';
 import { isStaleEntry } from './stale-entries.ts';
 
 /** Throws if a node that is to be removed does not answer but may be alive. */
@@ -39,9 +42,14 @@ export function requireGone(view: ClusterView, leaver: NodeRecord): void {
 /**
  * Throws if members import slots from a node that does not answer: FORGET clears that (clusterDelNode). Keys that have arrived would then
  * lie there, and nothing would say that a move of their slot was begun. If another owns it, as a replica that took over, that move can be
- * finished. A move to it cannot: a warning names those slots.
+ * finished. So can a move to it if another master has keys that arrived: without a mark, the owner would say that there are none. Any other
+ * move to it cannot: a warning names those slots.
  */
-export function requireNoMoveWith({ emit }: Context, view: ClusterView, { id }: NodeRecord): void {
+export async function requireNoMoveWith(
+  context: Context,
+  view: ClusterView,
+  { id }: NodeRecord,
+): Promise<void> {
   if (view.reports.has(id)) return;
   const name = nodeName(view, id);
   const open = [...openSlotsOf(view)].map(([slot, items]) => ({
@@ -52,20 +60,35 @@ export function requireNoMoveWith({ emit }: Context, view: ClusterView, { id }: 
     open.filter(({ marks }) => marks.some(({ direction }) => direction === wanted)),
   );
   if (migrating && migrating.length > 0) {
+    if (!context.settings.force) {
+      const { holders } = await findMarkEvidence(context, view, askUnveiled);
+      requireSettled(
+        view,
+        id,
+        migrating.filter(({ slot }) => holders.has(slot)),
+      );
+    }
     const slots = migrating.map(({ slot }) => slot);
     const message = `${capitalised(slotsAre(slots))} moving to ${name}: keys that have arrived there are nowhere else, unless a replica of it had them`;
-    emit({ type: 'warning', node: name, message });
+    context.emit({ type: 'warning', node: name, message });
   }
   const owners = slotOwners(view);
-  const owned = importing?.filter(({ slot }) => view.reports.has(owners[slot] ?? '')) ?? [];
-  const [first] = owned;
+  requireSettled(view, id, importing?.filter(({ slot }) => view.reports.has(owners[slot] ?? '')) ?? []);
+}
+
+function requireSettled(
+  view: ClusterView,
+  id: string,
+  open: readonly { readonly slot: number; readonly marks: readonly OpenSlotOfNode[] }[],
+): void {
+  const [first] = open;
   if (!first) return;
   const other = nodeName(view, first.marks[0]?.nodeId ?? '');
-  const slots = owned.map(({ slot }) => slot);
+  const slots = open.map(({ slot }) => slot);
   throw nodeError(
     'OPEN_SLOT',
     other,
-    `Cannot take ${name} out: ${slotsAre(slots)} open between it and ${other}`,
+    `Cannot take ${nodeName(view, id)} out: ${slotsAre(slots)} open between it and ${other}`,
     {
       openSlots: slots,
       hint: 'Nothing was changed',

@@ -100,7 +100,7 @@ async function lookOnce(
   for (const { leaver } of left) {
     if (leaver.isForgotten || view.reports.has(leaver.node.id)) continue;
     if (!context.settings.force) requireGone(view, leaver.node);
-    requireNoMoveWith(context, view, leaver.node);
+    await requireNoMoveWith(context, view, leaver.node);
     const slots = slotsLeftTo(view, leaver.node.id).length;
     if (slots > 0) throw notEmptied(view, leaver.node, slots);
   }

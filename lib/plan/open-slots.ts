@@ -3,7 +3,7 @@ import { formatAddress } from '../model/address.ts';
 import { isServing } from '../model/condition.ts';
 import type { Advice, Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
-import { inRanges } from '../model/slot.ts';
+import { inRanges, toRanges } from '../model/slot.ts';
 import {
   type ClusterView,
   nodeById,
@@ -30,6 +30,8 @@ export interface MarkEvidence {
   readonly sharesWithOwner?: ReadonlySet<string>;
   /** Slots of which these masters hold one key in all. */
   readonly withOneKey?: ReadonlySet<number>;
+  /** By id of a dead target: the master that has taken its place. */
+  readonly heirs?: ReadonlyMap<string, string>;
 }
 
 /** How open slots are decided on. */
@@ -108,6 +110,7 @@ function markedMove(
   view: ClusterView,
   owner: NodeRecord,
   items: readonly OpenSlotOfNode[],
+  heirs: MarkEvidence['heirs'] = new Map(),
 ): MarkedMove | undefined {
   const begun = items.find(({ nodeId, direction }) => nodeId === owner.id && direction === 'migrating');
   const importers = items.filter(
@@ -115,7 +118,7 @@ function markedMove(
       nodeId !== owner.id && direction === 'importing' && standIn(view, peer)?.id === owner.id,
   );
   const targetId = begun ? begun.peer : importers.length === 1 ? importers[0]?.nodeId : undefined;
-  const target = targetId === undefined ? undefined : standIn(view, targetId);
+  const target = targetId === undefined ? undefined : standIn(view, heirs.get(targetId) ?? targetId);
   if (target?.role !== 'master' || target.id === owner.id) return undefined;
   const importer = importers.find(({ nodeId }) => nodeId === target.id);
   const hasFailedOver = begun ? begun.peer !== target.id : importer?.peer !== owner.id;
@@ -165,8 +168,9 @@ function decide(
   if (!view.reports.has(owner.id)) return silentEnd(view, 'owner', owner);
 
   const steps: SlotStep[] = [];
-  const marked = markedMove(view, owner, items);
-  if (marked && !view.reports.has(marked.target.id)) return silentEnd(view, 'target', marked.target);
+  const marked = markedMove(view, owner, items, evidence.heirs);
+  if (marked && !view.reports.has(marked.target.id))
+    return silentEnd(view, 'target', marked.target, wayTo(view, slot, marked, evidence));
   const target = marked && isMove(marked, slot, evidence, rules) ? marked.target : undefined;
   const importers = items.filter(({ direction }) => direction === 'importing').map(({ nodeId }) => nodeId);
   for (const id of new Set([...importers, target?.id ?? ''])) {
@@ -215,9 +219,37 @@ function ownedByNobody(view: ClusterView): Decision {
   };
 }
 
-function silentEnd(view: ClusterView, end: 'owner' | 'target', { id }: NodeRecord): Decision {
+function silentEnd(
+  view: ClusterView,
+  end: 'owner' | 'target',
+  { id }: NodeRecord,
+  ways: readonly Next[] = [],
+): Decision {
   const { says, hint, next = [] } = wordsOnCondition(view, id);
-  return { reason: `their ${end} ${nodeName(view, id)} ${says}`, hint, next: [...next, ONCE_DONE] };
+  return { reason: `their ${end} ${nodeName(view, id)} ${says}`, hint, next: [...ways, ...next, ONCE_DONE] };
+}
+
+// Another master that holds keys of the slot may have been its replica: it alone has what arrived.
+function wayTo(
+  view: ClusterView,
+  slot: number,
+  { owner, target }: MarkedMove,
+  { holders }: MarkEvidence,
+): Next[] {
+  const [heir, ...others] = holders.get(slot) ?? [];
+  if (heir === undefined || others.length > 0) return [];
+  const open = view.reports.get(owner.id)?.myself.openSlots ?? [];
+  const marked = open.filter(({ direction, peer }) => direction === 'migrating' && peer === target.id);
+  return [
+    {
+      do: 'migrate-slots',
+      node: nodeName(view, owner.id),
+      target: nodeName(view, heir),
+      slots: toRanges(marked.map((one) => one.slot)),
+      options: { resume: true },
+      when: 'took-its-place',
+    },
+  ];
 }
 
 const ONCE_DONE: Next = { do: 'retry', when: 'repaired' };

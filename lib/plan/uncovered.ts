@@ -24,6 +24,8 @@ export interface KeyEvidence {
   readonly replicas?: ReadonlyMap<number, readonly string[]>;
   /** See `MarkEvidence`. */
   readonly sharesWithOwner?: ReadonlySet<string>;
+  /** See `MarkEvidence`. */
+  readonly heirs?: ReadonlyMap<string, string>;
   /** Ids of masters that do not answer and are not given up: they may hold keys of slots that no node owns. */
   readonly silent?: readonly string[];
   /** True if a node that no member lists takes part in the cluster: it may serve slots that no node owns. */

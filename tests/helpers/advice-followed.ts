@@ -110,6 +110,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'findings/condition-words.ts introducing': {
     'rejoin (forgotten)': 'evidence: keeps its slots and keys, and is introduced again',
   },
+  'plan/open-slots.ts wayTo': {
+    'migrate-slots {resume} (took-its-place)':
+      'del-node: refuses a dead target whose replica has what had arrived',
+  },
   'plan/uncovered.ts mayBeForgotten': {
     'retry {force} (anyway)': 'evidence: keeps its slots and keys, and is introduced again',
   },
@@ -458,7 +462,7 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'wait (declared-failed)': 'del-node: removes a replica, and a dead one',
     'retry {force} (gone-for-good)': 'advice: takes it out by force if it is gone for good',
   },
-  'operations/removable.ts requireNoMoveWith': {
+  'operations/removable.ts requireSettled': {
     fix: 'advice-dead: beside a slot that is imported from it',
     'retry (after-that)': 'advice-dead: beside a slot that is imported from it',
   },

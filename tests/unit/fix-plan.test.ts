@@ -65,6 +65,31 @@ describe('planFix() with the holders of keys', () => {
       assert.ok(!move(mark).includes('move-slots'), mark);
   });
 
+  test('finishes a move to a dead master to the one that has taken its place, if that is known', () => {
+    const view = agreedView(
+      [
+        { node: 1, slots: `0-8191 [5->-${idOf(2)}] [6->-${idOf(2)}]` },
+        { node: 2, flags: 'master,fail' },
+        { node: 3, slots: '8192-16383' },
+      ],
+      [2],
+    );
+    const holders = new Map([[5, [idOf(3)]]]);
+    const plan = (heirs?: ReadonlyMap<string, string>) =>
+      planFix(view, { ...NOTHING, holders, ...(heirs ? { heirs } : {}) });
+    const { steps, undecided } = plan(new Map([[idOf(2), idOf(3)]]));
+    assert.deepEqual(
+      steps.map((step) => step.type === 'move-slots' && [step.target.id, step.slots]),
+      [[idOf(3), [[5, 6]]]],
+    );
+    assert.deepEqual(undecided, []);
+    const [first, second] = plan().undecided;
+    const way = first?.next?.find((next) => next.do === 'migrate-slots');
+    assert.deepEqual([way?.slots, way?.options, way?.when], [[[5, 6]], { resume: true }, 'took-its-place']);
+    // No key of it has arrived anywhere.
+    assert.ok(second?.slot === 6 && !second.next?.some((next) => next.do === 'migrate-slots'));
+  });
+
   test('before another operation, settles nothing but the copy by which a move had proven its target', () => {
     const decided = (mark: string, marks: MarkEvidence, ofSource = '') => {
       const view = agreedView([

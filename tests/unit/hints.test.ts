@@ -96,7 +96,8 @@ const WHEN: Readonly<Record<NextWhen, true>> = {
     'no-other-operator': true,
   },
   ...{ 'no-owner': true, 'not-moving': true, 'not-needed': true, 'other-operator-done': true },
-  ...{ otherwise: true, repaired: true, settled: true, stays: true, 'too-few-masters-to-vote': true },
+  ...{ otherwise: true, repaired: true, settled: true, stays: true, 'took-its-place': true },
+  'too-few-masters-to-vote': true,
   ...{ forgotten: true, 'gone-with-its-keys': true, moved: true, 'same-cluster': true },
 };
 
