@@ -2,8 +2,12 @@ import { type Answer, bulk, type MadeUpServer, startMadeUp } from './made-up-ser
 import type { Answer as Report } from './views.ts';
 import { idOf, type Line, nodesText, portOf } from './views.ts';
 
-/** What a node answers instead of a healthy one, if anything. */
-export type Odd = (node: number, words: readonly string[]) => Answer | undefined;
+/** What a node answers instead of a healthy one, if anything. `withPorts` gives a text the ports of this run. */
+export type Odd = (
+  node: number,
+  words: readonly string[],
+  withPorts: (text: string) => string,
+) => Answer | undefined;
 
 /** Servers that report a given cluster, and change nothing. */
 export interface MadeUpCluster extends AsyncDisposable {
@@ -37,7 +41,7 @@ export async function startMadeUpCluster(
       await startMadeUp((words, port) => {
         const node = nodeAt.get(port) ?? 0;
         const report = perNode[node] ?? { lines: [] };
-        return odd?.(node, words) ?? healthy(node, report, withPorts, words);
+        return odd?.(node, words, withPorts) ?? healthy(node, report, withPorts, words);
       }),
     );
   }
