@@ -118,6 +118,7 @@ const LAYERS = {
   'lib/apply/admit.ts': [core, looking],
   'lib/apply/steps/restart.ts': [core, looking, plans],
   'lib/plan/spread.ts': [core, looking, plans],
+  'lib/nodes/heirs.ts': [core, looking],
   'lib/nodes/stopping.ts': [core, looking],
   'lib/operations/replace-failed.ts': [core, looking, plans],
   'lib/operations/replace-pairs.ts': [core, looking, plans],

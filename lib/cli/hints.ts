@@ -106,6 +106,11 @@ function isNative(next: Next, typed: Typed): boolean {
 
 const AGAIN: readonly NextAct[] = ['retry', 'resume', 'retry-rest'];
 
+/** The same below something else. */
+export function adviceBelow(next: readonly Next[], typed: Typed): string {
+  return `Next: ${adviceLines({ next }, typed).join('\n      ')}\n`;
+}
+
 /** The same as one text. */
 export function adviceText(advice: Advice, typed: Typed): string | undefined {
   return adviceLines(advice, typed).join('\n') || undefined;

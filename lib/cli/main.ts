@@ -195,9 +195,8 @@ async function runCommand(
     // Its colours must not be made printable; its text is.
     if (map !== '') (io.coloured?.() ?? io.stdout)(map);
     if (progress.advice.length > 0) {
-      const { adviceLines } = await import('./hints.ts');
-      const typed = { dialect: 'native' as const, values, second: command.second?.(positionals, values) };
-      io.stderr(`Next: ${adviceLines({ next: progress.advice }, typed).join('\n      ')}\n`);
+      const { adviceBelow } = await import('./hints.ts');
+      io.stderr(adviceBelow(progress.advice, typedIn(command, positionals, values)));
     }
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
@@ -207,14 +206,17 @@ async function runCommand(
     progress.tellHeld();
     const interrupted = io.signal.aborted && error === io.signal.reason;
     const { describeError, errorData } = await import('./error-view.ts');
-    const second = command.second?.(positionals, values);
-    const typed = { dialect: 'native' as const, values, second };
+    const typed = typedIn(command, positionals, values);
     const context = { interrupted, password, typed, stopped: progress.stopped, unanswered: isAsking };
     const data = errorData(error, context);
     if (json) io.stdout(document(command.name, { ok: false, data: { error: data } }));
     if (!interrupted || !command.isLive) io.stderr(describeError(error, context));
     return interrupted ? EXIT.interrupted : EXIT.failed;
   }
+}
+
+function typedIn(command: Command, positionals: readonly string[], values: FlagValues) {
+  return { dialect: 'native' as const, values, second: command.second?.(positionals, values) };
 }
 
 async function opened({ reads, readsPlan }: Command, file: string) {

@@ -12,7 +12,6 @@ import { type KeyEvidence, lostWithKeys } from '../plan/uncovered.ts';
 import { type Unserved, unservedSlots } from '../plan/unserved.ts';
 import type { Connections } from './connections.ts';
 import type { Context } from './context.ts';
-import { findHeirs, replacedTargets } from './heirs.ts';
 import { inParallel } from './parallel.ts';
 import {
   countStrayKeys,
@@ -39,10 +38,10 @@ export async function findKeyEvidence(
   const silent = view.nodes.filter(
     ({ id, role }) => role === 'master' && !view.reports.has(id) && !givenUp.has(id),
   );
-  const [evidence, isHeard, heirs] = await Promise.all([
+  const [evidence, isHeard, { heirs }] = await Promise.all([
     findKeys(context, view, unserved, unveil),
     hasUnowned ? hearsUnlisted(context, view) : false,
-    findHeirs(context, view),
+    replacedIn(context, view),
   ]);
   return {
     ...evidence,
@@ -118,6 +117,18 @@ async function findReplicas(
   return holding;
 }
 
+interface Replaced {
+  readonly replaced: ReadonlySet<string>;
+  readonly heirs: ReadonlyMap<string, string>;
+}
+
+// Few clusters have a slot open.
+async function replacedIn(context: Context, view: ClusterView): Promise<Replaced> {
+  if (openSlotsOf(view).size === 0) return { replaced: new Set(), heirs: new Map() };
+  const { findHeirs, replacedTargets } = await import('./heirs.ts');
+  return { replaced: replacedTargets(view), heirs: await findHeirs(context, view) };
+}
+
 /** The same for open slots alone. It asks nothing if no slot is open. */
 export async function findMarkEvidence(
   context: Context,
@@ -128,8 +139,7 @@ export async function findMarkEvidence(
   const owners = slotOwners(view);
   const open = openSlotsOf(view);
   const wanted = new Map<string, number[]>();
-  const replaced = replacedTargets(view);
-  const heirs = await findHeirs(context, view);
+  const { replaced, heirs } = await replacedIn(context, view);
   // Any of them may have taken the place of a target.
   const endsOf = ({ nodeId, peer }: OpenSlotOfNode): string[] =>
     replaced.has(peer) ? [nodeId, ...view.reports.keys()] : [nodeId, standIn(view, peer)?.id ?? ''];

@@ -19,7 +19,6 @@ import {
   standIn,
 } from '../model/view.ts';
 import { nodeError } from '../nodes/context.ts';
-import { replacedTargets } from '../nodes/heirs.ts';
 import { askNode } from '../nodes/look.ts';
 import { notAMaster, requireServing } from '../nodes/requirements.ts';
 import type { OperationOptions } from '../options.ts';
@@ -85,7 +84,7 @@ export function migrateSlots(
     // Slots that the target holds by then are an error to the same call.
     if (!options.resume) context.account.onceMoved = 'with-resume';
     if (open.size > 0) {
-      const heirs = options.resume ? heirsSaid(view, sourceId, targetId, wanted) : new Map();
+      const heirs = options.resume ? await heirsSaid(view, sourceId, targetId, wanted) : new Map();
       view = await finishOpenSlots(context, view, undefined, { heirs });
     }
 
@@ -112,12 +111,13 @@ export function migrateSlots(
 }
 
 /** The target, as the heir of dead ones to which these slots were moving. */
-function heirsSaid(
+async function heirsSaid(
   view: ClusterView,
   sourceId: string,
   targetId: string,
   wanted: readonly number[],
-): Map<string, string> {
+): Promise<Map<string, string>> {
+  const { replacedTargets } = await import('../nodes/heirs.ts');
   const replaced = replacedTargets(view);
   const marks = view.reports.get(sourceId)?.myself.openSlots ?? [];
   return new Map(
