@@ -167,6 +167,21 @@ describe('ChangedKeys', () => {
     assert.deepEqual(changed.take(9), { db: 0, keys: ['a', 'b'] });
   });
 
+  test('gives out the oldest of all databases first, however much one of them is written', () => {
+    let now = 0;
+    const changed = new ChangedKeys(100, () => now++);
+    changed.add(0, 'a');
+    changed.add(3, 'a');
+    for (const key of ['b', 'c']) changed.add(0, key);
+    const first = changed.take(2);
+    assert.deepEqual(first, { db: 0, keys: ['a', 'b'] });
+    assert.ok(first);
+    changed.done(first);
+    for (const key of ['a', 'b']) changed.add(0, key);
+    assert.deepEqual(changed.take(2), { db: 3, keys: ['a'] });
+    assert.deepEqual(changed.take(2), { db: 0, keys: ['c', 'a'] });
+  });
+
   test('leaves alone what another copies', () => {
     const changed = new ChangedKeys();
     const lot = { db: 0, keys: ['a', 'a'] };

@@ -47,11 +47,7 @@ export class ChangedKeys {
   get behindMs(): number {
     let oldest = this.#now();
     const now = oldest;
-    for (const changed of this.#changed.values()) {
-      // The first in a map is the oldest, unless it was put back.
-      const [first] = changed.values();
-      if (first !== undefined) oldest = Math.min(oldest, first);
-    }
+    for (const changed of this.#changed.values()) oldest = Math.min(oldest, oldestOf(changed));
     for (const since of this.#copying.values()) oldest = Math.min(oldest, since);
     return now - oldest;
   }
@@ -104,7 +100,9 @@ export class ChangedKeys {
 
   /** Gives out at most so many names, the oldest first; undefined if there are none that can be copied now. */
   take(most: number): ChangedLot | undefined {
-    for (const [db, changed] of this.#changed) {
+    // A database that is written all the time keeps no other waiting.
+    const byAge = [...this.#changed].sort(([, one], [, other]) => oldestOf(one) - oldestOf(other));
+    for (const [db, changed] of byAge) {
       const keys: string[] = [];
       for (const [key, since] of changed) {
         const name = nameOf(db, key);
@@ -145,6 +143,12 @@ export class ChangedKeys {
       else this.#held.delete(name);
     }
   }
+}
+
+// The first in a map is the oldest, unless it was put back.
+function oldestOf(changed: ReadonlyMap<string, number>): number {
+  for (const since of changed.values()) return since;
+  return Number.POSITIVE_INFINITY;
 }
 
 function nameOf(db: number, key: string): string {
