@@ -4,7 +4,7 @@ import { changeFlags, connectionFlags, type Flags, moveFlags, outputFlags } from
 import { UsageError } from './io.ts';
 import { type Row, renderMarkdown, rows, wrap } from './markdown.ts';
 import { readTopic } from './read-topic.ts';
-import { findTopic, helpWords, pages, sectionOf, topics } from './topics.ts';
+import { findTopic, helpWords, pages, sectionOf, sectionsOfTopics, topics } from './topics.ts';
 
 // For a word that is no command: a chunk of its own for topics would cost every start a file.
 export { findTopic };
@@ -40,22 +40,42 @@ const GROUPS: readonly (readonly [title: string, ...names: string[]])[] = [
 ];
 
 /** What `redis-trib help WORD...` prints: everything, a command, a document, or one section of it. */
-export function helpText([word, section]: readonly string[], columns: number): string {
+export function helpText([word, section, ...more]: readonly string[], columns: number): string {
   if (word === undefined) return generalHelp(columns);
-  if (section === undefined && word === 'connection') return connectionHelp(columns);
-  if (section === undefined && word === 'moving') return movingHelp(columns);
-  const command = section === undefined ? findCommand(word) : undefined;
   const topic = findTopic(word);
-  if (topic === undefined) {
-    if (command) return commandHelp(command, columns);
-    const names = [...commands.map(({ name }) => name), ...helpWords];
-    throw new UsageError(`Unknown command or topic: "${word}"`, undefined, { word, names });
+  const command = findCommand(word);
+  const own = topic ?? command?.name ?? (Object.hasOwn(pages, word) ? word : undefined);
+  if (own === undefined) throw unknownPage(word);
+  const [excess] = topic === undefined && section !== undefined ? [section] : more;
+  if (excess !== undefined) {
+    const page = topic === undefined || section === undefined ? own : `${own} ${section}`;
+    throw new UsageError(`No word may follow redis-trib help ${page}: "${excess}"`, undefined, {
+      ...{ word: excess, names: [], page },
+    });
   }
+  if (topic === undefined) return command ? commandHelp(command, columns) : sharedHelp(own, columns);
   const document = readTopic(topic);
   const wanted = section === undefined ? document : sectionOf(document, topic, section);
   const shown = renderMarkdown(wanted, Math.min(columns, WIDEST));
   // "fix" is both.
-  return command ? `${commandHelp(command, columns)}\n\n${shown}` : shown;
+  return command && section === undefined ? `${commandHelp(command, columns)}\n\n${shown}` : shown;
+}
+
+function sharedHelp(page: string, columns: number): string {
+  return page === 'moving' ? movingHelp(columns) : connectionHelp(columns);
+}
+
+function unknownPage(word: string): UsageError {
+  const names = [...commands.map(({ name }) => name), ...helpWords];
+  // A code or a kind alone.
+  const [topic] =
+    Object.entries(sectionsOfTopics()).find(([, some]) =>
+      some.some((name) => name.toLowerCase() === word.toLowerCase()),
+    ) ?? [];
+  return new UsageError(`Unknown command or topic: "${word}"`, undefined, {
+    ...{ word, names },
+    ...(topic === undefined ? {} : { page: `${topic} ${word}` }),
+  });
 }
 
 const USAGE = [

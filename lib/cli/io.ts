@@ -57,14 +57,20 @@ export function isUsage(error: unknown): error is Error {
 
 const codeOf = (error: Error & { readonly code?: unknown }): unknown => error.code;
 
+/** An unknown word, the names it might have been meant to be, and the page of help that lists them. */
+interface UnknownWord {
+  readonly word: string;
+  readonly names: readonly string[];
+  readonly page?: string;
+}
+
 /** Wrong usage of the command line: exit code 2. */
 export class UsageError extends Error {
   /** Name of the command whose help to point to, if it was recognised. */
   readonly command: string | undefined;
-  /** An unknown word, and the names it might have been meant to be. */
-  readonly unknown: { readonly word: string; readonly names: readonly string[] } | undefined;
+  readonly unknown: UnknownWord | undefined;
 
-  constructor(message: string, command?: string, unknown?: UsageError['unknown']) {
+  constructor(message: string, command?: string, unknown?: UnknownWord) {
     super(message);
     this.command = command;
     this.unknown = unknown;

@@ -30,8 +30,8 @@ export async function main(argv: readonly string[], terminal: Io): Promise<numbe
       io.stderr(`${message}\n${meant}See: redis-trib --cluster help\n`);
       return EXIT.usage;
     }
-    const topic = unknown && (await import('./help.ts')).findTopic(unknown.word);
-    const help = topic ? `help ${topic}` : `${command ? `${command} ` : ''}--help`;
+    const page = unknown && (unknown.page ?? (await import('./help.ts')).findTopic(unknown.word));
+    const help = page ? `help ${page}` : `${command ? `${command} ` : ''}--help`;
     const hint = `${meant}See: redis-trib ${help}`;
     if (argv.includes('--json') || argv.includes('--json-stream')) {
       const nothing = {

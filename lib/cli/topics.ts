@@ -24,6 +24,11 @@ export const pages: Readonly<Record<'connection' | 'moving', string>> = {
 /** Words that `redis-trib help` takes beside the names of commands. */
 export const helpWords: readonly string[] = [...Object.keys(pages), ...Object.keys(topics)].sort();
 
+/** What the sections of a topic are about, if all are about one kind of thing. */
+const SECTIONS: Readonly<Record<string, string>> = {
+  ...{ errors: 'error code', events: 'event', findings: 'finding' },
+};
+
 /** The topic of this name. */
 export function findTopic(word: string): string | undefined {
   const wanted = word.toLowerCase();
@@ -48,11 +53,11 @@ export function sectionOf(document: string, topic: string, word: string): string
   }
   const row = lines.findIndex((line) => namesIn(firstCell(line)).some(isMeant));
   if (row < 0) {
-    const names = lines.flatMap((line) => namesIn(headingText(line)));
-    throw new UsageError(`redis-trib help ${topic} has no section about "${word}"`, undefined, {
-      word,
-      names,
-    });
+    const what = SECTIONS[topic];
+    const message = what
+      ? `There is no ${what} "${word}"`
+      : `redis-trib help ${topic} has no section about "${word}"`;
+    throw new UsageError(message, undefined, { word, names: sectionWords(document), page: topic });
   }
   const above = lines.slice(0, row);
   const heading = above.findLast((line) => levelOf(line) > 0) ?? '';

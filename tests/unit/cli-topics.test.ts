@@ -36,14 +36,31 @@ describe('`redis-trib help TOPIC`', () => {
     assert.doesNotMatch(stdout, /LOADING/);
   });
 
-  test('about something that does not exist is wrong usage, and suggests a similar name', async () => {
-    const { code, stdout, stderr } = await runMain(['help', 'errors', 'OTHER_OPERATR']);
-    assert.deepEqual([code, stdout], [2, '']);
-    assert.match(
-      stderr,
-      /^redis-trib help errors has no section about "OTHER_OPERATR"\nDid you mean OTHER_OPERATOR\?/,
-    );
-  });
+  const refused: readonly [words: string, see: string, meant?: string][] = [
+    ['errors OTHER_OPERATR', 'help errors', 'OTHER_OPERATOR'],
+    ['errors WRONG', 'help errors'],
+    ['findings slots-contestd', 'help findings', 'slots-contested'],
+    ['findings toString', 'help findings'],
+    ['plan aply', 'help plan', 'apply'],
+    ['acl WRONG', 'help acl'],
+    ['fix WRONG', 'help fix'],
+    ['moving x', 'help moving'],
+    ['connection x', 'help connection'],
+    ['check x', 'help check'],
+    ['add-node x', 'help add_node'],
+    ['findings slot-open x', 'help findings slot-open'],
+    ['slot-open', 'help findings slot-open'],
+    ['other_operator', 'help errors other_operator'],
+    ['findigs', '--help', 'findings'],
+    ['toString', '--help'],
+  ];
+  for (const [words, see, meant] of refused)
+    test(`${words}: is wrong usage, and names a similar word and the page that lists all`, async () => {
+      const { code, stdout, stderr } = await runMain(['help', ...words.split(' ')]);
+      assert.deepEqual([code, stdout], [2, '']);
+      const [, hint] = stderr.split('\n');
+      assert.equal(hint, `${meant ? `Did you mean ${meant}? ` : ''}See: redis-trib ${see}`);
+    });
 
   test('finds names of topics in any case, but no inherited property', () => {
     assert.equal(findTopic('ACL'), 'acl');
