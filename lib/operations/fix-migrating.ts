@@ -113,7 +113,7 @@ async function requireMended(
   const slots = after.steps.flatMap((step) => ('slots' in step ? expandSlots(step.slots) : []));
   const left = [...slots, ...after.undecided.map(({ slot }) => slot)].filter((slot) => !known.has(slot));
   if (left.length === 0) return;
-  throw new ClusterError('OPEN_SLOT', `${capitalised(slotsAre(left))} still not as they should be`, {
+  throw new ClusterError('OPEN_SLOT', `${capitalised(slotsAre(left))} still not repaired`, {
     openSlots: left,
     hint: [...holdersOf(view, left), 'Another tool may be moving slots at the same time'].join('. '),
     next: [{ do: 'retry', when: 'moves-done' }],

@@ -3,6 +3,7 @@ export const SLOT_BREAKS = [
   'slots-uncovered',
   'dead-master',
   'slot-open',
+  'slots-contested',
   'keys-stray',
   'keys-uncounted',
 ] as const;
@@ -12,6 +13,7 @@ export const NODE_BREAKS = [
   'node-loading',
   'node-refuses',
   'node-moved',
+  'node-stranger',
   'node-wiped',
   'duplicate-id',
   'node-no-address',
@@ -19,13 +21,17 @@ export const NODE_BREAKS = [
   'node-in-handshake',
   'node-silent',
 ] as const;
-export const MEMBER_BREAKS = ['nodes-disagree', 'link-down'] as const;
+export const MEMBER_BREAKS = ['nodes-disagree', 'link-down', 'epoch-collision'] as const;
 export const REPLICA_BREAKS = [
   'master-without-replica',
   'replica-link-down',
+  'replica-misdirected',
+  'replica-of-replica',
+  'shard-shared',
   'replica-copying',
   'replica-barred',
   'replica-lagging',
+  'replica-mark',
   'cannot-follow',
 ] as const;
 export const LAYOUT_BREAKS = [
@@ -34,6 +40,7 @@ export const LAYOUT_BREAKS = [
   'replicas-same-zone',
   'replicas-uneven',
   'master-without-slots',
+  'shards-differ',
 ] as const;
 export const SERVER_BREAKS = [
   'settings-differ',

@@ -9,7 +9,7 @@ import { rows } from '../markdown.ts';
 import type { Break } from './break.ts';
 import { breaks } from './breaks.ts';
 import { BREAKS, type BreakName } from './names.ts';
-import type { PracticeScene } from './scene.ts';
+import { type PracticeScene, tell } from './scene.ts';
 
 const SHOWN_MS = 60_000;
 const PAUSE_MS = 300;
@@ -22,7 +22,7 @@ export function listBreaks(columns: number): string {
   return [
     'What can be broken, to practise on: redis-trib demo --break NAME',
     ...rows(
-      BREAKS.map((name) => [name, breaks[name].what]),
+      BREAKS.map((name) => [name, withAddresses(breaks[name].what)]),
       width + 1,
       columns,
     ),
@@ -37,11 +37,20 @@ interface Names {
   readonly id?: string | undefined;
 }
 
+function withAddresses(text: string): string {
+  return text.replace(/(?<= |,|^):(?=70\d\d)/g, '127.0.0.1:');
+}
+
 /** As the pages of the findings are written. */
 const ON_PAGES: Names = {
   ports: Array.from({ length: 12 }, (_, place) => 7000 + place),
   ...{ dir: 'DIR', program: 'redis-server' },
 };
+
+function cannotBreak(why: string, options: { readonly cause?: Error } = {}): ClusterError {
+  const hint = 'Another one may: name its program with --server';
+  return new ClusterError('COMMAND_REFUSED', `Cannot break it, since ${why}`, { ...options, hint });
+}
 
 /** A break: how it is brought about, how it shows, and what repairs it. */
 export class Practice {
@@ -49,6 +58,8 @@ export class Practice {
   readonly kind: FindingKind;
   /** How many empty servers it needs. */
   readonly spares: number;
+  /** The servers on which it can be practised, if not on all. */
+  readonly only: Break['only'];
   readonly #break: Break;
   #names = ON_PAGES;
 
@@ -56,6 +67,7 @@ export class Practice {
     this.#break = breaks[name];
     this.kind = this.#break.shows ?? (name as FindingKind);
     this.spares = this.#break.spares ?? 0;
+    this.only = this.#break.only;
   }
 
   /** The command that shows it. */
@@ -82,13 +94,13 @@ export class Practice {
       scene,
       (findings) => findings.length === 0,
     );
+    const isValkey = /^valkey_version:/m.test(`${await tell(scene, 0, ['INFO', 'server'])}`);
+    if (this.only === (isValkey ? 'redis' : 'valkey'))
+      throw cannotBreak(`it needs ${isValkey ? 'a Redis' : 'a Valkey'} server`);
     await this.#break.make(scene).catch((error: unknown) => {
-      if (!(error instanceof ReplyError)) throw error;
-      const message = `Cannot break it, since this server refuses: ${error.message}`;
-      throw new ClusterError('COMMAND_REFUSED', message, {
-        cause: error,
-        hint: 'An older one may: name its program with --server',
-      });
+      throw error instanceof ReplyError
+        ? cannotBreak(`this server refuses: ${error.message}`, { cause: error })
+        : error;
     });
     const findings = await this.#shown(scene);
     const advice = findings.flatMap(({ next = [] }) => next);
@@ -139,12 +151,12 @@ export class Practice {
 
   #asked(): readonly string[] {
     const { asks = [0] } = this.#break;
-    return asks.map((place) => `127.0.0.1:${7000 + place}`);
+    return asks.map((place) => `:${7000 + place}`);
   }
 
   #named(text: string): string {
     const { ports, dir, program, id = 'ID' } = this.#names;
-    return text
+    return withAddresses(text)
       .replace(/\b70(\d\d)\b/g, (port, place) => `${ports[Number(place)] ?? port}`)
       .replace(/^redis-server\b/, program)
       .replace(/\bDIR\b/, dir)
@@ -152,7 +164,7 @@ export class Practice {
   }
 
   #zones(): readonly (readonly [node: string, zone: string])[] {
-    return Object.entries(this.#break.zones ?? {}).map(([node, zone]) => [this.#named(node), zone]);
+    return [...(this.#break.zones ?? '')].map((zone, place) => [this.#named(`:${7000 + place}`), zone]);
   }
 
   #zoneWords(): string {

@@ -1,5 +1,5 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join as pathOf } from 'node:path';
 import { connect, type Reply, type Command as ServerCommand } from '../../../resp/index.ts';
 import { parseAddress } from '../../model/address.ts';
 import type { DemoServers } from '../demo-servers.ts';
@@ -20,7 +20,7 @@ export function nodeAt({ servers }: PracticeScene, index: number): string {
 
 /** The path of a file of a node. */
 export function fileOf({ servers }: PracticeScene, index: number, name: string): string {
-  return join(servers.dir, `${portAt(servers, index)}`, name);
+  return pathOf(servers.dir, `${portAt(servers, index)}`, name);
 }
 
 function portAt({ nodes }: DemoServers, index: number): number {
@@ -37,6 +37,24 @@ export const start = (scene: PracticeScene, index: number): Promise<void> =>
 
 export const set = (scene: PracticeScene, index: number, setting: string, value: string): Promise<unknown> =>
   tell(scene, index, ['CONFIG', 'SET', setting, value]);
+
+/** Makes a spare server another replica of a master. */
+export async function addSpare(scene: PracticeScene, spare: number, master = 0): Promise<void> {
+  const { replicate } = await import('../../operations/replicate.ts');
+  await replicate(nodeAt(scene, master), nodeAt(scene, spare), { signal: scene.signal });
+}
+
+/** Makes a spare server a master without slots. */
+export async function join(scene: PracticeScene, spare: number): Promise<void> {
+  const { joinNoLoad } = await import('../../operations/join-cluster.ts');
+  await joinNoLoad(nodeAt(scene, 0), nodeAt(scene, spare), { signal: scene.signal });
+}
+
+/** Its shard, which Redis has from 7.2 on. */
+export async function shardOf(scene: PracticeScene, index: number): Promise<string> {
+  const [id] = await tell(scene, index, ['CLUSTER', 'MYSHARDID']);
+  return `${id}`;
+}
 
 export async function idOf(scene: PracticeScene, index: number): Promise<string> {
   const [id] = await tell(scene, index, ['CLUSTER', 'MYID']);
@@ -64,14 +82,44 @@ export async function relist(
   other: number,
   changed: (line: string) => string,
 ): Promise<void> {
+  // It may be dead.
   const own = readFileSync(fileOf(scene, other, 'nodes.conf'), 'latin1');
   const [, id = ''] = /(\w+) \S+ \S*myself/.exec(own) ?? [];
+  await rewrite(scene, places, (text) => lineOf(text, id, changed));
+}
+
+/** A nodes.conf with the line of a node changed. An empty one is left out. */
+export function lineOf(text: string, id: string, changed: (line: string) => string): string {
+  const lines = text.split('\n').map((line) => (line.startsWith(id) ? changed(line) : line));
+  return `${lines.filter((line) => line !== '').join('\n')}\n`;
+}
+
+/**
+ * Restarts all members with other nodes.conf, each of which has the others at a bus port where nobody listens: they do not hear from one another,
+ * and wait ten minutes before they hold one another for failed.
+ */
+export async function part(
+  scene: PracticeScene,
+  changed: (text: string, place: number) => string = (text) => text,
+): Promise<void> {
+  const places = [...scene.servers.nodes.keys()];
+  const files = places.map((place) => fileOf(scene, place, 'server.conf'));
+  const texts = files.map((file) => readFileSync(file));
+  for (const file of files) appendFileSync(file, `${PATIENCE.join(' ')}\n`);
+  await rewrite(scene, places, (text, place) => changed(text.replace(/@\d+/g, '@1'), place));
+  // Another start is an ordinary one.
+  files.forEach((file, index) => void writeFileSync(file, texts[index] ?? ''));
+}
+
+async function rewrite(
+  scene: PracticeScene,
+  places: readonly number[],
+  changed: (text: string, place: number) => string,
+): Promise<void> {
   await Promise.all(places.map((place) => kill(scene, place)));
   for (const place of places) {
     const file = fileOf(scene, place, 'nodes.conf');
-    const lines = readFileSync(file, 'latin1').split('\n');
-    const kept = lines.map((line) => (line.startsWith(id) ? changed(line) : line));
-    writeFileSync(file, `${kept.filter((line) => line !== '').join('\n')}\n`, 'latin1');
+    writeFileSync(file, changed(readFileSync(file, 'latin1'), place), 'latin1');
   }
   await Promise.all(places.map((place) => start(scene, place)));
 }
