@@ -15,7 +15,7 @@ export interface ClusterSnapshot {
   /** ISO 8601, UTC. */
   readonly at: string;
   readonly intervalMs: number;
-  /** What most masters that answer say about it: `fail` if it serves nothing, or not all slots. */
+  /** What most masters that answer say about it: `fail` if it serves nothing, or not all slots, or if no node answers. */
   readonly state: 'ok' | 'fail';
   /** In the order of their shards, masters before their replicas. */
   readonly nodes: readonly NodeVitals[];

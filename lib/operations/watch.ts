@@ -1,7 +1,7 @@
 import type { Command } from '../../resp/index.ts';
 import { operatorsIn } from '../apply/claim.ts';
 import { invalidArgument } from '../errors.ts';
-import type { Finding } from '../findings/finding.ts';
+import { type Finding, namesOf } from '../findings/finding.ts';
 import { findingsOf } from '../findings/findings.ts';
 import { formatAddress } from '../model/address.ts';
 import type { NodeDetails } from '../model/details.ts';
@@ -111,14 +111,17 @@ class Watching {
     const { pollers } = this.#members;
     const isSeldom = this.#count % SELDOM === 1;
     if (this.#view !== view) this.#places = placesIn(view, this.#places);
-    if (isSeldom || this.#view !== view) this.#findings = findingsIn(view, pollers);
+    // The last picture of a cluster of which no node answers says nothing about it now.
+    const isSilent = [...pollers.values()].every(({ error }) => error !== undefined);
+    if (isSilent) this.#findings = [noneAnswers(view)];
+    else if (isSeldom || this.#view !== view) this.#findings = findingsIn(view, pollers);
     this.#view = view;
     if (isSeldom) this.#operators = operatorsOn(pollers);
     return {
       number: this.#count,
       at: new Date().toISOString(),
       intervalMs: this.#intervalMs,
-      state: stateOfMost([...view.reports.values()]),
+      state: isSilent ? 'fail' : stateOfMost([...view.reports.values()]),
       nodes: this.#places.map((place) => vitalsOf(place, pollers)),
       moves: this.#moves.update(view, tasksOf(pollers), performance.now(), this.#keysSeen()),
       operators: this.#operators,
@@ -172,6 +175,17 @@ function findingsIn(view: ClusterView, pollers: ReadonlyMap<string, Poller>): Fi
   return findingsOf(view, { details: detailsIn(pollers) }).filter(
     ({ kind, nodes }) => kind !== 'nodes-disagree' || !nodes.some((name) => late.has(name)),
   );
+}
+
+function noneAnswers(view: ClusterView): Finding {
+  const nameOf = namesOf(view);
+  return {
+    severity: 'error',
+    kind: 'node-unreachable',
+    message: 'No node answers',
+    nodes: view.nodes.map(({ id }) => nameOf(id)),
+    hint: 'Nothing is known of the cluster until one does: start the nodes, or make them reachable from here',
+  };
 }
 
 /** By node id. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { check } from '../../lib/index.ts';
 import { connect } from '../../resp/index.ts';
@@ -64,7 +64,9 @@ describe('demo', () => {
 
   test('ends with code 1 when a server ends on its own', async () => {
     const [port = 0] = await takePorts(1, '127.0.0.1');
-    const run = trib.start(['demo', '--masters', '1', '--port', `${port}`, '--server', program], {
+    // From where the command runs, which is not where its servers do.
+    const server = relative('.', program);
+    const run = trib.start(['demo', '--masters', '1', '--port', `${port}`, '--server', server], {
       env: { TMPDIR },
     });
     await run.shows(/Ctrl-C stops and removes it/);

@@ -226,6 +226,15 @@ describe('A cluster that changes while it is watched', () => {
     );
     await seed.restart();
     await until(snapshots, 'its return', (one) => nodeIn(one, seed)?.state === 'up' && one.state === 'ok');
+
+    const members = [seed, second, third];
+    await Promise.all(members.map((node) => node.kill()));
+    const gone = await until(snapshots, 'that none answers', (one) =>
+      members.every((node) => nodeIn(one, node)?.state === 'down'),
+    );
+    assert.deepEqual([gone.state, gone.findings.map(({ kind }) => kind)], ['fail', ['node-unreachable']]);
+    await Promise.all(members.map((node) => node.restart()));
+    await until(snapshots, 'the return of all', (one) => one.state === 'ok' && one.findings.length === 0);
     await snapshots.return();
   });
 });

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from '../command.ts';
 import { count } from '../figures.ts';
 import { type FlagValues, numberFlag } from '../flags.ts';
@@ -61,7 +62,8 @@ export const demoCommand: Command<'demo'> = {
     const { findProgram, startServers } = await import('../demo-servers.ts');
     const { createCluster } = await import('../../operations/create-cluster.ts');
     const { signal } = io;
-    const program = typeof values.server === 'string' ? values.server : findProgram(io.env.PATH ?? '');
+    const program =
+      typeof values.server === 'string' ? programNamed(values.server) : findProgram(io.env.PATH ?? '');
     const servers = await startServers(program, size + spares, port, signal);
     const { nodes, died } = servers;
     try {
@@ -89,6 +91,11 @@ export const demoCommand: Command<'demo'> = {
     }
   },
 };
+
+/** Servers run in folders of their own. A name alone is looked for on the PATH. */
+function programNamed(file: string): string {
+  return file.includes('/') ? resolve(file) : file;
+}
 
 function breakNamed(values: FlagValues): BreakName | undefined {
   const { break: word } = values;
