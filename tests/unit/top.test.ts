@@ -173,6 +173,15 @@ describe('The picture of top', () => {
     }
   });
 
+  test('cuts no line about moves and findings, and no total, while there is room', () => {
+    for (const columns of [50, 60, 72, 80, 100, 200]) {
+      const lines = drawn(seen(reshard), { columns, rows: 50 });
+      const told = lines.slice(lines.findIndex((text) => text.startsWith('slots ')));
+      assert.ok(told.length > 5);
+      for (const text of [lines[1] ?? '', ...told]) assert.doesNotMatch(text, /…/);
+    }
+  });
+
   test('does not let a node act on the terminal', () => {
     const error = 'evil \u001b[2J\u0007 \u009b1m\nline';
     const nodes = [madeUpNode(1, { state: 'down', error, address: 'a\u001bb:1' })];
@@ -183,7 +192,7 @@ describe('The picture of top', () => {
 
   test('is the one in the README', () => {
     const file = new URL('../../README.md', import.meta.url);
-    const lines = drawn(seen(reshard), { columns: 100, rows: 18 });
+    const lines = drawn(seen(reshard), { columns: 100, rows: 19 });
     const block = /(?<=\n```text\n)redis-trib top[^`]*(?=\n```\n)/;
     const readme = readFileSync(file, 'utf8');
     if (process.env.REDIS_TRIB_UPDATE_SNAPSHOTS === '1')

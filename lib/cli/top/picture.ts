@@ -3,6 +3,7 @@ import { SLOT_COUNT } from '../../model/slot.ts';
 import type { ClusterSnapshot, NodeVitals } from '../../operations/snapshot.ts';
 import { count, roughly } from '../figures.ts';
 import { summaryOf } from '../many-findings.ts';
+import { wrap } from '../markdown.ts';
 import { sharesIn } from '../slot-map.ts';
 import { nodeDetails } from './details.ts';
 import { line, type Piece, type Style, type TextLine } from './line.ts';
@@ -20,6 +21,8 @@ export interface PictureOptions extends Marks {
 /** Lines about moves, and about findings if there are more nodes than lines. */
 const [MOST_MOVES, LEAST_FINDINGS] = [3, 2];
 const LEAST_NODES = 3;
+/** Empty lines between nodes, moves, details and findings. */
+const GAPS = 3;
 const STYLES: Readonly<Record<Finding['severity'], Style>> = {
   error: 'error',
   warning: 'warning',
@@ -49,11 +52,16 @@ export function picture(state: TopState, options: PictureOptions): TextLine[] {
     left -= taken.length;
     return taken;
   };
+  /** Each line whole, if there is room for that beside all nodes and the empty lines. */
+  const whole = (lines: readonly TextLine[]): readonly TextLine[] => {
+    const all = lines.flatMap((one) => folded(one, options.columns));
+    return all.length <= left - nodes.length - GAPS ? all : lines;
+  };
   const shownDetails = take(details, details.length);
   const slots = take([slotLine(snapshot, options)], 1);
-  const shownMoves = take(moves, MOST_MOVES + 1);
+  const shownMoves = take(whole(moves), rows);
   const roomForAll = left - nodes.length;
-  const told = take(atMost(findings, Math.max(LEAST_FINDINGS, roomForAll), 'finding'), findings.length);
+  const told = take(whole(atMost(findings, Math.max(LEAST_FINDINGS, roomForAll), 'finding')), rows);
   const [header, ...table] = windowOf(state, left, options);
   const groups = [table, [...slots, ...shownMoves], shownDetails, told].filter((group) => group.length > 0);
   const body = spaced(groups, rows - head.length - 2);
@@ -75,10 +83,13 @@ function headLines(snapshot: ClusterSnapshot, options: PictureOptions): TextLine
   ];
   const every: Piece = { text: `${dot}every ${intervalMs / 1000} s` };
   const hasRoom = widthOf([...first, every]) <= options.columns;
-  return [
-    hasRoom ? [...first, every] : first,
-    [findingCounts(shownFindings(snapshot)), { text: [' ', ...totalsOf(nodes)].join(dot).slice(1) }],
-  ];
+  const counts = findingCounts(shownFindings(snapshot));
+  // A figure that is cut would be read as another one.
+  const totals = totalsOf(nodes).reduce((text, total) => {
+    const longer = `${text}${dot}${total}`;
+    return counts.text.length + longer.length <= options.columns ? longer : text;
+  }, '');
+  return [hasRoom ? [...first, every] : first, [counts, { text: totals }]];
 }
 
 /** What all nodes have and do together, in words. */
@@ -226,6 +237,16 @@ function findingLines(findings: readonly Finding[]): TextLine[] {
       ],
     ];
   });
+}
+
+/** A line as the lines that it takes, the others indented. A first word in a style of its own fits into one. */
+function folded(pieces: TextLine, columns: number): readonly TextLine[] {
+  const all = pieces.map(({ text }) => text).join('');
+  if (all.length <= columns) return [pieces];
+  const [first] = pieces.length > 1 ? pieces : [];
+  const [head = '', ...more] = wrap(all, columns - 2);
+  const top = first ? [first, { text: head.slice(first.text.length) }] : line(head);
+  return [top, ...more.map((part) => line(`  ${part}`))];
 }
 
 function atMost(lines: readonly TextLine[], most: number, noun: string): readonly TextLine[] {
