@@ -83,7 +83,7 @@ const TIMES: Readonly<Record<TimeToLive, string>> = {
 };
 
 function tables(survey: KeySurvey): string[] {
-  const { prefixes, others, types, timesToLive, biggest, bytesAre } = survey;
+  const { prefixes, others, types, timesToLive, bytesAre } = survey;
   const size = ({ bytes }: KeyGroup): string => (bytesAre === 'unknown' ? '' : formatBytes(bytes));
   const sizeName = bytesAre === 'file' ? 'in file' : bytesAre === 'memory' ? 'memory' : '';
   const isRight = new Set([1, 2, 3]);
@@ -111,7 +111,7 @@ function tables(survey: KeySurvey): string[] {
       [['Expires', 'keys', sizeName], ...timesToLive.map((one) => group(TIMES[one.within], one))],
       isRight,
     ),
-    ...(bytesAre === 'unknown' ? [] : ['', ...columnLines(biggestRows(biggest, sizeName), new Set([1]))]),
+    ...(bytesAre === 'unknown' ? [] : ['', ...columnLines(biggestRows(survey, sizeName), new Set([1]))]),
   ];
 }
 
@@ -119,7 +119,9 @@ function share({ expiring, keys }: PrefixFigures): string {
   return `${keys === 0 ? 0 : Math.round((100 * expiring) / keys)} %`;
 }
 
-function biggestRows(biggest: KeySurvey['biggest'], sizeName: string): string[][] {
+function biggestRows({ biggest, sources }: KeySurvey, sizeName: string): string[][] {
+  // The name of a file has an id in it, and is longer than a line.
+  const nodes = new Map(sources.map(({ name, kind, master }) => [name, kind === 'file' ? master : name]));
   return [
     ['Biggest keys', sizeName, 'type', 'expires', 'on'],
     ...biggest.map(({ key, bytes, type, ttlMs, on, db }) => [
@@ -127,7 +129,7 @@ function biggestRows(biggest: KeySurvey['biggest'], sizeName: string): string[][
       formatBytes(bytes),
       type,
       ttlMs === null ? 'never' : `in ${roughly(ttlMs)}`,
-      on,
+      nodes.get(on) ?? on,
     ]),
   ];
 }

@@ -247,7 +247,7 @@ class Measurement {
     this.#notes.push({
       kind: 'no-key-evidence',
       message:
-        'Its server does not count the use of keys: that needs Redis 8.6, an LFU policy (maxmemory-policy), or MONITOR',
+        'The use of keys is not counted: that needs Redis 8.6, an LFU policy (maxmemory-policy), or MONITOR',
       next: [{ do: 'retry', options: { monitor: 100_000 } }],
     });
   }
