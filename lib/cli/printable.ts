@@ -17,11 +17,25 @@ export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) => `\\u${hex(character, 4)}`);
 }
 
-/** Passes all output through `printable`. Only the progress view writes to the terminal directly. */
+/** Colours of redis-cli, by the mark at the beginning of a line. */
+const COLOURS: Readonly<Record<string, number>> = { '[OK]': 32, '[ERR]': 31, '[WARNING]': 33, '>>>': 29 };
+
+function painted(text: string): string {
+  return text.replace(
+    /^(\[OK\]|\[ERR\]|\[WARNING\]|>>>).*/gm,
+    (line, mark) => `\u001b[${COLOURS[mark]};1m${line}\u001b[0m`,
+  );
+}
+
+/**
+ * Passes all output through `printable`, and paints it on a terminal that shows colours. Only the progress view writes to the terminal
+ * directly.
+ */
 export function printableIo(io: Io): Io {
+  const isColoured = io.coloured?.() !== undefined;
   return {
     ...io,
-    stdout: (text) => io.stdout(printable(text)),
+    stdout: (text) => io.stdout(isColoured ? painted(printable(text)) : printable(text)),
     stderr: (text) => io.stderr(printable(text)),
     ask: (question) => io.ask(printable(question)),
   };

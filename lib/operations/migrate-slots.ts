@@ -8,7 +8,7 @@ import {
 } from '../model/address.ts';
 import { holdersOf } from '../model/holders.ts';
 import { type NodeRecord, slotsOf } from '../model/node.ts';
-import { expandSlots, formatSlots, type SlotsLike, toRanges } from '../model/slot.ts';
+import { expandSlots, formatSlots, nameSlots, type SlotsLike, toRanges } from '../model/slot.ts';
 import {
   type ClusterView,
   nodeById,
@@ -162,21 +162,16 @@ function requireHeld(
   const heir = standIn(view, sourceId)?.id;
   const held = new Set(source ? slotsOf(source) : []);
   const rest = wanted.filter((slot) => held.has(slot));
-  throw nodeError(
-    'SLOTS_NOT_HELD',
-    name,
-    `Not all slot held by ${name}: it does not hold ${formatSlots(missing)}`,
-    {
-      hint: [
-        ...(rest.length > 0 ? [`Of these it holds ${formatSlots(rest)}`] : []),
-        ...holdersOf(view, missing, owners),
-      ].join('. '),
-      // With `resume`, the new master stands in for a source that has failed over.
-      next: missing.every((slot) => owners[slot] === targetId || owners[slot] === heir)
-        ? [{ do: 'resume', when: 'earlier-move' }]
-        : [],
-    },
-  );
+  throw nodeError('SLOTS_NOT_HELD', name, `${name} does not hold ${nameSlots(missing)}`, {
+    hint: [
+      ...(rest.length > 0 ? [`Of these it holds ${formatSlots(rest)}`] : []),
+      ...holdersOf(view, missing, owners),
+    ].join('. '),
+    // With `resume`, the new master stands in for a source that has failed over.
+    next: missing.every((slot) => owners[slot] === targetId || owners[slot] === heir)
+      ? [{ do: 'resume', when: 'earlier-move' }]
+      : [],
+  });
 }
 
 function requireTarget(
