@@ -72,7 +72,7 @@ export const demoCommand: Command<'demo'> = {
         // All nodes are on one host: no need to warn about that.
         onEvent: (event) => event.type === 'warning' || onEvent?.(event),
       });
-      const told = practice ? await practice.begin({ servers, signal }, program) : invitation(nodes);
+      const told = practice ? await practice.begin({ servers, signal, onEvent }, program) : invitation(nodes);
       if (values.json !== true && values['json-stream'] !== true)
         io.stdout(`${overview(nodes)}\n${told}\nCtrl-C stops and removes it\n`);
       const isStopped = new Promise<undefined>((resolve) => {

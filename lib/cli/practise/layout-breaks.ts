@@ -1,6 +1,6 @@
 import { BE_QUICK, type BreaksOf, rejoinOf } from './break.ts';
 import type { LAYOUT_BREAKS } from './names.ts';
-import { ALL, addSpare, join, part, shardOf } from './scene.ts';
+import { ALL, addSpare, join, nodeAt, optionsOf, part, shardOf } from './scene.ts';
 
 /** Layout. */
 export const layoutBreaks: BreaksOf<typeof LAYOUT_BREAKS> = {
@@ -28,9 +28,9 @@ export const layoutBreaks: BreaksOf<typeof LAYOUT_BREAKS> = {
     what: 'After a failover, two of the three masters are in zone b',
     zones: 'abcbca',
     cure: ['redis-trib spread :7000 ZONES'],
-    make: async ({ servers: { nodes }, signal }) => {
+    make: async (scene) => {
       const { failover } = await import('../../operations/failover.ts');
-      await failover(nodes[3] ?? '', { signal });
+      await failover(nodeAt(scene, 3), optionsOf(scene));
     },
   },
   'replicas-uneven': {

@@ -138,10 +138,10 @@ export class Practice {
       asked: [seed = '', ...elsewhere],
       zones = {},
     }: { readonly asked: readonly string[]; readonly zones?: Readonly<Record<string, string>> },
-    { signal }: PracticeScene,
+    { signal, onEvent = () => {} }: PracticeScene,
     isEnough: (findings: readonly Finding[]) => boolean,
   ): Promise<readonly Finding[]> {
-    return waitUntil({ what, timeoutMs: SHOWN_MS, pauseMs: PAUSE_MS, signal }, async () => {
+    return waitUntil({ what, timeoutMs: SHOWN_MS, pauseMs: PAUSE_MS, signal, emit: onEvent }, async () => {
       const { findings } = await check(seed, { ...PATIENCE, elsewhere, zones, signal });
       if (isEnough(findings)) return { done: findings };
       const missing = [`it finds ${findings.map(({ kind }) => kind).join(', ') || 'nothing'}`];

@@ -1,13 +1,17 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join as pathOf } from 'node:path';
 import { connect, type Reply, type Command as ServerCommand } from '../../../resp/index.ts';
+import type { OnEvent } from '../../events.ts';
 import { parseAddress } from '../../model/address.ts';
+import type { OperationOptions } from '../../options.ts';
 import type { DemoServers } from '../demo-servers.ts';
 
 /** A cluster that is to be broken. Its nodes are named by their place among the servers: masters first, then their replicas. */
 export interface PracticeScene {
   readonly servers: DemoServers;
   readonly signal: AbortSignal;
+  /** Takes events of what is waited for. @default none */
+  readonly onEvent?: OnEvent | undefined;
 }
 
 /** Places of the nodes of the cluster: masters, then their replicas. */
@@ -41,13 +45,18 @@ export const set = (scene: PracticeScene, index: number, setting: string, value:
 /** Makes a spare server another replica of a master. */
 export async function addSpare(scene: PracticeScene, spare: number, master = 0): Promise<void> {
   const { replicate } = await import('../../operations/replicate.ts');
-  await replicate(nodeAt(scene, master), nodeAt(scene, spare), { signal: scene.signal });
+  await replicate(nodeAt(scene, master), nodeAt(scene, spare), optionsOf(scene));
 }
 
 /** Makes a spare server a master without slots. */
 export async function join(scene: PracticeScene, spare: number): Promise<void> {
   const { joinNoLoad } = await import('../../operations/join-cluster.ts');
-  await joinNoLoad(nodeAt(scene, 0), nodeAt(scene, spare), { signal: scene.signal });
+  await joinNoLoad(nodeAt(scene, 0), nodeAt(scene, spare), optionsOf(scene));
+}
+
+/** For an operation that is a part of a break. */
+export function optionsOf({ signal, onEvent }: PracticeScene): OperationOptions {
+  return { signal, ...(onEvent ? { onEvent } : {}) };
 }
 
 /** Its shard, which Redis has from 7.2 on. */
