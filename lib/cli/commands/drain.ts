@@ -9,7 +9,7 @@ export const drainCommand: Command<'drain'> = {
   arity: [2, 2],
   summary: 'Prepare a node, or all nodes of a host, for a restart',
   details:
-    'Replicas elsewhere take the place of the masters there, gracefully and one by one. A master without such a replica\n' +
+    'Replicas elsewhere take the place of the masters there, gracefully and one by one. A master without such a replica ' +
     'is refused. The nodes stay members. A node is named by its address, its id, or the beginning of its id.',
   example: '127.0.0.1:7000 10.0.0.2',
   flags: {

@@ -12,8 +12,8 @@ export const ensureCommand: Command<'ensure'> = {
   arity: [1, MANY],
   summary: 'Create or grow the cluster that is declared, finish it, or do nothing',
   details:
-    'Ends with 0 when the nodes are one healthy cluster of N masters with so many replicas each, so it can be repeated: in a\n' +
-    'Job, for example. Nodes that are not needed become further replicas. It takes no master out, joins no two clusters and\n' +
+    'Ends with 0 when the nodes are one healthy cluster of N masters with so many replicas each, so it can be repeated: in a ' +
+    'Job, for example. Nodes that are not needed become further replicas. It takes no master out, joins no two clusters and ' +
     'touches no unhealthy one. NODE may also be a host name with several addresses.',
   example: 'redis-headless:6379 --masters 3 --replicas 1',
   flags: {

@@ -40,7 +40,7 @@ export const fixCommand: Command<'fix'> = {
   arity: [1, 1],
   summary: 'Repair slots: finish moves, reassign unserved slots, drop stray copies',
   details:
-    'Asks before a slot changes hands, also to finish a move. What would be a guess stays as it is and is reported, with\n' +
+    'Asks before a slot changes hands, also to finish a move. What would be a guess stays as it is and is reported, with ' +
     'exit code 1. So do the slots of failed masters, which may come back with their keys. How it decides: redis-trib help fix',
   example: '127.0.0.1:7000',
   asks: changesOwners,

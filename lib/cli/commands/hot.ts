@@ -8,7 +8,7 @@ export const hotCommand: Command<'hot'> = {
   arity: [1, 1],
   summary: 'Find the hottest slots and keys, and say whether moving slots helps',
   details:
-    'By what each master can say: CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2), HOTKEYS (Redis 8.6), and OBJECT FREQ\n' +
+    'By what each master can say: CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2), HOTKEYS (Redis 8.6), and OBJECT FREQ ' +
     'with an LFU policy. A slot or key that makes most of the work cannot be helped by moving slots: then it says so.\n' +
     'Exit code 1 if a master could not be measured. A HOTKEYS session that it begins has ended when it ends.',
   example: '127.0.0.1:7000 --for 10s --enable-stats',

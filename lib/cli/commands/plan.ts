@@ -20,7 +20,7 @@ export const applyCommand: Command<'apply'> = {
   arity: [1, 1],
   summary: 'Carry out a plan saved by --plan, or finish one that was begun',
   details:
-    'Refused if the cluster is neither as the plan saw it nor as the plan makes it. Memory, other operators and\n' +
+    'Refused if the cluster is neither as the plan saw it nor as the plan makes it. Memory, other operators and ' +
     'the contents of the slots are checked again.',
   example: 'plan.json',
   asks: true,

@@ -9,8 +9,8 @@ export const rejoinCommand: Command<'rejoin'> = {
   arity: [1, MANY],
   summary: 'Introduce members to one another again, at the addresses where they are now',
   details:
-    'After addresses have changed or were swapped, or some members have forgotten another. Name the nodes that the others\n' +
-    'do not find; with all addresses new, all of them. Replicas get the new address of their master. No slot changes its\n' +
+    'After addresses have changed or were swapped, or some members have forgotten another. Name the nodes that the others ' +
+    'do not find; with all addresses new, all of them. Replicas get the new address of their master. No slot changes its ' +
     'owner, and a node of another cluster is refused. Done when all members find one another and serve.',
   example: '127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
   flags: {

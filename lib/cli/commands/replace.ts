@@ -12,10 +12,10 @@ export const replaceCommand: Command<'replace'> = {
   arity: [2, MANY],
   summary: 'Replace nodes one for one by empty servers, also of another engine',
   details:
-    'NEW is the address of an empty server, OLD a node id, the beginning of one, or an address. NEW copies OLD, or the\n' +
-    'master of OLD, and takes its place: a master hands over by a failover, which loses no write. Then OLD is forgotten\n' +
+    'NEW is the address of an empty server, OLD a node id, the beginning of one, or an address. NEW copies OLD, or the ' +
+    'master of OLD, and takes its place: a master hands over by a failover, which loses no write. Then OLD is forgotten ' +
     'and reset. Of each host, one node is copied at a time. A NEW that cannot read the snapshots of OLD is refused.',
-  example: '127.0.0.1:7000 127.0.0.1:7001=127.0.0.1:7006 127.0.0.1:7002=127.0.0.1:7007',
+  example: '127.0.0.1:7000 127.0.0.1:7001=127.0.0.1:7006',
   asks: true,
   flags: {
     batch: { type: 'boolean', help: 'Copy several nodes of a host at the same time' },

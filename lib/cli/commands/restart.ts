@@ -11,7 +11,7 @@ export const restartCommand: Command<'restart'> = {
   arity: [1, 1],
   summary: 'Restart servers one after the other: replicas first, masters once replaced',
   details:
-    'Each is stopped only when it owns no slots and may stop, and must be in sync before the next. Without --exec it\n' +
+    'Each is stopped only when it owns no slots and may stop, and must be in sync before the next. Without --exec it ' +
     'says which server to restart, and waits for that. A saved plan goes on with the servers that are left: see apply.',
   example: "127.0.0.1:7000 --exec 'ssh {host} systemctl restart redis@{port}'",
   flags: {

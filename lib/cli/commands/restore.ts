@@ -14,7 +14,7 @@ export const restoreCommand: Command<'restore'> = {
   arity: [1, 1],
   summary: 'Bring the keys of a backup into the cluster, whatever its shape',
   details:
-    'All files are verified before anything is written. A key that the cluster has with another value is kept and\n' +
+    'All files are verified before anything is written. A key that the cluster has with another value is kept and ' +
     'reported. Run it again to continue after an interruption.',
   example: '127.0.0.1:7000 --dir /var/backups/cluster-1',
   flags: {

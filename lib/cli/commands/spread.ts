@@ -12,7 +12,7 @@ export const spreadCommand: Command<'spread'> = {
   arity: [1, 1],
   summary: 'Spread masters over hosts and zones, and replicas apart from their masters',
   details:
-    'By as few failovers as possible, gracefully and one by one, to replicas that are in sync. A replica that shares a host\n' +
+    'By as few failovers as possible, gracefully and one by one, to replicas that are in sync. A replica that shares a host ' +
     'or zone with its master gets another master, but none is left without a replica in sync. Valkey tells its zone.',
   example: '10.0.0.1:7000 --dry-run',
   flags: {

@@ -8,7 +8,7 @@ export const stepDownCommand: Command<'step_down'> = {
   arity: [1, 1],
   summary: 'Make a node fit to be stopped: a replica takes its place',
   details:
-    'For a preStop hook, or ExecStop of systemd. A replica, or a master without slots, ends at once. Exit code 0 only when\n' +
+    'For a preStop hook, or ExecStop of systemd. A replica, or a master without slots, ends at once. Exit code 0 only when ' +
     'all nodes agree that a replica has taken over; always within the time given.',
   example: '127.0.0.1:7000 --within 20000',
   flags: {

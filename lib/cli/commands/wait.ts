@@ -12,7 +12,7 @@ export const waitCommand: Command<'wait'> = {
   arity: [1, 1],
   summary: 'Wait until a cluster is as wanted',
   details:
-    'nodes=N: at least so many nodes answer. listening: so does every node named, and every member. serving: every slot\n' +
+    'nodes=N: at least so many nodes answer. listening: so does every node named, and every member. serving: every slot ' +
     'is served. in-sync: every replica has what its master has. agreed: every node knows all others for what they are.\n' +
     'CLUSTER may also be several nodes with commas between, or a host name with several addresses.',
   example: '127.0.0.1:7000 --for nodes=6,serving --timeout 120000',

@@ -1,3 +1,4 @@
+import { wrap } from '../markdown.ts';
 import { compatArity, compatOptions } from './options.ts';
 
 /** A command: what follows its name, and its options with what follows them. Synonyms of valkey-cli stand beside those of redis-cli. */
@@ -18,7 +19,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     usage: NODE,
     options: [
       MANY_OWNERS,
-      '--cluster-fix-with-unreachable-masters, --cluster-fix-with-unreachable-primaries',
+      '--cluster-fix-with-unreachable-masters,',
+      '--cluster-fix-with-unreachable-primaries',
     ],
   },
   reshard: {
@@ -74,6 +76,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 
 /** Columns of the names of commands. */
 const WIDTH = 15;
+const WIDEST = 80;
 
 /** What `redis-trib --cluster help` prints: grouped as redis-cli groups it, each command with its options. */
 export function compatHelp(): string {
@@ -81,8 +84,10 @@ export function compatHelp(): string {
   return [
     'Usage: redis-trib --cluster COMMAND ARGUMENT... [OPTION...]',
     '',
-    'Accepts what redis-cli --cluster and valkey-cli --cluster accept, and prints what they print.',
-    'Options may come before or after.',
+    ...wrap(
+      'Accepts what redis-cli --cluster and valkey-cli --cluster accept, and prints what they print. Options may come before or after.',
+      WIDEST,
+    ),
     '',
     'Cluster Manager Commands:',
     ...Object.keys(compatArity).flatMap((name) => {
@@ -93,27 +98,18 @@ export function compatHelp(): string {
       ];
     }),
     '',
-    'For check, fix, reshard, del-node, set-timeout, info, rebalance, call, import and backup name any node of the cluster.',
+    ...wrap(
+      'For check, fix, reshard, del-node, set-timeout, info, rebalance, call, import and backup name any node of the cluster.',
+      WIDEST,
+    ),
     '',
     'Cluster Manager Options:',
     '  --cluster-yes  Never ask. REDISCLI_CLUSTER_YES=1 is the same',
     '',
     'Connection options:',
-    ...wrapped(connecting),
+    ...wrap(connecting.join(' '), WIDEST - 2).map((line) => `  ${line}`),
     '',
     'Give the password in the environment variable REDISCLI_AUTH.',
     'What each option does: redis-trib help redis-cli',
   ].join('\n');
-}
-
-const WIDEST = 80;
-
-function wrapped(names: readonly string[]): string[] {
-  const lines = [' '];
-  for (const name of names) {
-    const line = lines.at(-1) ?? '';
-    if (line.length + 1 + name.length > WIDEST) lines.push(`  ${name}`);
-    else lines[lines.length - 1] = `${line} ${name}`;
-  }
-  return lines;
 }
