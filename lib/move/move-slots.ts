@@ -1,11 +1,12 @@
 import { expandSlots } from '../model/slot.ts';
 import type { Context } from '../nodes/context.ts';
+import { askInfo } from '../nodes/node-info.ts';
 import type { MoveContent, MoveStep, NodeRef } from '../plan/plan.ts';
 import { moveByMigrate } from './by-migrate/move-by-migrate.ts';
 import { requireNoStranger } from './by-migrate/prove-target.ts';
 import { plainSizes, type SlotWeights, sampleSizes, weighSlots } from './by-migrate/slot-weights.ts';
 import { TransferCount } from './by-migrate/transfer-count.ts';
-import { Arrivals } from './by-servers/arrivals.ts';
+import { Arrivals, bulkOf, KeyMemory } from './by-servers/arrivals.ts';
 import { atomicFailed, moveAtomically } from './by-servers/move-by-servers.ts';
 import { type MoveMethod, methodUnsupported } from './choose-method.ts';
 import { decideAtStart, type Methods } from './decide-methods.ts';
@@ -27,11 +28,14 @@ export class TargetLocks {
   readonly watch: TargetWatch = new TargetWatch();
   /** Of what the servers move. */
   readonly arrivals: Arrivals = new Arrivals();
+  /** Of the sources of all targets. */
+  readonly keyMemory: KeyMemory;
   /** True if all moves are by MIGRATE, which may then run in parallel. */
   readonly byMigrate: boolean;
 
-  constructor(byMigrate: boolean) {
+  constructor(byMigrate: boolean, keyMemory: KeyMemory) {
     this.byMigrate = byMigrate;
+    this.keyMemory = keyMemory;
   }
 }
 
@@ -68,7 +72,7 @@ export async function moveSlots(
   const bigKeys = new Map(content.bigKeys.map(({ key, bytes }) => [key, bytes]));
   const weights = keys > 0 ? await weigh(ends, slots, keysIn, content) : undefined;
   const progress = ledger.begin(step, chosen.method, slots.length, content, weights?.all);
-  const { moves, batches, transfers, watch, arrivals, byMigrate } = locks;
+  const { moves, batches, transfers, watch, arrivals, keyMemory, byMigrate } = locks;
   const shared = {
     bigKeys,
     others,
@@ -84,12 +88,22 @@ export async function moveSlots(
     await (byMigrate ? run() : moves.exclusive(run));
     return progress.done();
   }
-  const move = { ends, dialect: chosen.dialect, slots, keysIn, progress, arrivals };
+  const memoryOfKey = await keyMemory.of(step.source.id, () =>
+    askInfo(context.connections, ends.sourceAddress, ['memory', 'keyspace']),
+  );
+  const bulk = bulkOf(keys, weights?.all.bytes ?? content.bytes, memoryOfKey);
+  const move = { ends, dialect: chosen.dialect, slots, keysIn, progress, arrivals, bulk };
   if (!isEmpty) await watch.begin(ends);
   const left = await moves.shared(async () => {
-    // Some servers list the same few keys of a slot first, so a sample may have missed the big ones.
-    arrivals.begin({ keys, bytes: Math.max(content.bytes, weights?.all.bytes ?? 0) });
-    return moveAtomically(move).finally(() => arrivals.end());
+    arrivals.begin(bulk);
+    let isThere = false;
+    try {
+      const rest = await moveAtomically(move);
+      isThere = rest.slots.length === 0;
+      return rest;
+    } finally {
+      arrivals.end(bulk, isThere);
+    }
   });
   if (!isEmpty && left.slots.length === 0) await watch.check(ends, keys);
   if (left.slots.length > 0) {
@@ -135,10 +149,17 @@ export interface Sharing {
 export function shareTargets(moves: readonly MoveStep[], methods: Methods): Sharing {
   const kinds = new Map(moves.map((move) => [move, kindOf(move, methods.of(move))]));
   const targets = new Set(moves.map(({ target }) => target.id));
+  const keyMemory = new KeyMemory();
   const locks = new Map(
     [...targets].map((id) => {
       const ofTarget = moves.filter(({ target }) => target.id === id);
-      return [id, new TargetLocks(ofTarget.every((move) => kinds.get(move) === 'migrate'))] as const;
+      return [
+        id,
+        new TargetLocks(
+          ofTarget.every((move) => kinds.get(move) === 'migrate'),
+          keyMemory,
+        ),
+      ] as const;
     }),
   );
   const sharing = moves.filter((move) => {

@@ -7,6 +7,8 @@ import { Pace, poolsOf, timeLeft, type Work } from './pace.ts';
 import { hasLimit, Throttle } from './throttle.ts';
 
 const REPORT_EVERY_MS = 100;
+/** The first steps of a move say nothing of its pace. */
+const LEAST_MS = 250;
 
 /** What was moved. */
 export interface Moved {
@@ -24,7 +26,7 @@ export interface Moved {
 export class Ledger {
   readonly #emit: (event: ClusterEvent) => void;
   readonly #moves: number;
-  readonly #limits: MoveLimits;
+  readonly #newTally: () => MoveTally;
   readonly #throttle: Throttle;
   readonly #total: MoveTally;
   readonly #poolOf: (id: string) => string;
@@ -32,18 +34,22 @@ export class Ledger {
   #movesDone = 0;
 
   /** The total is that of all moves of the plan from the beginning, though some may begin late. */
-  constructor(emit: (event: ClusterEvent) => void, moves: readonly MoveStep[], limits: MoveLimits) {
+  constructor(
+    emit: (event: ClusterEvent) => void,
+    moves: readonly MoveStep[],
+    limits: MoveLimits,
+    now: () => number = () => performance.now(),
+  ) {
     this.#emit = emit;
+    this.#newTally = () => new MoveTally(limits, now);
     this.#moves = moves.length;
-    this.#limits = limits;
     this.#throttle = new Throttle(limits);
-    this.#total = new MoveTally(limits);
+    this.#total = this.#newTally();
     // What one pool leaves of a limit, another takes.
     const isLimited = hasLimit(limits);
     this.#poolOf = isLimited ? () => '' : poolsOf(moves);
     for (const move of moves)
-      for (const tally of [this.#total, this.#poolWith(move)])
-        tally.add(plannedSize(move), loadOf(plannedSize(move)));
+      for (const tally of [this.#total, this.#poolWith(move)]) tally.plan(plannedSize(move));
   }
 
   /** Begins a move whose source and target are known to be reachable. `weighed` is what its keys are, if that is known better than by their number. */
@@ -56,19 +62,12 @@ export class Ledger {
   ): Progress {
     let pair = { source: step.source.address, target: step.target.address, method };
     const size = { slots, keys: content.keys, bytes: content.bytes };
-    // Keys are counted again when a move begins.
-    const planned = plannedSize(step);
-    const [load, plannedLoad] = [{ ...loadOf(size), ...weighed }, loadOf(planned)];
+    const load = { ...loadOf(size), ...weighed };
+    const own = this.#newTally();
+    own.plan(plannedSize(step));
     const tallies = [this.#total, this.#poolWith(step)];
-    for (const tally of tallies) {
-      tally.start();
-      tally.add(size, load);
-      tally.add(planned, plannedLoad, -1);
-    }
+    for (const tally of [own, ...tallies]) tally.begin(plannedSize(step), size, load);
     this.#emit({ type: 'move-start', ...pair, ...size });
-    const own = new MoveTally(this.#limits);
-    own.add(size, load);
-    own.start();
     return new Progress(own, tallies, this.#throttle, {
       tell: (figures, state) => {
         this.#emit({ type: 'move-progress', ...pair, ...figures, ...(state === undefined ? {} : { state }) });
@@ -92,11 +91,10 @@ export class Ledger {
 
   #tellTotal(): void {
     const { figures, work } = this.#total;
-    const left = timeLeft(
+    const etaMs = etaOf(
       work,
       [...this.#pools.values()].map((pool) => pool.work),
     );
-    const etaMs = left === null ? null : Math.round(left);
     this.#emit({ type: 'move-total', moves: this.#moves, movesDone: this.#movesDone, ...figures, etaMs });
   }
 
@@ -104,7 +102,7 @@ export class Ledger {
     const name = this.#poolOf(source.id);
     const known = this.#pools.get(name);
     if (known) return known;
-    const tally = new MoveTally(this.#limits);
+    const tally = this.#newTally();
     this.#pools.set(name, tally);
     return tally;
   }
@@ -193,7 +191,7 @@ function loadOf(size: Size): Load {
 
 const NOTHING: Load = { slots: 0, keys: 0, bytes: 0, weight: 0 };
 
-function sumOf(one: Load, other: Load, times: 1 | -1): Load {
+function sumOf(one: Load, other: Load, times: 1 | -1 = 1): Load {
   return {
     slots: one.slots + times * other.slots,
     keys: one.keys + times * other.keys,
@@ -202,19 +200,41 @@ function sumOf(one: Load, other: Load, times: 1 | -1): Load {
   };
 }
 
+function etaOf(work: Work, pools: readonly Work[]): number | null {
+  const left = work.elapsedMs < LEAST_MS && work.done < work.all ? null : timeLeft(work, pools);
+  return left === null ? null : Math.round(left);
+}
+
 class MoveTally {
   readonly #limits: MoveLimits;
+  readonly #now: () => number;
   readonly #pace = new Pace<Load>();
   #started: number | undefined;
-  #size: Size = { slots: 0, keys: 0, bytes: 0 };
-  /** By which time is told, as well as it is known. */
-  #all: Load = NOTHING;
+  /** Of the moves that have begun, by what their keys are, and by the number of keys alone. */
+  #begun: Load = NOTHING;
+  #counted: Load = NOTHING;
+  /** Of those that have not, by the number of keys. */
+  #ahead: Load = NOTHING;
   #done: Load = NOTHING;
+  /** When it was last looked at with nothing done: what comes before, as a fork of the source, says nothing of the pace. */
+  #idleMs = 0;
   #lastStallMs = 0;
   #longestStallMs = 0;
 
-  constructor(limits: MoveLimits) {
+  constructor(limits: MoveLimits, now: () => number) {
     this.#limits = limits;
+    this.#now = now;
+  }
+
+  /** Keys are looked at only when their move begins: what that says of them holds for those of moves ahead, too. */
+  get #all(): Load {
+    const [begun, counted, ahead] = [this.#begun, this.#counted, this.#ahead];
+    const times = (of: 'bytes' | 'weight'): number => (counted[of] > 0 && begun[of] / counted[of]) || 1;
+    return sumOf(begun, {
+      ...ahead,
+      bytes: times('bytes') * ahead.bytes,
+      weight: times('weight') * ahead.weight,
+    });
   }
 
   /** What so many of its keys are, on average. */
@@ -228,23 +248,25 @@ class MoveTally {
   }
 
   get elapsedMs(): number {
-    return this.#started === undefined ? 0 : performance.now() - this.#started;
+    return this.#started === undefined ? 0 : this.#now() - this.#started;
   }
 
-  // The clock of all moves starts when the first one begins: nodes may have to be introduced before that.
-  start(): void {
-    this.#started ??= performance.now();
+  /** Adds a move that is ahead. */
+  plan(planned: Size): void {
+    this.#ahead = sumOf(this.#ahead, loadOf(planned));
   }
 
-  /** Adds a move to what there is, or with -1 takes it out. */
-  add({ slots, keys, bytes }: Size, load: Load, times: 1 | -1 = 1): void {
-    const size = this.#size;
-    this.#size = {
-      slots: size.slots + times * slots,
-      keys: size.keys + times * keys,
-      bytes: size.bytes + times * bytes,
-    };
-    this.#all = sumOf(this.#all, load, times);
+  /** Begins a move that was planned: its keys have been counted again. */
+  begin(planned: Size, size: Size, load: Load): void {
+    // The clock of all moves starts when the first one begins: nodes may have to be introduced before that.
+    this.#started ??= this.#now();
+    this.#ahead = sumOf(this.#ahead, loadOf(planned), -1);
+    this.#counted = sumOf(this.#counted, loadOf(size));
+    this.#begun = sumOf(this.#begun, load);
+  }
+
+  get #size(): Size {
+    return sumOf(this.#counted, this.#ahead);
   }
 
   slotsMoved(slots: number): void {
@@ -258,9 +280,11 @@ class MoveTally {
   }
 
   advance(load: Load): void {
-    this.#done = sumOf(this.#done, load, 1);
+    this.#done = sumOf(this.#done, load);
     // What is taken back is soon given again: no pace.
-    if (load.weight >= 0) this.#pace.mark(this.elapsedMs, this.#done);
+    if (load.weight < 0) return;
+    if (this.#done.weight <= 0 && this.#done.slots === 0) this.#idleMs = this.elapsedMs;
+    this.#pace.mark(this.#workingMs, this.#done);
   }
 
   get #bytesDone(): number {
@@ -279,8 +303,12 @@ class MoveTally {
     };
   }
 
+  get #workingMs(): number {
+    return this.elapsedMs - this.#idleMs;
+  }
+
   get work(): Work {
-    const { elapsedMs } = this;
+    const elapsedMs = this.#workingMs;
     const costOf = costsWithin(this.#all, this.#limits);
     const half = this.#pace.halfway(elapsedMs);
     return {
@@ -293,11 +321,10 @@ class MoveTally {
     const { elapsedMs, work } = this;
     const { slots: slotsDone, keys: keysDone } = this.#done;
     const { slots, keys, bytes } = this.#size;
-    const left = timeLeft(work, []);
     return {
       ...{ slotsDone, slots, keysDone, keys, bytesDone: this.#bytesDone, bytes },
       keysPerSecond: elapsedMs > 0 ? Math.round((1000 * keysDone) / elapsedMs) : 0,
-      etaMs: left === null ? null : Math.round(left),
+      etaMs: etaOf(work, []),
       lastStallMs: this.#lastStallMs,
       longestStallMs: this.#longestStallMs,
       elapsedMs,

@@ -335,6 +335,17 @@ describe('runDisjoint()', () => {
   });
 });
 
+/** A clock that goes on only when it is told. */
+function clock(): { readonly pass: (ms: number) => void; readonly now: () => number } {
+  let at = 0;
+  return {
+    pass: (ms) => {
+      at += ms;
+    },
+    now: () => at,
+  };
+}
+
 describe('Ledger', () => {
   test('reports the total of all moves from the first event on', () => {
     const events: ClusterEvent[] = [];
@@ -389,31 +400,57 @@ describe('Ledger', () => {
     const events: ClusterEvent[] = [];
     const content = { keys: 1000, bytes: 1e6, bigKeys: [] };
     const one: MoveStep = { ...move('1', '2'), slots: [[0, 9]], content };
-    const progress = new Ledger((event) => events.push(event), [one], {}).begin(one, 'atomic', 10, content);
-    const wait = (): void => {
-      const began = performance.now();
-      // As told ten times a second.
-      while (performance.now() - began < 110) {}
-    };
+    const { pass, now } = clock();
+    const ledger = new Ledger((event) => events.push(event), [one], {}, now);
+    const progress = ledger.begin(one, 'atomic', 10, content);
     const told = () => {
       const total = events.findLast((event) => event.type === 'move-total');
       assert.ok(total?.type === 'move-total');
       return total;
     };
-    wait();
+    pass(400);
+    progress.arriving(0);
     progress.reached('snapshotting');
     assert.deepEqual([told().etaMs, told().keysDone], [null, 0]);
-    wait();
+    // Too soon to know the pace.
+    pass(110);
+    progress.arriving(0.1);
+    progress.reached('snapshotting');
+    assert.equal(told().etaMs, null);
+    pass(190);
     progress.arriving(0.5);
     progress.reached('snapshotting');
     const { etaMs, elapsedMs, keysDone, bytesDone } = told();
     assert.deepEqual([keysDone, bytesDone], [0, 5e5]);
-    assert.ok(etaMs !== null && Math.abs(etaMs - elapsedMs) < elapsedMs / 3, `${etaMs} after ${elapsedMs}`);
+    // What came before anything had arrived does not count.
+    const truth = elapsedMs - 400;
+    assert.ok(etaMs !== null && Math.abs(etaMs - truth) < truth / 3, `${etaMs} of ${truth}`);
     progress.arriving(0);
     progress.keysMoved(1000);
     progress.slotsMoved(10);
     progress.done();
     assert.deepEqual([told().etaMs, told().keysDone, told().bytesDone], [0, 1000, 1e6]);
+  });
+
+  test('takes what the keys of a move are for what those of moves ahead will be', () => {
+    const events: ClusterEvent[] = [];
+    const content = { keys: 1000, bytes: 1e5, bigKeys: [] };
+    const [one, other] = ['3', '4'].map(
+      (target): MoveStep => ({ ...move('1', target), slots: [[0, 9]], content }),
+    ) as [MoveStep, MoveStep];
+    const { pass, now } = clock();
+    const ledger = new Ledger((event) => events.push(event), [one, other], {}, now);
+    // Of large hashes, which a number of keys does not show.
+    const progress = ledger.begin(one, 'migrate', 10, content, { bytes: 4e5, weight: 1e6 });
+    pass(300);
+    progress.keysMoved(1000);
+    progress.slotsMoved(10);
+    progress.done();
+    const total = events.findLast((event) => event.type === 'move-total');
+    assert.ok(total?.type === 'move-total' && total.etaMs !== null);
+    const { etaMs, elapsedMs, bytesDone, bytes } = total;
+    assert.ok(Math.abs(etaMs - elapsedMs) < elapsedMs / 3, `${etaMs} of ${elapsedMs}`);
+    assert.deepEqual([bytesDone, bytes], [1e5, 2e5]);
   });
 
   for (const [limit, limits] of Object.entries({
@@ -424,15 +461,10 @@ describe('Ledger', () => {
       const events: ClusterEvent[] = [];
       const content = { keys: 6000, bytes: 600_000, bigKeys: [] };
       const one: MoveStep = { ...move('1', '2'), slots: [[0, 999]], content };
-      const progress = new Ledger((event) => events.push(event), [one], limits).begin(
-        one,
-        'migrate',
-        1000,
-        content,
-      );
-      const began = performance.now();
-      // As told ten times a second.
-      while (performance.now() - began < 150) {}
+      const { pass, now } = clock();
+      const ledger = new Ledger((event) => events.push(event), [one], limits, now);
+      const progress = ledger.begin(one, 'migrate', 1000, content);
+      pass(300);
       progress.keysMoved(2000);
       const total = events.findLast((event) => event.type === 'move-total');
       assert.ok(total?.type === 'move-total' && total.etaMs !== null);

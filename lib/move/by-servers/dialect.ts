@@ -11,6 +11,8 @@ export interface Dialect {
   readonly onePerNode: boolean;
   /** True if a source keeps a failed migration until told to cancel it, and opens none of its slots for MIGRATE before that. */
   readonly sourceKeepsFailed: boolean;
+  /** True if a source deletes what it has given away before it answers anyone. */
+  readonly deletesAtOnce: boolean;
   /** How often a server may retry on its own before the migration counts as failed. */
   readonly mostRetries: number;
   /** A line of CLUSTER HELP that only a node with this migration prints. */

@@ -3,7 +3,6 @@ import { messageOf } from '../../errors.ts';
 import { waitUntil } from '../../nodes/wait-until.ts';
 import type { Ends } from '../ends.ts';
 import type { Progress } from '../progress.ts';
-import type { Arrivals } from './arrivals.ts';
 import { callOff, clearFailed } from './call-off.ts';
 import type { Dialect } from './dialect.ts';
 import { type Ending, endingOf, entriesOf } from './ending.ts';
@@ -25,14 +24,14 @@ const GROWTH_BYTES = 65_536;
  * Waits for the end of a migration. Cancels it when the signal aborts, when it makes no progress for too long, when a node is
  * lost, or when the server has retried too often. It is then over, or has succeeded after all. Rejects with ClusterError if it
  * could not be cancelled. Rule 29 (docs/moving-slots.md).
- * `arrivals`: those at the target, unless some had arrived before.
+ * `partAt` tells by the memory of the target how far it is, unless something had arrived before.
  */
 export async function follow(
   ends: Ends,
   dialect: Dialect,
   task: Task,
   progress: Progress,
-  arrivals?: Arrivals,
+  partAt?: (usedMemory: number) => number,
 ): Promise<Ending> {
   const { signal } = ends.context;
   const [source, target] = [new Watch(ends, dialect, 'source'), new Watch(ends, dialect, 'target')];
@@ -46,7 +45,7 @@ export async function follow(
     const ending = endingOf(task, answers);
     if (ending) return { done: ending };
     signs.see(answers);
-    if (arrivals && answers[1].tasks) progress.arriving(arrivals.partAt(answers[1].usedMemory));
+    if (partAt && answers[1].tasks) progress.arriving(partAt(answers[1].usedMemory));
     if (signs.state !== '') progress.reached(signs.state);
     const why = signal?.aborted ? 'it was called off' : reasonToStop(ends, dialect, signs);
     if (why !== undefined) return { done: await callOff(ends, dialect, task, [source, target], why) };

@@ -5,7 +5,7 @@ import { pause } from '../../nodes/wait-until.ts';
 import type { Ends } from '../ends.ts';
 import { hearOfEpoch } from '../epochs.ts';
 import type { Progress } from '../progress.ts';
-import type { Arrivals } from './arrivals.ts';
+import { type Arrivals, type Bulk, partAtEnd } from './arrivals.ts';
 import type { Dialect } from './dialect.ts';
 import { begin, findTask } from './find-task.ts';
 import { follow } from './follow.ts';
@@ -23,6 +23,7 @@ export interface AtomicMove {
   readonly keysIn: readonly number[];
   readonly progress: Progress;
   readonly arrivals: Arrivals;
+  readonly bulk: Bulk;
 }
 
 /** What is left to do: nothing, or the slots that the source still owns, and why. */
@@ -70,7 +71,9 @@ async function attempt(
   slots: readonly number[],
   ledger: Handed,
 ): Promise<string | undefined> {
-  const { ends, dialect, progress, arrivals } = move;
+  const { ends, dialect, progress, arrivals, bulk } = move;
+  const arriving = 1 - partAtEnd(bulk, dialect.deletesAtOnce);
+  const partAt = (usedMemory: number): number => arriving * arrivals.partAt(usedMemory);
   try {
     const found = await findTask(ends, dialect, slots);
     if (!found) await hearOfEpoch(ends.context, ends.target, [ends.source]);
@@ -78,9 +81,7 @@ async function attempt(
     const task = found ?? (await begin(ends, dialect, slots));
     if (typeof task === 'string') return task;
     // Of a task that was found, something may have arrived before.
-    const ending = await follow(ends, dialect, task, progress, found ? undefined : arrivals).finally(() =>
-      progress.arriving(0),
-    );
+    const ending = await follow(ends, dialect, task, progress, found ? undefined : partAt);
     if (ending.type === 'failed') return ending.reason;
     const wanted = new Set(expandSlots(task.slots));
     await ledger.confirm(slots.filter((slot) => wanted.has(slot)));
@@ -89,6 +90,8 @@ async function attempt(
     // The next look shows whether the server took the command.
     if (error instanceof ConnectionError || error instanceof ReplyError) return error.message;
     throw error;
+  } finally {
+    progress.arriving(0);
   }
 }
 
@@ -134,6 +137,8 @@ class Handed {
     for (const slot of slots) this.#left.delete(slot);
     const { source, target } = ends;
     ends.context.emit({ type: 'slots-closed', source: source.address, target: target.address, slots });
+    // Not before: a source may be busy for long with what it has given away.
+    progress.arriving(0);
     progress.keysMoved(keys);
     progress.slotsMoved(slots.length);
   }

@@ -10,6 +10,7 @@ export const redis: Dialect = {
   driver: 'target',
   onePerNode: true,
   sourceKeepsFailed: true,
+  deletesAtOnce: false,
   mostRetries: 2,
   helpLine: /^MIGRATION IMPORT\b/i,
   start: (ranges) => ['CLUSTER', 'MIGRATION', 'IMPORT', ...ranges.flat()],

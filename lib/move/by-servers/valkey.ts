@@ -10,6 +10,7 @@ export const valkey: Dialect = {
   driver: 'source',
   onePerNode: false,
   sourceKeepsFailed: false,
+  deletesAtOnce: true,
   mostRetries: 0,
   helpLine: /^MIGRATESLOTS\b/i,
   start: (ranges, targetId) => ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...ranges.flat(), 'NODE', targetId],
