@@ -1,9 +1,8 @@
 import type { MoveLimits } from '../options.ts';
 import { isLimit } from './throttle.ts';
 
-/** What a source gives away in a second, if nothing limits it: half of what was measured between two nodes on one machine. */
-export const KEYS_PER_SECOND = 50_000;
-export const BYTES_PER_SECOND: number = 50 * 1024 ** 2;
+/** What a source gives away in a second, if nothing limits it, at the least: half of what was measured between two nodes on one machine. */
+const KEYS_PER_SECOND = 50_000;
 
 /**
  * What takes as long as moving a small key, as measured with MIGRATE on Redis 7.0, with the machine to itself and busy: a batch, to open

@@ -29,7 +29,7 @@ export interface OperationResult {
   readonly keysPerSecond: number;
   /** Duration in milliseconds. */
   readonly elapsedMs: number;
-  /** After a dry run: milliseconds that the moves of the plan may take, an order of magnitude. */
+  /** After a dry run: milliseconds that introducing nodes and moving slots may take, an order of magnitude. */
   readonly estimatedMs?: number;
 }
 
@@ -54,12 +54,7 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
   const { plan } = prepared;
   if (context.settings.dryRun) {
     context.emit({ type: 'plan', plan });
-    const moves = plan.steps.filter((step) => step.type === 'move-slots');
-    const estimatedMs = estimateMs(
-      moves,
-      context.settings,
-      (move) => prepared.methods.of(move).method === 'atomic',
-    );
+    const estimatedMs = estimateMs(plan.steps, context.settings, (move) => prepared.methods.of(move));
     return { plan, applied: false, ...NOTHING_MOVED, estimatedMs, elapsedMs: performance.now() - started };
   }
   await requireApproval(context, plan);
