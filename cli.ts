@@ -28,9 +28,10 @@ function onSignal(): void {
     if (!isLive && !isDemo) stderr(`Stopped immediately. Slots may still be open: ${finishing()}\n`);
     process.exit(EXIT.interrupted);
   }
-  if (!isLive)
-    stderr(isAsking || isDemo ? '\n' : '\nStopping at a safe point. A second signal stops immediately\n');
+  const text = isAsking || isDemo ? '\n' : '\nStopping at a safe point. A second signal stops immediately\n';
+  // First, so that a picture which fills the terminal is gone.
   stop.abort();
+  if (!isLive) stderr(text);
 }
 
 // A reshard of so many slots would move as many again.
@@ -108,6 +109,8 @@ let answers: AsyncIterator<string> | undefined;
 async function ask(question: string): Promise<string | undefined> {
   reader ??= (await import('node:readline')).createInterface({ input: process.stdin });
   answers ??= reader[Symbol.asyncIterator]();
+  // A picture has paused it.
+  process.stdin.resume();
   stderr(question);
   const stopped = new Promise<never>((_, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });

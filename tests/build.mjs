@@ -113,6 +113,7 @@ const LAYERS = {
   'lib/cli/slot-map-view.ts': [core, commands, plans],
   'lib/cli/standing-view.ts': [core, commands],
   'lib/cli/topics.ts': [core, commands],
+  'lib/cli/top/move-screen.ts': [core, commands, looking],
   'lib/cli/top/run-top.ts': [core, commands, looking],
   'lib/cli/top/terminal.ts': [core, commands],
   'lib/apply/admit.ts': [core, looking],

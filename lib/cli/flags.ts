@@ -158,6 +158,7 @@ export const moveFlags: Flags = {
     value: 'MS',
     help: 'Time that an atomic migration may take without progress (60000)',
   },
+  top: { type: 'boolean', help: 'Show the cluster while slots move; keys pause the move and limit its pace' },
 };
 
 /** The value of --stray-keys. Throws a UsageError if it is none of the three. */

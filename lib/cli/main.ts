@@ -16,6 +16,7 @@ import { fileRead, optionName, parseLine, requireArguments } from './parse-line.
 import { printableIo, printableJson } from './printable.ts';
 import { type ProgressOptions, ProgressView } from './progress.ts';
 import type { Line } from './settle-line.ts';
+import type { MoveScreen } from './top/move-screen.ts';
 
 /** Runs a command line (`argv` without the program name) and resolves to the exit code. */
 export async function main(argv: readonly string[], terminal: Io): Promise<number> {
@@ -82,13 +83,23 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   }
   const line = await settled(command, withFile(command, { positionals, values }), io);
   requireArguments(command, line);
-  return runCommand(
-    command,
-    line.positionals,
-    line.values,
-    io,
-    new ProgressView(terminal, showing(line.values)),
-  );
+  const { positionals: words, values: given } = line;
+  const progress = (to: Io): ProgressView => new ProgressView(to, showing(given));
+  const picture = given.top === true ? await pictureFor(given, terminal) : undefined;
+  if (!picture) return runCommand(command, words, given, io, progress(terminal));
+  try {
+    return await runCommand(command, words, given, printableIo(picture.io), progress(picture.io), picture);
+  } finally {
+    await picture.close();
+  }
+}
+
+/** What shows the cluster while slots move. Loaded only on request. */
+async function pictureFor(values: FlagValues, terminal: Io): Promise<MoveScreen> {
+  const other = ['json', 'json-stream', 'quiet', 'verbose', 'trace'].find((name) => values[name] === true);
+  if (other) throw new UsageError(`--top and --${other} do not go together`);
+  const { MoveScreen } = await import('./top/move-screen.ts');
+  return new MoveScreen(terminal);
 }
 
 /** A line on which CLUSTER is empty if a file is read instead: that of the option or, for some commands, a word that is no address. */
@@ -136,6 +147,7 @@ async function runCommand(
   values: FlagValues,
   terminal: Io,
   progress: ProgressView,
+  picture?: MoveScreen,
 ): Promise<number> {
   let isAsking = false;
   const whileAsking = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
@@ -168,7 +180,10 @@ async function runCommand(
         : new (await import('./plan-file.ts')).PlanSaver(command.name, values);
     const asking = approver(command, values, io, progress);
     const approve = saver ? saver.approving(asking) : asking;
-    const options = { ...(await operationOptions(values, io, progress)), ...(approve ? { approve } : {}) };
+    const options = {
+      ...(await operationOptions(values, io, progress, picture)),
+      ...(approve ? { approve } : {}),
+    };
     password = options.password;
     const file = fileRead(command, values);
     if (file === undefined && !command.isLocal && !command.isLive) progress.start('Looking at the cluster');
@@ -186,6 +201,7 @@ async function runCommand(
       isShown && values['slot-map'] === true
         ? await drawn(outcome, options, io, progress, file === undefined)
         : '';
+    await picture?.close();
     progress.stop();
     progress.clear();
     const saved = saver?.save((outcome.data as { readonly plan?: Plan }).plan);
@@ -200,6 +216,7 @@ async function runCommand(
     }
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
+    await picture?.close();
     progress.stop();
     progress.clear();
     if (isUsage(error)) throw new UsageError(error.message, command.name);
@@ -244,21 +261,27 @@ async function operationOptions(
   values: FlagValues,
   io: Io,
   progress: ProgressView,
+  picture: MoveScreen | undefined,
 ): Promise<OperationOptions> {
   const agreeTimeout = numberFlag(values, 'agree-timeout');
   const wait = numberFlag(values, 'wait', 0);
   // First, so that a wrong option is reported before the user is asked for a password.
   const moving = moveOptions(values);
   const reaching = await connectionOptions(values, io);
+  const show: OnEvent = (event) => {
+    picture?.follow(event, reaching);
+    progress.onEvent(event);
+  };
   return {
     ...moving,
+    ...(picture ? { limits: Object.assign(picture.limits, moving.limits) } : {}),
     ...reaching,
     ...(values.trace === true ? await tracing(reaching, io) : {}),
     ...(agreeTimeout === undefined ? {} : { agreeTimeout }),
     ...(wait === undefined ? {} : { wait }),
     dryRun: values['dry-run'] === true,
     force: values.force === true,
-    onEvent: values['json-stream'] === true ? streaming(io, progress.onEvent) : progress.onEvent,
+    onEvent: values['json-stream'] === true ? streaming(io, show) : show,
     signal: io.signal,
   };
 }

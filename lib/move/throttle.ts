@@ -32,12 +32,13 @@ export class Throttle {
    * large key may have used up minutes.
    */
   async admit(keys: number, bytes: number, signal?: AbortSignal): Promise<void> {
-    if (!hasLimit(this.#limits)) return;
+    if (!hasLimit(this.#limits) && !this.#limits.paused) return;
     let waitMs = 0;
     const pauseMs = (): number => Math.min(LONGEST_PAUSE_MS, waitMs);
     await waitUntil({ what: 'the rate limits', pauseMs, wakeSignal: signal }, () => {
-      const { keysPerSecond, bytesPerSecond } = this.#limits;
-      waitMs = Math.max(this.#keys.waitMs(keysPerSecond), this.#bytes.waitMs(bytesPerSecond));
+      const { keysPerSecond, bytesPerSecond, paused } = this.#limits;
+      const ownMs = paused ? LONGEST_PAUSE_MS : 0;
+      waitMs = Math.max(ownMs, this.#keys.waitMs(keysPerSecond), this.#bytes.waitMs(bytesPerSecond));
       return waitMs <= 0 || signal?.aborted ? DONE : { missing: [] };
     });
     this.#keys.take(keys);

@@ -3,9 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeVitals } from '../../lib/index.ts';
+import { eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
-import { at, startPairs } from '../helpers/clusters.ts';
+import { keysOn, load } from '../helpers/cli-runs.ts';
+import { at, openSlotsAt, startMasters, startPairs } from '../helpers/clusters.ts';
 import { CommandLine, type Running, terminal } from '../helpers/command-line.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 import { shownBy } from '../helpers/screen.ts';
@@ -140,5 +143,49 @@ describe('top on a terminal', { skip: noTerminal }, () => {
     const { code, stdout } = await running.finished;
     assert.equal(code, 1);
     assert.ok(!stdout.includes('\u001b[?1049h'), stdout);
+  });
+
+  describe('beside a move', () => {
+    const KEYS = 20_000;
+    let masters: ServerNode[];
+    before(async () => {
+      masters = await startMasters(bed, 2);
+      await load(masters, KEYS);
+    });
+
+    async function move(from: ServerNode, to: ServerNode): Promise<Running> {
+      const ends = `--from ${from.address} --to ${to.address} --slots 2000 --yes`;
+      const line = `$TRIB reshard ${from.address} ${ends} --method migrate --max-keys-per-second 500 --top; echo "ended with $?"`;
+      const running = trib.shellOnTerminal(line, 100, { env: { LC_ALL: 'C.UTF-8' } });
+      await shows(running, 100, 24, /^this move [1-9]\d* of 2000 slots/m);
+      running.type(' ');
+      await shows(running, 100, 24, /^this move .*paused, at most 500\/s$/m);
+      return running;
+    }
+
+    it('pauses it, goes on without a limit, and then says what was moved', async () => {
+      const [from, to] = [at(masters, 0), at(masters, 1)];
+      const running = await move(from, to);
+      // Batches on their way arrive first.
+      await eventually('no key moves', async () => {
+        const before = await keysOn([to]);
+        await sleep(500);
+        return before === (await keysOn([to]));
+      });
+      running.type(' 0');
+      const { stdout } = await running.finished;
+      const { lines, isAlternate } = await shownBy(stdout, 100, 24);
+      assert.equal(isAlternate, false);
+      assert.match(lines.join('\n'), /holds the slots[\s\S]*ended with 0/);
+      assert.equal(await keysOn(masters), KEYS);
+    });
+
+    it('stops it at Ctrl-C while it is paused, with no slot open', async () => {
+      const running = await move(at(masters, 1), at(masters, 0));
+      running.type('\u0003');
+      const { stdout } = await running.finished;
+      assert.match(stdout.slice(stdout.lastIndexOf('\u001b[?1049l')), /safe point[\s\S]*ended with 130/);
+      assert.deepEqual(await openSlotsAt(masters), []);
+    });
   });
 });

@@ -11,6 +11,7 @@ import { Ledger } from '../../lib/move/progress.ts';
 import { SharedLock } from '../../lib/move/shared-lock.ts';
 import { Throttle } from '../../lib/move/throttle.ts';
 import { areSmallStrings } from '../../lib/nodes/key-sizes.ts';
+import type { MoveLimits } from '../../lib/options.ts';
 import type { MoveStep } from '../../lib/plan/plan.ts';
 import { fc } from '../helpers/properties.ts';
 
@@ -167,6 +168,30 @@ describe('Throttle', () => {
     assert.equal(isAdmitted, false);
     stop.abort();
     await waiting;
+  });
+
+  test('admits nothing while it is paused, and what waits when it is not or when it is aborted', {
+    timeout: 10_000,
+  }, async () => {
+    const limits: MoveLimits = { paused: true };
+    const throttle = new Throttle(limits);
+    const stop = new AbortController();
+    let admitted = 0;
+    const admit = async (): Promise<void> => {
+      await throttle.admit(1, 1, stop.signal);
+      admitted += 1;
+    };
+    const first = admit();
+    await setImmediate();
+    assert.equal(admitted, 0);
+    limits.paused = false;
+    await first;
+    limits.paused = true;
+    const second = admit();
+    await setImmediate();
+    assert.equal(admitted, 1);
+    stop.abort();
+    await second;
   });
 });
 

@@ -6,9 +6,11 @@ import { figuresLine } from '../../lib/cli/top/figures-line.ts';
 import { frame } from '../../lib/cli/top/frame.ts';
 import { render } from '../../lib/cli/top/line.ts';
 import { brief, gauge, sparkline } from '../../lib/cli/top/marks.ts';
+import { limit, type OwnMove } from '../../lib/cli/top/own-move.ts';
 import { type PictureOptions, picture } from '../../lib/cli/top/picture.ts';
 import {
   keysTyped,
+  type MoveKey,
   SORTS,
   START,
   sorted,
@@ -17,6 +19,7 @@ import {
   withSnapshot,
 } from '../../lib/cli/top/state.ts';
 import type { ClusterSnapshot } from '../../lib/operations/snapshot.ts';
+import type { MoveLimits } from '../../lib/options.ts';
 import { madeUpFinding, madeUpNode, madeUpSnapshot } from '../helpers/made-up-snapshot.ts';
 import { fc } from '../helpers/properties.ts';
 import { openSnapshots } from '../helpers/snapshot.ts';
@@ -94,6 +97,16 @@ const troubled: ClusterSnapshot = madeUpSnapshot(3, {
   ],
 });
 
+const own: OwnMove = {
+  hasPace: true,
+  limits: {},
+  total: {
+    ...{ type: 'move-total', moves: 2, movesDone: 0, slotsDone: 412, slots: 1024 },
+    ...{ keysDone: 81_200, keys: 210_000, bytesDone: 9_100_000, bytes: 24_000_000 },
+    ...{ keysPerSecond: 8100, etaMs: 15_900, lastStallMs: 2, longestStallMs: 4, elapsedMs: 10_000 },
+  },
+};
+
 const goldens = openSnapshots('unit/top.snapshot.txt');
 
 describe('The picture of top', () => {
@@ -111,6 +124,13 @@ describe('The picture of top', () => {
     ['6 nodes and a reshard, 80×24, coloured', seen(reshard), { ...narrow, isColoured: true }],
     ['6 nodes and a reshard, 80×24, ASCII', seen(reshard), { ...narrow, ascii: true }],
     ['6 nodes and a reshard, 200×50', seen(reshard), wide],
+    ['6 nodes and our own reshard, 80×24', { ...seen(reshard), own }, narrow],
+    [
+      '6 nodes and our own reshard, paused, 80×24, ASCII',
+      { ...seen(reshard), own: { ...own, limits: { keysPerSecond: 4000, paused: true } } },
+      { ...narrow, ascii: true },
+    ],
+    ['our own move by the servers, 80×24', { ...seen(reshard), own: { ...own, hasPace: false } }, narrow],
     [
       'the first snapshot, 80×24',
       seen(madeUpSnapshot(3, { nodes: reshard.nodes.map((node) => ({ ...node, rates: null })) }), 1),
@@ -293,5 +313,25 @@ describe('Marks', () => {
     assert.equal(gauge(0.5, 4, { ascii: false }), '██  ');
     assert.equal(gauge(1, 4, { ascii: true }), '####');
     assert.equal(sparkline([0, 0.5, null, 1], 6, 1, { ascii: false }), '  ▁▅ █');
+  });
+});
+
+describe('The keys that act on a move', () => {
+  test('pause it, and halve, double and lift its limit', () => {
+    const limits: MoveLimits = {};
+    const after = (key: MoveKey, pace = 0): MoveLimits => {
+      limit(limits, key, pace);
+      return { ...limits };
+    };
+    assert.deepEqual(after('faster', 8000), {});
+    assert.deepEqual(after('slower', 8000), { keysPerSecond: 4000 });
+    assert.deepEqual(after('slower', 3900), { keysPerSecond: 2000 });
+    assert.deepEqual(after('faster', 100), { keysPerSecond: 4000 });
+    assert.deepEqual(after('pause'), { keysPerSecond: 4000, paused: true });
+    assert.deepEqual(after('unlimited'), { paused: true });
+    assert.deepEqual(after('pause'), { paused: false });
+    assert.deepEqual(after('slower'), { keysPerSecond: 500, paused: false });
+    for (let times = 0; times < 20; times++) limit(limits, 'slower', 0);
+    assert.equal(limits.keysPerSecond, 1);
   });
 });

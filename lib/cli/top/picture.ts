@@ -8,6 +8,7 @@ import { sharesIn } from '../slot-map.ts';
 import { nodeDetails } from './details.ts';
 import { line, type Piece, type Style, type TextLine } from './line.ts';
 import { brief, type Marks } from './marks.ts';
+import { ownFigures, ownKeys } from './own-move.ts';
 import { sorted, type TopState } from './state.ts';
 import { nodeTable } from './table.ts';
 
@@ -42,7 +43,7 @@ export function picture(state: TopState, options: PictureOptions): TextLine[] {
   const nodes = sorted(state);
   const selected = nodes.find(({ id }) => id === state.selected);
   const head = headLines(snapshot, options);
-  const moves = moveLines(snapshot, options);
+  const moves = moveLines(snapshot, state, options);
   const findings = findingLines(shownFindings(snapshot));
   const details = selected ? nodeDetails(selected, snapshot.nodes) : [];
   // Title, head of the table, and the line of keys are always there; then come the nodes.
@@ -186,7 +187,11 @@ function slotLine({ nodes }: ClusterSnapshot, { columns, ascii }: PictureOptions
   return [{ text: before }, ...bar, { text: after }];
 }
 
-function moveLines({ moves, operators }: ClusterSnapshot, { ascii }: PictureOptions): readonly TextLine[] {
+function moveLines(
+  { moves, operators }: ClusterSnapshot,
+  { own }: TopState,
+  { ascii }: PictureOptions,
+): readonly TextLine[] {
   const arrow = ascii ? '->' : '→';
   const lines = moves.map((move): TextLine => {
     const { source, target, state, slotsOpen, slotsDone, slotsPerSecond } = move;
@@ -214,7 +219,9 @@ function moveLines({ moves, operators }: ClusterSnapshot, { ascii }: PictureOpti
   const others = operators.map(({ from, ageSeconds }) =>
     line(`An operator at ${from} is changing the cluster, connected for ${ageSeconds} s`),
   );
-  return [...others.slice(0, 1), ...atMost(lines, MOST_MOVES, 'move')];
+  // Nobody else changes the cluster while this process does.
+  const first = own ? [[{ text: 'this move ', style: 'bold' as const }, { text: ownFigures(own) }]] : others;
+  return [...first.slice(0, 1), ...atMost(lines, MOST_MOVES, 'move')];
 }
 
 // One line for each kind: the most severe come first.
@@ -255,11 +262,12 @@ function atMost(lines: readonly TextLine[], most: number, noun: string): readonl
   return [...shown, line(`and ${count(lines.length - shown.length, `more ${noun}`)}`, 'dim')];
 }
 
-function keyLine({ sort, isFrozen }: TopState, { ascii }: PictureOptions): TextLine {
+function keyLine({ sort, isFrozen, own }: TopState, { ascii }: PictureOptions): TextLine {
+  const select = own ? '' : `${ascii ? 'up/down' : '↑↓'} select  `;
   return [
     ...(isFrozen ? ([{ text: 'frozen', style: 'warning' }, { text: '  ' }] as const) : []),
     {
-      text: `q quit  s sort: ${sort}  ${ascii ? 'up/down' : '↑↓'} select  p ${isFrozen ? 'go on' : 'freeze'}`,
+      text: `q ${own ? 'close' : 'quit'}  ${own ? ownKeys(own) : ''}s sort: ${sort}  ${select}p ${isFrozen ? 'thaw' : 'freeze'}`,
       style: 'dim',
     },
   ];

@@ -4,17 +4,11 @@ import { numberFlag } from '../flags.ts';
 import { type Io, JSON_VERSION, type Screen } from '../io.ts';
 import type { Outcome } from '../outcome.ts';
 import { printableJson } from '../printable.ts';
-import { isAsciiOnly } from '../slot-map.ts';
 import { figuresLine } from './figures-line.ts';
-import { frame } from './frame.ts';
-import { render } from './line.ts';
-import { picture } from './picture.ts';
-import { keysTyped, START, type TopState, withKey, withSnapshot } from './state.ts';
+import { localTime, onScreen, type Snapshots } from './on-screen.ts';
 
 /** Least milliseconds between two pictures. */
 const LEAST_INTERVAL_MS = 100;
-
-type Snapshots = AsyncIterable<ClusterSnapshot>;
 
 /** The data of `top`. */
 export interface TopData {
@@ -45,7 +39,10 @@ export async function runTop({
     const snapshots = await begun(watch(node, settings));
     // The lines of --trace would stand in the picture.
     screen = isJson || values.trace === true ? undefined : await io.openScreen?.();
-    if (screen) return await onScreen(screen, snapshots, count, io, () => quit.abort());
+    if (screen) {
+      await onScreen(screen, snapshots, { env: io.env, count, quit: () => quit.abort() });
+      return ended({});
+    }
     if (isJson) return await asJson(snapshots, count, isStream, io);
     return await asLines(snapshots, count, values.quiet === true, io);
   } catch (error) {
@@ -106,51 +103,4 @@ async function asLines(
     if (!isQuiet || isWrong) io.stdout(`${figuresLine(snapshot, localTime)}\n`);
   }
   return ended({});
-}
-
-async function onScreen(
-  screen: Screen,
-  snapshots: Snapshots,
-  count: number,
-  { env }: Io,
-  quit: () => void,
-): Promise<Outcome<TopData>> {
-  const isColoured = !env.NO_COLOR;
-  const marks = { ascii: isAsciiOnly(env), timeOf: localTime };
-  let state: TopState = START;
-  let latest: ClusterSnapshot | undefined;
-  let shown: readonly string[] | undefined;
-  const draw = (): void => {
-    const size = screen.size();
-    const lines = picture(state, { ...size, ...marks }).map((one) =>
-      render(one, { ...size, ...marks, isColoured }),
-    );
-    const text = frame(shown, lines);
-    if (text !== '') screen.write(text);
-    shown = lines;
-  };
-  screen.listen({
-    typed: (text) => {
-      const keys = keysTyped(text);
-      for (const key of keys) state = withKey(state, key, latest);
-      if (keys.includes('quit')) quit();
-      else if (keys.length > 0) draw();
-    },
-    resized: () => {
-      shown = undefined;
-      draw();
-    },
-    gone: quit,
-  });
-  for await (const snapshot of snapshots) {
-    latest = snapshot;
-    state = withSnapshot(state, snapshot);
-    draw();
-    if (snapshot.number >= count) break;
-  }
-  return ended({});
-}
-
-function localTime(at: string): string {
-  return new Date(at).toTimeString().slice(0, 8);
 }

@@ -1,5 +1,6 @@
 import { countSlots } from '../../model/node.ts';
 import type { ClusterSnapshot, NodeVitals } from '../../operations/snapshot.ts';
+import type { OwnMove } from './own-move.ts';
 
 /** What the nodes can be sorted by, in the order in which the key goes through them. */
 export const SORTS = ['shard', 'slots', 'keys', 'memory', 'ops/s', 'in', 'out', 'lag', 'cpu'] as const;
@@ -14,6 +15,8 @@ export interface TopState {
   /** Id of the node whose details are shown. */
   readonly selected: string | undefined;
   readonly isFrozen: boolean;
+  /** What this process moves itself, if it does. */
+  readonly own?: OwnMove;
 }
 
 export const START: TopState = {
@@ -38,7 +41,9 @@ export function withSnapshot(state: TopState, snapshot: ClusterSnapshot): TopSta
   return state.isFrozen ? { ...state, history } : { ...state, history, snapshot };
 }
 
-export type Key = 'quit' | 'sort' | 'up' | 'down' | 'first' | 'last' | 'freeze' | 'close';
+export type Key = 'quit' | 'sort' | 'up' | 'down' | 'first' | 'last' | 'freeze' | 'close' | MoveKey | 'space';
+/** Keys that act on the move of this process. */
+export type MoveKey = 'pause' | 'slower' | 'faster' | 'unlimited';
 
 /** The state after a key. `latest` is what a picture shows that is no longer frozen. */
 export function withKey(state: TopState, key: Key, latest: ClusterSnapshot | undefined): TopState {
@@ -46,6 +51,7 @@ export function withKey(state: TopState, key: Key, latest: ClusterSnapshot | und
     case 'sort':
       return { ...state, sort: SORTS[(SORTS.indexOf(state.sort) + 1) % SORTS.length] ?? 'shard' };
     case 'freeze':
+    case 'space':
       return state.isFrozen ? { ...state, isFrozen: false, snapshot: latest } : { ...state, isFrozen: true };
     case 'close':
       return { ...state, selected: undefined };
@@ -92,7 +98,11 @@ const KEYS: Readonly<Record<string, Key>> = {
   Q: 'quit',
   s: 'sort',
   p: 'freeze',
-  ' ': 'freeze',
+  ' ': 'space',
+  '-': 'slower',
+  '+': 'faster',
+  '=': 'faster',
+  '0': 'unlimited',
   k: 'up',
   j: 'down',
   g: 'first',
@@ -111,6 +121,12 @@ const KEYS: Readonly<Record<string, Key>> = {
 // Cursor and function keys send several characters, which arrive together.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ESC begins what such a key sends
 const TYPED = /\u001b(?:\[[0-9;]*[~A-Za-z]|O[A-Za-z])|[\s\S]/g;
+
+/** What a key does to the move of this process; undefined for the others. */
+export function moveKeyOf(key: Key): MoveKey | undefined {
+  if (key === 'space') return 'pause';
+  return key === 'slower' || key === 'faster' || key === 'unlimited' ? key : undefined;
+}
 
 /** The keys in what was typed. Others are left out. */
 export function keysTyped(typed: string): Key[] {
