@@ -4,7 +4,7 @@ import { connectTo } from '../../tests/bed/client.ts';
 import { idOfNode, recordsOf, settled, startMasters, tagOfSlot } from '../../tests/helpers/clusters.ts';
 import { text } from '../migrate/cluster.mjs';
 
-/** Of which values are parts. */
+/** Values are parts of a text of so many bytes. */
 const POOL_BYTES = 2000;
 const SLOTS_AT_ONCE = 20;
 

@@ -12,9 +12,9 @@ const [BY_SERVERS, BYTES_OF_KEY] = [1300, 430];
 const MS_PER_TASK = 150;
 /** Preparing, and the nodes agreeing at the end. */
 const MS_AROUND = 100;
-/** New nodes serve when they have known the others for so long, whatever their number: the least of it and the node timeout, which is longer by default. */
+/** A new node serves once it has known the others for five seconds, however many there are; sooner only with a shorter node timeout. */
 const MS_TO_SERVE = 5200;
-/** A target takes from so many sources at once, as fast as from one. */
+/** A target takes from so many sources at once as fast as from one. */
 const [SOURCES_BY_MIGRATE, SOURCES_BY_SERVERS] = [4, 2];
 
 /** What moves share and obey. */

@@ -88,9 +88,8 @@ export async function moveSlots(
     await (byMigrate ? run() : moves.exclusive(run));
     return progress.done();
   }
-  const memoryOfKey = await keyMemory.of(step.source.id, () =>
-    askInfo(context.connections, ends.sourceAddress, ['memory', 'keyspace']),
-  );
+  const askSource = () => askInfo(context.connections, ends.sourceAddress, ['memory', 'keyspace']);
+  const memoryOfKey = isEmpty ? 0 : await keyMemory.of(step.source.id, askSource);
   const bulk = bulkOf(keys, weights?.all.bytes ?? content.bytes, memoryOfKey);
   const move = { ends, dialect: chosen.dialect, slots, keysIn, progress, arrivals, bulk };
   if (!isEmpty) await watch.begin(ends);
