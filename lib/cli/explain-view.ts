@@ -16,9 +16,14 @@ interface ExplainedNode extends Omit<Of<'node'>, 'version'> {
   readonly server: string | null;
 }
 
+/** Numbers, addresses and ids. */
+const LOOKS_ELSE = /^(?:\d+|[\d.]+:\d+|[0-9a-f]{40})$/;
+
 /** Outcome of `explain`: it is done when something is known, however bad that is. */
 export async function explained(explanation: Explanation, values: FlagValues): Promise<Outcome<ExplainData>> {
   const lines = explanation.kind === 'node' ? nodeLines(explanation) : slotLines(explanation);
+  if (explanation.kind === 'key' && values.as === undefined && LOOKS_ELSE.test(explanation.key))
+    lines.push('  No slot or node is called that: it was taken for a key');
   const found = await findingsText(explanation.findings, values);
   return { ok: true, text: [...lines, ...found].join('\n'), data: dataOf(explanation) };
 }

@@ -82,6 +82,11 @@ describe('explain()', () => {
       new RegExp(`in slot 5.*\nSlot 5 belongs to ${first.address}\n  Replicas: ${replica.address}\n`),
     );
     assert.equal((await runMain(['explain', third.address, 'x', '--as', 'slot'])).code, 2);
+    for (const word of ['16384', '127.0.0.1:1', 'f'.repeat(40)]) {
+      assert.match((await runMain(['explain', third.address, word])).stdout, /taken for a key/);
+      const asKey = await runMain(['explain', third.address, word, '--as', 'key']);
+      assert.doesNotMatch(asKey.stdout, /taken for a key/);
+    }
     const told = await runMain(['explain', third.address, first.address, '--json']);
     assert.equal(JSON.parse(told.stdout).id, id);
 
