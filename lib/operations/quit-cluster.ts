@@ -18,6 +18,7 @@ import { moveReasons } from '../plan/reasons.ts';
 import { carryOut, type OperationResult } from './carry-out.ts';
 import { type ClusterLike, seedOf, withContext } from './cluster.ts';
 import { finishOpenSlots } from './finish-open-slots.ts';
+import { warnOfUntold } from './removable.ts';
 
 /**
  * Removes a node from its cluster: moves its slots to the other masters, makes nodes that follow a replica follow its master,
@@ -53,7 +54,7 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
     }
     const ref = nodeRef(leaver);
     const followed = leaver.role === 'replica' ? stepsToFollowUp(view, leaver) : [];
-    return carryOut(context, view.nodes, {
+    const result = await carryOut(context, view.nodes, {
       operation: 'quit',
       masters: mastersOf(view),
       steps: [
@@ -71,6 +72,8 @@ export function quitCluster(node: ClusterLike, options: OperationOptions = {}): 
         stateOk: moves.length > 0,
       },
     });
+    if (result.applied) warnOfUntold(context, view, leaver);
+    return result;
   });
 }
 
