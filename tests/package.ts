@@ -21,8 +21,8 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 312_500, unpacked: 892_000 },
-  types: { packed: 37_800, unpacked: 138_500 },
+  code: { packed: 317_000, unpacked: 902_000 },
+  types: { packed: 38_000, unpacked: 139_000 },
   documents: { packed: 79_000, unpacked: 243_000 },
 };
 
@@ -34,8 +34,8 @@ const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
   import: { ms: 14, files: 5, kB: 88 },
   list: { ms: 42, files: 7, kB: 156 },
-  check: { ms: 55, files: 9, kB: 271 },
-  'reshard --dry-run': { ms: 62, files: 12, kB: 514 },
+  check: { ms: 55, files: 9, kB: 272 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 517 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
