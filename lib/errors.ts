@@ -34,6 +34,13 @@ export function notApproved(
   return new ClusterError('NOT_APPROVED', message, { hint, next });
 }
 
+/** True if a call ended with this because its signal aborted: with the signal's reason, or with `ABORTED`, which has it as its cause. */
+export function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
+  if (!signal?.aborted) return false;
+  if (error instanceof ClusterError && error.code === 'ABORTED' && error.cause === signal.reason) return true;
+  return error === signal.reason;
+}
+
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

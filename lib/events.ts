@@ -81,7 +81,7 @@ export interface StrayKeys {
   readonly onlyThere: readonly string[];
 }
 
-/** An operation was aborted after it had looked at the cluster, or failed after it had begun. An aborted call rejects with the signal's reason. */
+/** An operation was aborted after it had looked at the cluster, or failed after it had begun. */
 export interface Stopped {
   readonly type: 'stopped';
   readonly moved: MovedSoFar;

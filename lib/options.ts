@@ -28,8 +28,8 @@ export interface ConnectionOptions {
 /** How to follow and stop an operation. */
 export interface ControlOptions {
   /**
-   * Stops at the next safe point, then rejects with the signal's reason. No slot stays open. The event `stopped` says what had moved
-   * and what continues it.
+   * Stops at the next safe point, then rejects with ClusterError `ABORTED`, which says what had moved. No slot stays open. A call
+   * that had not begun, or only looks, rejects with the signal's reason.
    */
   readonly signal?: AbortSignal;
   readonly onEvent?: OnEvent;

@@ -1,3 +1,4 @@
+import { isAbort } from '../errors.ts';
 import { expandSlots, toRanges } from '../model/slot.ts';
 import { moveSlots, shareTargets, type TargetLocks } from '../move/move-slots.ts';
 import { Ledger, type Moved } from '../move/progress.ts';
@@ -36,8 +37,7 @@ export async function runSteps(context: Context, prepared: PreparedPlan): Promis
     await applySteps(context, prepared, ledger, conflicts);
   } catch (error) {
     // The caller that aborted knows why, and the next run finds keys that differ again.
-    const isStopped = context.signal?.aborted === true && error === context.signal.reason;
-    throw isStopped ? error : conflicts.with(error);
+    throw isAbort(error, context.signal) ? error : conflicts.with(error);
   }
   conflicts.throwIfAny();
   return ledger.moved;

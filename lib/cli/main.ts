@@ -1,4 +1,4 @@
-import { NOTHING_SO_FAR } from '../errors.ts';
+import { isAbort, NOTHING_SO_FAR } from '../errors.ts';
 import type { OnEvent } from '../events.ts';
 import type { ConnectionOptions, OperationOptions } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -221,7 +221,7 @@ async function runCommand(
     progress.clear();
     if (isUsage(error)) throw new UsageError(error.message, command.name);
     progress.tellHeld();
-    const interrupted = io.signal.aborted && error === io.signal.reason;
+    const interrupted = isAbort(error, io.signal);
     const { describeError, errorData } = await import('./error-view.ts');
     const typed = typedIn(command, positionals, values);
     const context = { interrupted, password, typed, stopped: progress.stopped, unanswered: isAsking };

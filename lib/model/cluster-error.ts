@@ -1,6 +1,6 @@
 import type { Advice, Next } from './next.ts';
 
-/** Why an operation could not continue. Stable: match on this, not on the message. */
+/** Why an operation could not continue. Stable: match on this, not on the message. `ABORTED`: by the signal; `cause` is its reason. */
 export type ClusterErrorCode =
   | 'INVALID_ARGUMENT'
   | 'NOT_CLUSTER_ENABLED'
@@ -47,6 +47,7 @@ export type ClusterErrorCode =
   | 'PLAN_STALE'
   | 'NOT_REVERSIBLE'
   | 'NOT_STARTED'
+  | 'ABORTED'
   | 'RESTART_FAILED';
 
 /**

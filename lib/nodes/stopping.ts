@@ -1,10 +1,13 @@
 import { badReply, ClusterError, type MovedSoFar, type Resumable, retold } from '../errors.ts';
+import type { Stopped } from '../events.ts';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import type { Next, NextAct } from '../model/next.ts';
 import { countSlots, type NodeRecord, slotsOf } from '../model/node.ts';
 import { parseClusterNodes } from '../model/node-lines.ts';
+import { slotsAre } from '../model/slot.ts';
 import { reachableMasters, replicasOf } from '../model/view.ts';
 import type { NodeRef, Step } from '../plan/plan.ts';
+import type { Account } from './account.ts';
 import type { Context } from './context.ts';
 import { inParallel } from './parallel.ts';
 
@@ -12,8 +15,8 @@ import { inParallel } from './parallel.ts';
 const TIMEOUT_MS = 1000;
 
 /**
- * Reports what an operation that ends early has moved, which slots are open and what continues it. An event says so, because an
- * aborted call rejects with the signal's own reason, and a ClusterError does. Resolves to the failure to throw.
+ * Reports what an operation that ends early has moved, which slots are open and what continues it: in an event, and in the failure to
+ * throw, to which it resolves. That is a ClusterError `ABORTED` for the reason of the signal, unless the operation only looks.
  */
 export async function reportStop(context: Context, failure: unknown): Promise<unknown> {
   const { account, settings, signal, emit } = context;
@@ -34,8 +37,33 @@ export async function reportStop(context: Context, failure: unknown): Promise<un
   const failovers = [...account.promotions];
   const pending = failovers.length > 0 ? { failovers } : {};
   const behind = account.behind ? { behind: account.behind() } : {};
-  emit({ type: 'stopped', moved, openSlots, silent, resumable, next, ...pending, ...behind });
-  return known ? retold(known, { moved, openSlots, resumable, next }) : failure;
+  const end = { moved, openSlots, silent, resumable, next, ...pending, ...behind };
+  emit({ type: 'stopped', ...end });
+  if (known) return retold(known, end);
+  if (!isAborted || account.onlyLooks) return failure;
+  return new ClusterError('ABORTED', abortWords(account, end), { ...end, cause: failure });
+}
+
+/** Also says what a ClusterError has no field for. */
+function abortWords(
+  account: Account,
+  { moved, openSlots, silent, failovers = [] }: Omit<Stopped, 'type'>,
+): string {
+  const texts = [
+    doneWords(account, moved),
+    ...(openSlots.length > 0 ? [`${slotsAre(openSlots)} open`] : []),
+    ...(silent.length > 0 ? [`${silent.join(', ')} did not answer`] : []),
+    ...(failovers.length > 0 ? [`failover to ${failovers.join(', ')} may still happen`] : []),
+  ];
+  return `Aborted: ${texts.join('; ')}`;
+}
+
+function doneWords({ plan, done }: Account, { slots, planned, keys }: MovedSoFar): string {
+  const some = keys === 1 ? '1 key' : `${keys} keys`;
+  if (planned > 0) return `${slots} of ${planned} slots moved, with ${some}`;
+  if (keys > 0) return `${some} copied`;
+  if (!plan) return 'nothing moved';
+  return `${plan.steps.filter((step) => done.has(step)).length} of ${plan.steps.length} steps done`;
 }
 
 const AGAIN: ReadonlySet<NextAct> = new Set(['retry', 'resume', 'retry-rest']);

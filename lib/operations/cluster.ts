@@ -101,6 +101,7 @@ export function withReading<Result>(
   work: (context: Context) => Promise<Result>,
 ): Promise<Result> {
   return withContext(target, options, async (context) => {
+    context.account.onlyLooks = true;
     try {
       return await unlessAborted(work(context), context.signal);
     } catch (error) {

@@ -1,3 +1,4 @@
+import { isAbort } from '../errors.ts';
 import type { ClusterEvent } from '../events.ts';
 import type { ControlOptions } from '../options.ts';
 
@@ -43,7 +44,7 @@ export async function* iterate<Result>(
     if (!isTold) {
       left.abort();
       await result.catch((error: unknown) => {
-        if (error !== left.signal.reason) throw error;
+        if (!isAbort(error, left.signal)) throw error;
       });
     }
   }

@@ -1,4 +1,4 @@
-import { ClusterError, ConnectionError, messageOf, ReplyError, retold } from '../errors.ts';
+import { ClusterError, ConnectionError, isAbort, messageOf, ReplyError, retold } from '../errors.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
@@ -19,9 +19,9 @@ interface Names {
  */
 export function replaceFailed(context: Context, pairs: readonly Pair[], error: unknown): unknown {
   const { signal, account } = context;
-  const isAborted = signal?.aborted === true && error === signal.reason;
   const isLink = error instanceof ConnectionError;
-  if (isAborted || !(isLink || error instanceof ReplyError || error instanceof ClusterError)) return error;
+  if (isAbort(error, signal) || !(isLink || error instanceof ReplyError || error instanceof ClusterError))
+    return error;
   const { address } = error;
   const all = pairs.map((pair) => namesOf(pair, context));
   const named = all.find(({ old, by }) => address === by || address === old);

@@ -1,5 +1,5 @@
 import { claimThenLook } from '../apply/look-claimed.ts';
-import { invalidArgument, messageOf } from '../errors.ts';
+import { invalidArgument, isAbort, messageOf } from '../errors.ts';
 import { wordsOnCondition } from '../findings/condition-words.ts';
 import type { Advice, Next } from '../model/next.ts';
 import type { NodeRecord } from '../model/node.ts';
@@ -129,7 +129,7 @@ async function setOne(
     }
     return { ...known, before, after, isSaved: unsaved === null, error: unsaved };
   } catch (error) {
-    if (context.signal?.aborted && error === context.signal.reason) throw error;
+    if (isAbort(error, context.signal)) throw error;
     return { ...known, before, after: null, isSaved: false, error: error as Error };
   }
 }

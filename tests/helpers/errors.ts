@@ -12,6 +12,14 @@ export function codesOf(error: unknown): string[] {
   return [ofTarget ?? (typeof code === 'string' ? code : []), codesOf(error.cause)].flat();
 }
 
+/** Runs an operation that must end because its signal aborts for this reason, and resolves to what says how far it was. */
+export async function abortOf(work: Promise<unknown>, reason: unknown): Promise<ClusterError> {
+  const error = await failureOf(work);
+  assert.equal(error.code, 'ABORTED', error.message);
+  assert.equal(error.cause, reason);
+  return error;
+}
+
 /** Runs an operation that must fail, and resolves to its error. */
 export async function failureOf(work: Promise<unknown>): Promise<ClusterError> {
   const error = await work.then(

@@ -28,7 +28,7 @@ import {
   startPairs,
   tell,
 } from '../helpers/clusters.ts';
-import { failureOf } from '../helpers/errors.ts';
+import { abortOf, failureOf } from '../helpers/errors.ts';
 import { adviceFor, follow, refusalOf } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
@@ -237,16 +237,17 @@ describe('delNode()', () => {
     const nodes = await startSix();
     const leaver = at(nodes, 5);
     const stop = new AbortController();
+    const reason = new Error('enough');
     let forgotten = 0;
     const first = delNode(at(nodes, 0).address, leaver.address, {
       signal: stop.signal,
       onEvent: ({ type }) => {
         if (type !== 'node-forget') return;
         forgotten += 1;
-        if (forgotten === 5) stop.abort();
+        if (forgotten === 5) stop.abort(reason);
       },
     });
-    await assert.rejects(first, { name: 'AbortError' });
+    await abortOf(first, reason);
     await delNode(at(nodes, 0).address, leaver.address);
     await assertAlone(leaver);
   });

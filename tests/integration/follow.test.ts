@@ -14,7 +14,7 @@ import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { serverNames } from '../bed/servers.ts';
 import { ClusterClient } from '../helpers/cluster-client.ts';
 import { at, settled, startMasters, startPairs } from '../helpers/clusters.ts';
-import { failureOf } from '../helpers/errors.ts';
+import { abortOf, failureOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -122,7 +122,10 @@ class Following {
   async stop(): Promise<void> {
     running.delete(this);
     this.#stop.abort(this.#reason);
-    assert.equal(await this.ended, this.#reason);
+    await abortOf(
+      this.ended.then((error) => Promise.reject(error)),
+      this.#reason,
+    );
   }
 }
 
@@ -323,7 +326,7 @@ describe('followKeys()', () => {
     const stop = new AbortController();
     const reason = new Error('enough');
     const events: ClusterEvent[] = [];
-    await assert.rejects(
+    await abortOf(
       followKeys(seedOf(target), seedOf(plain), {
         cutover: true,
         signal: stop.signal,

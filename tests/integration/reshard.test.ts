@@ -13,6 +13,7 @@ import {
   snapshot,
   startMasters,
 } from '../helpers/clusters.ts';
+import { abortOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -113,10 +114,11 @@ describe('reshard()', { concurrency: true }, () => {
         if (type === 'slots-closed') stop.abort(reason);
       },
     });
-    await assert.rejects(running, reason);
+    const { moved } = await abortOf(running, reason);
     assert.deepEqual(await openSlotsAt(nodes), []);
     const rest = await reshard(a.address, options);
     assert.ok(rest.slots > 0 && rest.slots < 6000, `${rest.slots} were left`);
+    assert.equal(moved.slots, 6000 - rest.slots);
     await assertLayout([
       [a, '3000-5461'],
       [b, '5462-5999 9000-10922'],

@@ -26,6 +26,7 @@ import {
   startMasters,
   tell,
 } from '../helpers/clusters.ts';
+import { abortOf } from '../helpers/errors.ts';
 import { follow } from '../helpers/follow.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
@@ -51,11 +52,10 @@ async function stopAt(
     if (event.type === 'stopped') stopped = event;
     if (event.type === type && ++seen === which) controller.abort(reason);
   };
-  const error = await run({ onEvent, signal: controller.signal, method: 'migrate' }).catch(
-    (caught: unknown) => caught,
-  );
-  assert.equal(error, reason);
+  const error = await abortOf(run({ onEvent, signal: controller.signal, method: 'migrate' }), reason);
   assert.ok(stopped);
+  for (const field of ['moved', 'openSlots', 'resumable', 'next'] as const)
+    assert.deepEqual(error[field], stopped[field], field);
   return stopped;
 }
 

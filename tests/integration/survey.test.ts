@@ -5,6 +5,7 @@ import type { MoveContent } from '../../lib/plan/plan.ts';
 import { ask, connectTo } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { at, keysOfSlot, snapshot, startMasters, tagOfSlot, tell } from '../helpers/clusters.ts';
+import { abortOf } from '../helpers/errors.ts';
 import { runMain } from '../helpers/made-up-io.ts';
 
 let bed: Bed;
@@ -151,6 +152,7 @@ describe('survey()', { concurrency: true }, () => {
     // The server does not report the size of a list.
     await tell(first, ['RPUSH', `list{${tagOfSlot(300)}}`, 'x']);
     const stop = new AbortController();
+    const reason = new Error('enough');
     const events: ClusterEvent[] = [];
     const moving = migrateSlots(first.address, second.address, [[0, 199]], {
       bigKeySize: 1000,
@@ -158,10 +160,11 @@ describe('survey()', { concurrency: true }, () => {
       signal: stop.signal,
       onEvent: (event) => {
         events.push(event);
-        if (event.type === 'waiting') stop.abort();
+        if (event.type === 'waiting') stop.abort(reason);
       },
     });
-    await assert.rejects(moving, stop.signal.reason);
+    const { moved } = await abortOf(moving, reason);
+    assert.deepEqual([moved.slots, moved.keys], [0, 0]);
     const progress = events.find((event) => event.type === 'waiting');
     assert.match(progress?.missing[0] ?? '', new RegExp(`^${first.address}: \\d+ of 200000 keys `));
     assert.equal(await ask(second, 'DBSIZE'), 0);

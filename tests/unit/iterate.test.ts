@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { ClusterError } from '../../lib/errors.ts';
 import type { ClusterEvent } from '../../lib/events.ts';
 import { iterate } from '../../lib/operations/iterate.ts';
 import type { ControlOptions } from '../../lib/options.ts';
@@ -52,18 +53,21 @@ describe('iterate()', () => {
     assert.deepEqual(seen, ['a', 'b']);
   });
 
-  test('aborts the operation when the loop is left, and waits for it', async () => {
-    let isSafe = false;
-    const run = async ({ signal, onEvent }: Required<ControlOptions>): Promise<void> => {
-      onEvent(event('a'));
-      while (!signal.aborted) await turn();
-      await turn();
-      isSafe = true;
-      throw signal.reason;
-    };
-    for await (const _ of iterate(run)) break;
-    assert.ok(isSafe);
-  });
+  for (const says of ['its reason', 'what had moved'])
+    test(`aborts the operation when the loop is left, and waits for it to say ${says}`, async () => {
+      let isSafe = false;
+      const run = async ({ signal, onEvent }: Required<ControlOptions>): Promise<void> => {
+        onEvent(event('a'));
+        while (!signal.aborted) await turn();
+        await turn();
+        isSafe = true;
+        throw says === 'its reason'
+          ? signal.reason
+          : new ClusterError('ABORTED', 'Aborted: nothing moved', { cause: signal.reason });
+      };
+      for await (const _ of iterate(run)) break;
+      assert.ok(isSafe);
+    });
 
   test('throws what the operation fails with after the loop was left', async () => {
     const run = async ({ signal, onEvent }: Required<ControlOptions>): Promise<void> => {

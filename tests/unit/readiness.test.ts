@@ -261,6 +261,17 @@ describe('stepDown()', () => {
     assert.ok(elapsedMs < 3000);
   });
 
+  test('says what may still happen when its signal aborts after a replica was asked', async () => {
+    const stop = new AbortController();
+    const asked: Odd = (_, [word, sub]) => {
+      if (word === 'CLUSTER' && sub === 'FAILOVER') stop.abort(new Error('Not today'));
+      return undefined;
+    };
+    const { end } = await stepping(1, { signal: stop.signal }, asked);
+    assert.deepEqual([end.code, end.cause === stop.signal.reason], ['ABORTED', true], `${end}`);
+    assert.match(`${end}`, /failover to \S+ may still happen/);
+  });
+
   test('says what it waited for', async () => {
     const copying: Odd = (node, [word]) =>
       node === 4 && word === 'INFO'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ClusterError, ReplyError, type Resumable } from '../../lib/errors.ts';
+import { ClusterError, isAbort, ReplyError, type Resumable } from '../../lib/errors.ts';
 import type { ClusterEvent, Stopped } from '../../lib/events.ts';
 import type { parseAddress } from '../../lib/model/address.ts';
 import type { Next } from '../../lib/model/next.ts';
@@ -43,6 +43,10 @@ interface Scene {
   /** The node on which a plan before this one has closed a slot. */
   readonly before?: number;
   readonly hasLooked?: boolean;
+  /** Keys that it has copied without a plan. */
+  readonly copied?: number;
+  readonly onlyLooks?: boolean;
+  readonly dryRun?: boolean;
   /** Replicas that were asked to take over, and those of them that did. */
   readonly asked?: readonly string[];
   readonly answered?: readonly string[];
@@ -54,6 +58,8 @@ async function stop(failure: unknown, scene: Scene, isAborted = false) {
   const account = new Account();
   if (hasLooked) account.view = view;
   account.onceMoved = onceMoved;
+  account.onlyLooks = scene.onlyLooks ?? false;
+  account.copied(scene.copied ?? 0, 0);
   for (const node of scene.asked ?? []) account.asked(node);
   for (const node of scene.answered ?? []) account.answered(node);
   const counted = (slots: number) => () => ({ slots, keys: 7 * slots, bytes: 0 });
@@ -75,7 +81,7 @@ async function stop(failure: unknown, scene: Scene, isAborted = false) {
   const signal = isAborted ? AbortSignal.abort(failure) : undefined;
   const context: Context = {
     connections,
-    settings: settingsOf({}),
+    settings: settingsOf({ dryRun: scene.dryRun ?? false }),
     options: {},
     emit: (event) => events.push(event),
     signal,
@@ -89,6 +95,14 @@ async function stop(failure: unknown, scene: Scene, isAborted = false) {
 
 const failed = (next?: readonly Next[], resumable: Resumable = 'same-call') =>
   new ClusterError('MIGRATE_FAILED', 'no', { resumable, ...(next ? { next } : {}) });
+
+/** The error says the same as the event. */
+function assertSame({ thrown, stopped }: Awaited<ReturnType<typeof stop>>): void {
+  assert.ok(thrown instanceof ClusterError);
+  const { openSlots, resumable, next, moved } = thrown;
+  const { failovers, silent, ...said } = stopped ?? {};
+  assert.deepEqual({ openSlots, resumable, next, moved, type: 'stopped' }, said);
+}
 
 describe('what an operation says at its end', () => {
   const rows: readonly [what: string, scene: Scene, wanted: Partial<Stopped>][] = [
@@ -161,14 +175,14 @@ describe('what an operation says at its end', () => {
     test(what, async () => {
       const reason = new Error('stop');
       const aborted = await stop(reason, scene, true);
-      assert.equal(aborted.thrown, reason, "an aborted call rejects with the signal's reason");
+      assertSame(aborted);
+      assert.ok(aborted.thrown instanceof ClusterError);
+      assert.deepEqual([aborted.thrown.code, aborted.thrown.cause === reason], ['ABORTED', true]);
       const error = await stop(failed(), scene);
       const reply = await stop(new ReplyError('ERR no'), scene);
-      assert.ok(error.thrown instanceof ClusterError);
-      const { openSlots, resumable, next, moved } = error.thrown;
-      const { failovers, silent, ...said } = error.stopped ?? {};
-      assert.deepEqual({ openSlots, resumable, next, moved, type: 'stopped' }, said);
-      assert.deepEqual([failovers, silent], [aborted.stopped?.failovers, aborted.stopped?.silent]);
+      assertSame(error);
+      const [{ failovers, silent }, also] = [error.stopped ?? {}, aborted.stopped];
+      assert.deepEqual([failovers, silent], [also?.failovers, also?.silent]);
       for (const { stopped } of [aborted, error, reply]) {
         for (const [field, value] of Object.entries(wanted))
           assert.deepEqual(stopped?.[field as keyof Stopped], value, field);
@@ -226,6 +240,51 @@ describe('what an operation says at its end', () => {
     const reason = new Error('stop');
     const { stopped } = await stop(reason, { says: { 1: '', 2: '', 3: '[300-<-abc]' } }, true);
     assert.deepEqual([stopped?.openSlots, stopped?.resumable], [[300], 'same-call']);
-    assert.equal((await stop(reason, { hasLooked: false }, true)).stopped, undefined);
+    const unseen = await stop(reason, { hasLooked: false }, true);
+    assert.deepEqual(unseen, { thrown: reason, stopped: undefined });
   });
+
+  test('an aborted look and an aborted dry run reject with the reason itself', async () => {
+    const reason = new Error('stop');
+    const looked = await stop(reason, { onlyLooks: true }, true);
+    assert.equal(looked.thrown, reason);
+    assert.ok(looked.stopped);
+    assert.deepEqual(await stop(reason, { dryRun: true }, true), { thrown: reason, stopped: undefined });
+  });
+
+  test('a ClusterError for which a call is aborted keeps its code', async () => {
+    const aborted = await stop(failed([], 'same-call'), { moved: 3, says: { 2: '0-2' } }, true);
+    assert.ok(aborted.thrown instanceof ClusterError);
+    assert.deepEqual([aborted.thrown.code, aborted.thrown.moved.slots], ['MIGRATE_FAILED', 3]);
+  });
+
+  test('an aborted call is known by the reason, and by the error that has it as its cause', () => {
+    const reason = new Error('stop');
+    const signal = AbortSignal.abort(reason);
+    const told = new ClusterError('ABORTED', 'Aborted: nothing moved', { cause: reason });
+    for (const error of [reason, told]) {
+      assert.equal(isAbort(error, signal), true);
+      assert.equal(isAbort(error, AbortSignal.abort(new Error('stop'))), false);
+      assert.equal(isAbort(error, new AbortController().signal), false);
+      assert.equal(isAbort(error, undefined), false);
+    }
+    assert.equal(isAbort(new ClusterError('MIGRATE_FAILED', 'no', { cause: reason }), signal), false);
+  });
+
+  const words: readonly [scene: Scene, message: string][] = [
+    [{ says: { 1: '0-99', 2: '100-199' } }, 'Aborted: nothing moved'],
+    [{ moved: 3, says: { 1: '3-99', 2: '0-2' } }, 'Aborted: 3 of 10 slots moved, with 21 keys'],
+    [
+      { moved: 3, says: { 1: `3-99 [3->-${target.id}]`, 2: `0-2 [3-<-${source.id}]`, 3: null } },
+      'Aborted: 3 of 10 slots moved, with 21 keys; slots 3 300 are open; 127.0.0.1:7003 did not answer',
+    ],
+    [{ copied: 1, says: { 1: '', 2: '' } }, 'Aborted: 1 key copied'],
+    [{ before: 3, says: { 1: '', 2: '' } }, 'Aborted: 0 of 1 steps done'],
+    [{ says: { 1: '', 2: '' }, asked: ['a:1'] }, 'Aborted: nothing moved; failover to a:1 may still happen'],
+  ];
+  for (const [scene, message] of words)
+    test(message, async () => {
+      const { thrown } = await stop(new Error('stop'), scene, true);
+      assert.equal((thrown as Error).message, message);
+    });
 });

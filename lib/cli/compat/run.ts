@@ -1,3 +1,4 @@
+import { isAbort } from '../../errors.ts';
 import { type Io, isUsage, UsageError } from '../io.ts';
 import { ProgressView } from '../progress.ts';
 import { type CompatArguments, readArguments } from './arguments.ts';
@@ -74,7 +75,7 @@ async function runScene(run: (scene: Scene) => Promise<boolean>, scene: Scene): 
     progress.clear();
     if (isUsage(error)) throw new UsageError(error.message);
     progress.tellHeld();
-    const interrupted = io.signal.aborted && error === io.signal.reason;
+    const interrupted = isAbort(error, io.signal);
     const { describeError } = await import('../error-view.ts');
     const typed = { dialect: 'cluster' as const, values: read.values, native: () => nativeWords(read) };
     const { stopped } = progress;
