@@ -109,7 +109,12 @@ export class ClusterError extends Error {
   }
 }
 
-Object.defineProperty(ClusterError.prototype, 'name', { value: 'ClusterError' });
+Object.defineProperty(ClusterError.prototype, 'name', {
+  get(this: ClusterError) {
+    // As the platform names what an aborted call rejects with: callers tell it by that.
+    return this.code === 'ABORTED' ? 'AbortError' : 'ClusterError';
+  },
+});
 
 /** The same error with other details, or another message. */
 export function retold(

@@ -177,7 +177,8 @@ describe('what an operation says at its end', () => {
       const aborted = await stop(reason, scene, true);
       assertSame(aborted);
       assert.ok(aborted.thrown instanceof ClusterError);
-      assert.deepEqual([aborted.thrown.code, aborted.thrown.cause === reason], ['ABORTED', true]);
+      const { name, code, cause } = aborted.thrown;
+      assert.deepEqual([name, code, cause === reason], ['AbortError', 'ABORTED', true]);
       const error = await stop(failed(), scene);
       const reply = await stop(new ReplyError('ERR no'), scene);
       assertSame(error);
