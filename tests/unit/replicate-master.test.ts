@@ -115,6 +115,15 @@ describe('A node that follows its master already', () => {
   });
 });
 
+describe('A node that has taken the place of its master', () => {
+  test('is left alone', async () => {
+    assert.deepEqual(await told({ asks: master, status: 'up', has: replica }), {
+      times: 0,
+      failed: undefined,
+    });
+  });
+});
+
 /** What is sent to a replica that leaves another master, whose new one has written so much more at each look. */
 async function left(ahead: readonly number[]) {
   const sent: string[] = [];

@@ -21,8 +21,8 @@ const LOOK_INTO_AFTER_MS = 3000;
 const ONCE_REPAIRED: Next = { do: 'retry', when: 'repaired' };
 
 /**
- * Makes a node a replica, and waits until it has copied its master. A replica that is one already (`isAgain`) keeps the master that it
- * has by now, and may have taken its place. A replica that asks for its master at an address that it has left
+ * Makes a node a replica, and waits until it has copied its master, unless it has taken the place of that by now. A replica that is one
+ * already (`isAgain`) keeps the master that it has by now. A replica that asks for its master at an address that it has left
  * is told again: a Redis that learns the new address by a MEET keeps asking the old one (clusterProcessPacket sets the address without
  * replicationSetMaster). A replica that leaves another master does so only once the one that stays there (`kept`) has copied that, and may
  * take over from the new one only when it has what that has: a child process sends the copy to its end even if the master freezes.
@@ -33,7 +33,12 @@ export async function replicateMaster(
 ): Promise<void> {
   const address = parseAddress(replica.address);
   const { connections, settings, signal, emit } = context;
-  const { myself } = await askNode(connections, address);
+  const { myself, records } = await askNode(connections, address);
+  // By a failover that an earlier run had asked for, and that came after the look.
+  if (records.some(({ id, masterId }) => id === master.id && masterId === myself.id)) {
+    await liftElectionBar(context, replica);
+    return;
+  }
   const set = async (to: NodeRef): Promise<void> => {
     const what = `make ${replica.address} a replica of ${to.address}`;
     await mustDo(context, replica, ['CLUSTER', 'REPLICATE', to.id], what);
