@@ -86,12 +86,9 @@ async function dispatch(argv: readonly string[], io: Io, terminal: Io): Promise<
   const { positionals: words, values: given } = line;
   const progress = (to: Io): ProgressView => new ProgressView(to, showing(given));
   const picture = given.top === true ? await pictureFor(given, terminal) : undefined;
-  if (!picture) return runCommand(command, words, given, io, progress(terminal));
-  try {
-    return await runCommand(command, words, given, printableIo(picture.io), progress(picture.io), picture);
-  } finally {
-    await picture.close();
-  }
+  return picture
+    ? runCommand(command, words, given, printableIo(picture.io), progress(picture.io), picture)
+    : runCommand(command, words, given, io, progress(terminal));
 }
 
 /** What shows the cluster while slots move. Loaded only on request. */
@@ -187,7 +184,7 @@ async function runCommand(
     password = options.password;
     const file = fileRead(command, values);
     if (file === undefined && !command.isLocal && !command.isLive) progress.start('Looking at the cluster');
-    const outcome = await command.run({
+    const running = command.run({
       ...(file === undefined
         ? await nameNodes(command, positionals, options)
         : { positionals, ...(await opened(command, file)) }),
@@ -196,12 +193,12 @@ async function runCommand(
       commands,
       io,
     });
+    const outcome = await running.finally(() => picture?.close());
     const isShown = !json && (values.quiet !== true || !outcome.ok);
     const map =
       isShown && values['slot-map'] === true
         ? await drawn(outcome, options, io, progress, file === undefined)
         : '';
-    await picture?.close();
     progress.stop();
     progress.clear();
     const saved = saver?.save((outcome.data as { readonly plan?: Plan }).plan);
@@ -216,7 +213,6 @@ async function runCommand(
     }
     return outcome.ok ? EXIT.done : EXIT.failed;
   } catch (error) {
-    await picture?.close();
     progress.stop();
     progress.clear();
     if (isUsage(error)) throw new UsageError(error.message, command.name);

@@ -1,13 +1,14 @@
 import { countSlots } from '../model/node.ts';
 import type { MoveLimits } from '../options.ts';
 import type { MoveStep, Step } from '../plan/plan.ts';
+import { BYTES_OF_KEY } from './by-servers/arrivals.ts';
 import type { MoveMethod } from './choose-method.ts';
 import { costsWithin, weightOf } from './cost.ts';
 
 /** What `costsWithin` counts, in a millisecond, from one source by MIGRATE: as measured between nodes on one machine of two cores. */
 const BY_MIGRATE = 160;
 /** The same with keys and their bytes if the servers move them, in one stream. */
-const [BY_SERVERS, BYTES_OF_KEY] = [1300, 430];
+const BY_SERVERS = 1300;
 /** A task of the servers begins with a fork. */
 const MS_PER_TASK = 150;
 /** Preparing, and the nodes agreeing at the end. */

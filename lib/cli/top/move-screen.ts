@@ -76,8 +76,8 @@ export class MoveScreen {
       const screen = signal.aborted ? undefined : await this.#terminal.openScreen?.();
       if (!screen) return;
       this.#screen = screen;
-      const isLate = signal.aborted;
-      if (isLate) return this.#giveBack();
+      // It may have been closed while it opened.
+      if (this.#end.signal.aborted) return this.#giveBack();
       await onScreen(screen, watch(node, { ...reaching, signal }), {
         env: this.#terminal.env,
         quit: () => {

@@ -4,11 +4,10 @@ import { type NodeInfo, numberOf, totalKeys } from '../../nodes/node-info.ts';
 const LEAST = 0.01;
 /** A sample knows better than the mean of all keys if it finds so many times as much. */
 const MUCH_MORE = 1.5;
-/**
- * What a source needs to delete a key that it has given away, and bytes of memory, in the time that a small key takes to arrive: as measured
- * on Valkey 9.1.
- */
-const [DELETED_KEY, BYTES_OF_KEY] = [0.25, 430];
+/** What a source needs to delete a key that it has given away, in the time that a small key takes to arrive: as measured on Valkey 9.1. */
+const DELETED_KEY = 0.25;
+/** So many bytes of memory take the servers as long to move as a small key: as measured on Valkey 9.1. */
+export const BYTES_OF_KEY = 430;
 /** Handing over, and noticing it, takes at least this part of a move. */
 const LEAST_AT_END = 0.02;
 
