@@ -40,11 +40,10 @@ export async function meetAgain(context: Context, step: MeetAgain): Promise<void
 }
 
 async function meetAndHold(context: Context, step: MeetAgain, reports: Reports): Promise<void> {
-  const pairs = await introduceAll(context, step, reports);
-  if (!pairs.some(({ why }) => why === 'unknown')) return;
-  // FORGET bans an id for a minute, and since Redis 7.2 that spreads by gossip, even to members that have met the node again since
-  // (CLUSTERMSG_EXT_TYPE_FORGOTTEN_NODE).
-  if (await holds(context, step)) return;
+  const pairs = unmetPairs(step, reports);
+  const mayBeBanned = pairs.some(({ why }) => why === 'unknown');
+  await introduceAll(mayBeBanned ? untilBanEnds(context) : context, step, pairs);
+  if (!mayBeBanned || (await holds(context, step))) return;
   const [node] = step.nodes;
   context.emit({
     type: 'warning',
@@ -52,7 +51,17 @@ async function meetAndHold(context: Context, step: MeetAgain, reports: Reports):
     message: 'Members forget a node again that was introduced to them: its id is banned for a minute',
   });
   await waitOutBan(context);
-  await introduceAll(context, step, await askMembers(context, step));
+  await introduceAll(context, step, unmetPairs(step, await askMembers(context, step)));
+}
+
+/**
+ * The same with time for a ban to end: FORGET bans an id for a minute, and since Redis 7.2 that spreads by gossip, even to members that
+ * have met the node again since (CLUSTERMSG_EXT_TYPE_FORGOTTEN_NODE). All that time they may forget the node faster than they agree.
+ */
+function untilBanEnds(context: Context): Context {
+  const { settings } = context;
+  if (!settings.agreeTimeoutGrows) return context;
+  return { ...context, settings: { ...settings, agreeTimeout: settings.agreeTimeout + BAN_MS } };
 }
 
 type Reports = ReadonlyMap<string, NodeReport>;
@@ -66,9 +75,8 @@ async function askMembers({ connections, signal }: Context, { members }: MeetAga
   return new Map(reports);
 }
 
-async function introduceAll(context: Context, step: MeetAgain, reports: Reports): Promise<readonly Pair[]> {
+async function introduceAll(context: Context, step: MeetAgain, pairs: readonly Pair[]): Promise<void> {
   const { members, serving } = step;
-  const pairs = unmetPairs(step, reports);
   for (const { by, node } of pairs) context.emit({ type: 'node-meet', node: node.address, by: by.address });
   await meetAll(context, pairs);
   let last = performance.now();
@@ -81,7 +89,6 @@ async function introduceAll(context: Context, step: MeetAgain, reports: Reports)
       if (!(error instanceof ConnectionError)) throw error;
     });
   });
-  return pairs;
 }
 
 /** Who has to meet whom. */
