@@ -10,7 +10,7 @@ import { lookSettled } from './look-settled.ts';
 import { countKeyspace } from './newcomer.ts';
 import { askInfo } from './node-info.ts';
 import { inParallel } from './parallel.ts';
-import { hasMasterLink } from './replication.ts';
+import { lacksMasterLink } from './replication.ts';
 
 /**
  * Looks at the cluster a plan was made for, and at nodes of the plan that are not members. With `settle`, waits until the
@@ -118,7 +118,7 @@ async function copyingIn(context: Context, { steps }: Plan, view: PlanView['view
     return report?.myself.role === 'replica' ? [report] : [];
   });
   const found = await inParallel(replicas, async ({ myself, address }) =>
-    (await hasMasterLink(context, address)) ? [] : [myself.id],
+    (await lacksMasterLink(context, address)) ? [myself.id] : [],
   );
   return new Set(found.flat());
 }

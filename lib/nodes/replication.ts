@@ -19,6 +19,12 @@ export async function hasMasterLink({ connections, signal }: Context, address: A
   return isLinkUp(parseInfo(String(reply)));
 }
 
+/** True if a replica has yet to copy the server that it follows, or is not connected to it. It may have become a master since it was seen. */
+export async function lacksMasterLink({ connections, signal }: Context, address: Address): Promise<boolean> {
+  const info = parseInfo(String(await connections.ask(address, ['INFO', 'replication'], { signal })));
+  return info.get('role') !== 'master' && !isLinkUp(info);
+}
+
 /** True if a replica has copied this master, and is connected to it. */
 export async function hasCopied(
   context: Context,

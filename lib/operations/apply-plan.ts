@@ -9,7 +9,7 @@ import { nodeById, nodeName, slotOwners } from '../model/view.ts';
 import type { Context } from '../nodes/context.ts';
 import { nodeError } from '../nodes/context.ts';
 import { lookForPlan } from '../nodes/look-for-plan.ts';
-import { hasMasterLink } from '../nodes/replication.ts';
+import { LINK_MS, lacksMasterLink } from '../nodes/replication.ts';
 import { requireAnswers, requireServing } from '../nodes/requirements.ts';
 import { requireSilentMaster } from '../nodes/silent-master.ts';
 import { DONE, type Wait, waitUntil } from '../nodes/wait-until.ts';
@@ -131,12 +131,13 @@ function listed(differences: readonly Difference[]): string {
 /** Throws if the plan fits the state of the cluster but would fail half-way. */
 export async function requireReady(context: Context, plan: Plan, { view }: PlanView): Promise<void> {
   const { dead, newcomers } = traceOf(plan);
+  const { agreeTimeout, dryRun, force } = context.settings;
   const unreachable = new Map([...view.unreachable].filter(([id]) => !dead.has(id)));
   const what = `apply the plan of ${plan.operation}`;
   const moves = plan.steps.some(({ type }) => type === 'move-slots');
   const mends = plan.steps.some(({ type }) => type === 'take-slots' || type === 'assign-slots');
   if (plan.steps.length === 0) return;
-  requireLost(plan, view, context.settings.force);
+  requireLost(plan, view, force);
   if (plan.expect) {
     if (moves && !mends) requireServing({ ...view, unreachable }, what);
     else if (plan.before.some(({ id }) => !newcomers.has(id)))
@@ -168,12 +169,13 @@ export async function requireReady(context: Context, plan: Plan, { view }: PlanV
     const wait: Wait = {
       what: `${step.replica.address} to find ${step.master.address}`,
       // The run that was cut short may have restarted it just now.
-      timeoutMs: plan.operation === 'restart' && !context.settings.dryRun ? context.settings.agreeTimeout : 0,
+      timeoutMs: dryRun ? 0 : plan.operation === 'restart' ? agreeTimeout : Math.min(LINK_MS, agreeTimeout),
       pauseMs: LINK_PAUSE_MS,
       signal: context.signal,
+      emit: context.emit,
     };
     await waitUntil(wait, async () =>
-      (await hasMasterLink(context, address)) ? DONE : { missing: [message], giveUp: isDown },
+      (await lacksMasterLink(context, address)) ? { missing: [message], giveUp: isDown } : DONE,
     );
   }
 }

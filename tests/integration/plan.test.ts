@@ -3,8 +3,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { applyPlan, ClusterError, type Plan, parsePlan, rollbackPlan, verifyPlan } from '../../lib/index.ts';
+import {
+  applyPlan,
+  ClusterError,
+  failover,
+  type Plan,
+  parsePlan,
+  replicate,
+  rollbackPlan,
+  verifyPlan,
+} from '../../lib/index.ts';
+import { parseAddress } from '../../lib/model/address.ts';
 import { formatRanges } from '../../lib/model/slot.ts';
+import { lookForPlan } from '../../lib/nodes/look-for-plan.ts';
+import { requireReady } from '../../lib/operations/apply-plan.ts';
+import { withContext } from '../../lib/operations/cluster.ts';
 import { nodesAfter } from '../../lib/plan/projection.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
@@ -319,6 +332,18 @@ describe('Plans', { concurrency: 2 }, () => {
     await run(0, 'rollback', file, '--yes');
     for (const node of nodes) await assertAlone(node);
     await run(0, 'rollback', file, '--yes');
+  });
+
+  it('are not refused if a failover that was asked for comes just after the look', async () => {
+    const nodes = await startMasters(bed, 1, 1, quick);
+    const [master, replica] = [at(nodes, 0).address, at(nodes, 1).address];
+    await replicate(master, replica);
+    const { plan } = await failover(replica, { dryRun: true });
+    await withContext(master, {}, async (context) => {
+      const seen = await lookForPlan(context, plan, parseAddress(master), true);
+      await failover(replica);
+      await requireReady(context, plan, seen);
+    });
   });
 
   it('made for one cluster are refused by another', async () => {
