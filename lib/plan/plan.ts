@@ -234,7 +234,7 @@ export function describeStep(step: Step): string {
     case 'meet':
       return `Introduce ${list(step.nodes)} to ${list(step.to) || 'each other'}`;
     case 'meet-again':
-      return `Introduce ${list(step.nodes)} again to the members that do not find ${step.nodes.length === 1 ? 'it' : 'them'}${step.isFast ? ', with a short node timeout meanwhile' : ''}`;
+      return `Introduce ${list(step.nodes)} again to the members that do not find ${step.nodes.length === 1 ? 'it' : 'them'}${step.isFast ? ', with a short node timeout in the meantime' : ''}`;
     case 'load-functions':
       return describeFunctions(step);
     case 'replicate':
@@ -244,7 +244,7 @@ export function describeStep(step: Step): string {
         return `Move replica ${step.replica.address} to master ${step.master.address} (${step.kept.address} stays with its former master)`;
       return `Make ${step.replica.address} a replica of ${step.master.address}`;
     case 'move-slots':
-      return `Move ${count(step.slots)} slots from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}`;
+      return `Move ${counted(step.slots)} from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}`;
     case 'close-slots':
       if (step.stayOpen)
         return `Tell ${step.node.address} that ${step.owner.address} owns slots ${formatRanges(step.slots)}`;
@@ -289,6 +289,7 @@ function list(nodes: readonly NodeRef[]): string {
   return shown.join(', ');
 }
 
-function count(slots: readonly SlotRange[]): number {
-  return slots.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+function counted(slots: readonly SlotRange[]): string {
+  const count = slots.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  return `${count} slot${count === 1 ? '' : 's'}`;
 }

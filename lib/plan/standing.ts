@@ -69,8 +69,8 @@ function split(
       const isDone = (slot: number) => (at[slot] ?? 0) > index;
       const [gone, here] = [changed.filter(isDone), changed.filter((slot) => !isDone(slot))];
       return {
-        ...(here.length > 0 ? { left: { ...step, slots: toRanges(here) } } : {}),
-        ...(gone.length > 0 ? { done: { ...step, slots: toRanges(gone) } } : {}),
+        ...(here.length > 0 ? { left: partOf(step, here) } : {}),
+        ...(gone.length > 0 ? { done: partOf(step, gone) } : {}),
       };
     }
     case 'meet': {
@@ -113,6 +113,15 @@ function split(
       };
     }
   }
+}
+
+/** A step for some of its slots. What was counted in all of them is not what these contain. */
+function partOf(step: StepOf<'assign-slots' | 'take-slots' | 'move-slots'>, some: readonly number[]): Step {
+  const slots = toRanges(some);
+  if (step.type !== 'move-slots' || some.length === expandSlots(step.slots).length)
+    return { ...step, slots };
+  const { content: _, ...part } = step;
+  return { ...part, slots };
 }
 
 function isRestarted({ id, runId }: RunningNode, { runIds }: PlanView): boolean {

@@ -832,6 +832,7 @@ describe('Steps', () => {
     { type: 'load-functions', node: a, from: b, libraries: ['one'], replaces: ['one', 'own'] },
     { type: 'replicate', replica: b, master: a },
     { type: 'move-slots', source: a, target: b, slots },
+    { type: 'move-slots', source: a, target: b, slots: [[9, 9]] },
     { type: 'close-slots', node: a, owner: b, slots: [[9, 9]] },
     { type: 'take-slots', node: a, from: [b], slots: [[9, 9]] },
     { type: 'take-slots', node: a, from: [], slots: [[9, 9]] },

@@ -51,6 +51,15 @@ describe('standingOf()', () => {
     assert.deepEqual([after.differences, after.done, after.left], [[], plan.steps, []]);
   });
 
+  test('does not say of a part what was counted in the whole', () => {
+    const content = { keys: 184, bytes: 94_000, bigKeys: [] };
+    const steps = plan.steps.map((step) => ({ ...step, content }));
+    const half = standingOf({ ...plan, steps } as Plan, sightOf(moved('0-29 8192-16383', '30-8191')));
+    for (const step of [...half.done, ...half.left]) assert.ok(!('content' in step));
+    const before = standingOf({ ...plan, steps } as Plan, sightOf(cluster));
+    assert.deepEqual(before.left, steps);
+  });
+
   test('finds no difference in a replica of a replica that has found its master', () => {
     const chain = (master: number): Line[] => [
       { node: 1, slots: '0-8191' },
