@@ -118,8 +118,7 @@ function split(
 /** A step for some of its slots. What was counted in all of them is not what these contain. */
 function partOf(step: StepOf<'assign-slots' | 'take-slots' | 'move-slots'>, some: readonly number[]): Step {
   const slots = toRanges(some);
-  if (step.type !== 'move-slots' || some.length === expandSlots(step.slots).length)
-    return { ...step, slots };
+  if (step.type !== 'move-slots' || some.length === expandSlots(step.slots).length) return { ...step, slots };
   const { content: _, ...part } = step;
   return { ...part, slots };
 }

@@ -88,6 +88,7 @@ describe('clusterMetrics()', () => {
     await assert.rejects(clusterMetrics(replica.address, { connectTimeout: 500 }), { code: 'ECONNREFUSED' });
     assert.equal((await runMain(['metrics', replica.address])).code, 1);
     assert.equal((await runMain(['metrics', second.address, '--listen', 'nowhere'])).code, 2);
+    assert.equal((await runMain(['metrics', second.address, '--listen', second.address])).code, 2);
     assert.equal(formatMetrics([]), '# EOF\n');
   });
 });

@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import { formatMetrics, type Metric } from '../../model/metric.ts';
 import type { Command } from '../command.ts';
@@ -36,7 +37,9 @@ export const metricsCommand: Command<'metrics'> = {
     }
     const { serveMetrics } = await import('../serve-metrics.ts');
     const tell = (reason: string) => io.stderr(`Cannot ask the cluster: ${reason}\n`);
-    const server = await serveMetrics(listenAt(`${values.listen}`), ask, tell, io.signal);
+    const server = await serveMetrics(listenAt(`${values.listen}`), ask, tell, io.signal).catch((error) => {
+      throw new UsageError(`Cannot serve at --listen "${values.listen}": ${messageOf(error)}`);
+    });
     const url = `http://${formatAddress(server.address)}/metrics`;
     if (values.json !== true && values['json-stream'] !== true) io.stdout(`Listening on ${url}\n`);
     await server.closed;
