@@ -13,6 +13,7 @@ export const ONCE: Readonly<Record<string, string>> = {
   'example-files.test.ts': 'the text of the examples: the commands in it have tests of their own',
   'examples.test.ts': 'the text of the documents: the functions in it have tests of their own',
   'leaks.test.ts': 'sockets, timers and listeners that our process leaves',
+  'manual.test.ts': 'the text of the examples: the commands in it have tests of their own',
   'memory.test.ts': 'the heap and the sockets of our process after a thousand looks',
   'practise.test.ts':
     'the text of the pages: each finding has a test on every server, and this one makes many clusters',

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { check } from '../../lib/index.ts';
+import { check, rebalance } from '../../lib/index.ts';
 import { type Bed, openBed } from '../bed/index.ts';
 import { at, startMasters } from '../helpers/clusters.ts';
 
@@ -52,14 +52,22 @@ describe('The examples of the documents run', () => {
   });
 
   test('README.md', async () => {
-    const [joins = '', several = '', traces = '', balances = '', resp = '', ...more] =
+    const [joins = '', several = '', seeks = '', plans = '', undoes = '', slots = '', ...rest] =
       examplesIn('README.md');
+    const [traces = '', balances = '', resp = '', ...more] = rest;
     assert.deepEqual(more, []);
     const nodes = await startMasters(bed, 2, 2);
     const [alone] = await bed.start(1, { cluster: false });
     const [first, second] = [at(nodes, 0).address, at(nodes, 1).address];
     const { stderr } = await run(`${traces}${several}`, { '10.0.0.1:7000': first, '10.0.0.2:7000': second });
     assert.match(stderr, new RegExp(`^${first} .*CLUSTER NODES.*: ok after`, 'm'));
+    await run(seeks, { '10.0.0.1:7000': first, '10.0.0.2:7000': second });
+    const planned = await run(plans, { '10.0.0.1:7000': first });
+    assert.match(planned.stdout, /^Move \d+ slots from /);
+    const file = join(folder, 'plan.json');
+    writeFileSync(file, JSON.stringify((await rebalance(first, { dryRun: true, threshold: 0 })).plan));
+    await run(undoes, { 'plan.json': file });
+    assert.equal((await run(slots, {})).stdout, 'true 0-5 7\n');
     const printed = await run(joins, { '10.0.0.1:7000': first, '10.0.0.9:7000': at(nodes, 2).address });
     assert.equal(printed.stdout.match(/ master \d+$/gm)?.length, 3);
     await run(balances, { '10.0.0.1:7000': first, '10.1.0.1:7000': at(nodes, 3).address });

@@ -130,7 +130,7 @@ describe('slotMap() with keys', () => {
       memory: { used: [11, 5.5, 2.9].map((size) => size * GIB)[at] ?? 0, max: 16 * GIB },
     }));
     for (const text of [...slotMap(documented, { columns: 80, keys }), mapLegend({ keys })])
-      assert.ok(readme.includes(`\n      ${text}\n`), `README.md has no line: ${text}`);
+      assert.ok(readme.includes(`\n    ${text}\n`), `README.md has no line: ${text}`);
     assert.match(mapLegend({ keys }), /^█ owns all .* Last line: keys in each cell$/);
   });
 
