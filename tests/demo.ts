@@ -38,7 +38,7 @@ async function story(bed: Bed): Promise<void> {
   await trib(['create', a, b, c, '--yes']);
   await bePatient([first, second, third]);
 
-  heading(`It gets ${number(KEYS)} keys, and a client that writes order:1, order:2, … all the while`);
+  heading(`It gets ${number(KEYS)} keys, and a client keeps writing: order:1, order:2, …`);
   const keys = new Map(
     Array.from({ length: KEYS }, (_, index) => [`user:${index}`, `${index}`.padEnd(100, 'x')]),
   );
@@ -51,11 +51,11 @@ async function story(bed: Bed): Promise<void> {
     strike: ctrlC(async () => (await slotsOf(fourth)) > 0),
   });
   await bePatient([fourth]);
-  heading('The same command goes on');
+  heading('The same command finishes it');
   await trib(['join', a, d, ...BRAKE]);
   await trib(['list', a, '--slot-map']);
 
-  heading('It leaves again, and gives them to the others. In the middle: kill -9');
+  heading('The fourth leaves again, and gives its slots to the others. In the middle: kill -9');
   const middle = async () => (await slotsOf(fourth)) < 3000;
   await trib(['quit', d, ...BRAKE], {
     ends: ['SIGKILL'],

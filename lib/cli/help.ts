@@ -110,7 +110,7 @@ export function generalHelp(columns: number): string {
   return [
     ...[
       ...USAGE,
-      'NODE, CLUSTER, NEW, SOURCE, TARGET: host:port; CLUSTER is any node of it. IPv6: [::1]:7000.',
+      'NODE, CLUSTER, NEW, SOURCE, TARGET: host:port; CLUSTER is any node of the cluster. IPv6: [::1]:7000.',
       'Dashes and underscores are interchangeable in command names.',
     ].flatMap((text) => wrap(text, columns)),
     ...grouped().flatMap(([title, some]) => ['', `${title}:`, ...rows(some.map(rowOf), width, columns)]),

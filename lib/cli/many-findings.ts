@@ -21,7 +21,7 @@ const SUMMARIES: Readonly<Record<FindingKind, readonly ['slots' | 'nodes' | 'fin
   'node-wiped': ['nodes', 'are gone: other ids answer at their addresses'],
   'node-silent': ['nodes', 'do not report their replication and memory'],
   'node-no-address': ['nodes', 'have no known address'],
-  'node-bad-address': ['nodes', 'announce an IP address that is none'],
+  'node-bad-address': ['nodes', 'announce an invalid IP address'],
   'node-in-handshake': ['nodes', 'are in handshake'],
   'link-down': ['nodes', 'have no link to some others on the cluster bus'],
   'epoch-collision': ['findings', 'of a config epoch that several masters have'],

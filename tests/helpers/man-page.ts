@@ -44,7 +44,9 @@ export function manPage(): string {
     '.IR COMMAND \\|.\\|.\\|.',
     '.SH DESCRIPTION',
     text('NODE, CLUSTER, NEW, SOURCE and TARGET are addresses, host:port or [::1]:7000.'),
-    text('CLUSTER is any node of it. Dashes and underscores are interchangeable in the names of commands.'),
+    text(
+      'CLUSTER is any node of the cluster. Dashes and underscores are interchangeable in the names of commands.',
+    ),
     text('With --cluster, it takes the commands and options of redis-cli.'),
     text('More about each command, with an example: redis-trib help COMMAND.'),
     '.SH COMMANDS',

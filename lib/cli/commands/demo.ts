@@ -83,7 +83,7 @@ export const demoCommand: Command<'demo'> = {
       const dead = await (practice ? isStopped : Promise.race([died, isStopped]));
       const text =
         dead === undefined
-          ? 'The cluster is removed'
+          ? 'The cluster has been removed'
           : `${dead} exited on its own, so the others were stopped too`;
       return { ok: dead === undefined, text, data: { nodes, died: dead ?? null, broken: name ?? null } };
     } finally {

@@ -49,7 +49,7 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
     },
   },
   'node-refuses': {
-    what: ':7002 has got a password, "practise", that the others do not have',
+    what: ':7002 has a password, "practise", that the others do not have',
     cure: ['redis-cli -p 7002 -a practise CONFIG SET requirepass ""'],
     make: (scene) => tell(scene, 2, ['CONFIG', 'SET', 'requirepass', 'practise']),
   },
@@ -116,12 +116,12 @@ export const nodeBreaks: BreaksOf<typeof NODE_BREAKS> = {
     },
   },
   'node-bad-address': {
-    what: ':7005 announces an IP address that is none',
+    what: ':7005 announces an invalid IP address',
     cure: [`${setOn(7005)} cluster-announce-ip ""`],
     make: (scene) => set(scene, 5, 'cluster-announce-ip', nodeAt(scene, 0)),
   },
   'node-in-handshake': {
-    what: ':7000 was introduced to 127.0.0.1:1, where nothing answers. All wait ten minutes before they give up, and not two seconds',
+    what: ':7000 was introduced to 127.0.0.1:1, where nothing answers. All wait ten minutes before they give up, instead of two seconds',
     cure: [BE_QUICK],
     make: async (scene) => {
       await setPatience(scene);

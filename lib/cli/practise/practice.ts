@@ -20,7 +20,7 @@ const PATIENCE = { connectTimeout: 1000, commandTimeout: 3000 };
 export function listBreaks(columns: number): string {
   const width = Math.max(...BREAKS.map((name) => name.length));
   return [
-    'What can be broken, to practise on: redis-trib demo --break NAME',
+    'Faults to practise on: redis-trib demo --break NAME',
     ...rows(
       BREAKS.map((name) => [name, withAddresses(breaks[name].what)]),
       width + 1,

@@ -28,7 +28,7 @@ export const replicaBreaks: BreaksOf<typeof REPLICA_BREAKS> = {
     make: (scene) => kill(scene, 5),
   },
   'replica-link-down': {
-    what: ':7005 logs in to its master as a user that is not there, and is refused',
+    what: ':7005 logs in to its master as a user that does not exist, and is refused',
     cure: [`${setOn(7005)} masteruser ""`, `${setOn(7005)} masterauth ""`],
     make: async (scene) => {
       await set(scene, 5, 'masteruser', 'nobody');

@@ -54,7 +54,7 @@ export const slotBreaks: BreaksOf<typeof SLOT_BREAKS> = {
     },
   },
   'keys-stray': {
-    what: ':7001 holds a key of slot 1, which :7000 owns. That does not have the key, and it is wanted',
+    what: ':7001 holds a key of slot 1, which :7000 owns. :7000 does not have the key, and it is to be kept',
     cure: [`${FIX} --stray-keys bring`],
     make: async (scene) => {
       const owner = await idOf(scene, 0);
