@@ -23,7 +23,7 @@ const TYPEDOC = 'typedoc@0.28.20';
 const MOST_BYTES = {
   code: { packed: 317_000, unpacked: 902_000 },
   types: { packed: 38_000, unpacked: 139_000 },
-  documents: { packed: 79_000, unpacked: 243_000 },
+  documents: { packed: 80_500, unpacked: 251_000 },
 };
 
 /**
