@@ -41,7 +41,7 @@ export interface MoveLimits {
   keysPerSecond?: number;
   /** Bytes per second by MEMORY USAGE, over all nodes. @default none */
   bytesPerSecond?: number;
-  /** While it is true, MIGRATE moves no more keys: slots on their way stay open. An abort ends the move all the same. */
+  /** While it is true, MIGRATE moves no more keys: slots on their way stay open. An abort ends the move anyway. */
   paused?: boolean;
 }
 

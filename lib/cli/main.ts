@@ -99,7 +99,7 @@ async function pictureFor(values: FlagValues, terminal: Io): Promise<MoveScreen>
   return new MoveScreen(terminal);
 }
 
-/** A line on which CLUSTER is empty if a file is read instead: that of the option or, for some commands, a word that is no address. */
+/** A line on which CLUSTER is empty if a file is read instead: that of the option or, for some commands, a word that is not an address. */
 function withFile({ reads, readsPlan }: Command, line: Line): Line {
   const { positionals, values } = line;
   if (reads === undefined) return line;

@@ -24,7 +24,7 @@ export function readPlanFile(path: string): Plan {
 
 function requireFile(path: string): { readonly size: number } {
   const found = statSync(path);
-  if (!found.isFile()) throw new Error('it is no file');
+  if (!found.isFile()) throw new Error('it is not a file');
   return found;
 }
 

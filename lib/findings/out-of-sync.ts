@@ -27,7 +27,7 @@ export const MUTE_WORDS = 'has never told its master what it has received';
  */
 export function muteAdvice({ replica, master }: { replica: string; master: string }): Advice {
   return {
-    hint: `It was copied with SYNC, because its user may not run PSYNC, or it has lost track of the stream: see the log of ${replica}. Remove it and add it again, so that it is copied anew`,
+    hint: `It was copied with SYNC, because its user may not run PSYNC, or it has lost track of the stream: see the log of ${replica}. Remove it and add it again, so that it copies its master again`,
     next: [
       { do: 'del-node', cluster: master, node: replica },
       { do: 'replicate', node: master, target: replica, when: 'after-that' },

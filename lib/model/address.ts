@@ -75,7 +75,7 @@ export type AddressMap = Readonly<Record<string, string>> | ((announced: Address
 // A bare IPv6 address has colons but no port.
 const HAS_PORT = /^(\[.*\]|[^:]+):\d+$/;
 
-/** The address at which a node that announces this one is reached. Throws ClusterError `INVALID_ARGUMENT` for an entry that is no address. */
+/** The address at which a node that announces this one is reached. Throws ClusterError `INVALID_ARGUMENT` for an entry that is not an address. */
 export function mapAddress(map: AddressMap | undefined, announced: Address): Address {
   if (map === undefined) return announced;
   if (typeof map === 'function') return parseAddress(map(announced));

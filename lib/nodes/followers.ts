@@ -132,7 +132,7 @@ export async function versionWarnings(
   });
 }
 
-// A user that may not PING may still be allowed to follow; a master that loads its data accepts the password all the same.
+// A user that may not PING may still be allowed to follow; a master that loads its data accepts the password anyway.
 function isRefusal({ code, message }: ReplyError): boolean {
   return ['WRONGPASS', 'NOAUTH'].includes(code) || message.includes('without any password configured');
 }

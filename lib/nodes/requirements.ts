@@ -53,7 +53,7 @@ export function requireClosed(view: ClusterView, what: string): void {
   });
 }
 
-/** Throws if a node that is to become a member announces something that is no address. */
+/** Throws if a node that is to become a member announces something that is not an address. */
 export function requireAddress({ address, myself }: NodeReport, what: string): void {
   const { host } = myself.address;
   if (host !== '' && !isHost(host)) throw unreachableByOthers(badAddress(formatAddress(address), host), what);

@@ -47,7 +47,7 @@ export type Explanation =
 /**
  * Says of a key, a slot or a node where it is, who is responsible for it, and which findings of `check` concern it. Changes nothing.
  * Rejects with ClusterError `INVALID_ARGUMENT` for a number that is no slot, and with `NOT_SAME_CLUSTER` or `AMBIGUOUS_NODE` for a node
- * that is no member, or several.
+ * that is not a member, or several.
  */
 export function explain(
   cluster: ClusterLike,

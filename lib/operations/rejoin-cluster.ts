@@ -31,7 +31,7 @@ export interface RejoinOptions extends OperationOptions {
  * swapped, or a member was forgotten by some. Gives replicas the new address of their master. No slot changes its owner.
  *
  * Every member must be at one of these addresses, or where others list it. Rejects with ClusterError `NOT_SAME_CLUSTER` if a node
- * at these addresses is no member, `AMBIGUOUS_NODE` if two servers answer with one id, `NODE_UNREACHABLE` if a member is not found, and
+ * at these addresses is not a member, `AMBIGUOUS_NODE` if two servers answer with one id, `NODE_UNREACHABLE` if a member is not found, and
  * `NODES_DISAGREE` if a member claims slots that others own by now. `force` leaves out members that are not found.
  */
 export function rejoinCluster(

@@ -47,7 +47,7 @@ export interface NodeVitals {
   readonly masterId: string | null;
   /**
    * Shards are numbered from 1 in the order of their slots when they are first seen, and keep their numbers. Null for a replica of a
-   * node that is no master.
+   * node that is not a master.
    */
   readonly shard: number | null;
   readonly slots: readonly SlotRange[];

@@ -128,7 +128,7 @@ function whyKept(
 export function mayBeForgotten(cluster: string): Pick<Undecided, 'reason' | 'hint' | 'next'> {
   return {
     reason: `no node owns them, and ${UNLISTED}`,
-    hint: 'Another owner of these slots would cost it its keys. If it is no master of this cluster, stop it or reset it',
+    hint: 'Another owner of these slots would cost it its keys. If it is not a master of this cluster, stop it or reset it',
     next: [introducing(cluster), { do: 'retry', options: { force: true }, when: 'anyway' }],
   };
 }
