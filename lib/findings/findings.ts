@@ -71,6 +71,8 @@ export interface Facts {
   readonly shards?: ShardLists;
   /** True if a node that no member lists takes part in the cluster: it may serve slots that no node owns. */
   readonly hearsUnlisted?: boolean;
+  /** Ids of replicas that were listened to for some seconds, and told their master nothing. */
+  readonly mute?: ReadonlySet<string>;
 }
 
 const SEVERITIES = ['error', 'warning', 'info'] as const;
@@ -107,7 +109,7 @@ export function findingsOf(view: ClusterView, facts: Facts = {}): Finding[] {
     ...downLinks(view),
     ...epochCollisions(view),
     ...mastersAlone(view),
-    ...replicationFindings(view, details),
+    ...replicationFindings(view, details, facts.mute),
     ...replicaChains(view),
     ...shared,
     ...placementFindings(view, zones, details),

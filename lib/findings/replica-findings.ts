@@ -1,7 +1,7 @@
 import { formatAddress, sameAddress } from '../model/address.ts';
 import { formatBytes } from '../model/bytes.ts';
-import { entryOf, isMute, type NodeDetails } from '../model/details.ts';
-import type { Next } from '../model/next.ts';
+import { entryOf, looksMute, type NodeDetails } from '../model/details.ts';
+import type { Advice, Next } from '../model/next.ts';
 import { isFailed, type NodeRecord } from '../model/node.ts';
 import { ReplicaPlaces, shardsIn } from '../model/replica-places.ts';
 import { nameSlots, toRanges } from '../model/slot.ts';
@@ -47,8 +47,15 @@ export function mastersAlone(view: ClusterView): Finding[] {
     }));
 }
 
-/** Replicas that are not in step with their master: no link, still copying, or late. */
-export function replicationFindings(view: ClusterView, details: Details): Finding[] {
+/**
+ * Replicas that are not in step with their master: no link, still copying, or late. `mute` are those that were listened to, and told
+ * their master nothing.
+ */
+export function replicationFindings(
+  view: ClusterView,
+  details: Details,
+  mute: ReadonlySet<string> = new Set(),
+): Finding[] {
   const nameOf = namesOf(view);
   return view.nodes.flatMap((replica): Finding[] => {
     const { id, role, masterId } = replica;
@@ -88,17 +95,17 @@ export function replicationFindings(view: ClusterView, details: Details): Findin
     if (master === undefined || master instanceof Error) return [];
     const entry = entryOf(master.replicas, replica.address);
     const [node = '', masterName = ''] = nodes;
-    if (isMute(own instanceof Error ? 0 : (own?.offset ?? 0), entry, master.offset)) {
-      const message = `${node} ${MUTE_WORDS}: it cannot replace ${masterName}`;
-      return [
-        {
-          severity: 'warning',
-          kind: 'replica-lagging',
-          message,
-          nodes,
-          ...muteAdvice({ replica: node, master: masterName }),
-        },
-      ];
+    if (looksMute(replica.address, own, master)) {
+      const says = mute.has(id)
+        ? {
+            message: `${node} ${MUTE_WORDS}: it cannot replace ${masterName}`,
+            ...muteAdvice({ replica: node, master: masterName }),
+          }
+        : {
+            message: `${node} has not told its master ${masterName} yet what it has received`,
+            ...listenAgain(view),
+          };
+      return [{ severity: 'warning', kind: 'replica-lagging', nodes, ...says }];
     }
     if (!entry) return [];
     const bytes = master.offset - entry.offset;
@@ -108,6 +115,14 @@ export function replicationFindings(view: ClusterView, details: Details): Findin
     const hint = 'If it does not catch up, check its CPU and network, and client-output-buffer-limit';
     return [{ severity: 'warning', kind: 'replica-lagging', message, nodes, hint }];
   });
+}
+
+/** Advice that rests on one look may only be to look again. */
+function listenAgain({ seed }: ClusterView): Advice {
+  return {
+    hint: 'Its link may be new, or it was frozen until now: wait some seconds',
+    next: [{ do: 'check', cluster: formatAddress(seed) }],
+  };
 }
 
 /**

@@ -134,3 +134,14 @@ export function isMute(
   if (!entry || entry.isOnline === false) return false;
   return entry.offset === 0 && masterOffset > 0 && entry.lagSeconds >= MUTE_SECONDS;
 }
+
+/** The same of a replica that answers, at one look. A frozen replica cannot report, nor can one whose link is new have done so. */
+export function looksMute(
+  address: Address,
+  own: NodeDetails | Error | undefined,
+  master: NodeDetails | Error | undefined,
+): boolean {
+  if (!own || own instanceof Error || !master || master instanceof Error || own.link?.status !== 'up')
+    return false;
+  return isMute(own.offset, entryOf(master.replicas, address), master.offset);
+}

@@ -7,6 +7,7 @@ import { zonesById } from '../model/zones.ts';
 import type { Context } from '../nodes/context.ts';
 import { INSPECTED, inspect } from '../nodes/inspect.ts';
 import { look } from '../nodes/look.ts';
+import { muteReplicas } from '../nodes/mute-replicas.ts';
 import { NodeInfos } from '../nodes/node-info.ts';
 import { NodeSetups } from '../nodes/setup.ts';
 import { askShards } from '../nodes/shards.ts';
@@ -67,8 +68,19 @@ export async function checkFrom(
     hasUnowned ? hearsUnlisted({ connections, signal }, view) : false,
   ]);
   signal?.throwIfAborted();
+  const mute = await muteReplicas({ connections, signal }, view, details);
   const zones = zonesById(view.nodes, options.zones ?? {}, details);
-  const facts = { details, sharedIds, introduced, strayKeys, zones, setups, shards, hearsUnlisted: isHeard };
+  const facts = {
+    details,
+    sharedIds,
+    introduced,
+    strayKeys,
+    zones,
+    setups,
+    shards,
+    hearsUnlisted: isHeard,
+    mute,
+  };
   const findings = findingsOf(view, facts);
   return { ok: findings.every(({ severity }) => severity !== 'error'), findings, view, details };
 }

@@ -168,6 +168,38 @@ describe('check()', { concurrency: 2 }, () => {
     }
   });
 
+  it('does not take a replica out that was frozen before it could tell its master how far it is', async () => {
+    const [first, , third] = await startPairs();
+    await ask(first, 'SET', '{06S}', 'value');
+    const listed = async () =>
+      /^slave0:.*$/m.exec(String(await ask(first, 'INFO', 'replication')))?.[0] ?? '';
+    // It continues the stream when it comes back, and reports a second later.
+    await ask(first, 'CLIENT', 'KILL', 'TYPE', 'replica');
+    const inside = await connectTo(first);
+    try {
+      for (let line = ''; !/state=online,offset=0,/.test(line); )
+        line = String(await inside.command(['INFO', 'replication']));
+      await third.freeze();
+      await eventually('its master has not heard it for long', async () =>
+        /offset=0,lag=([4-9]|\d\d)/.test(await listed()),
+      );
+      await ask(first, 'CONFIG', 'RESETSTAT');
+      const looking = check(first.address);
+      await eventually('its master was asked', async () =>
+        /^cmdstat_cluster/m.test(String(await ask(first, 'INFO', 'commandstats'))),
+      );
+      await third.thaw();
+      const { findings } = await looking;
+      const acts = findings.flatMap(({ nodes, next = [] }) =>
+        nodes.includes(third.address) ? next.map((next) => next.do) : [],
+      );
+      assert.ok(!acts.includes('del-node'), JSON.stringify(findings));
+    } finally {
+      await third.thaw();
+      inside.destroy();
+    }
+  });
+
   it('reports a dead master and its slots', async () => {
     const nodes = await startMasters(bed, 3, 0, quick);
     const [first, , third] = [at(nodes, 0), at(nodes, 1), at(nodes, 2)];

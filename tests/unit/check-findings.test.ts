@@ -144,20 +144,29 @@ describe('Replication', () => {
     assert.deepEqual(lag(100 * MB, 2), [['replica-lagging', 'warning']]);
   });
 
-  test('is a finding if it has never said what it has received, with a cure', () => {
-    const mute = (offset: number, lagSeconds: number, isOnline = true) =>
-      found(
-        agreedView(whole),
-        'replica-lagging',
-        details({
-          1: { offset: 100, replicas: [{ host: '127.0.0.1', port: 7003, offset, lagSeconds, isOnline }] },
+  test('is taken out only if it was listened to and has never said what it has received', () => {
+    const acts = (
+      entry: { offset: number; lagSeconds: number; isOnline?: boolean },
+      { replica = {}, mute = [3] }: { replica?: Partial<NodeDetails> | Error; mute?: number[] } = {},
+    ) =>
+      found(agreedView(whole), 'replica-lagging', {
+        ...details({
+          1: { offset: 100, replicas: [{ host: '127.0.0.1', port: 7003, ...entry }] },
+          3: replica instanceof Error ? replica : { link: { status: 'up' }, ...replica },
         }),
-      ).map(({ next = [] }) => next.map((one) => one.do));
-    assert.deepEqual(mute(0, 3), [['del-node', 'replicate']]);
+        mute: new Set(mute.map(idOf)),
+      }).map(({ next = [] }) => next.map((one) => one.do));
+    assert.deepEqual(acts({ offset: 0, lagSeconds: 3 }), [['del-node', 'replicate']]);
+    assert.deepEqual(acts({ offset: 0, lagSeconds: 3 }, { mute: [] }), [['check']]);
+    assert.deepEqual(acts({ offset: 9, lagSeconds: 0 }, { replica: { offset: -1 } }), [
+      ['del-node', 'replicate'],
+    ]);
     // It says so every second.
-    assert.deepEqual(mute(0, 2), []);
-    assert.deepEqual(mute(1, 60), []);
-    assert.deepEqual(mute(0, 60, false), []);
+    assert.deepEqual(acts({ offset: 0, lagSeconds: 2 }), []);
+    assert.deepEqual(acts({ offset: 1, lagSeconds: 60 }), []);
+    assert.deepEqual(acts({ offset: 0, lagSeconds: 60, isOnline: false }), []);
+    // It says nothing to us either.
+    assert.deepEqual(acts({ offset: 0, lagSeconds: 60 }, { replica: new Error('frozen') }), []);
   });
 });
 
