@@ -46,14 +46,15 @@ describe('A failover that would come to nothing', { concurrency: 2 }, () => {
     await copyBySync(master, replica);
 
     const asked: string[] = [];
-    const again = () =>
+    // The others hear of it from packets, up to half a node timeout later.
+    const again = (agreeTimeout = 20_000) =>
       failover(replica.address, {
-        agreeTimeout: 3000,
+        agreeTimeout,
         onEvent: ({ type }) => {
           if (type === 'failover') asked.push(type);
         },
       });
-    const refusal = await refusalOf(again());
+    const refusal = await refusalOf(again(3000));
     assert.deepEqual([refusal.code, refusal.resumable, asked], ['NOT_REACHED', 'same-call', []]);
     const late = await refusalOf(stepDown(master.address, { within: 3000 }));
     assert.equal(late.code, 'NOT_REACHED');
@@ -65,7 +66,7 @@ describe('A failover that would come to nothing', { concurrency: 2 }, () => {
     const found = findings.find(({ kind }) => kind === 'replica-lagging');
     assert.deepEqual([...(found?.next ?? []), { do: 'retry' }], refusal.next);
 
-    for (const next of refusal.next) await follow(next, { nodes, again });
+    for (const next of refusal.next) await follow(next, { nodes, again: () => again() });
     await again();
     assert.equal(asked.length, 1);
     await assertLayout([
