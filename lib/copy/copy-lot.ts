@@ -1,5 +1,7 @@
+import type { Command } from '../../resp/index.ts';
 import { convertKeys, type LeftKey } from './conversion.ts';
 import { copyInParts } from './parts/copy-in-parts.ts';
+import { keyThatLeaves } from './parts/part-name.ts';
 import type { Destination } from './parts/write-in-parts.ts';
 import { type Lot, type OnElsewhere, readKeys } from './read-keys.ts';
 import type { KeyReader } from './scan-keys.ts';
@@ -22,11 +24,13 @@ export interface CopyOptions {
 /** Copies keys, a big one in parts. `from.reader` is for this lot alone. Rejects as `readKeys()` and `writeKeys()` do. */
 export async function copyKeys(
   from: KeyReader,
-  { keys: names, isBig }: Lot,
+  lot: Lot,
   to: Destination,
   { isWatched = false, deletesGone = false, onElsewhere }: CopyOptions,
 ): Promise<Copied> {
-  const inParts = isBig ? await copyInParts(from, names[0] ?? '', to) : undefined;
+  const leaving = await leavingAmong(from, lot.keys);
+  const names = lot.keys.filter((key) => !leaving.includes(key));
+  const inParts = lot.isBig && names[0] !== undefined ? await copyInParts(from, names[0], to) : undefined;
   if (inParts) return inParts;
   const elsewhere = new Set<string>();
   const life = await from.clock.question();
@@ -39,5 +43,17 @@ export async function copyKeys(
   const deletions = gone.map(
     (key): StoredKey => ({ key, dump: '', ttlMs: undefined, readAt: 0, isGone: true }),
   );
-  return { ...(await writeKeys(to.context, to.owners, [...keys, ...deletions], to)), left };
+  return {
+    ...(await writeKeys(to.context, to.owners, [...keys, ...deletions], to)),
+    left: [...left, ...leaving.map((key): LeftKey => ({ key, why: 'leaving' }))],
+  };
+}
+
+/** Streams among these keys that are not under their own names: to no other name may they be copied, and only a move may give them that. */
+async function leavingAmong({ reader }: KeyReader, keys: readonly string[]): Promise<string[]> {
+  const named = keys.filter((key) => keyThatLeaves(key) !== undefined);
+  if (named.length === 0) return named;
+  const replies = await reader.pipeline(named.map((key): Command => ['EXISTS', key]));
+  // The others are gone, or elsewhere: as of every key, that shows when they are read.
+  return named.filter((_, index) => replies[index] === 1);
 }

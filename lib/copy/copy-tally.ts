@@ -1,7 +1,7 @@
 import { ClusterError } from '../errors.ts';
 import { formatKey } from '../model/bytes.ts';
 import { type LeftReason, leftWords } from '../model/left-keys.ts';
-import type { Next } from '../model/next.ts';
+import type { Advice, Next } from '../model/next.ts';
 import type { Context } from '../nodes/context.ts';
 import type { LeftKey } from './conversion.ts';
 import { bytesOf, type StoredKey } from './write-keys.ts';
@@ -92,6 +92,9 @@ export class CopyTally {
   requireAll(): void {
     const { keys, same } = this.done;
     const others = `${keys + same} others are in the cluster`;
+    const left = [...this.#left].map(([key, why]): LeftKey => ({ key, why }));
+    // To overwrite others before these have their names would lose one of two values.
+    if (left.some(({ why }) => why === 'leaving')) this.#requireNoneLeft(left, others);
     if (this.#conflictCount > 0) {
       const example = exampleOf(this.#conflicts);
       throw new ClusterError(
@@ -118,10 +121,12 @@ export class CopyTally {
         },
       );
     }
-    if (this.#leftCount > 0) {
-      const left = [...this.#left].map(([key, why]): LeftKey => ({ key, why }));
+    this.#requireNoneLeft(left, others);
+  }
+
+  #requireNoneLeft(left: readonly LeftKey[], others: string): void {
+    if (this.#leftCount > 0)
       throw leftBehind(left, 'They are unchanged where they are', this.#leftCount, `; ${others}`);
-    }
   }
 }
 
@@ -137,17 +142,22 @@ function exampleOf(named: ReadonlySet<string>): string {
   return formatKey(first);
 }
 
-/** ClusterError `KEYS_LEFT_BEHIND` for keys that a cluster cannot hold; these are some of them. */
+/** ClusterError `KEYS_LEFT_BEHIND` for keys that were not written; these are some of them. */
 export function leftBehind(
   left: readonly LeftKey[],
   hint: string,
   count: number = left.length,
   others = '',
 ): ClusterError {
+  const isNamed = left.every(({ why }) => why !== 'leaving');
+  const naming: Advice = {
+    hint: `${hint}. RENAMENX gives a stream its own name again, and so does another move, unless a client has written one of that name since`,
+    next: [{ do: 'retry', when: 'repaired' }],
+  };
   return new ClusterError(
     'KEYS_LEFT_BEHIND',
-    `The cluster cannot hold ${count} of the keys: ${reasonsOf(left)}${others}`,
-    { hint, keys: left.map(({ key }) => key) },
+    `${count === 1 ? '1 key is' : `${count} keys are`} left behind: ${reasonsOf(left)}${others}`,
+    { ...(isNamed ? { hint } : naming), keys: left.map(({ key }) => key) },
   );
 }
 

@@ -150,11 +150,17 @@ async function copyAll(
 }
 
 async function copyLot(listed: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
-  const { onElsewhere, isAgain } = listed;
-  const { keys: names, stuck } = move ? await putBack(listed, to) : { keys: listed.keys, stuck: [] };
-  tally.differ(stuck, [], isAgain);
-  if (names.length === 0) return;
-  const lot = { ...listed, keys: names };
+  if (!move) return copyNamed(listed, to, move, tally);
+  const { keys, back, stuck } = await putBack(listed, to);
+  tally.leave(stuck, [], listed.isAgain);
+  await copyNamed({ ...listed, keys }, to, move, tally);
+  // The cluster had the same before. What is newer there may be what a client has written under its name since, and this run has moved.
+  await copyNamed({ ...listed, keys: back }, { ...to, replace: false }, move, tally);
+}
+
+async function copyNamed(lot: KeyLot, to: Destination, move: boolean, tally: CopyTally): Promise<void> {
+  const { onElsewhere, isAgain } = lot;
+  if (lot.keys.length === 0) return;
   const written = await copyKeys(lot, lot, to, { isWatched: move, onElsewhere });
   const copied = [...written.restored, ...written.same];
   const { deleted, changed, newer }: Deleted = move

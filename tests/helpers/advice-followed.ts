@@ -72,6 +72,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry {replace}': 'restore: loads functions into the masters, and keeps other ones',
     'command (not-needed)': 'restore: loads functions into the masters, and keeps other ones',
   },
+  'copy/copy-tally.ts leftBehind': {
+    'retry (repaired)': 'big-keys: copies no stream under the name that it has while it leaves the source',
+  },
   'copy/copy-tally.ts OVERWRITE': {
     'retry (repaired)': 'restore: continues after an interruption',
     'retry {replace}': 'import: keeps keys that have another value in the cluster',

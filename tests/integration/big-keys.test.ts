@@ -439,8 +439,33 @@ describe('importKeys() of big keys', () => {
     await writeStream(reader);
     await reader.command(['RENAME', key, names[0] ?? '']);
     await reader.command(['XADD', key, '1-1', 'f', 'v']);
-    const { code, keys = [] } = await failureOf(importKeys(...args));
-    assert.deepEqual([code, [...keys].sort()], ['KEY_CONFLICT', [key, ...names].sort()]);
+    const newer = String(await reader.command(['DUMP', key]));
+    const { code, keys, next } = await failureOf(importKeys(...args));
+    assert.deepEqual([code, keys], ['KEYS_LEFT_BEHIND', names]);
+    assert.ok(!next.some(({ options }) => options?.replace), 'to replace either would lose the other');
+    // Whichever it meets first, neither of the two is lost.
+    await failureOf(importKeys(at(masters, 0).address, source.address, { move: true, replace: true }));
+    assert.equal(valueDifference(newer, String(await client.command(key, ['DUMP', key]))), undefined);
+    const [left = ''] = (await reader.command(['KEYS', '*'])) as string[];
+    assert.equal(valueDifference(whole, String(await reader.command(['DUMP', left]))), undefined);
+  });
+
+  it('copies no stream under the name that it has while it leaves the source', async () => {
+    const key = KEYS.stream;
+    const small = 'stream';
+    const there = at(masters, 0).address;
+    await writeStream(reader);
+    await reader.command(['XADD', small, '1-1', 'f', 'v']);
+    for (const one of [key, small]) await reader.command(['RENAME', one, leavingName(one)]);
+    const { code, keys = [] } = await failureOf(importKeys(there, source.address));
+    assert.deepEqual(
+      [code, [...keys].sort()],
+      ['KEYS_LEFT_BEHIND', [leavingName(key), leavingName(small)].sort()],
+    );
+    assert.deepEqual(await keysThere(), []);
+    for (const one of [key, small]) await reader.command(['RENAMENX', leavingName(one), one]);
+    await importKeys(there, source.address);
+    assert.deepEqual([...((await keysThere()) as string[])].sort(), [key, small].sort());
   });
 
   it('reads and writes it whole for users who may not run the commands for parts', async () => {

@@ -1,8 +1,9 @@
 import { type Connection, type Reply, ReplyError } from '../../../resp/index.ts';
 import { holdStreamCounts } from '../../rdb/convert.ts';
+import type { LeftKey } from '../conversion.ts';
 import { deleteWatched } from '../read-keys.ts';
 import type { KeyLot, KeyReader } from '../scan-keys.ts';
-import { PASSING, type StoredKey } from '../write-keys.ts';
+import { PASSING } from '../write-keys.ts';
 import { compareWatched, storedInParts, watching } from './copy-in-parts.ts';
 import { isStream } from './part-kinds.ts';
 import { keyThatLeaves, leavingName } from './part-name.ts';
@@ -99,25 +100,25 @@ async function bringTail(
 
 /**
  * Gives streams their names again that a run which was interrupted has left under others, and resolves to the keys of a lot by their own
- * names. `stuck` are those whose own name has been taken since.
+ * names: `back` are those that were given them. `stuck` are those whose own name has been taken since.
  */
 export async function putBack(
   { reader, db, keys: listed, onElsewhere }: KeyLot,
   { unfinished }: Destination,
-): Promise<{ readonly keys: string[]; readonly stuck: StoredKey[] }> {
-  const [keys, stuck]: [string[], StoredKey[]] = [[], []];
+): Promise<{ readonly keys: string[]; readonly back: string[]; readonly stuck: LeftKey[] }> {
+  const [keys, back, stuck]: [string[], string[], LeftKey[]] = [[], [], []];
   for (const name of listed) {
     const key = keyThatLeaves(name);
     if (key === undefined) keys.push(name);
     else if (!unfinished.has(placeOf(db, name))) {
       const [reply] = await reader.pipeline([['RENAMENX', name, key]]);
-      if (reply === 1) keys.push(key);
-      else if (reply === 0) stuck.push({ key: name, dump: '', ttlMs: undefined, readAt: 0 });
+      if (reply === 1) back.push(key);
+      else if (reply === 0) stuck.push({ key: name, why: 'leaving' });
       else if (reply instanceof ReplyError && onElsewhere && PASSING.has(reply.code)) onElsewhere(name);
       else if (!isGone(reply)) throw reply;
     }
   }
-  return { keys, stuck };
+  return { keys, back, stuck };
 }
 
 // Expired, or deleted since it was listed.
