@@ -6,6 +6,7 @@ export {
   invalidArgument,
   type MovedSoFar,
   NOTHING_SO_FAR,
+  noticedAt,
   type Resumable,
   retold,
 } from './model/cluster-error.ts';

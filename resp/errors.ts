@@ -8,6 +8,12 @@ export class ReplyError extends Error {
   declare command?: string;
   /** The node that answered. */
   declare address?: string;
+  readonly #noticedAt = performance.now();
+
+  /** When the answer came, by `performance.now()`. */
+  get noticedAt(): number {
+    return this.#noticedAt;
+  }
 
   /** First word of the message: `MOVED`, `BUSYKEY`, `NOAUTH`, `ERR`… */
   get code(): string {
@@ -92,6 +98,7 @@ export class ConnectionError extends Error {
   readonly sent: boolean;
   /** What is the matter with TLS, as far as that can be told. */
   declare readonly tls?: TlsFault;
+  readonly #noticedAt = performance.now();
 
   constructor(message: string, options: ConnectionErrorOptions) {
     const { code, address, command, sent = false, tls, ...rest } = options;
@@ -101,6 +108,11 @@ export class ConnectionError extends Error {
     if (command !== undefined) this.command = command;
     this.sent = sent;
     if (tls !== undefined) this.tls = tls;
+  }
+
+  /** When it was noticed, by `performance.now()`. */
+  get noticedAt(): number {
+    return this.#noticedAt;
   }
 }
 

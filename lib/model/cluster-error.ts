@@ -81,6 +81,8 @@ export interface ClusterErrorDetails extends Advice {
   /** Keys that could not be moved, as bytes in latin1 (one character a byte). */
   readonly keys?: readonly string[];
   readonly cause?: unknown;
+  /** By `performance.now()`. @default when the cause was noticed, or now */
+  readonly noticedAt?: number | undefined;
 }
 
 /** The error of an operation that cannot continue. Says what was moved, what was left behind, and what to do next. */
@@ -95,6 +97,7 @@ export class ClusterError extends Error {
   readonly resumable: Resumable;
   readonly moved: MovedSoFar;
   readonly keys: readonly string[];
+  readonly #noticedAt: number;
 
   constructor(code: ClusterErrorCode, message: string, details: ClusterErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -106,6 +109,12 @@ export class ClusterError extends Error {
     this.next = details.next ?? (this.resumable === 'no' ? [] : [{ do: 'retry' }]);
     this.moved = details.moved ?? NOTHING_SO_FAR;
     this.keys = details.keys ?? [];
+    this.#noticedAt = details.noticedAt ?? noticedAt(details.cause) ?? performance.now();
+  }
+
+  /** When the failure was noticed, by `performance.now()`. */
+  get noticedAt(): number {
+    return this.#noticedAt;
   }
 }
 
@@ -116,6 +125,12 @@ Object.defineProperty(ClusterError.prototype, 'name', {
   },
 });
 
+/** When a failure was noticed, by `performance.now()`; undefined of what is not an error of this library. */
+export function noticedAt(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('noticedAt' in error)) return undefined;
+  return typeof error.noticedAt === 'number' ? error.noticedAt : undefined;
+}
+
 /** The same error with other details, or another message. */
 export function retold(
   error: ClusterError,
@@ -123,7 +138,17 @@ export function retold(
   message: string = error.message,
 ): ClusterError {
   const { code, address, hint, next, openSlots, resumable, moved, keys } = error;
-  const own = { address, hint, next, openSlots, resumable, moved, keys, cause: error.cause };
+  const own = {
+    address,
+    hint,
+    next,
+    openSlots,
+    resumable,
+    moved,
+    keys,
+    cause: error.cause,
+    noticedAt: error.noticedAt,
+  };
   const again = new ClusterError(code, message, { ...own, ...details });
   // Where it came about is what counts.
   if (error.stack !== undefined && message === error.message) again.stack = error.stack;

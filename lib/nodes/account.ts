@@ -18,6 +18,8 @@ interface Finished extends Moved {
 export class Account {
   /** The cluster as it was last seen. */
   view: ClusterView | undefined;
+  /** When the caller's signal aborted, by `performance.now()`. */
+  abortedAt: number | undefined;
   /** True if the operation changes nothing, so an aborted call has nothing to add to the signal's reason. */
   onlyLooks = false;
   /** What continues the operation once slots have moved. */

@@ -1,4 +1,12 @@
-import { badReply, ClusterError, type MovedSoFar, type Resumable, retold } from '../errors.ts';
+import {
+  badReply,
+  ClusterError,
+  type MovedSoFar,
+  messageOf,
+  noticedAt,
+  type Resumable,
+  retold,
+} from '../errors.ts';
 import type { Stopped } from '../events.ts';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import type { Next, NextAct } from '../model/next.ts';
@@ -16,13 +24,15 @@ const TIMEOUT_MS = 1000;
 
 /**
  * Reports what an operation that ends early has moved, which slots are open and what continues it: in an event, and in the failure to
- * throw, to which it resolves. That is a ClusterError `ABORTED` for the reason of the signal, unless the operation only looks.
+ * throw, to which it resolves. That is a ClusterError `ABORTED` for the reason of the signal, unless the operation only looks. What failed
+ * before the signal aborted stays the failure. What failed after that is told in the words of `ABORTED`: the caller has ended the operation.
  */
-export async function reportStop(context: Context, failure: unknown): Promise<unknown> {
+export async function reportStop(context: Context, failed: unknown): Promise<unknown> {
   const { account, settings, signal, emit } = context;
-  const isAborted = signal?.aborted === true && failure === signal.reason;
+  const isAborted = signal?.aborted === true && (failed === signal.reason || isLater(failed, account));
+  const failure = isAborted ? signal.reason : failed;
   if (settings.dryRun || !(account.hasBegun || (isAborted && account.view))) return failure;
-  const known = failure instanceof ClusterError ? failure : undefined;
+  const known = failed instanceof ClusterError ? failed : undefined;
   const { moved, open, silent, left } = await lookAtWhatIsDone(context);
   const openSlots = sorted([...open, ...(known?.openSlots ?? [])]);
   const way = wayOn(context, moved, left);
@@ -39,9 +49,18 @@ export async function reportStop(context: Context, failure: unknown): Promise<un
   const behind = account.behind ? { behind: account.behind() } : {};
   const end = { moved, openSlots, silent, resumable, next, ...pending, ...behind };
   emit({ type: 'stopped', ...end });
-  if (known) return retold(known, end);
+  if (known && failure === failed) return retold(known, end);
   if (!isAborted || account.onlyLooks) return failure;
-  return new ClusterError('ABORTED', abortWords(account, end), { ...end, cause: failure });
+  if (failed === failure)
+    return new ClusterError('ABORTED', abortWords(account, end), { ...end, cause: failure });
+  const words = `${abortWords(account, end)}; ${messageOf(failed)}`;
+  const { address, hint, keys } = known ?? {};
+  return new ClusterError('ABORTED', words, { ...end, address, hint, keys: keys ?? [], cause: failure });
+}
+
+/** True of a failure that was noticed when the signal had aborted: a node that fell silent, as it was asked to close a slot. */
+function isLater(failed: unknown, { abortedAt }: Account): boolean {
+  return (noticedAt(failed) ?? Number.NEGATIVE_INFINITY) >= (abortedAt ?? Number.POSITIVE_INFINITY);
 }
 
 /** Also says what a ClusterError has no field for. */

@@ -82,14 +82,20 @@ export async function withContext<Result>(
     signal: options.signal,
     account: new Account(),
   };
+  const { account, signal } = context;
+  const noteAbort = (): void => {
+    account.abortedAt = performance.now();
+  };
+  signal?.addEventListener('abort', noteAbort, { once: true });
   try {
     return await work(context);
   } catch (error) {
-    if (!context.account.view && !context.account.hasBegun) throw error;
+    if (!account.view && !account.hasBegun && !signal?.aborted) throw error;
     // Loaded only by operations that end early.
     const { reportStop } = await import('../nodes/stopping.ts');
     throw await reportStop(context, error);
   } finally {
+    signal?.removeEventListener('abort', noteAbort);
     await (shared ? connections.withdraw(context, context.signal) : connections.close());
   }
 }

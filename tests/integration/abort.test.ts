@@ -126,6 +126,31 @@ describe('an aborted signal', { concurrency: true }, () => {
     assert.deepEqual(await openSlotsAt(nodes), []);
   });
 
+  it('is what ended migrateSlots(), though its target falls silent just then', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [source, target] = [at(nodes, 0), at(nodes, 1)];
+    const keys = keysOfSlot(7, 400);
+    await tell(source, ...keys.map((key) => ['SET', key, key]));
+    const { reason, signal, onEvent } = abortAt('move-progress');
+    const move = [source.address, target.address, [7]] as const;
+    const moving = migrateSlots(...move, {
+      ...{ method, signal, limits: { keysPerSecond: 200 } },
+      ...{ connectTimeout: 500, commandTimeout: 500, agreeTimeout: 1000 },
+      onEvent: (event) => {
+        if (event.type === 'move-progress') void target.freeze();
+        onEvent(event);
+      },
+    });
+    const { openSlots } = await abortOf(moving, reason).finally(() => target.thaw());
+    assert.deepEqual(openSlots, [7]);
+    await eventually('the source serves again', async () =>
+      String(await ask(source, 'CLUSTER', 'INFO')).includes('cluster_state:ok'),
+    );
+    await migrateSlots(...move, { method });
+    assert.deepEqual(await openSlotsAt(nodes), []);
+    assert.equal(await ask(target, 'DBSIZE'), keys.length);
+  });
+
   it('stops joinCluster() between moves from several sources, with no slot open', async () => {
     const nodes = await startMasters(bed, 3, 1);
     const [first, , , fourth] = nodes as [(typeof nodes)[number], unknown, unknown, (typeof nodes)[number]];

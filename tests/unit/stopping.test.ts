@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ClusterError, isAbort, ReplyError, type Resumable } from '../../lib/errors.ts';
+import {
+  ClusterError,
+  ConnectionError,
+  isAbort,
+  ReplyError,
+  type Resumable,
+  retold,
+} from '../../lib/errors.ts';
 import type { ClusterEvent, Stopped } from '../../lib/events.ts';
 import type { parseAddress } from '../../lib/model/address.ts';
 import type { Next } from '../../lib/model/next.ts';
@@ -47,6 +54,8 @@ interface Scene {
   readonly copied?: number;
   readonly onlyLooks?: boolean;
   readonly dryRun?: boolean;
+  /** The signal has aborted, for this reason, before the failure or after it. */
+  readonly abort?: { readonly reason: unknown; readonly when: 'before' | 'after' };
   /** Replicas that were asked to take over, and those of them that did. */
   readonly asked?: readonly string[];
   readonly answered?: readonly string[];
@@ -78,7 +87,9 @@ async function stop(failure: unknown, scene: Scene, isAborted = false) {
       return `${idOf(port - 7000)} 127.0.0.1:${port}@1 myself,master - 0 0 1 connected ${slots}\n`;
     },
   } as unknown as Connections;
-  const signal = isAborted ? AbortSignal.abort(failure) : undefined;
+  const { abort = { reason: failure, when: 'before' } } = scene;
+  const signal = isAborted ? AbortSignal.abort(abort.reason) : undefined;
+  account.abortedAt = abort.when === 'before' ? 0 : performance.now() + 1;
   const context: Context = {
     connections,
     settings: settingsOf({ dryRun: scene.dryRun ?? false }),
@@ -251,6 +262,36 @@ describe('what an operation says at its end', () => {
     assert.equal(looked.thrown, reason);
     assert.ok(looked.stopped);
     assert.deepEqual(await stop(reason, { dryRun: true }, true), { thrown: reason, stopped: undefined });
+  });
+
+  test('what fails after the signal has aborted is told as its abort, what failed before it is not', async () => {
+    const cut = new ConnectionError('no reply', { code: 'TIMEOUT', address: 'a:1' });
+    const known = new ClusterError('MIGRATE_FAILED', 'no', {
+      ...{ cause: cut, openSlots: [12], keys: ['k'], hint: 'So' },
+      resumable: 'same-call',
+    });
+    const reason = new Error('stop');
+    const scene: Scene = { moved: 3, says: { 2: '0-2' } };
+    for (const failure of [cut, new ReplyError('IOERR no'), known]) {
+      const { thrown } = await stop(failure, { ...scene, abort: { reason, when: 'before' } }, true);
+      assert.ok(thrown instanceof ClusterError);
+      const { code, cause, moved, message } = thrown;
+      assert.deepEqual([code, cause, moved.slots], ['ABORTED', reason, 3]);
+      assert.ok(message.endsWith(failure.message), message);
+      if (failure === known)
+        assert.deepEqual([thrown.openSlots, thrown.keys, thrown.hint], [[12], ['k'], 'So']);
+      const first = await stop(failure, { ...scene, abort: { reason, when: 'after' } }, true);
+      if (failure === known) assert.equal((first.thrown as ClusterError).code, 'MIGRATE_FAILED');
+      else assert.equal(first.thrown, failure);
+    }
+    // A mistake in the program is one at any time.
+    const mistake = new TypeError('x is undefined');
+    const { thrown } = await stop(mistake, { ...scene, abort: { reason, when: 'before' } }, true);
+    assert.equal(thrown, mistake);
+    const looked = { onlyLooks: true, abort: { reason, when: 'before' } } as const;
+    assert.equal((await stop(cut, looked, true)).thrown, reason);
+    // An error that is told again, or caused by another, was noticed when the first was.
+    assert.equal(retold(known, { openSlots: [1] }).noticedAt, cut.noticedAt);
   });
 
   test('a ClusterError for which a call is aborted keeps its code', async () => {
