@@ -42,6 +42,13 @@ function finishing(): string {
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
 
+// The terminal is gone. Shell and kernel may both say so: it is no second wish to stop.
+function onHangup(): void {
+  if (!stop.signal.aborted) onSignal();
+}
+// What only shows has nothing left to do.
+if (!isLive) process.on('SIGHUP', onHangup);
+
 /**
  * Returns a function that writes to a stream until writing fails. A reader that has gone or a full disk must not leave a
  * slot half moved, so the command continues. It ends with its own exit code, or with 1 if output was lost. The stream is
@@ -148,4 +155,5 @@ if (asksForVersion(words)) stdout(`${VERSION}\n`);
 else process.exitCode = await run(words);
 process.off('SIGINT', onSignal);
 process.off('SIGTERM', onSignal);
+process.off('SIGHUP', onHangup);
 reader?.close();

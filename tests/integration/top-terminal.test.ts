@@ -5,7 +5,7 @@ import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeVitals } from '../../lib/index.ts';
-import { eventually } from '../bed/client.ts';
+import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import { keysOn, load } from '../helpers/cli-runs.ts';
 import { at, openSlotsAt, startMasters, startPairs } from '../helpers/clusters.ts';
@@ -186,6 +186,21 @@ describe('top on a terminal', { skip: noTerminal }, () => {
       const { stdout } = await running.finished;
       assert.match(stdout.slice(stdout.lastIndexOf('\u001b[?1049l')), /safe point[\s\S]*ended with 130/);
       assert.deepEqual(await openSlotsAt(masters), []);
+    });
+
+    it('leaves no slot open if its terminal is killed while it is paused', async () => {
+      const [from, to] = [at(masters, 1), at(masters, 0)];
+      const running = await move(from, to);
+      assert.notDeepEqual(await openSlotsAt(masters), []);
+      running.child.kill('SIGKILL');
+      await eventually('its slots are closed', async () => (await openSlotsAt(masters)).length === 0);
+      // Once it has ended, another may begin.
+      await eventually('no process moves slots', async () =>
+        (await Promise.all(masters.map((node) => ask(node, 'CLIENT', 'LIST')))).every(
+          (list) => !String(list).includes('name=redis-trib'),
+        ),
+      );
+      assert.equal(await keysOn(masters), KEYS);
     });
   });
 });

@@ -30,13 +30,20 @@ export function openTerminal(process: NodeJS.Process): Screen {
     isTaken = false;
     // Writing to a terminal is synchronous: it is done when the process ends.
     stdout.write(LEAVE);
-    if (stdin.isTTY) stdin.setRawMode(false);
+    if (stdin.isTTY) rawModeOff();
+  };
+  const rawModeOff = (): void => {
+    try {
+      stdin.setRawMode(false);
+    } catch {
+      // It is gone. The command goes on, or stops where that is safe.
+    }
   };
   const onDeadly = (signal: NodeJS.Signals): void => {
     giveBack();
-    // Without a listener it does what it does by default.
+    // Without a listener it does what it does by default. The process may have one: then it ends in its own way.
     process.off(signal, onDeadly);
-    process.kill(process.pid, signal);
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
   };
   const onContinued = (): void => {
     process.off('SIGTSTP', onDeadly).on('SIGTSTP', onDeadly);
@@ -58,6 +65,8 @@ export function openTerminal(process: NodeJS.Process): Screen {
   for (const signal of DEADLY) process.on(signal, onDeadly);
   process.on('SIGCONT', onContinued).on('exit', giveBack);
   stdout.on('resize', onResized).on('error', onGone);
+  // For good: a terminal that is gone may say so later.
+  stdin.on('error', () => {});
   if (stdin.isTTY) stdin.setEncoding('utf8').on('data', onTyped).resume();
   take();
   return {
