@@ -1,12 +1,11 @@
 import { ClusterError } from '../errors.ts';
 import { parseAddress } from '../model/address.ts';
-import { formatBytes } from '../model/bytes.ts';
-import type { Next } from '../model/next.ts';
 import { methodUnsupported } from '../move/choose-method.ts';
 import type { Methods } from '../move/decide-methods.ts';
 import { awaitServing } from '../nodes/await-serving.ts';
-import { type Context, nodeError } from '../nodes/context.ts';
-import { askInfo, numberOf } from '../nodes/node-info.ts';
+import type { Context } from '../nodes/context.ts';
+import { noRoomFor } from '../nodes/memory-room.ts';
+import { askInfo } from '../nodes/node-info.ts';
 import { inParallel } from '../nodes/parallel.ts';
 import type { MoveStep, NodeRef, Plan } from '../plan/plan.ts';
 import { requireNoOtherTask } from './atomic-tasks.ts';
@@ -79,22 +78,11 @@ async function requireMemory(
     .filter(({ target }) => target.id === id)
     .reduce((sum, { content }) => sum + (content?.bytes ?? 0), 0);
   const info = await askInfo(context.connections, parseAddress(address), ['memory']);
-  const limit = numberOf(info, 'maxmemory');
-  // Buffers of replicas and of the append-only file do not count towards maxmemory.
-  const used = numberOf(info, 'used_memory') - numberOf(info, 'mem_not_counted_for_evict');
-  if (limit === 0 || used + coming <= limit) return;
-  const policy = info.get('maxmemory_policy') ?? 'noeviction';
-  const harm =
-    policy === 'noeviction'
-      ? 'it would refuse keys'
-      : `keys would be evicted there (maxmemory-policy ${policy})`;
-  const message =
-    `Not enough memory on ${address}: ${formatBytes(used)} are in use and ${formatBytes(coming)} would be added, ` +
-    `maxmemory is ${formatBytes(limit)}, and ${harm}`;
-  const hint = 'Nothing was changed. Raise maxmemory there, or move fewer slots';
-  const next: readonly Next[] = [
-    { do: 'configure', node: address, settings: ['maxmemory'] },
-    { do: 'retry', options: { force: true }, when: 'anyway' },
-  ];
-  complain(context, nodeError('NO_MEMORY', address, message, { hint, next }), true);
+  const error = noRoomFor(
+    coming,
+    address,
+    info,
+    'Nothing was changed. Raise maxmemory there, or move fewer slots',
+  );
+  if (error) complain(context, error, true);
 }

@@ -12,13 +12,15 @@ const SCAN_COUNT = 1000;
 /** Most keys read at once: serialising them blocks the source. */
 const MOST_KEYS = 100;
 /** Most bytes read at once, by MEMORY USAGE. A key that takes more is read in parts: to serialise this much blocks the source for some 10 ms. */
-const MOST_BYTES = 4 * 1024 * 1024;
+export const MOST_BYTES: number = 4 * 1024 * 1024;
 
 /** Keys to be read at once. */
 export interface Lot {
   readonly keys: string[];
   /** It is a single key, too large to be read at once. */
   readonly isBig: boolean;
+  /** What they take, by MEMORY USAGE, if that was asked. */
+  readonly bytes?: number;
 }
 
 /** Which keys to list, and how. */
@@ -99,14 +101,14 @@ export function* lots(keys: readonly string[], sizes: readonly number[]): Genera
   for (const [index, key] of keys.entries()) {
     const size = sizes[index] ?? 0;
     if (lot.length > 0 && (lot.length >= MOST_KEYS || bytes + size > MOST_BYTES)) {
-      yield { keys: lot, isBig: bytes > MOST_BYTES };
+      yield { keys: lot, isBig: bytes > MOST_BYTES, bytes };
       lot = [];
       bytes = 0;
     }
     lot.push(key);
     bytes += size;
   }
-  if (lot.length > 0) yield { keys: lot, isBig: bytes > MOST_BYTES };
+  if (lot.length > 0) yield { keys: lot, isBig: bytes > MOST_BYTES, bytes };
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Destination } from '../copy/parts/write-in-parts.ts';
 import { type Deleted, deleteKeys } from '../copy/read-keys.ts';
 import { type KeyLot, scanKeys } from '../copy/scan-keys.ts';
 import { surveySource } from '../copy/survey-source.ts';
+import { TargetRoom } from '../copy/target-room.ts';
 import { untilKept } from '../copy/target-steadiness.ts';
 import { type StoredKey, writeKeys } from '../copy/write-keys.ts';
 import { type AddressLike, formatAddress } from '../model/address.ts';
@@ -74,7 +75,8 @@ export interface ImportResult {
  * source never stay where they are, with `NOT_REACHED`. Values that the cluster does not read as the source writes them are converted,
  * by the encodings of rdb.c.
  * What a master of the cluster may have lost, as one that failed over or was restarted, is written again; rejects with `NOT_REACHED` if one
- * does not answer at the end, with `KEYS_IN_DOUBT` if keys that may be lost are deleted at the source (`move`), and with `NO_MEMORY` if keys were evicted, unless forced.
+ * does not answer at the end, with `KEYS_IN_DOUBT` if keys that may be lost are deleted at the source (`move`), and with `NO_MEMORY` if keys
+ * were evicted or, with `move`, before any would be, unless forced.
  * After all other keys are imported, rejects with `KEY_CONFLICT` if the cluster has keys with other values, which are kept, and
  * with `KEYS_LEFT_BEHIND` if it cannot hold some.
  */
@@ -131,18 +133,17 @@ async function copyAll(
   const targets = new Map(sets.map(({ db, to }) => [db, to]));
   const { replace = false, move = false } = options;
   const common = { context, owners, replace, readers: formats, unfinished: new Set<string>() };
+  const room = move && !context.settings.force ? new TargetRoom(context, owners) : undefined;
   await untilKept(context, owners, move, (isAgain) =>
     scanKeys(from, {
       what: importFrom(from.name),
       databases: [...targets.keys()],
       listing: { isBySlot: move && from.view !== undefined },
-      visit: (lot) =>
-        copyLot(
-          { ...lot, isAgain: isAgain || lot.isAgain },
-          { ...common, db: targets.get(lot.db) ?? 0 },
-          move,
-          tally,
-        ),
+      visit: (lot) => {
+        const to = { ...common, db: targets.get(lot.db) ?? 0 };
+        const copy = () => copyLot({ ...lot, isAgain: isAgain || lot.isAgain }, to, move, tally);
+        return room ? room.during(lot, copy) : copy();
+      },
     }),
   );
   tally.requireAll();

@@ -20,10 +20,6 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'restart-node': 'newcomers: if its slots could not move for want of MIGRATE',
     'retry {force} (anyway)': 'acl: is missing, before a slot is opened',
   },
-  'apply/preflight.ts requireMemory': {
-    configure: 'preflight: refuses to move more than fits',
-    'retry {force} (anyway)': 'preflight: refuses to move more than fits',
-  },
   'apply/writable.ts requireWritable': {
     configure: 'preflight: refuses keys from or for a master that lacks replicas',
     'retry (after-that)': 'preflight: refuses keys from or for a master that lacks replicas',
@@ -330,6 +326,10 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
   'move/unknown-node.ts unknownNode': {
     command: 'target-proof: is done when the two are introduced again',
     'retry (after-that)': 'target-proof: is done when the two are introduced again',
+  },
+  'nodes/memory-room.ts noRoomFor': {
+    configure: 'preflight: refuses to move more than fits',
+    'retry {force} (anyway)': 'preflight: refuses to move more than fits',
   },
   'nodes/agreement.ts doNotAgree': {
     'retry (healthy)': 'fault-nodes: ends the move with an error, and the same call finishes it',

@@ -155,6 +155,25 @@ describe('A master that has taken keys, and that a replica replaces which does n
 });
 
 describe('A master that evicts keys while others are imported', () => {
+  it('is sent none that are deleted at the source, before it would have to evict some', async () => {
+    const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
+    await fill(source, 'x'.repeat(300));
+    const nodes = await startMasters(bed, 2);
+    const [seed, small] = [at(nodes, 0), at(nodes, 1)];
+    await ask(small, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    await ask(small, 'CONFIG', 'SET', 'maxmemory', '5mb');
+    const again = () => importKeys(seed.address, source.address, { move: true });
+    const error = await refusalOf(again());
+    assert.deepEqual([error.code, error.address, error.resumable], ['NO_MEMORY', small.address, 'same-call']);
+    const moved = await sizeOf(nodes);
+    assert.ok(moved > 0 && moved < keys.length, `${moved} keys were moved`);
+    assert.match(String(await ask(small, 'INFO', 'stats')), /^evicted_keys:0\r$/m);
+    assert.ok((await sizeOf([...nodes, source])) >= keys.length);
+    await follow(adviceFor(error.next, 'configure'), { nodes, again, values: { maxmemory: '0' } });
+    await again();
+    assert.deepEqual([await sizeOf(nodes), await sizeOf([source])], [keys.length, 0]);
+  });
+
   it('is named, and takes them once it has room', async () => {
     const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
     await fill(source, 'x'.repeat(300));
