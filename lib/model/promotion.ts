@@ -173,6 +173,8 @@ export interface Attempt {
   readonly applied: number;
   /** Bytes that its master has written, asked after that. */
   readonly written: number;
+  /** They count one stream. Not so once the master was started again, until the replica has copied it. */
+  readonly isOneStream: boolean;
   /** The current epoch of the replica when it was asked, and now: it takes a new one for its election. */
   readonly epochs: readonly [before: number, now: number];
 }
@@ -184,8 +186,10 @@ export interface Attempt {
 export function attemptLacks({
   applied,
   written,
+  isOneStream,
   epochs: [before, now],
 }: Attempt): 'behind' | 'ahead' | 'votes' | undefined {
-  if (applied !== written) return applied < written ? 'behind' : 'ahead';
+  if (applied > written) return isOneStream ? 'ahead' : undefined;
+  if (applied < written) return 'behind';
   return now > before ? 'votes' : undefined;
 }

@@ -278,12 +278,14 @@ test('Nodes that have not found the new master are told, but no master that has 
 });
 
 test('attemptLacks() tells a stream that was not applied from votes that were not given', () => {
-  const lacks = (applied: number, written: number, before: number, now: number) =>
-    attemptLacks({ applied, written, epochs: [before, now] });
+  const lacks = (applied: number, written: number, before: number, now: number, isOneStream = true) =>
+    attemptLacks({ applied, written, isOneStream, epochs: [before, now] });
   assert.equal(lacks(13, 344, 4, 4), 'behind');
   // Another election may have raised the epoch.
   assert.equal(lacks(13, 344, 4, 5), 'behind');
   assert.equal(lacks(345, 344, 4, 4), 'ahead');
+  // Of a master that was started again, the replica still has the count of before.
+  assert.equal(lacks(345, 344, 4, 4, false), undefined);
   assert.equal(lacks(344, 344, 4, 5), 'votes');
   assert.equal(lacks(344, 344, 4, 4), undefined);
 });

@@ -6,6 +6,7 @@ import { attemptLacks } from '../../model/promotion.ts';
 import type { Context } from '../../nodes/context.ts';
 import { replicasIn } from '../../nodes/inspect.ts';
 import { askInfo, isLinkUp, type NodeInfo, numberOf } from '../../nodes/node-info.ts';
+import { hasStreamOf } from '../../nodes/replication.ts';
 import { readServer } from '../../nodes/server.ts';
 import type { StepOf } from '../../plan/plan.ts';
 
@@ -61,7 +62,8 @@ export async function overdue(
   const theirs = mode === 'graceful' ? await askReplication(context, master.address) : undefined;
   const [applied, written] =
     own && theirs ? [numberOf(own, 'slave_repl_offset'), numberOf(theirs, 'master_repl_offset')] : [0, 0];
-  const lack = attemptLacks({ applied, written, epochs });
+  const isOneStream = own !== undefined && theirs !== undefined && isLinkUp(own) && hasStreamOf(own, theirs);
+  const lack = attemptLacks({ applied, written, isOneStream, epochs });
   if (lack === undefined) return undefined;
   if (lack === 'votes')
     return {
