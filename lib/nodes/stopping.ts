@@ -1,6 +1,7 @@
 import {
   badReply,
   ClusterError,
+  isAbort,
   type MovedSoFar,
   messageOf,
   noticedAt,
@@ -29,7 +30,7 @@ const TIMEOUT_MS = 1000;
  */
 export async function reportStop(context: Context, failed: unknown): Promise<unknown> {
   const { account, settings, signal, emit } = context;
-  const isAborted = signal?.aborted === true && (failed === signal.reason || isLater(failed, account));
+  const isAborted = signal?.aborted === true && (failed === signal.reason || isLater(failed, context));
   const failure = isAborted ? signal.reason : failed;
   if (settings.dryRun || !(account.hasBegun || (isAborted && account.view))) return failure;
   const known = failed instanceof ClusterError ? failed : undefined;
@@ -59,7 +60,9 @@ export async function reportStop(context: Context, failed: unknown): Promise<unk
 }
 
 /** True of a failure that was noticed when the signal had aborted: a node that fell silent, as it was asked to close a slot. */
-function isLater(failed: unknown, { abortedAt }: Account): boolean {
+function isLater(failed: unknown, { account: { abortedAt }, signal }: Context): boolean {
+  // An operation within this one has said so already.
+  if (isAbort(failed, signal)) return false;
   return (noticedAt(failed) ?? Number.NEGATIVE_INFINITY) >= (abortedAt ?? Number.POSITIVE_INFINITY);
 }
 

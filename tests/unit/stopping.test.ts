@@ -284,6 +284,9 @@ describe('what an operation says at its end', () => {
       if (failure === known) assert.equal((first.thrown as ClusterError).code, 'MIGRATE_FAILED');
       else assert.equal(first.thrown, failure);
     }
+    // What an operation within this one has said of its abort is kept, also if this one has nothing to add.
+    const within = new ClusterError('ABORTED', 'Aborted: 2 of 3', { cause: reason });
+    assert.equal((await stop(within, { abort: { reason, when: 'before' } }, true)).thrown, within);
     // A mistake in the program is one at any time.
     const mistake = new TypeError('x is undefined');
     const { thrown } = await stop(mistake, { ...scene, abort: { reason, when: 'before' } }, true);
