@@ -10,7 +10,7 @@ export class ReplyError extends Error {
   declare address?: string;
   readonly #noticedAt = performance.now();
 
-  /** When the answer came, by `performance.now()`. */
+  /** @internal When the answer came, by `performance.now()`. */
   get noticedAt(): number {
     return this.#noticedAt;
   }
@@ -110,7 +110,7 @@ export class ConnectionError extends Error {
     if (tls !== undefined) this.tls = tls;
   }
 
-  /** When it was noticed, by `performance.now()`. */
+  /** @internal When it was noticed, by `performance.now()`. */
   get noticedAt(): number {
     return this.#noticedAt;
   }

@@ -81,7 +81,7 @@ export interface ClusterErrorDetails extends Advice {
   /** Keys that could not be moved, as bytes in latin1 (one character a byte). */
   readonly keys?: readonly string[];
   readonly cause?: unknown;
-  /** By `performance.now()`. @default when the cause was noticed, or now */
+  /** @internal By `performance.now()`. @default when the cause was noticed, or now */
   readonly noticedAt?: number | undefined;
 }
 
@@ -112,7 +112,7 @@ export class ClusterError extends Error {
     this.#noticedAt = details.noticedAt ?? noticedAt(details.cause) ?? performance.now();
   }
 
-  /** When the failure was noticed, by `performance.now()`. */
+  /** @internal When the failure was noticed, by `performance.now()`. */
   get noticedAt(): number {
     return this.#noticedAt;
   }
