@@ -15,6 +15,8 @@ const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = {
 /** Signals that would end the process before it can give the terminal back. */
 const DEADLY = ['SIGHUP', 'SIGQUIT', 'SIGTSTP'] as const;
 
+const ignore = (): void => {};
+
 /** Takes the terminal of a process, which gets it back however the process ends, unless it is killed with SIGKILL. */
 export function openTerminal(process: NodeJS.Process): Screen {
   const { stdin, stdout } = process;
@@ -65,8 +67,8 @@ export function openTerminal(process: NodeJS.Process): Screen {
   for (const signal of DEADLY) process.on(signal, onDeadly);
   process.on('SIGCONT', onContinued).on('exit', giveBack);
   stdout.on('resize', onResized).on('error', onGone);
-  // For good: a terminal that is gone may say so later.
-  stdin.on('error', () => {});
+  // It stays: a terminal that is gone may say so later.
+  stdin.off('error', ignore).on('error', ignore);
   if (stdin.isTTY) stdin.setEncoding('utf8').on('data', onTyped).resume();
   take();
   return {
