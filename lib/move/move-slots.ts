@@ -77,6 +77,7 @@ export async function moveSlots(
     bigKeys,
     others,
     isResumed: step.isResumed === true,
+    overwrites: step.overwrites,
     progress,
     lock: batches,
     transfers,

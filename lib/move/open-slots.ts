@@ -53,7 +53,7 @@ export async function openSlots(
   );
   const [strange, ...more] = filled.filter((slot) => !taken.has(slot));
   // Clients write to these at the target: its values must not be replaced.
-  authority.noteFoundOpen(taken);
+  authority.noteOfTarget(taken);
   const closeAgain = async (): Promise<number[]> => [
     ...foundOpen,
     ...(await closeOnTargetAgain(ends, fresh)),

@@ -1,9 +1,10 @@
 import { claimThenLook } from '../apply/look-claimed.ts';
-import { ClusterError } from '../errors.ts';
+import { ClusterError, retold } from '../errors.ts';
 import { type AddressLike, parseAddress } from '../model/address.ts';
 import { lostNodes } from '../model/condition.ts';
 import { holdersOf } from '../model/holders.ts';
 import { capitalised } from '../model/lists.ts';
+import type { Next } from '../model/next.ts';
 import { expandSlots, slotsAre } from '../model/slot.ts';
 import { type ClusterView, slotOwners } from '../model/view.ts';
 import { askUnveiled } from '../move/set-slot.ts';
@@ -33,7 +34,7 @@ export interface FixOptions extends OperationOptions {
   /**
    * What happens to keys on a node that does not own their slot, other than copies equal to the owner's, which are always dropped.
    * `keep`: they stay, and the call rejects with ClusterError `KEY_CONFLICT` or `KEYS_IN_DOUBT`, which names them. `bring`: those that
-   * the owner does not have go to it; it may have deleted them. `drop`: all of them are deleted there.
+   * the owner does not have go to it; it may have deleted them. `drop`: all of them are deleted there, or overwritten if a move goes on.
    * @default 'keep'
    */
   readonly strayKeys?: 'keep' | 'bring' | 'drop';
@@ -61,7 +62,10 @@ export function fixMigrating(cluster: ClusterLike, options: FixOptions = {}): Pr
     const fix = await planFor(context, view, options);
     const { dryRun, force } = context.settings;
     if (fix.steps.length > 0 && !dryRun && !force) requireAnswers(view, 'repair slots');
-    const carry = () => carryOut(context, view.nodes, draftOf(view, fix));
+    const carry = () =>
+      carryOut(context, view.nodes, draftOf(view, fix)).catch((error: unknown) => {
+        throw offerDrop(error);
+      });
     const result = await warningOfLoss(context, fix.steps, carry);
     if (result.applied && fix.steps.length > 0) await requireMended(context, view, fix, options);
     requireDecided(view, fix);
@@ -70,6 +74,17 @@ export function fixMigrating(cluster: ClusterLike, options: FixOptions = {}): Pr
     requireFound(view);
     return result;
   });
+}
+
+// By now every key that `drop` deletes has been named.
+function offerDrop(error: unknown): unknown {
+  if (!(error instanceof ClusterError) || error.code !== 'KEY_CONFLICT') return error;
+  const isOffered = error.next.some(({ options }) => options?.strayKeys === 'drop');
+  const next = error.next.flatMap((one): Next[] => {
+    if (one.do !== 'fix' || one.options) return [one];
+    return isOffered ? [] : [{ ...one, do: 'fix', options: { strayKeys: 'drop' }, when: 'keys-unwanted' }];
+  });
+  return retold(error, { next });
 }
 
 // It is unknown what is open at an owner that does not answer here, and which keys of others it holds.

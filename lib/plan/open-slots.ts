@@ -184,6 +184,7 @@ function decide(
       source: nodeRef(owner),
       target: nodeRef(target),
       slots: [[slot, slot]],
+      ...(rules.strayKeys === 'drop' ? { overwrites: true } : {}),
     });
   } else if (items.some(({ nodeId, direction }) => nodeId === owner.id && direction === 'migrating')) {
     steps.push(closing(owner, owner, slot));

@@ -128,6 +128,7 @@ const steps: { readonly [Name in Step['type']]: Reader<StepOf<Name>> } = {
     target: ref,
     slots,
     isResumed: optional(boolean),
+    overwrites: optional(always),
     content: optional(content),
   }),
   'close-slots': record<StepOf<'close-slots'>>({

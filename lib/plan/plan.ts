@@ -131,6 +131,8 @@ export interface MoveStep {
   readonly slots: readonly SlotRange[];
   /** True if an interrupted move may have copied keys already: keys on the target are then kept. */
   readonly isResumed?: boolean;
+  /** The move was begun: values that the target holds of these slots and that differ from the source's are given up. */
+  readonly overwrites?: true;
   /** Content of these slots when the plan was made. */
   readonly content?: MoveContent;
 }
@@ -244,7 +246,7 @@ export function describeStep(step: Step): string {
         return `Move replica ${step.replica.address} to master ${step.master.address} (${step.kept.address} stays with its former master)`;
       return `Make ${step.replica.address} a replica of ${step.master.address}`;
     case 'move-slots':
-      return `Move ${counted(step.slots)} from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}`;
+      return `Move ${counted(step.slots)} from ${step.source.address} to ${step.target.address}: ${formatRanges(step.slots)}${describeContent(step.content)}${step.overwrites ? `, and overwrite what differs on ${step.target.address}` : ''}`;
     case 'close-slots':
       if (step.stayOpen)
         return `Tell ${step.node.address} that ${step.owner.address} owns slots ${formatRanges(step.slots)}`;

@@ -249,7 +249,8 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'retry (after-that)': 'target-proof: continues once the target is back',
   },
   'move/by-migrate/migrate-errors.ts keyConflict': {
-    'retry (repaired)': 'fix: keeps the value of the owner, names the key',
+    fix: 'migrate: overwrites no value that is on both ends of a slot found open',
+    'retry (after-that)': 'migrate: overwrites no value that is on both ends of a slot found open',
   },
   'move/by-migrate/migrate-errors.ts strayKeysLeft': {
     fix: 'fix-uncovered: settles stray keys with the owner',
@@ -427,6 +428,9 @@ export const followed: Readonly<Record<string, Readonly<Record<string, string>>>
     'failover {mode}': 'del-node: refuses if the master does not answer, unless forced',
   },
   'operations/failover.ts requireLink': { replicate: 'advice-roles: whose only replica has no link' },
+  'operations/fix-migrating.ts offerDrop': {
+    'fix {strayKeys} (keys-unwanted)': 'fix: keeps the value of the owner, names the key',
+  },
   'operations/fix-migrating.ts requireMended': {
     'retry (moves-done)': 'advice-slots: that another tool opens while others are repaired',
   },

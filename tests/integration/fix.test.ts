@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { type ClusterError, fixMigrating, rebalance, replicate } from '../../lib/index.ts';
+import { type ClusterError, type ClusterEvent, fixMigrating, rebalance, replicate } from '../../lib/index.ts';
 import { parseAddress } from '../../lib/model/address.ts';
 import { askUnveiled } from '../../lib/move/set-slot.ts';
 import { Connections } from '../../lib/nodes/connections.ts';
@@ -26,6 +26,7 @@ import {
   tell,
 } from '../helpers/clusters.ts';
 import { failureOf } from '../helpers/errors.ts';
+import { adviceFor, follow } from '../helpers/follow.ts';
 
 const execute = promisify(execFile);
 
@@ -293,9 +294,12 @@ describe('fixMigrating() of a key on both ends', { concurrency: 6 }, () => {
     await setSlot(owner, 'MIGRATING', ids.target);
     // Its mark is to be closed after the move.
     await setSlot(other, 'IMPORTING', ids.owner);
-    const error = await conflictOf(other);
-    assert.deepEqual(error.keys, [first]);
-    assert.deepEqual(error.openSlots, [SLOT]);
+    const events: ClusterEvent[] = [];
+    const error = await failureOf(fixMigrating(other.address, { onEvent: (event) => events.push(event) }));
+    assert.deepEqual([error.code, error.keys, error.openSlots], ['KEY_CONFLICT', [first], [SLOT]]);
+    const told = events.find(({ type }) => type === 'stray-keys');
+    assert.ok(told?.type === 'stray-keys');
+    assert.deepEqual([told.node, told.owner, told.differing], [target.address, owner.address, [first]]);
     // It is not told that the target owns the slot, which Redis 6 would believe for good.
     assert.equal((await seenBy(other))[owner.address], whole[0]);
     assert.deepEqual(await openSlotsAt([owner, target]), [
@@ -305,10 +309,50 @@ describe('fixMigrating() of a key on both ends', { concurrency: 6 }, () => {
     assert.equal(await ask(owner, 'GET', first), `value of ${first}`);
     const [, stale] = await tell(target, ['ASKING'], ['GET', first]);
     assert.equal(stale, 'stale');
-    // Deleting the wrong value resolves it
-    await tell(target, ['ASKING'], ['DEL', first]);
-    await fixMigrating(other.address);
+    await follow(adviceFor(error.next, 'fix', 'keys-unwanted'), { nodes: world.nodes });
     await assertFixed(world, moved);
+    assert.equal(await ask(target, 'GET', first), `value of ${first}`);
+  });
+
+  it('goes on with the value of the target if it is deleted on the owner', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await tell(target, ['ASKING'], ['SET', first, 'wanted']);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    await conflictOf(owner);
+    await ask(owner, 'DEL', first);
+    await fixMigrating(owner.address);
+    await assertLayout([owner, target, world.other].map((node, index) => [node, at(moved, index)] as const));
+    assert.equal(await ask(target, 'GET', first), 'wanted');
+  });
+
+  it('finishes the move while clients write every key of it', async () => {
+    const world = await three();
+    const { owner, target, ids } = world;
+    await setSlot(target, 'IMPORTING', ids.owner);
+    await setSlot(owner, 'MIGRATING', ids.target);
+    const client = new ClusterClient(owner);
+    let isOver = false;
+    const last = new Map<string, string>();
+    const write = async (key: string): Promise<void> => {
+      for (let count = 0; !isOver; count++) {
+        await client.set(key, `${count}`);
+        last.set(key, `${count}`);
+      }
+    };
+    const writers = keys.map(write);
+    try {
+      await fixMigrating(owner.address);
+    } finally {
+      isOver = true;
+      await Promise.all(writers);
+    }
+    const found = await Promise.all(keys.map(async (key) => [key, await client.get(key)] as const));
+    await client.close();
+    assert.deepEqual(new Map(found), new Map(keys.map((key) => [key, last.get(key)])));
+    assert.deepEqual(await openSlotsAt(world.nodes), []);
+    assert.ok(await ask(target, 'EXISTS', first));
   });
 
   it('treats values with different times to live as different', async () => {

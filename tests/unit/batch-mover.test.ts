@@ -38,6 +38,9 @@ interface Options {
   readonly source?: string;
   readonly target?: string;
   readonly isGranted?: boolean;
+  readonly overwrites?: boolean;
+  /** True if the target owns the slot. */
+  readonly isTargets?: boolean;
   /** Takes precedence over the values. */
   readonly script?: Script;
   readonly lock?: SharedLock;
@@ -51,6 +54,8 @@ function moverOf({
   source = '',
   target = '',
   isGranted = true,
+  overwrites = false,
+  isTargets = false,
   script,
   lock,
   isProven = true,
@@ -85,7 +90,8 @@ function moverOf({
       scripted.sent.push('fence at the source');
     },
   } as unknown as Lane;
-  const authority = new ReplaceAuthority();
+  const authority = new ReplaceAuthority([], overwrites);
+  if (isTargets) authority.noteOfTarget([SLOT]);
   if (isGranted) authority.grantOpenedEmpty([SLOT]);
   const mover = new BatchMover(
     scripted.ends,
@@ -121,14 +127,14 @@ describe('BatchMover', { concurrency: true, timeout: 20_000 }, () => {
     let isCopied = false;
     const copies: Script = (node, words): Reply | undefined => {
       if (words[0] === 'MIGRATE') isCopied = true;
-      return node === TARGET && words.join(' ') === 'EXISTS a' && isCopied ? 1 : undefined;
+      return node === TARGET && words.join(' ') === 'DUMP a' && isCopied ? 'dump of a' : undefined;
     };
     const mover = moverOf({ ends: [moved], isProven: false, script: copies });
     await mover.move();
     assert.deepEqual(sentBy(mover), [
       ...exists('target', 'abc'),
       'source MIGRATE 127.0.0.1 7002  0 2000 COPY KEYS a',
-      ...exists('target', 'a'),
+      'target DUMP a',
       `${ALL} REPLACE`,
     ]);
   });
@@ -139,6 +145,58 @@ describe('BatchMover', { concurrency: true, timeout: 20_000 }, () => {
     await mover.move();
     assert.deepEqual(sentBy(mover).at(-1), 'MIGRATE a c REPLACE');
     assert.deepEqual(mover.leftovers.conflicts, [{ slot: SLOT, keys: ['b'] }]);
+  });
+
+  describe('if the source writes the key again that was copied to an open slot', () => {
+    /** What the target has of `a` each time that it is asked for its value, when the copy has arrived. */
+    const moverWith = (dumps: readonly string[], ends: readonly BatchEnd[] = [moved]) => {
+      const [left, values] = [[...dumps], { source: 'a=2 b=1 c=1', isProven: false, isGranted: false }];
+      let isCopied = false;
+      const script: Script = (node, [word, key, ...more]): Reply | undefined => {
+        if (word === 'MIGRATE') isCopied = true;
+        if (node !== TARGET || key !== 'a' || !isCopied || more.length > 0) return undefined;
+        if (word === 'EXISTS') return 1;
+        if (word === 'DUMP') return left.shift() ?? null;
+        return word === 'PTTL' ? -1 : undefined;
+      };
+      return moverOf({ ends, ...values, script });
+    };
+
+    test('overwrites the copy if it is on the target as it was, at the first attempt or later', async () => {
+      for (const [dumps, ends] of [
+        [['1', '1'], [moved]],
+        [
+          ['1', '1', '1'],
+          [unanswered(0), busyKey(), moved],
+        ],
+      ] as const) {
+        const mover = moverWith(dumps, ends);
+        await mover.move();
+        assert.deepEqual(mover.leftovers.conflicts, []);
+        const batches = sentBy(mover).filter((text) => text.startsWith('MIGRATE'));
+        assert.equal(batches[0], `${ALL} REPLACE`);
+        assert.equal(batches.at(-1), `${ALL} REPLACE`);
+      }
+    });
+
+    test('leaves the key if the target has written it, too', async () => {
+      const mover = moverWith(['1', '3']);
+      await mover.move();
+      assert.deepEqual(mover.leftovers.conflicts, [{ slot: SLOT, keys: ['a'] }]);
+      assert.equal(sentBy(mover).at(-1), 'MIGRATE b c');
+    });
+  });
+
+  test('overwrites values that differ if they are given up, unless the target owns the slot', async () => {
+    const values = { source: 'a=1 b=1 c=1', target: 'a=1 b=2', isGranted: false, overwrites: true };
+    const given = moverOf({ ends: [busyKey()], ...values });
+    await given.move();
+    assert.equal(sentBy(given).at(-1), `${ALL} REPLACE`);
+    assert.deepEqual(given.leftovers.conflicts, []);
+    const owned = moverOf({ ends: [busyKey()], ...values, isTargets: true });
+    await owned.move();
+    assert.equal(sentBy(owned).at(-1), 'MIGRATE a c REPLACE');
+    assert.deepEqual(owned.leftovers.conflicts, [{ slot: SLOT, keys: ['b'] }]);
   });
 
   test('sends no key to a stranger', async () => {

@@ -48,6 +48,18 @@ describe('planFix() with the holders of keys', () => {
     assert.deepEqual(closings(agreedView(lines(importing), [2])), [], 'its master is not there to tell it');
   });
 
+  test('gives up what differs at the target of a move only if stray keys are to be dropped', () => {
+    const view = agreedView([
+      { node: 1, slots: `0-8191 [5->-${idOf(2)}]` },
+      { node: 2, slots: `8192-16383 [5-<-${idOf(1)}]` },
+    ]);
+    for (const strayKeys of [undefined, 'bring', 'drop'] as const) {
+      const [step] = planFix(view, NOTHING, { strayKeys }).steps;
+      assert.ok(step?.type === 'move-slots');
+      assert.equal(step.overwrites, strayKeys === 'drop' ? true : undefined);
+    }
+  });
+
   test('finishes a move whose target was replaced by a replica that has the keys but no mark, as its former master has one', () => {
     const move = (mark: string) =>
       planFix(

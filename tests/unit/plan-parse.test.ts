@@ -30,6 +30,7 @@ const everyStep: Step[] = [
       [7, 7],
     ],
     isResumed: true,
+    overwrites: true,
     content: { keys: 1, bytes: 2, bigKeys: [{ key: 'a\x00\xff', slot: 3, bytes: 9, db: 1 }] },
   },
   { type: 'close-slots', node: a, slots: [[1, 1]], owner: b, stayOpen: true },

@@ -16,6 +16,8 @@ interface World {
   /** How each COPY ends; a text other than OK and NOKEY is an error. Those of OK reach the target, unless a stranger gets them. */
   readonly copies?: readonly string[];
   readonly strangerGets?: boolean;
+  /** A key is on the target by the time that its COPY arrives. */
+  readonly anotherBrings?: boolean;
   /** PTTL of each key on the source. */
   readonly ttl?: number;
   /** Keys of the slot on the target. */
@@ -23,7 +25,14 @@ interface World {
   readonly keys?: readonly string[];
 }
 
-function worldOf({ copies = [], strangerGets = false, ttl = -1, held = [], keys = ['a', 'b'] }: World) {
+function worldOf({
+  copies = [],
+  strangerGets = false,
+  anotherBrings = false,
+  ttl = -1,
+  held = [],
+  keys = ['a', 'b'],
+}: World) {
   const left = [...copies];
   const atTarget = new Set(held);
   const script: Script = (node, words): Reply | undefined => {
@@ -31,11 +40,12 @@ function worldOf({ copies = [], strangerGets = false, ttl = -1, held = [], keys 
     const key = words.at(-1) ?? '';
     if (word === 'MIGRATE') {
       const said = left.shift() ?? 'OK';
-      if (said === 'OK' && !strangerGets) atTarget.add(key);
+      if ((said === 'OK' && !strangerGets) || anotherBrings) atTarget.add(key);
       return said === 'OK' || said === 'NOKEY' ? said : new ReplyError(said);
     }
     if (words[1] === 'GETKEYSINSLOT') return node === SOURCE ? [...keys] : [];
     if (word === 'PTTL') return ttl;
+    if (word === 'DUMP') return node === TARGET && atTarget.has(second) ? `dump of ${second}` : null;
     if (word === 'EXISTS') return node === TARGET && atTarget.has(second) ? 1 : 0;
     if (word === 'DEL') return atTarget.delete(second) ? 1 : 0;
     return undefined;
@@ -125,10 +135,16 @@ describe('TargetProof, in a slot that is open', { concurrency: true, timeout: 20
 
   test('copies a key that the target lacks, and leaves it there', async () => {
     const { proof, sent, atTarget } = worldOf({ held: ['a'] });
-    assert.deepEqual(await proof.giveOpen(batch), { type: 'copied' });
+    const copy = { key: 'b', dump: 'dump of b' };
+    assert.deepEqual(await proof.giveOpen(batch), { type: 'copied', copy });
     assert.deepEqual([...atTarget], ['a', 'b']);
     assert.ok(!sent.some((text) => / DEL | REPLACE /.test(text)));
     assert.deepEqual(await proof.giveOpen(batch), { type: 'given' });
+  });
+
+  test('does not take a key for its own copy that was there before it was copied', async () => {
+    const { proof } = worldOf({ copies: [BUSY], anotherBrings: true });
+    assert.deepEqual(await proof.giveOpen(batch), { type: 'copied', copy: undefined });
   });
 
   test('proves nothing with keys that the target holds already, and sends none', async () => {

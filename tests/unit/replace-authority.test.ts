@@ -46,6 +46,17 @@ describe('ReplaceAuthority', () => {
     authority.withdraw([1]);
     assert.deepEqual(granted(authority, [1, 2]), [2]);
   });
+
+  test('gives up values of the target only if told to, and of no slot that it owns', () => {
+    const given = (authority: ReplaceAuthority) => [1, 2, 3].filter((slot) => authority.overwrites(slot));
+    assert.deepEqual(given(new ReplaceAuthority([1, 2, 3])), []);
+    const authority = new ReplaceAuthority([1, 2], true);
+    assert.deepEqual(given(authority), [1, 2, 3]);
+    authority.noteOfTarget([1]);
+    authority.withdraw([3]);
+    assert.deepEqual(given(authority), [2]);
+    assert.deepEqual(foundOpen(authority, [1, 2, 3]), [1, 2]);
+  });
 });
 
 describe('openSlots()', () => {

@@ -18,7 +18,7 @@ export type Failure = 'vanished' | 'refused' | 'rejected' | 'busy-key' | 'unansw
  * - `new`: nothing has failed.
  * - `failed`: an attempt failed, and left nothing on the target.
  * - `copied`: the target may hold copies of keys that are still on the source.
- * - `compared`: the target holds copies, and each is the same as on the source.
+ * - `compared`: the target holds copies, and each may be overwritten: it is the same as on the source, or known to be older.
  */
 export type BatchState = 'new' | 'failed' | 'copied' | 'compared';
 
@@ -47,7 +47,7 @@ export interface Again {
   readonly doubt: Doubt;
   /** Makes the source delete the missing keys that have expired. */
   readonly sweep: boolean;
-  /** Compares the keys on both ends, and leaves those that differ where they are. */
+  /** Compares the keys on both ends, and leaves those in conflict where they are. */
   readonly compare: boolean;
   /** The state in which they are sent, unless comparing finds copies. */
   readonly state: BatchState;
@@ -151,10 +151,10 @@ export function goneFrom(keys: readonly string[], left: readonly string[]): read
  */
 export function afterCompare(
   left: readonly string[],
-  same: readonly string[],
+  replaceable: readonly string[],
   different: readonly string[],
 ): { readonly keys: readonly string[]; readonly state: BatchState } {
-  return { keys: goneFrom(left, different), state: same.length > 0 ? 'compared' : 'copied' };
+  return { keys: goneFrom(left, different), state: replaceable.length > 0 ? 'compared' : 'copied' };
 }
 
 function kindOf({ type, error }: BatchFailure): Failure | 'hopeless' {

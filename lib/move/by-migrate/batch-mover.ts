@@ -11,6 +11,7 @@ import {
   sendingIn,
 } from './after-failure.ts';
 import type { Batch, BatchEnd, Lane } from './batch.ts';
+import type { Known } from './conflict.ts';
 import { fenceTarget } from './fence.ts';
 import { sizesOf } from './key-feed.ts';
 import { Leftovers } from './leftovers.ts';
@@ -98,6 +99,7 @@ export class BatchMover {
   async move(lane: Lane, batch: MoveBatch): Promise<BatchDone | undefined> {
     const started = performance.now();
     const isGranted = this.#authority.isGranted(batch.slot);
+    let known: Known = { overwrites: this.#authority.overwrites(batch.slot) };
     let state: BatchState = 'new';
     let { keys, bytes } = batch;
     let gone = 0;
@@ -105,10 +107,15 @@ export class BatchMover {
     let unanswered: Error | undefined;
     if (!this.#proof.isGiven) {
       const given = await this.#proof.giveOpen(batch);
-      if (given.type === 'copied') state = 'copied';
+      if (given.type === 'copied') {
+        state = 'copied';
+        known = { ...known, copy: given.copy };
+        // At once: if this run is killed while the copy is there, a key that is then deleted on the source comes back.
+        if (!isGranted) ({ keys, state } = await this.leftovers.withoutConflicts(batch, known));
+      }
       // Of keys that the target holds already only equal copies leave the source: none is lost, wherever they go.
       if (given.type === 'held')
-        ({ keys, state } = await this.leftovers.withoutConflicts({ ...batch, keys: given.keys }));
+        ({ keys, state } = await this.leftovers.withoutConflicts({ ...batch, keys: given.keys }, known));
       if (keys.length === 0) return { gone, stallMs: 0 };
     }
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -134,7 +141,7 @@ export class BatchMover {
       const hasFailed = step.wait !== 'no';
       if (hasFailed) gone += keys.length - left.length;
       ({ keys, state } = step.compare
-        ? await this.leftovers.withoutConflicts({ ...batch, keys: left })
+        ? await this.leftovers.withoutConflicts({ ...batch, keys: left }, known)
         : { keys: left, state: step.state });
       if (keys.length === 0) return { gone, stallMs: 0 };
       if (hasFailed) bytes = (await sizesOf(this.#ends, batch.db, keys)).reduce((sum, size) => sum + size, 0);

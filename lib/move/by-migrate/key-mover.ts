@@ -6,7 +6,7 @@ import type { Throttle } from '../throttle.ts';
 import { Lane } from './batch.ts';
 import { type BatchMover, mostLanes } from './batch-mover.ts';
 import { KeyFeed, type SizedBatch, type SlotContent } from './key-feed.ts';
-import { keyConflict } from './migrate-errors.ts';
+import { keyConflict, ownerFirst } from './migrate-errors.ts';
 import { Pacer } from './pacer.ts';
 
 /** If the stall is limited: the part of the time in which MIGRATE may block the source. Its clients get the rest. */
@@ -61,7 +61,14 @@ export class KeyMover {
       before = keys;
       await this.#pass(contents);
       const { conflicts } = this.#options.mover.leftovers;
-      if (conflicts.length > 0) throw keyConflict(ends, conflicts);
+      if (conflicts.length === 0) continue;
+      const [owner, other] = ownerFirst(ends, conflicts[0]?.slot);
+      const differing = conflicts.flatMap((conflict) => conflict.keys);
+      ends.context.emit({
+        ...{ type: 'stray-keys', node: other.address, owner: owner.address, dropped: 0, brought: 0 },
+        ...{ differing, onlyThere: [] },
+      });
+      throw keyConflict(ends, conflicts);
     }
   }
 

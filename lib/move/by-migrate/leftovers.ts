@@ -3,7 +3,7 @@ import { formatKey } from '../../model/bytes.ts';
 import { askAbout, askSourceIn, type Ends } from '../ends.ts';
 import { type Again, afterCompare, doubtful, goneFrom } from './after-failure.ts';
 import type { Batch } from './batch.ts';
-import { sortConflicts } from './conflict.ts';
+import { type Known, sortConflicts } from './conflict.ts';
 
 /** What failed batches have left on both ends of a move. Rules 22 and 25 (docs/moving-slots.md). */
 export class Leftovers {
@@ -65,9 +65,9 @@ export class Leftovers {
   }
 
   /** Which keys may be moved if the target holds some, and in which state. The operator decides on those that differ. */
-  async withoutConflicts({ slot, db, keys }: Batch): Promise<ReturnType<typeof afterCompare>> {
-    const { same, different } = await sortConflicts(this.#ends, db, keys);
+  async withoutConflicts({ slot, db, keys }: Batch, known: Known): Promise<ReturnType<typeof afterCompare>> {
+    const { replaceable, different } = await sortConflicts(this.#ends, db, keys, known);
     if (different.length > 0) this.conflicts.push({ slot, keys: different });
-    return afterCompare(keys, same, different);
+    return afterCompare(keys, replaceable, different);
   }
 }

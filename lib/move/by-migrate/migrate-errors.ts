@@ -4,7 +4,7 @@ import { formatAddress } from '../../model/address.ts';
 import { formatKey } from '../../model/bytes.ts';
 import type { Next, NextWhen } from '../../model/next.ts';
 import { inRanges, nameSlots } from '../../model/slot.ts';
-import type { StrayAnswer } from '../../plan/plan.ts';
+import type { NodeRef, StrayAnswer } from '../../plan/plan.ts';
 import type { Ends } from '../ends.ts';
 import { settingsBetween } from '../migrate-route.ts';
 import type { Leftovers } from './leftovers.ts';
@@ -16,6 +16,7 @@ export function keyConflict(ends: Ends, conflicts: Leftovers['conflicts']): Clus
   const first = formatKey(keys[0] ?? '');
   const slots = [...new Set(conflicts.map(({ slot }) => slot))].sort((a, b) => a - b);
   const which = nameSlots(slots);
+  const [owner, other] = ownerFirst(ends, slots[0]);
   return new ClusterError(
     'KEY_CONFLICT',
     `Cannot move ${which} from ${ends.source.address} to ${ends.target.address}: ` +
@@ -26,8 +27,11 @@ export function keyConflict(ends: Ends, conflicts: Leftovers['conflicts']): Clus
       address: ends.source.address,
       keys,
       openSlots: slots,
-      hint: `Clients see the value on ${ownerOf(ends, slots[0])}. Delete the key on the side that is wrong`,
-      next: [{ do: 'retry', when: 'repaired' }],
+      hint: `Clients see the value on ${owner.address}. No client sees the one on ${other.address}: to keep that instead, delete the key on ${owner.address}`,
+      next: [
+        { do: 'fix', cluster: owner.address },
+        { do: 'retry', when: 'after-that' },
+      ],
     },
   );
 }
@@ -73,10 +77,13 @@ export function strayKeysLeft(
 
 const SHOWN_KEYS = 5;
 
-function ownerOf({ source, target, targetReport }: Ends, slot: number | undefined): string {
-  if (slot === undefined) return source.address;
-  const isTarget = inRanges(slot, targetReport.myself.slots);
-  return isTarget ? target.address : source.address;
+/** The end that owns the slot, which clients see, and the other. */
+export function ownerFirst(
+  { source, target, targetReport }: Ends,
+  slot: number | undefined,
+): [NodeRef, NodeRef] {
+  const isTargets = slot !== undefined && inRanges(slot, targetReport.myself.slots);
+  return isTargets ? [target, source] : [source, target];
 }
 
 /** Refusals that do not pass by themselves, in what the source says or quotes. A check finds what causes them. */

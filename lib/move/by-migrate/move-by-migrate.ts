@@ -32,6 +32,8 @@ export interface MigrateMove {
   readonly others: readonly NodeRef[];
   /** True if an earlier move may already have copied part of the keys. */
   readonly isResumed: boolean;
+  /** Overwrites values of the target that differ, in slots that were found open. @default false */
+  readonly overwrites?: boolean | undefined;
   readonly progress: Progress;
   /** What the keys weigh, by which the progress was begun. @default all the same */
   readonly weights?: SlotWeights | undefined;
@@ -52,7 +54,7 @@ export interface MigrateMove {
 export async function moveByMigrate(move: MigrateMove): Promise<void> {
   const { ends, others, progress, lock, transfers, watch } = move;
   const { context } = ends;
-  const authority = new ReplaceAuthority(openAtEitherEnd(ends));
+  const authority = new ReplaceAuthority(openAtEitherEnd(ends), move.overwrites);
   const proof = new TargetProof(ends, lock);
   const mover = new BatchMover(ends, authority, proof, lock, transfers);
   const onMoved: KeyMoverOptions['onMoved'] = (count, stallMs, { slot, keys }) =>

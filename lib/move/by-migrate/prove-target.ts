@@ -24,16 +24,22 @@ const MOST_UNREACHED = 2;
 /** A key that is copied and not found there so often was copied to somebody else. */
 const MOST_MISSES = 2;
 
-/** What came of the copy of a key. `gone`: the source does not hold it any more, or not for long. */
-type Copied = 'seen' | 'missing' | 'gone';
+/** What came of the copy of a key. `found`: another has brought it there. `gone`: the source does not hold it any more, or not for long. */
+type Copied = 'seen' | 'found' | 'gone';
 
 /** What came of a proof with a batch. */
 export type OpenProof =
   | { readonly type: 'given' }
-  /** A key of it is on both ends now. */
-  | { readonly type: 'copied' }
+  /** A key of it is on both ends now: `copy`, unless somebody else may have brought it there. */
+  | { readonly type: 'copied'; readonly copy: KeyCopy | undefined }
   /** There is none yet. */
   | { readonly type: 'held'; readonly keys: readonly string[] };
+
+/** A copy of a key of the source that this run has put on the target, as the target dumps it. */
+export interface KeyCopy {
+  readonly key: string;
+  readonly dump: string;
+}
 
 /** A key that shows where MIGRATE leads to. */
 export type Probe = Pick<Batch, 'slot' | 'db'> & { readonly key: string };
@@ -133,23 +139,22 @@ export class TargetProof {
     const held = await askAbout(this.#ends, 'target', db, ['EXISTS'], keys);
     for (const [index, key] of keys.entries()) {
       if (held[index] === 1) continue;
+      let dump: Reply | undefined;
       const isThere = async (): Promise<boolean> => {
-        const [found] = await askAbout(this.#ends, 'target', db, ['EXISTS'], [key]);
-        return found === 1;
+        [dump] = await askAbout(this.#ends, 'target', db, ['DUMP'], [key]);
+        return typeof dump === 'string';
       };
-      if ((await this.#copy({ slot, db, key }, undefined, isThere)) === 'gone') continue;
+      const copied = await this.#copy({ slot, db, key }, undefined, isThere);
+      if (copied === 'gone') continue;
       this.#isGiven = true;
-      return { type: 'copied' };
+      const copy = copied === 'seen' && typeof dump === 'string' ? { key, dump } : undefined;
+      return { type: 'copied', copy };
     }
     return { type: 'held', keys: keys.filter((_, index) => held[index] === 1) };
   }
 
   // Resolves when the target has had the copy, or the source has none to give. Never overwrites: it may be a stranger's key.
-  async #copy(
-    probe: Probe,
-    bytes: number | undefined,
-    isThere: () => Promise<boolean>,
-  ): Promise<Exclude<Copied, 'missing'>> {
+  async #copy(probe: Probe, bytes: number | undefined, isThere: () => Promise<boolean>): Promise<Copied> {
     const started = performance.now();
     let [misses, unreached] = [0, 0];
     let isCopied = false;
@@ -159,7 +164,7 @@ export class TargetProof {
       const isBusy = reply instanceof ReplyError && reply.message.includes('BUSYKEY');
       if (!(reply instanceof ReplyError) || isBusy) {
         isCopied ||= !isBusy;
-        if (await isThere()) return 'seen';
+        if (await isThere()) return isCopied ? 'seen' : 'found';
         if (!(await this.#lasts(probe))) return 'gone';
         misses += 1;
         if (misses >= MOST_MISSES || isBusy) throw this.#copiedElsewhere(probe, isCopied);

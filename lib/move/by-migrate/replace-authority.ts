@@ -6,10 +6,16 @@
 export class ReplaceAuthority {
   readonly #granted = new Set<number>();
   readonly #foundOpen: Set<number>;
+  readonly #ofTarget = new Set<number>();
+  readonly #overwrites: boolean;
 
-  /** `foundOpen`: slots that an end had open before this run. */
-  constructor(foundOpen: Iterable<number> = []) {
+  /**
+   * `foundOpen`: slots that an end had open before this run. `overwrites`: the operator gives up what the target holds of slots that
+   * it does not own, where it differs.
+   */
+  constructor(foundOpen: Iterable<number> = [], overwrites = false) {
     this.#foundOpen = new Set(foundOpen);
+    this.#overwrites = overwrites;
   }
 
   /** True if this run opened the slot, and the target held no key of it then. */
@@ -22,12 +28,23 @@ export class ReplaceAuthority {
     return this.#foundOpen.has(slot);
   }
 
+  /** True if values of the target that differ are given up. Not once it owns the slot: clients see them then. */
+  overwrites(slot: number): boolean {
+    return this.#overwrites && !this.#ofTarget.has(slot);
+  }
+
   /** Both ends have opened the slots for this run, and the target holds no key of them. A slot that was found open stays so. */
   grantOpenedEmpty(slots: Iterable<number>): void {
     for (const slot of slots) if (!this.#foundOpen.has(slot)) this.#granted.add(slot);
   }
 
-  /** Another run has opened the slots, the target owns them, or it holds keys of them. */
+  /** The target owns the slots. */
+  noteOfTarget(slots: Iterable<number>): void {
+    for (const slot of slots) this.#ofTarget.add(slot);
+    this.noteFoundOpen(slots);
+  }
+
+  /** Another run has opened the slots, or the target holds keys of them. */
   noteFoundOpen(slots: Iterable<number>): void {
     for (const slot of slots) {
       this.#foundOpen.add(slot);
@@ -37,6 +54,9 @@ export class ReplaceAuthority {
 
   /** The slots have changed hands: clients write to them at the target now. */
   withdraw(slots: Iterable<number>): void {
-    for (const slot of slots) this.#granted.delete(slot);
+    for (const slot of slots) {
+      this.#ofTarget.add(slot);
+      this.#granted.delete(slot);
+    }
   }
 }
