@@ -29,7 +29,10 @@ export type Condition =
    * the address. No member has a link to the old id.
    */
   | { readonly kind: 'wiped'; readonly address?: string; readonly by?: string }
-  /** Most masters answer, most of these consider it failed, and nothing answers at any of its known addresses. */
+  /**
+   * Most masters answer, most of these consider it failed, and nothing answers at any of its known addresses. Of a node without slots,
+   * those masters are not counted that have forgotten it.
+   */
   | { readonly kind: 'dead' };
 
 /** The condition of a node, by its id. */
@@ -48,7 +51,10 @@ export function conditionOf(view: ClusterView, id: string): Condition {
   const failing = judges.filter(({ record }) => isFailed(record)).length;
   // A failure is declared by a majority of the masters, and kept in nodes.conf: fewer may have come back with a mark that is out of date.
   const isJudged = canJudge(view);
-  const isHeldFailed = isJudged && 2 * failing > Math.max(masters, judges.length);
+  // Members that have forgotten a node say nothing of it: an interrupted run may have told most of them to. If it has slots, they count.
+  const hasSlots = records.some(({ record }) => record.slots.length > 0);
+  const isHeldFailed =
+    isJudged && 2 * failing > (hasSlots ? Math.max(masters, judges.length) : judges.length);
   const isLinked = records.some(({ record }) => hasLink(record));
   const others = [...answers].filter(([, { id: other }]) => other !== undefined);
   const [first] = others;

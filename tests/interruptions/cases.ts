@@ -320,11 +320,14 @@ export const cases: readonly Case[] = [
       }
     },
     args: (nodes) => ['fix', ...addresses(nodes, 0), '--yes', '--stray-keys', 'bring', ...move],
-    goal: (nodes) =>
-      assertLayout([
-        [at(nodes, 0), '0-10 13-8191'],
-        [at(nodes, 1), '11-12 8192-16383'],
-      ]),
+    goal: async (nodes) => {
+      // If it is killed when the owner has the keys, and before it closes the slot, it leaves a mark and no keys: that is a move.
+      const isMoved = (await slotsByAddress(nodes)).get(at(nodes, 0).address) === 8192 - 3;
+      await assertLayout([
+        [at(nodes, 0), isMoved ? '0-9 13-8191' : '0-10 13-8191'],
+        [at(nodes, 1), isMoved ? '10-12 8192-16383' : '11-12 8192-16383'],
+      ]);
+    },
     // Until the owner opens the slot, it answers for keys that are on the importing node.
     unserved: true,
     members: [0, 1],

@@ -119,6 +119,23 @@ describe('conditionOf()', () => {
     assert.deepEqual([kindBy(), kindBy(4), kindBy(2, 4)], ['dead', 'silent', 'silent']);
   });
 
+  test('counts masters that have forgotten a node only if it has slots', () => {
+    const third: Line = { node: 4, slots: '10923-16383' };
+    const kindOf = (line: Partial<Line>) => {
+      const all = [...masters, third];
+      const listing = { lines: [...all, { node: NODE, ...line }] };
+      const view = viewOf({ 1: { lines: all }, 2: { lines: all }, 4: listing });
+      const error = { error: refused };
+      const unreachable = new Map([[idOf(NODE), refused]]);
+      return conditionOf({ ...view, unreachable, asked: new Map([[PLACE, error]]) }, idOf(NODE)).kind;
+    };
+    const replica = { master: 1, link: 'disconnected' };
+    assert.equal(kindOf({ ...replica, flags: 'slave,fail' }), 'dead');
+    assert.equal(kindOf({ ...replica, flags: 'slave,fail?' }), 'silent');
+    assert.equal(kindOf(failed), 'dead');
+    assert.equal(kindOf({ ...failed, slots: '16383' }), 'silent');
+  });
+
   test('finds a node gone only if no member has a link to it and it answers nowhere', () => {
     const states = fc.record({
       flags: fc.constantFrom('master', 'master,fail?', 'master,fail', 'master,noaddr'),
