@@ -1,6 +1,6 @@
 import { formatAddress } from './address.ts';
 import type { NodeRecord } from './node.ts';
-import { differingSlots, nameSlots, type SlotRange } from './slot.ts';
+import { differingSlots, inRanges, nameSlots, type SlotRange } from './slot.ts';
 import type { NodeReport } from './view.ts';
 
 /** A node id, and the address to ask the node at. */
@@ -44,6 +44,8 @@ export interface Unmet {
   readonly unknown?: string;
   /** If `node` still knows one that is to be gone: the id of that. */
   readonly known?: string;
+  /** Slots that `node` still gives away though it has heard that another owns them. */
+  readonly open?: readonly number[];
   /** True if all that is missing is that `node` hears of the role that another node has (`settled`). */
   readonly isRole?: true;
   /** True if `node` is a replica, which has no vote, and all that is missing is that it hears of others: links, failures, the state. */
@@ -156,9 +158,19 @@ function unmetBy(expectation: Expectation, member: Member, { myself, records, in
     );
     const seen = `it reports ${holder ? nameOf(holder) : 'no node'} as the owner of slot ${slot}`;
     if (wrong.length > 0) say(`does not yet agree who owns ${nameSlots(wrong, 4)}: ${seen}`);
+    const others = owners.filter(({ id }) => id !== myself.id).flatMap(({ slots }) => slots);
+    const open = leftOpen(myself).filter((slot) => inRanges(slot, others));
+    if (wrong.length === 0 && myself.id === member.id && open.length > 0)
+      say(`still has ${nameSlots(open, 4)} open`, { open });
   }
   if ((expectation.stateOk ?? true) && info.state !== 'ok') say('reports cluster_state:fail', doubt);
   return missing;
+}
+
+// A Redis that hears of a new owner from others, and not by SETSLOT, goes on giving the slot away (clusterUpdateSlotsConfigWith).
+function leftOpen({ role, openSlots }: NodeRecord): number[] {
+  const left = openSlots.filter(({ direction }) => direction === 'migrating' && role === 'master');
+  return left.map(({ slot }) => slot);
 }
 
 function nameOf(record: NodeRecord): string {

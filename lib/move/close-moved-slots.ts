@@ -15,7 +15,8 @@ const CLOSE_PAUSE_MS = 300;
 /**
  * Closes slots of which the source holds no key any more. SETSLOT NODE goes to the target first, which takes a new config epoch
  * for it, then to the source and the other masters. In another order a crash could leave a slot without an owner.
- * Only the target's answer is required, and it is asked this often; the others would also learn the owner by gossip.
+ * Only the target's answer is required, and it is asked this often; the others would also learn the owner by gossip. A source that
+ * does so has the slots open still, on Redis: they are closed at the end (`closeAgain`).
  * A member that does not know the target would not: that is found out before the target is told, and is an error later, too.
  * Rules 13 and 32 (docs/moving-slots.md).
  */

@@ -1,4 +1,5 @@
 import { catchUp } from '../apply/catch-up.ts';
+import { closeAgain } from '../apply/close-again.ts';
 import { followUp } from '../apply/follow-up.ts';
 import { forgetAgain } from '../apply/forget-again.ts';
 import { prepare } from '../apply/prepare.ts';
@@ -67,7 +68,9 @@ export async function applyAndVerify(context: Context, planned: Plan): Promise<O
     const isAssigned = types.has('failover') || types.has('replicate');
     const follow = isAssigned ? followUp(context, plan.expect) : undefined;
     const forget = types.has('forget') ? forgetAgain(context) : undefined;
+    const close = closeAgain(context, plan.expect);
     const nudge: Nudge = async (missing, answers) => {
+      await close(missing, answers);
       await follow?.(missing, answers);
       await forget?.(missing, answers);
       if (isSlow || missing.every(({ isRole }) => isRole)) await tell(missing, answers);

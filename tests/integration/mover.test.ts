@@ -410,6 +410,26 @@ describe('A move that is not allowed to begin', () => {
     });
 });
 
+describe('A source that is restarted before it hears who owns its slots now', () => {
+  it('has none of them open in the end', async () => {
+    const [source, target] = await filled();
+    const gate = await openGate(source, '\r\n$4\r\nNODE\r\n', async () => {
+      await source.kill();
+      await source.restart();
+    });
+    gate.arm();
+    try {
+      const move = begin(source, target, { addressMap: { [source.address]: gate.address } });
+      const result = await move.done;
+      assert.ok(!(result instanceof Error), `${result}`);
+      assert.deepEqual(await openSlotsAt([source, target]), []);
+      await assertMoved(source, target);
+    } finally {
+      gate.close();
+    }
+  });
+});
+
 describe('A move that ends with an error', () => {
   it('keeps a slot open if the target gets a first key of it at that moment', async () => {
     const [source, target, keys] = await filled();

@@ -44,6 +44,20 @@ describe('unmet()', () => {
     assert.deepEqual(missingFrom(expectation, healthy), []);
   });
 
+  test('names a master that gives slots away which another owns by now, as it has heard', () => {
+    const owners = [{ id: idOf(2), slots: [[8192, 8195]] as const }];
+    const openAt = (mark: string, owner = 2) => {
+      const lines = halves.map((line) =>
+        line.node === owner ? line : { ...line, slots: `${line.slots} ${mark}` },
+      );
+      const answers = answersOf({ 1: { lines }, 2: { lines: halves } });
+      return unmet({ members, owners }, answers).map(({ node, open }) => [node, open]);
+    };
+    assert.deepEqual(openAt(`[8192->-${idOf(2)}] [8195->-${idOf(2)}]`), [['127.0.0.1:7001', [8192, 8195]]]);
+    assert.deepEqual(openAt(`[8196->-${idOf(2)}]`), [], 'it is not a slot of the plan');
+    assert.deepEqual(openAt(`[8192-<-${idOf(2)}]`), [], 'another move may have begun since');
+  });
+
   test('names members that do not answer', () => {
     const silent = { 1: { lines: halves }, 2: new Error('connect ECONNREFUSED') };
     assert.deepEqual(missingFrom({ members }, silent), ['127.0.0.1:7002']);
