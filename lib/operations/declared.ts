@@ -37,14 +37,17 @@ export function startDeclared(
 
 /**
  * Waits until all members report that they serve: one that an earlier run has introduced does not at once, and takes no slot before.
- * Then finishes open slots. Resolves to what it did: all has to be looked at again. A dry run only says that slots are open.
+ * Then finishes open slots, or at once if one that does not serve has some. Resolves to what it did: all has to be looked at again. A dry run only says that slots are open.
  */
 export async function settleMembers(
   context: Context,
   view: ClusterView,
 ): Promise<'waited' | 'finished' | undefined> {
   const { dryRun } = context.settings;
-  if (!dryRun && [...view.reports.values()].some(({ info }) => info.state !== 'ok')) {
+  const unserving = [...view.reports.values()].filter(({ info }) => info.state !== 'ok');
+  // A node that imports slots does not follow a failover of their owner. It serves once it is told whom to import from, and not before.
+  const isStuck = unserving.some(({ myself }) => myself.openSlots.length > 0);
+  if (!dryRun && unserving.length > 0 && !isStuck) {
     const members = view.nodes.filter(({ id }) => view.reports.has(id)).map(nodeRef);
     await waitForAgreement(context, { members }, 'every node to serve');
     return 'waited';

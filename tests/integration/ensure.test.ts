@@ -101,6 +101,24 @@ describe('ensureCluster()', { concurrency: 2 }, () => {
     assert.equal((await seenBy(source))[target.address], '0 8192-16383');
   });
 
+  it('finishes open slots of a master that does not serve because of them', async () => {
+    const nodes = await startMasters(bed, 2);
+    const [source, target] = [at(nodes, 0), at(nodes, 1)];
+    const [from, to] = [await idOfNode(source), await idOfNode(target)];
+    // As a Redis 6.0 does with slots of a master that becomes a replica. While it imports them, it learns of no new owner.
+    await tell(
+      target,
+      ...[
+        ['CLUSTER', 'DELSLOTS', '0'],
+        ['CLUSTER', 'SETSLOT', '0', 'IMPORTING', from],
+      ],
+    );
+    await tell(source, ['CLUSTER', 'SETSLOT', '0', 'MIGRATING', to]);
+    assert.equal((await ensureCluster(named(nodes), { masters: 2, agreeTimeout: 15_000 })).did, 'changed');
+    assert.deepEqual(await openSlotsAt(nodes), []);
+    assert.equal((await seenBy(source))[target.address], '0 8192-16383');
+  });
+
   it('refuses other clusters and nodes with keys, with nothing changed', async () => {
     const nodes = await startMasters(bed, 2, 4);
     const [first, lone, full] = [at(nodes, 0), at(nodes, 4), at(nodes, 5)];
