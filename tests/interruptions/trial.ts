@@ -43,6 +43,8 @@ export interface Trial {
 /** Runs after the interrupted one: a server that was hit may not be healthy at once. */
 const MOST_RUNS = 4;
 const LONGEST_RUN_MS = 45_000;
+/** Errors about keys that stay where they are until their user decides. */
+const KEPT: ReadonlySet<string> = new Set(['KEY_CONFLICT', 'KEYS_IN_DOUBT']);
 const PATIENCE = ['--connect-timeout', '2000', '--command-timeout', '4000'];
 
 /** Builds a cluster, interrupts a command, runs it again until it is done, and checks the cluster. */
@@ -82,8 +84,8 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
       problems.push(`not done after ${MOST_RUNS} more runs`);
       break;
     }
-    // Clients may write the key that a move had copied to prove its target.
-    if (undoes || last?.error?.code === 'KEY_CONFLICT') runs.push(...(await followAdvice(last, scene)));
+    // Clients may write the key that a move had copied to prove its target, and a replica may not know what its master has moved.
+    if (undoes || KEPT.has(last?.error?.code ?? '')) runs.push(...(await followAdvice(last, scene)));
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
