@@ -78,14 +78,17 @@ export async function tryOnce(stage: Stage, one: Case, options: TrialOptions): P
     else keys.set(key, value);
   }
   for (let again = 1; ; again++) {
-    const last = undoes && again === 1 ? undefined : runs.at(-1);
+    // What is repaired after it may have been missing when the plan was made, and what a first run can do without it is less.
+    const isOnce = again === 1 && (undoes || (first.struck && options.event.repair !== undefined));
+    const last = isOnce ? undefined : runs.at(-1);
     if (isDone(last, one, again > 1 || first.struck)) break;
     if (again > MOST_RUNS) {
       problems.push(`not done after ${MOST_RUNS} more runs`);
       break;
     }
     // Clients may write the key that a move had copied to prove its target, and a replica may not know what its master has moved.
-    if (undoes || KEPT.has(last?.error?.code ?? '')) runs.push(...(await followAdvice(last, scene)));
+    const said = runs.at(-1);
+    if (undoes || KEPT.has(said?.error?.code ?? '')) runs.push(...(await followAdvice(said, scene)));
     const run = await startTool(args).ended;
     runs.push(run);
     problems.push(...wrongOf(run, one, options.event));
