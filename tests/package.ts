@@ -21,9 +21,9 @@ const TYPEDOC = 'typedoc@0.28.20';
  * have no clone, with README, CHANGELOG, LICENSE and the manual page. They are counted apart, so that none can grow unnoticed in the shadow of another.
  */
 const MOST_BYTES = {
-  code: { packed: 318_000, unpacked: 906_000 },
-  types: { packed: 38_000, unpacked: 139_000 },
-  documents: { packed: 80_500, unpacked: 251_000 },
+  code: { packed: 319_000, unpacked: 908_000 },
+  types: { packed: 38_000, unpacked: 139_500 },
+  documents: { packed: 81_000, unpacked: 253_000 },
 };
 
 /**
@@ -35,7 +35,7 @@ const BUDGETS = {
   import: { ms: 14, files: 5, kB: 88 },
   list: { ms: 42, files: 7, kB: 157 },
   check: { ms: 55, files: 9, kB: 274 },
-  'reshard --dry-run': { ms: 62, files: 12, kB: 518 },
+  'reshard --dry-run': { ms: 62, files: 12, kB: 521 },
 };
 /** Starts of each, alternating with bare node. */
 const STARTS = 15;
