@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
+import { promoteReplica } from '../../lib/apply/steps/failover.ts';
 import { check, failover, replicate, spread, stepDown } from '../../lib/index.ts';
+import { withContext } from '../../lib/operations/cluster.ts';
+import { ReplyError } from '../../resp/index.ts';
 import { ask, eventually } from '../bed/client.ts';
 import { type Bed, openBed, type ServerNode } from '../bed/index.ts';
 import {
@@ -9,6 +12,7 @@ import {
   at,
   becomes,
   bePatient,
+  idOfNode,
   keysOfSlot,
   settled,
   startMasters,
@@ -38,6 +42,31 @@ async function copyBySync(master: ServerNode, replica: ServerNode): Promise<void
 }
 
 describe('A failover that would come to nothing', { concurrency: 2 }, () => {
+  it('is asked for again if the link of the replica to its master on the cluster bus has just ended', async () => {
+    const nodes = await startMasters(bed, 2, 1);
+    const [master, replica] = [at(nodes, 0), at(nodes, 2)];
+    await replicate(master.address, replica.address);
+    const [from, to] = [master, replica].map(async (node) => ({
+      id: await idOfNode(node),
+      address: node.address,
+    }));
+    assert.ok(from && to);
+    const step = { type: 'failover', mode: 'graceful', master: await from, replica: await to } as const;
+    let asked = 0;
+    await withContext(replica.address, {}, async (context) => {
+      const { connections } = context;
+      const ask = connections.ask.bind(connections);
+      // No command ends that link between a look and the question after it.
+      connections.ask = (address, command, ...rest) =>
+        command.join(' ') === 'CLUSTER FAILOVER' && ++asked === 1
+          ? Promise.reject(new ReplyError('ERR Master is down or failed, please use CLUSTER FAILOVER FORCE'))
+          : ask(address, command, ...rest);
+      await promoteReplica(context, step);
+    });
+    assert.ok(asked > 1);
+    await becomes(replica, 'master');
+  });
+
   it('is not asked for of a replica that was copied by SYNC, and what is advised leads to it', async () => {
     const nodes = await startMasters(bed, 3, 1);
     const [master, replica] = [at(nodes, 0), at(nodes, 3)];

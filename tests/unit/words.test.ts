@@ -77,6 +77,7 @@ describe('strings below lib/cli', () => {
       'Please use SETSLOT only with masters',
       'containing keys',
       "Can't forget my master",
+      'Master is down',
       'to a replica',
       'without any password configured',
     ];

@@ -1,7 +1,7 @@
 import { ReplyError } from '../../../resp/index.ts';
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import type { Advice, Next } from '../../model/next.ts';
-import type { NodeRecord } from '../../model/node.ts';
+import { isFailed, type NodeRecord } from '../../model/node.ts';
 import { NodeLines } from '../../model/node-lines.ts';
 import { deniedPromotion } from '../../model/promotion.ts';
 import { slotsAre } from '../../model/slot.ts';
@@ -88,6 +88,12 @@ export async function promoteReplica(
     if (mode === 'graceful' && asks === 0) await requireClosedAt(context, step);
     const now = performance.now();
     const newElectionAt = asks > 0 ? await knowRetry() : now;
+    account.asked(replica.address);
+    if (!(await ask(context, step, records))) {
+      if (asks === 0) account.promotions.delete(replica.address);
+      lack = withoutBusLink(step);
+      return;
+    }
     askAt = newElectionAt > now ? Math.min(now + patienceMs, newElectionAt) : now + patienceMs;
     // Votes that came late count if it is asked once more. After that, its master would not accept writes in vain.
     if (isLost && newElectionAt > now) askAt = newElectionAt;
@@ -95,8 +101,6 @@ export async function promoteReplica(
     asks += 1;
     last = { at: now, epoch, isSeen: false };
     askedAt ??= now;
-    account.asked(replica.address);
-    await ask(context, step);
     emit({ type: 'failover', node: replica.address, master: master.address });
   };
   const seeLast = async (epoch: number): Promise<void> => {
@@ -178,11 +182,10 @@ async function unheard(
   }).then((found) => found.flat());
   context.signal?.throwIfAborted();
   const [first] = late;
-  const lack = (says: string): Lack => ({ kind: 'not-ready', says, advice: {} });
-  // The packet may have ended that link for a moment: without it, a server takes its master for failed (clusterCommand).
+  // The packet may have ended that link for a moment.
   if (!first)
     return records.find(({ id }) => id === master.id)?.linkState === 'disconnected'
-      ? lack(`${replica.address} has no link to ${master.address} on the cluster bus`)
+      ? withoutBusLink({ replica, master })
       : undefined;
   if (now - hearing.toldAt >= MEET_AGAIN_MS) {
     hearing.toldAt = now;
@@ -190,7 +193,13 @@ async function unheard(
     // Gossip spreads it anyway, only later.
     await context.connections.askAll(parseAddress(replica.address), commands).catch(() => undefined);
   }
-  return lack(`${first.address} has not heard yet that ${replica.address} is a replica of ${master.address}`);
+  const says = `${first.address} has not heard yet that ${replica.address} is a replica of ${master.address}`;
+  return { kind: 'not-ready', says, advice: {} };
+}
+
+function withoutBusLink({ replica, master }: Pick<StepOf<'failover'>, 'replica' | 'master'>): Lack {
+  const says = `${replica.address} has no link to ${master.address} on the cluster bus`;
+  return { kind: 'not-ready', says, advice: {} };
 }
 
 /** Members that answer and do not report the promotion, as texts. */
@@ -257,14 +266,25 @@ async function nodeTimeout(context: Context, { address }: NodeRef): Promise<numb
   return ms instanceof Error ? DEFAULT_TIMEOUT_MS : ms;
 }
 
-async function ask({ connections }: Context, step: StepOf<'failover'>): Promise<void> {
-  const { replica, mode } = step;
+/**
+ * Resolves to false if the replica refused because its link to its master on the cluster bus has just ended: a server takes its master for
+ * failed without one, and says the same of both (clusterCommand). `records` are those of the replica.
+ */
+async function ask(
+  { connections }: Context,
+  step: StepOf<'failover'>,
+  records: readonly NodeRecord[],
+): Promise<boolean> {
+  const { replica, master, mode } = step;
   const words = mode === 'graceful' ? [] : [mode.toUpperCase()];
   try {
     await connections.ask(parseAddress(replica.address), ['CLUSTER', 'FAILOVER', ...words]);
+    return true;
   } catch (error) {
     // It may have become a master between two looks.
     if (!(error instanceof ReplyError) || error.message.includes('to a replica')) throw error;
+    const record = records.find(({ id }) => id === master.id);
+    if (error.message.includes('Master is down') && record && !isFailed(record)) return false;
     throw nodeError(
       'NOT_REACHED',
       replica.address,
