@@ -1,4 +1,4 @@
-import { type MovedSoFar, NOTHING_SO_FAR, type Resumable } from '../errors.ts';
+import { isAbort, type MovedSoFar, NOTHING_SO_FAR, noticedAt, type Resumable } from '../errors.ts';
 import type { Behind } from '../events.ts';
 import type { Next } from '../model/next.ts';
 import { expandSlots } from '../model/slot.ts';
@@ -105,6 +105,13 @@ export class Account {
   /** Slots that earlier plans have moved. */
   get movedBefore(): number {
     return this.#before;
+  }
+
+  /** True of a failure that was noticed when the signal had aborted, such as a node that falls silent as it is asked to close a slot. */
+  isAfterAbort(failed: unknown, signal: AbortSignal | undefined): boolean {
+    // An operation within this one has said so already.
+    if (isAbort(failed, signal)) return false;
+    return (noticedAt(failed) ?? Number.NEGATIVE_INFINITY) >= (this.abortedAt ?? Number.POSITIVE_INFINITY);
   }
 
   /** True if anything may have changed. */

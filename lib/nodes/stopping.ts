@@ -1,13 +1,4 @@
-import {
-  badReply,
-  ClusterError,
-  isAbort,
-  type MovedSoFar,
-  messageOf,
-  noticedAt,
-  type Resumable,
-  retold,
-} from '../errors.ts';
+import { badReply, ClusterError, type MovedSoFar, messageOf, type Resumable, retold } from '../errors.ts';
 import type { Stopped } from '../events.ts';
 import { type Address, formatAddress, parseAddress } from '../model/address.ts';
 import type { Next, NextAct } from '../model/next.ts';
@@ -30,7 +21,8 @@ const TIMEOUT_MS = 1000;
  */
 export async function reportStop(context: Context, failed: unknown): Promise<unknown> {
   const { account, settings, signal, emit } = context;
-  const isAborted = signal?.aborted === true && (failed === signal.reason || isLater(failed, context));
+  const isAborted =
+    signal?.aborted === true && (failed === signal.reason || account.isAfterAbort(failed, signal));
   const failure = isAborted ? signal.reason : failed;
   if (settings.dryRun || !(account.hasBegun || (isAborted && account.view))) return failure;
   const known = failed instanceof ClusterError ? failed : undefined;
@@ -57,13 +49,6 @@ export async function reportStop(context: Context, failed: unknown): Promise<unk
   const words = `${abortWords(account, end)}; ${messageOf(failed)}`;
   const { address, hint, keys } = known ?? {};
   return new ClusterError('ABORTED', words, { ...end, address, hint, keys: keys ?? [], cause: failure });
-}
-
-/** True of a failure that was noticed when the signal had aborted: a node that fell silent, as it was asked to close a slot. */
-function isLater(failed: unknown, { account: { abortedAt }, signal }: Context): boolean {
-  // An operation within this one has said so already.
-  if (isAbort(failed, signal)) return false;
-  return (noticedAt(failed) ?? Number.NEGATIVE_INFINITY) >= (abortedAt ?? Number.POSITIVE_INFINITY);
 }
 
 /** Also says what a ClusterError has no field for. */

@@ -90,7 +90,8 @@ export async function withContext<Result>(
   try {
     return await work(context);
   } catch (error) {
-    if (!account.view && !account.hasBegun && !signal?.aborted) throw error;
+    if (!account.view && !account.hasBegun)
+      throw account.isAfterAbort(error, signal) ? signal?.reason : error;
     // Loaded only by operations that end early.
     const { reportStop } = await import('../nodes/stopping.ts');
     throw await reportStop(context, error);
