@@ -32,7 +32,7 @@ const MOST_BYTES = {
  */
 const BUDGETS = {
   '--version': { ms: 8, files: 2, kB: 4 },
-  import: { ms: 14, files: 5, kB: 88 },
+  import: { ms: 14, files: 5, kB: 89 },
   list: { ms: 42, files: 7, kB: 157 },
   check: { ms: 55, files: 9, kB: 274 },
   'reshard --dry-run': { ms: 62, files: 12, kB: 521 },
