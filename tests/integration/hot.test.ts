@@ -311,12 +311,16 @@ describe('findHotSpots()', () => {
       await assertNothingLeft();
 
       const killed = cli.start(['hot', seed().address, '--for', '1s']);
-      const active = async (): Promise<boolean> => readHotkeys(await sessionOn(seed()))?.isActive === true;
-      await killed.until('it counts', active);
+      const isActive = async (node: ServerNode): Promise<boolean> =>
+        readHotkeys(await sessionOn(node))?.isActive === true;
+      await killed.until('it counts', () => isActive(seed()));
       killed.child.kill('SIGKILL');
       await killed.finished;
-      await eventually('the servers have ended it on their own', async () => !(await active()));
-      for (const node of masters) await ask(node, 'HOTKEYS', 'RESET');
+      // Each began it when it was asked.
+      for (const node of masters) {
+        await eventually('the server has ended it on its own', async () => !(await isActive(node)));
+        await ask(node, 'HOTKEYS', 'RESET');
+      }
     } finally {
       cli.remove();
     }
