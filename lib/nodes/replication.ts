@@ -14,15 +14,18 @@ import { askInfo, isLinkUp, type NodeInfo, numberOf, parseInfo } from './node-in
 export const LINK_MS = 5000;
 
 /** True if a replica has copied the server that it follows, and is connected to it. Which server that is, is another question. */
-export async function hasMasterLink({ connections, signal }: Context, address: Address): Promise<boolean> {
-  const reply = await connections.ask(address, ['INFO', 'replication'], { signal });
-  return isLinkUp(parseInfo(String(reply)));
+export async function hasMasterLink(context: Context, address: Address): Promise<boolean> {
+  return isLinkUp(await replicationAt(context, address));
 }
 
 /** True if a replica has yet to copy the server that it follows, or is not connected to it. It may have become a master since it was seen. */
-export async function lacksMasterLink({ connections, signal }: Context, address: Address): Promise<boolean> {
-  const info = parseInfo(String(await connections.ask(address, ['INFO', 'replication'], { signal })));
+export async function lacksMasterLink(context: Context, address: Address): Promise<boolean> {
+  const info = await replicationAt(context, address);
   return info.get('role') !== 'master' && !isLinkUp(info);
+}
+
+async function replicationAt({ connections, signal }: Context, address: Address): Promise<NodeInfo> {
+  return parseInfo(String(await connections.ask(address, ['INFO', 'replication'], { signal })));
 }
 
 /** True if a replica has copied this master, and is connected to it. */
