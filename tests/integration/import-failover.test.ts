@@ -154,14 +154,25 @@ describe('A master that has taken keys, and that a replica replaces which does n
   });
 });
 
+/** A server with keys, and a cluster of which one master has so much memory, and evicts what does not fit. */
+async function evicting(maxmemory: string): Promise<{
+  source: ServerNode;
+  nodes: readonly ServerNode[];
+  seed: ServerNode;
+  small: ServerNode;
+}> {
+  const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
+  await fill(source, 'x'.repeat(300));
+  const nodes = await startMasters(bed, 2);
+  const [seed, small] = [at(nodes, 0), at(nodes, 1)];
+  await ask(small, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+  await ask(small, 'CONFIG', 'SET', 'maxmemory', maxmemory);
+  return { source, nodes, seed, small };
+}
+
 describe('A master that evicts keys while others are imported', () => {
   it('is sent none that are deleted at the source, before it would have to evict some', async () => {
-    const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
-    await fill(source, 'x'.repeat(300));
-    const nodes = await startMasters(bed, 2);
-    const [seed, small] = [at(nodes, 0), at(nodes, 1)];
-    await ask(small, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
-    await ask(small, 'CONFIG', 'SET', 'maxmemory', '5mb');
+    const { source, nodes, seed, small } = await evicting('5mb');
     const again = () => importKeys(seed.address, source.address, { move: true });
     const error = await refusalOf(again());
     assert.deepEqual([error.code, error.address, error.resumable], ['NO_MEMORY', small.address, 'same-call']);
@@ -175,12 +186,7 @@ describe('A master that evicts keys while others are imported', () => {
   });
 
   it('is named, and takes them once it has room', async () => {
-    const source = at(await bed.start(1, { cluster: false, config: {} }), 0);
-    await fill(source, 'x'.repeat(300));
-    const nodes = await startMasters(bed, 2);
-    const [seed, small] = [at(nodes, 0), at(nodes, 1)];
-    await ask(small, 'CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
-    await ask(small, 'CONFIG', 'SET', 'maxmemory', '4mb');
+    const { source, nodes, seed, small } = await evicting('4mb');
     const again = (options: OperationOptions = {}) => importKeys(seed.address, source.address, options);
     const error = await refusalOf(again());
     assert.deepEqual([error.code, error.address], ['NO_MEMORY', small.address]);
